@@ -1,0 +1,74 @@
+// Package durable keeps every unfinished task: a row exists in its Store if and
+// only if the task is unfinished. NewMySQL is the Store for production;
+// durable/bolt is the embedded one; durabletest is the suite that both pass.
+package durable
+
+import (
+	"context"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Store keeps the rows of one namespace. All methods may be called by any
+// number of goroutines at once. Slices handed to a method are not changed, nor
+// retained after it returns; what a method returns belongs to the caller.
+//
+// A method that returns nil from a write has made it durable. If ctx ends in
+// mid-write the outcome is unknown, and the error matches ctx.Err(). Deadlocks,
+// lock waits and lost connections are tried again, at most 4 tries within 2 s
+// and never past ctx. Errors match a sentinel of package task where one fits:
+// ErrUnavailable, ErrReadOnly, ErrTooLarge, ErrNotMigrated, ErrRefused.
+//
+// A write must hold against concurrent writers in this and other processes;
+// reads see every write that returned before the read began.
+type Store interface {
+	// Namespace returns the namespace of the store. No I/O.
+	Namespace() string
+
+	// Migrate brings the schema up to date and records the number of
+	// partitions if none is recorded yet. Any number of processes may call it
+	// at once. ErrMismatch: another number is recorded (the schema may have
+	// been brought up to date nevertheless). ErrRefused: the schema is newer
+	// than this library, or a setting of the server is one that the store
+	// cannot work with.
+	Migrate(ctx context.Context, partitions int) error
+
+	// Check reports whether the store can be worked with as it is:
+	// ErrNotMigrated without the schema of this version, ErrMismatch if
+	// another number of partitions is recorded, ErrRefused where waiting
+	// cannot mend it (access denied, a setting that it cannot work with).
+	// It writes nothing.
+	Check(ctx context.Context, partitions int) error
+
+	// Create inserts rows, all or none. Ids are distinct, and there is at
+	// least one row. An *task.IDError with Exists names those that exist
+	// already with another Ver; a row that exists with the Ver asked for was
+	// inserted by an earlier try of the same call and counts as inserted.
+	Create(ctx context.Context, rows []task.Row) error
+
+	// Delete deletes the rows that exist in the versions named and reports for
+	// each ref, in order, whether this call deleted it. Refs are distinct. On
+	// a retry after a connection that was lost in mid-commit, rows that are
+	// found missing count as deleted by this call.
+	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
+
+	// Move gives the row of ref a new version and time: Ver, DueMS, ExecMS and
+	// Attempt are set from to, whose ID is ref's; payload and CreatedMS stay.
+	// It reports whether the row existed in ref's version; a row found with
+	// to.Ver counts as moved (a retry).
+	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
+
+	// Get returns the rows that exist of ids, with their payloads, in no
+	// particular order. Ids are distinct; absent ones are left out.
+	Get(ctx context.Context, ids []string) ([]task.Row, error)
+
+	// Scan returns the rows that lie after the cursor and whose DueMS is below
+	// belowMS, in (DueMS, ID) order, at most limit. Payloads longer than inline
+	// bytes are left out (Size tells). A page shorter than limit is the last.
+	Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error)
+
+	// Count returns how many rows there are: exactly where there are at most
+	// limit, else a cheap estimate above limit, exact being false. It never
+	// reads more than limit+1 rows.
+	Count(ctx context.Context, limit int) (n int64, exact bool, err error)
+}

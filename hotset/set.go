@@ -1,0 +1,125 @@
+// Package hotset holds the tasks due before the horizon, waiting or claimed. It
+// is a rebuildable index of the durable store, never the truth. NewRedis is the
+// Set for production; hotset/local is the embedded one; hotsettest is the suite
+// that both pass.
+package hotset
+
+import (
+	"context"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Config is what a Set was made with.
+type Config struct {
+	Namespace  string
+	Partitions int
+}
+
+// Set is the hot set of one namespace, in partitions 0 to Partitions-1. A member
+// is one version of a task; the caller routes it with task.Partition. All
+// methods may be called by any number of goroutines and processes at once, and
+// each is atomic in its partition. Slices handed to a method are not changed,
+// nor retained after it returns.
+//
+// A partition has one clock, which alone decides what is due and when a lease
+// ends. A partition without a generation, or whose server is not the one that
+// the generation began on, is cold: Claim, Add, Feed and Extend answer
+// task.ErrCold, and Feed begins anew after Horizon made a generation.
+//
+// Invariants, for each partition and whatever the order of calls:
+//
+//	I1  A member is waiting or in one batch, never both.
+//	I2  A member that was removed is refused (task.Dead) for at least
+//	    task.TombstoneTTL, and what a caller knows from earlier than that, or
+//	    from another generation, is refused whole (task.ErrStale).
+//	I3  The epoch of the feeder never falls; an older feeder is refused
+//	    (task.ErrAborted), as is one of another generation.
+//	I4  loaded never passes the horizon; both fall together or not at all.
+//
+// Errors match a sentinel of package task: ErrUnavailable (the outcome of a
+// write is unknown), ErrMismatch (the partition records another number of
+// partitions; nothing was changed), ErrRefused (access denied, a setting that
+// the set cannot work with), ErrTooLarge (out of memory; nothing was changed).
+type Set interface {
+	// Config returns what the set was made with. No I/O.
+	Config() Config
+
+	// Clock returns a moment of partition p that lies before the call's end
+	// and at most TombstoneTTL/2 before its beginning. It asks the server only
+	// if no answer to an earlier call is that recent. Generation is 0 if the
+	// partition is cold.
+	Clock(ctx context.Context, p int) (task.AsOf, error)
+
+	// State reports what p holds. A cold partition holds nothing; that is no
+	// error. ErrRefused: the server's settings would lose members in silence.
+	State(ctx context.Context, p int) (task.State, error)
+
+	// Horizon begins a feeder's round on p: it makes a new, empty generation
+	// if the partition is cold, and raises the horizon to f.HorizonMS, never
+	// lowering it. A partition that holds f.Limit members or more keeps its
+	// horizon; one that holds more retreats: horizon and loaded fall to the
+	// time of the member that is one too many, and the waiting members due at
+	// or above it are dropped, some at each call.
+	Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error)
+
+	// Feed takes the page's entries in, unless they are members already,
+	// removed (I2), or not below the horizon, and then moves loaded to
+	// page.Loaded, but not beyond the horizon and never back.
+	Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error)
+
+	// Add takes entries in and answers for each, in order: Waiting (taken, or
+	// a member already), Beyond (its DueMS is not below the horizon; not
+	// taken) or Dead. With a.Token the entries are put into that batch under
+	// a.Lease, whatever the horizon and also those that wait: Claimed. One
+	// that stands in another batch answers Elsewhere and stays there.
+	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)
+
+	// Remove removes members for good, leaves tombstones, and answers for
+	// each what it was: Waiting, Claimed or Absent. token names the batch that
+	// the caller holds them in; "" if it holds none (the answer Claimed then
+	// tells that some worker does). A cold partition answers Absent and nil:
+	// the next generation reads the rows.
+	Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error)
+
+	// Claim moves at most limit due members into the batch called token, oldest
+	// first, under a lease of that length, at most 1000. A token that names a
+	// batch already returns that batch, with its lease renewed: a claim whose
+	// answer was lost is repeated with the same token.
+	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
+
+	// Extend renews the leases of batches. ErrAborted: the generation is
+	// another than h.Generation; nothing was renewed, and the caller registers
+	// what it holds (Add with Token). It is also how a holder learns which of
+	// its members were removed.
+	Extend(ctx context.Context, p int, h task.Held) (task.Extended, error)
+
+	// Release gives members of a batch back and answers for each, in order:
+	// Waiting (it waits again, at the time that r names), Dead, Absent,
+	// Elsewhere (not in this batch: somebody gave it back before), or Beyond
+	// (r.Delay puts it at or beyond the horizon: it stays in the batch). With
+	// r.Expired it changes nothing and answers Claimed unless the lease is
+	// over; ErrStale then guards the reading of the rows.
+	Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error)
+
+	// Find tells where members are. An Orphan's record is dropped by the call,
+	// so that Add takes the member again.
+	Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error)
+
+	// Expired returns at most limit batches of p whose lease is over, and none
+	// within one lease of the generation's beginning.
+	Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error)
+
+	// Elect stands for roles under the name of holder, for a term of that
+	// length, and renews those that it holds; it answers for each role in
+	// order. A term of 0 resigns. The election of all roles lives in
+	// partition 0.
+	Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error)
+
+	// Watch sends on wake, dropping what does not fit, whenever an earlier
+	// member than all waiting ones came in somewhere, and after each
+	// (re)connection. It returns when ctx ends (nil), or with the error that
+	// it cannot mend by connecting again.
+	Watch(ctx context.Context, wake chan<- struct{}) error
+}

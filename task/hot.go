@@ -1,0 +1,185 @@
+package task
+
+import (
+	"errors"
+	"time"
+)
+
+// The messages between a scheduler and its hot set. They live here, and not in
+// package hotset, because consumer names what it needs of a set as an interface
+// of its own.
+
+// TombstoneTTL is T of the protocol: for so long at least a removed member is
+// remembered, and for so long at most what was read from the durable store may
+// be added to the hot set.
+const TombstoneTTL = 10 * time.Second
+
+// Errors of the hot set that its callers act upon and users never see.
+var (
+	// ErrCold: the partition holds no (valid) generation: it is new, or the
+	// server lost or exchanged its data. The feeder makes a new generation.
+	ErrCold = errors.New("hot set is cold")
+	// ErrStale: what the caller knows is older than TombstoneTTL or of another
+	// generation. Read the rows again and try anew.
+	ErrStale = errors.New("knowledge is stale")
+	// ErrAborted: the caller acts for another generation or for an older epoch
+	// than the partition's. Begin anew.
+	ErrAborted = errors.New("another generation or a newer feeder")
+)
+
+// AsOf is a moment of one partition: its generation and its hot-set time. What
+// a caller reads from the durable store after it has seen an AsOf is at least as
+// recent as that.
+type AsOf struct {
+	Generation int64 // 0: none
+	TimeUS     int64 // the hot set's clock, unix microseconds
+}
+
+// Entry is a member of the hot set on its way in: one version of a task.
+type Entry struct {
+	Ref
+	DueMS   int64  // the row's DueMS
+	ExecMS  int64  // the row's ExecMS
+	Attempt int    // rollbacks and lost leases so far
+	Payload []byte // nil if External
+	// External: the payload is too long for the hot set and is read from the
+	// durable store at the claim.
+	External bool
+}
+
+// Answer is what the hot set says of one member.
+type Answer uint8
+
+// Answers of Add, Remove, Release and Find.
+const (
+	Absent    Answer = iota // not a member
+	Waiting                 // waiting: added, was waiting, or given back
+	Claimed                 // in a worker's batch; where the caller names one, in that
+	Elsewhere               // a member, but not in the batch that the caller names
+	Beyond                  // its time is not below the horizon
+	Dead                    // it was removed: it has a tombstone
+	Orphan                  // it has a record but neither waits nor is in a leased batch
+)
+
+// Batch is what one claim took: members in one worker's hands under one lease.
+type Batch struct {
+	AsOf   AsOf
+	Token  string
+	Claims []Claim // empty if nothing was due
+	NextMS int64   // when the next waiting member is to be offered, 0 if none waits
+}
+
+// Claim is one claimed member. Lost tells that the hot set had lost its record
+// (an eviction): only Ref is valid then, and the row says the rest.
+type Claim struct {
+	Entry
+	Lost bool
+}
+
+// Adding is a request to take members in.
+type Adding struct {
+	AsOf    AsOf // seen before their rows were inserted or read
+	Entries []Entry
+	// Token, if set, registers the entries as claimed in the batch of that
+	// name, whatever the horizon: what a worker does that holds them while
+	// the hot set begins a new generation. Lease is that batch's.
+	Token string
+	Lease time.Duration
+}
+
+// Page is what the feeder found in one piece of its scan of a partition.
+type Page struct {
+	AsOf    AsOf  // seen before the rows were read; also names the generation that the scan began under
+	Epoch   int64 // of the feeder
+	Entries []Entry
+	Loaded  Cursor // the partition holds all rows up to here once the page is in
+}
+
+// Feed is a feeder's wish for a partition.
+type Feed struct {
+	Epoch     int64
+	HorizonMS int64 // raise the horizon to this, unless the partition is full
+	Limit     int   // members that the partition may hold
+}
+
+// Feeding is where a partition stands.
+type Feeding struct {
+	AsOf      AsOf
+	StartMS   int64  // when the generation began, hot-set time
+	ReadyMS   int64  // rows due before StartMS may be loaded from then on
+	HorizonMS int64  // Add takes what is due before it
+	Loaded    Cursor // up to here all rows are in
+	Members   int    // waiting and claimed
+	Fresh     bool   // this call made the generation
+	Retreated bool   // this call lowered the horizon
+}
+
+// Release gives claimed members back.
+type Release struct {
+	Token   string
+	Refs    []Ref
+	Delay   time.Duration // offer them that long from now
+	AtDue   bool          // offer them at their own due time; Delay is ignored
+	Counted bool          // counts as an attempt
+	// Expired is the reaper's: AsOf was seen before the rows were read, all
+	// of which exist; only while the batch's lease is over.
+	Expired bool
+	AsOf    AsOf
+}
+
+// Found is what the hot set knows of a member.
+type Found struct {
+	Answer  Answer // Absent, Waiting, Claimed or Orphan
+	NextMS  int64  // Waiting: when it is to be offered
+	Attempt int
+}
+
+// Held names the batches of one process in a partition, and the members of them
+// that it still cares for.
+type Held struct {
+	Generation int64 // under which they were claimed or registered
+	Tokens     []string
+	Refs       []Ref
+	Lease      time.Duration
+}
+
+// Extended is the answer to an extension.
+type Extended struct {
+	AsOf AsOf
+	Lost []string // tokens whose lease had ended and was reaped: not extended
+	Gone []Ref    // members that were removed (deleted, rescheduled) meanwhile
+}
+
+// Reaped is a batch whose lease is over.
+type Reaped struct {
+	Token string
+	Refs  []Ref
+}
+
+// State is what a partition holds.
+type State struct {
+	AsOf      AsOf
+	HorizonMS int64
+	Loaded    Cursor
+	Waiting   int64 // members that wait, due or not
+	Due       int64 // of those, how many are due
+	Claimed   int64 // members in workers' hands
+	OldestMS  int64 // when the first waiting member is to be offered, 0 if none waits
+}
+
+// Role is a background role that one process at a time holds.
+type Role string
+
+// The background roles.
+const (
+	Feeder  Role = "feeder"
+	Auditor Role = "auditor"
+)
+
+// Term is the answer to an election.
+type Term struct {
+	Held  bool
+	Epoch int64         // of the holder; greater for each next holder
+	Left  time.Duration // until the present holder's term ends
+	Fresh bool          // this call began the term
+}

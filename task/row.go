@@ -1,0 +1,39 @@
+package task
+
+// Ref names one version of a task: its ID and the Ver of its row. Ver is random
+// and new at each create and reschedule, so a version that is gone never comes
+// back.
+type Ref struct {
+	ID  string
+	Ver int64
+}
+
+// Row is a task as the durable store holds it. A row exists if and only if the
+// task is unfinished.
+type Row struct {
+	Ref
+	DueMS     int64 // when it is next to be offered, unix milliseconds
+	ExecMS    int64 // the due time that the caller asked for, kept through rollbacks
+	Attempt   int   // rollbacks and lost leases that the row knows of
+	CreatedMS int64 // for people
+	Payload   []byte
+	// Size is the length of the payload in bytes, also where a read was asked
+	// to leave a long payload out (Payload is nil then). Writes ignore it.
+	Size int
+}
+
+// Cursor is a place in the order (DueMS, ID) of rows: those that lie after it
+// have a greater DueMS, or the same and a greater ID, compared as bytes. The
+// zero Cursor lies before all rows.
+type Cursor struct {
+	DueMS int64
+	ID    string
+}
+
+// Less reports whether c lies before o.
+func (c Cursor) Less(o Cursor) bool {
+	return c.DueMS < o.DueMS || c.DueMS == o.DueMS && c.ID < o.ID
+}
+
+// Cursor returns the place of the row itself.
+func (r Row) Cursor() Cursor { return Cursor{r.DueMS, r.ID} }

@@ -1,0 +1,187 @@
+// Package task holds what every part of Trigger Hook shares: the task as its
+// caller made it, its row in the durable store, its member of the hot set, and
+// the sentinel errors. It imports nothing of the module.
+package task
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Task is a one-off task as its caller made it. The library never changes a
+// field of a task that it was handed, except that Create fills an empty ID and
+// rounds Due up to the millisecond in UTC.
+type Task struct {
+	// ID is the caller's own string, 1 to MaxID bytes of valid UTF-8 without
+	// NUL and not only white space; it is never trimmed. Left empty, Create
+	// makes a UUIDv7.
+	ID string
+	// Due is the time before which the task is not delivered. One in the past
+	// is legal: the task fires at once.
+	Due time.Time
+	// Payload is the caller's own bytes, opaque to the library. An empty one
+	// comes back as nil.
+	Payload []byte
+}
+
+// MaxID is the length in bytes of the longest ID: the width of the id column.
+const MaxID = 128
+
+// MaxDue is the last millisecond that Due may name: the end of year 9999, where
+// RFC 3339 and MySQL's DATETIME end.
+const MaxDue int64 = 253402300799999
+
+// CheckID returns nil for a legal ID, else an error that matches ErrInvalid and
+// names the value and the rule.
+func CheckID(id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("%w: id is empty", ErrInvalid)
+	case len(id) > MaxID:
+		return fmt.Errorf("%w: id %.32q... is %d bytes long, at most %d are allowed", ErrInvalid, id, len(id), MaxID)
+	case !utf8.ValidString(id):
+		return fmt.Errorf("%w: id %q is not valid UTF-8", ErrInvalid, id)
+	case strings.IndexByte(id, 0) >= 0:
+		return fmt.Errorf("%w: id %q contains NUL", ErrInvalid, id)
+	case strings.TrimSpace(id) == "":
+		return fmt.Errorf("%w: id %q is only white space", ErrInvalid, id)
+	}
+	return nil
+}
+
+// DueMS returns due in unix milliseconds, rounded up so that a task is never
+// early. The error matches ErrInvalid: due is the zero time, lies before 1970
+// or beyond year 9999.
+func DueMS(due time.Time) (int64, error) {
+	if due.IsZero() {
+		return 0, fmt.Errorf("%w: due is the zero time", ErrInvalid)
+	}
+	ms := due.UnixMilli()
+	if due.Nanosecond()%int(time.Millisecond) != 0 {
+		ms++
+	}
+	if due.Unix() < 0 {
+		return 0, fmt.Errorf("%w: due %s lies before 1970", ErrInvalid, due.UTC().Format(time.RFC3339Nano))
+	}
+	if ms > MaxDue {
+		return 0, fmt.Errorf("%w: due %s lies beyond year 9999", ErrInvalid, due.UTC().Format(time.RFC3339Nano))
+	}
+	return ms, nil
+}
+
+// Partition returns the partition, 0 to n-1, of the task called id. It is the
+// same for ever: crc32 (IEEE) of the id modulo n.
+func Partition(id string, n int) int {
+	return int(crc32.ChecksumIEEE([]byte(id)) % uint32(n))
+}
+
+// CheckNamespace returns nil for a legal namespace, else an error that matches
+// ErrInvalid. A namespace is a table prefix and a key prefix, so it is narrow:
+// [a-z][a-z0-9_]{0,31}.
+func CheckNamespace(ns string) error {
+	ok := len(ns) >= 1 && len(ns) <= 32 && ns[0] >= 'a' && ns[0] <= 'z'
+	for i := 0; ok && i < len(ns); i++ {
+		c := ns[i]
+		ok = c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_'
+	}
+	if !ok {
+		return fmt.Errorf("%w: namespace %q does not match [a-z][a-z0-9_]{0,31}", ErrInvalid, ns)
+	}
+	return nil
+}
+
+// DefaultNamespace is the namespace of options that name none.
+const DefaultNamespace = "triggerhook"
+
+// Sentinel errors, aliased by the root package. Compare with errors.Is.
+var (
+	// ErrInvalid: the input breaks a rule that the message names; nothing was stored.
+	ErrInvalid = errors.New("invalid")
+	// ErrExists: a task of that ID exists; nothing was stored.
+	ErrExists = errors.New("task exists")
+	// ErrNotFound: no task of that ID exists.
+	ErrNotFound = errors.New("task not found")
+	// ErrClaimed: the task was deleted, but a worker had claimed it before.
+	ErrClaimed = errors.New("task was already claimed")
+	// ErrGone: the delivered version of the task no longer exists: it was
+	// confirmed, deleted or rescheduled before.
+	ErrGone = errors.New("task is gone")
+	// ErrSettled: this delivery was confirmed or rolled back before.
+	ErrSettled = errors.New("delivery is already settled")
+	// ErrRunning: Run or Handle was called before.
+	ErrRunning = errors.New("already running")
+	// ErrClosed: Run or Handle has returned.
+	ErrClosed = errors.New("closed")
+	// ErrNotMigrated: the durable store lacks its schema; call Migrate.
+	ErrNotMigrated = errors.New("not migrated")
+	// ErrMismatch: namespace or number of partitions differ from what is recorded.
+	ErrMismatch = errors.New("mismatch")
+	// ErrRefused: waiting cannot mend it: access denied, or a setting of the
+	// server that the library cannot work with.
+	ErrRefused = errors.New("refused")
+	// ErrTooLarge: the server does not take a statement or value of that size.
+	ErrTooLarge = errors.New("too large")
+	// ErrReadOnly: the server takes no writes at present.
+	ErrReadOnly = errors.New("server is read-only")
+	// ErrUnavailable: the server cannot be reached or does not answer at present.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// IDError tells which of several tasks an error is about. errors.Is matches the
+// sentinel of each list that is not empty.
+type IDError struct {
+	Invalid  []string // ErrInvalid
+	Exists   []string // ErrExists
+	NotFound []string // ErrNotFound
+	Claimed  []string // ErrClaimed
+}
+
+// Error names up to three IDs of each list.
+func (e *IDError) Error() string {
+	var parts []string
+	for _, l := range e.lists() {
+		if len(l.ids) > 0 {
+			parts = append(parts, l.err.Error()+": "+sample(l.ids))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Is reports whether target is the sentinel of a list that is not empty.
+func (e *IDError) Is(target error) bool {
+	for _, l := range e.lists() {
+		if l.err == target && len(l.ids) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+type idList struct {
+	err error
+	ids []string
+}
+
+func (e *IDError) lists() [4]idList {
+	return [4]idList{{ErrInvalid, e.Invalid}, {ErrExists, e.Exists}, {ErrNotFound, e.NotFound}, {ErrClaimed, e.Claimed}}
+}
+
+func sample(ids []string) string {
+	const most = 3
+	var b strings.Builder
+	for i, id := range ids {
+		if i == most {
+			fmt.Fprintf(&b, " and %d more", len(ids)-most)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q", id)
+	}
+	return b.String()
+}
