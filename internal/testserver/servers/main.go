@@ -1,0 +1,82 @@
+// Command servers brings one server of each kind, names them in the environment
+// (testserver.Kind.Env), runs a command under it, and stops them:
+//
+//	go run ./internal/testserver/servers go test ./...
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/triggerhook/triggerhook/internal/testserver"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	code, err := run(ctx, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "servers:", err)
+	}
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string) (int, error) {
+	if len(args) == 0 {
+		return 2, errors.New("usage: servers COMMAND ARGS...")
+	}
+	servers, err := bring(ctx)
+	defer func() {
+		for _, s := range servers {
+			_ = s.Close()
+		}
+	}()
+	if err != nil {
+		return 1, err
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = os.Environ()
+	for _, s := range servers {
+		cmd.Env = append(cmd.Env, s.Kind.Env()+"="+s.Export())
+	}
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode(), nil
+	}
+	if err != nil {
+		return 1, fmt.Errorf("run %s: %w", args[0], err)
+	}
+	return 0, nil
+}
+
+// bring brings all kinds at once: most of the time goes into their first start.
+func bring(ctx context.Context) ([]*testserver.Server, error) {
+	var (
+		mu   sync.Mutex
+		all  []*testserver.Server
+		errs []error
+		wg   sync.WaitGroup
+	)
+	for _, kind := range testserver.Kinds() {
+		wg.Go(func() {
+			s, err := testserver.Bring(ctx, kind)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+				return
+			}
+			all = append(all, s)
+		})
+	}
+	wg.Wait()
+	return all, errors.Join(errs...)
+}
