@@ -1,0 +1,277 @@
+package durable
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+//go:embed sql/*.sql
+var statements embed.FS
+
+const (
+	// maxRows of one statement: one commit stays short, and so does what a
+	// deadlock throws away. Larger statements were no faster.
+	maxRows = 1000
+	// flights is how many grouped statements of a kind are under way at once:
+	// with flush per commit 4 connections reach the server's insert rate.
+	flights = 4
+	// flushTimeout bounds a grouped statement with all its tries.
+	flushTimeout = 10 * time.Second
+)
+
+// Options of NewMySQL.
+type Options struct {
+	// Namespace is the prefix of the tables, task.DefaultNamespace if empty.
+	Namespace string
+}
+
+// MySQL is the Store for production: MySQL 5.7, 8 and 9, MariaDB 10.6 and later,
+// through go-sql-driver/mysql.
+//
+// It sets READ COMMITTED, autocommit and a lock wait of 2 s on each connection
+// that it takes from its *sql.DB, and leaves them so: give it one of its own.
+// Any other setting of the DSN is left alone. interpolateParams=true saves a
+// round trip a statement and is recommended.
+type MySQL struct {
+	db      *sql.DB
+	ns      string
+	sql     map[string]string // by file name, without .sql
+	packet  atomic.Int64      // the server's max_allowed_packet, 0 until known
+	creates batch.Group[[]task.Row, struct{}]
+	deletes batch.Group[[]task.Ref, []bool]
+
+	mu    sync.Mutex
+	ready map[any]struct{} // driver connections whose session is set
+}
+
+// NewMySQL returns the Store of a namespace in the database that db's DSN names.
+// It does no I/O and starts nothing; who opened db closes it. The error matches
+// task.ErrInvalid.
+func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
+	if o.Namespace == "" {
+		o.Namespace = task.DefaultNamespace
+	}
+	err := task.CheckNamespace(o.Namespace)
+	if db == nil {
+		err = errors.Join(fmt.Errorf("%w: db is nil", task.ErrInvalid), err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("new MySQL store: %w", err)
+	}
+	m := &MySQL{db: db, ns: o.Namespace, ready: map[any]struct{}{}}
+	if m.sql, err = load(o.Namespace); err != nil {
+		return nil, err
+	}
+	m.creates = batch.Group[[]task.Row, struct{}]{Parallel: flights, Weigh: m.share, MaxWeight: maxRows, Flush: m.createAll}
+	m.deletes = batch.Group[[]task.Ref, []bool]{
+		Parallel: flights, MaxWeight: maxRows, Flush: m.deleteAll,
+		Weigh: func(refs []task.Ref) int { return len(refs) },
+	}
+	return m, nil
+}
+
+// load reads the statements and puts the namespace in.
+func load(ns string) (map[string]string, error) {
+	files, err := statements.ReadDir("sql")
+	if err != nil {
+		return nil, fmt.Errorf("read statements: %w", err)
+	}
+	all := make(map[string]string, len(files))
+	for _, f := range files {
+		text, err := statements.ReadFile("sql/" + f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read statement %s: %w", f.Name(), err)
+		}
+		all[strings.TrimSuffix(f.Name(), ".sql")] = body(string(text), ns)
+	}
+	return all, nil
+}
+
+// body drops the comment lines and names the tables.
+func body(text, ns string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "--") {
+			lines = append(lines, strings.TrimRight(line, "\n"))
+		}
+	}
+	return strings.ReplaceAll(strings.Join(lines, "\n"), "{ns}", ns)
+}
+
+// Namespace implements Store.
+func (m *MySQL) Namespace() string { return m.ns }
+
+// Move implements Store.
+func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool, err error) {
+	err = m.retry(ctx, "move task", func(conn *sql.Conn) error {
+		res, err := conn.ExecContext(ctx, m.sql["move_task"], to.DueMS, to.ExecMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if moved = n > 0; moved || err != nil {
+			return err
+		}
+		vers, err := m.versions(ctx, conn, []string{ref.ID})
+		moved = err == nil && len(vers) > 0 && vers[ref.ID] == to.Ver
+		return err
+	})
+	return moved, err
+}
+
+// Get implements Store.
+func (m *MySQL) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
+	for start := 0; start < len(ids); start += maxRows {
+		part := ids[start:min(start+maxRows, len(ids))]
+		err := m.retry(ctx, "get tasks", func(conn *sql.Conn) error {
+			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), idArgs(part)...)
+			if err == nil {
+				rows = append(rows, found...)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// Scan implements Store.
+func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
+	err = m.retry(ctx, "scan tasks", func(conn *sql.Conn) (err error) {
+		rows, err = query(ctx, conn, m.sql["scan_tasks"], inline, after.DueMS, belowMS, after.DueMS, []byte(after.ID), limit)
+		return err
+	})
+	return rows, err
+}
+
+// Count implements Store. Above limit the estimate is the optimizer's.
+func (m *MySQL) Count(ctx context.Context, limit int) (n int64, exact bool, err error) {
+	err = m.retry(ctx, "count tasks", func(conn *sql.Conn) error {
+		if err := conn.QueryRowContext(ctx, m.sql["count_tasks"], limit+1).Scan(&n); err != nil {
+			return err
+		}
+		exact = n <= int64(limit)
+		if exact {
+			return nil
+		}
+		est, err := m.estimate(ctx, conn)
+		n = max(n, est)
+		return err
+	})
+	return n, exact, err
+}
+
+// estimate reads the column rows of a plan, wherever the server puts it.
+func (m *MySQL) estimate(ctx context.Context, conn *sql.Conn) (int64, error) {
+	rows, err := conn.QueryContext(ctx, m.sql["estimate_tasks"])
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	cols, err := rows.Columns()
+	if err != nil || !rows.Next() {
+		return 0, errors.Join(err, rows.Err())
+	}
+	var est sql.NullInt64
+	into := make([]any, len(cols))
+	for i, c := range cols {
+		into[i] = new(sql.RawBytes)
+		if strings.EqualFold(c, "rows") {
+			into[i] = &est
+		}
+	}
+	return est.Int64, errors.Join(rows.Scan(into...), rows.Close())
+}
+
+// query reads rows in the column order of get_tasks and scan_tasks.
+func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]task.Row, error) {
+	rows, err := conn.QueryContext(ctx, stmt, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []task.Row
+	for rows.Next() {
+		var r task.Row
+		if err := rows.Scan(&r.DueMS, &r.ID, &r.ExecMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.Payload, &r.Size); err != nil {
+			return nil, err
+		}
+		if r.Size == 0 {
+			r.Payload = nil
+		}
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+// versions returns the version of each id that exists.
+func (m *MySQL) versions(ctx context.Context, conn *sql.Conn, ids []string) (map[string]int64, error) {
+	found := make(map[string]int64, len(ids))
+	for start := 0; start < len(ids); start += maxRows {
+		part := ids[start:min(start+maxRows, len(ids))]
+		refs, err := queryRefs(ctx, conn, expand(m.sql["find_versions"], len(part)), idArgs(part)...)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range refs {
+			found[r.ID] = r.Ver
+		}
+	}
+	return found, nil
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func queryRefs(ctx context.Context, q querier, stmt string, args ...any) ([]task.Ref, error) {
+	rows, err := q.QueryContext(ctx, stmt, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var refs []task.Ref
+	for rows.Next() {
+		var r task.Ref
+		if err := rows.Scan(&r.ID, &r.Ver); err != nil {
+			return nil, err
+		}
+		refs = append(refs, r)
+	}
+	return refs, rows.Err()
+}
+
+// expand writes n placeholders for {ids} and {vers}.
+func expand(stmt string, n int) string {
+	marks := strings.TrimSuffix(strings.Repeat("?,", n), ",")
+	return strings.NewReplacer("{ids}", marks, "{vers}", marks).Replace(stmt)
+}
+
+// idArgs binds ids as bytes, so that no character set has a say.
+func idArgs(ids []string) []any {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = []byte(id)
+	}
+	return args
+}
+
+func refArgs(refs []task.Ref) []any {
+	args := make([]any, 2*len(refs))
+	for i, r := range refs {
+		args[i], args[len(refs)+i] = []byte(r.ID), r.Ver
+	}
+	return args
+}

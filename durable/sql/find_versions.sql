@@ -1,0 +1,2 @@
+-- The versions of the ids that exist. Index: id.
+SELECT id, ver FROM `{ns}_task` WHERE id IN ({ids})

@@ -1,0 +1,2 @@
+-- A recorded value.
+SELECT value FROM `{ns}_meta` WHERE name = ?
