@@ -62,6 +62,9 @@ func (m *MySQL) lock(ctx context.Context, conn *sql.Conn) (unlock func() error, 
 }
 
 func (m *MySQL) migrate(ctx context.Context, conn *sql.Conn, partitions int) error {
+	if err := m.checkBinlog(ctx, conn); err != nil {
+		return err
+	}
 	if _, err := conn.ExecContext(ctx, m.sql["create_migration"]); err != nil {
 		return err
 	}

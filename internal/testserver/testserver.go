@@ -60,7 +60,8 @@ func Start(ctx context.Context, kind Kind, args ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "triggerhook-"+string(kind)+"-")
+	sweep()
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-%s-", prefix, os.Getpid(), kind))
 	if err != nil {
 		return nil, fmt.Errorf("data folder of %s: %w", kind, err)
 	}
@@ -72,6 +73,21 @@ func Start(ctx context.Context, kind Kind, args ...string) (*Server, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// prefix of data folders; the process id of their owner follows.
+const prefix = "triggerhook-"
+
+// sweep removes the data folders that dead processes left behind.
+func sweep() {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
+	for _, dir := range dirs {
+		var pid int
+		name := strings.TrimPrefix(filepath.Base(dir), prefix)
+		if _, err := fmt.Sscanf(name, "%d-", &pid); err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 // cacheDir is where programs are installed once for all runs.

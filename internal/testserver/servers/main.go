@@ -29,7 +29,7 @@ func main() {
 
 func run(ctx context.Context, args []string) (int, error) {
 	if len(args) == 0 {
-		return 2, errors.New("usage: servers COMMAND ARGS...")
+		return 2, errors.New("usage: servers COMMAND [ARG]")
 	}
 	servers, err := bring(ctx)
 	defer func() {

@@ -1,0 +1,17 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SERVERS := go run ./internal/testserver/servers
+
+.PHONY: help test lint
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: ## run all tests with the race detector, on real servers that it brings
+	@set -o pipefail; $(SERVERS) go test -race -json -timeout 15m ./... | go run ./internal/testcount
+
+lint: ## gofmt, go vet and staticcheck
+	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt-clean: $$out"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...

@@ -1,0 +1,480 @@
+// Package durabletest is the conformance suite of durable.Store: every
+// implementation passes it, also a third party's.
+//
+//	func TestStore(t *testing.T) { durabletest.Run(t, open) }
+package durabletest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Open returns a Store that is empty and not migrated yet, closed at t's end.
+type Open func(t *testing.T) durable.Store
+
+// Run runs the suite, one subtest for each claim of the contract.
+func Run(t *testing.T, open Open) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, durable.Store)
+	}{
+		{"CreatedRowsComeBackWhole", createdRowsComeBackWhole},
+		{"CreateIsAllOrNone", createIsAllOrNone},
+		{"CreateAgainWithTheSameVersionsSucceeds", createAgain},
+		{"CreateOfManyRowsIsOneCommit", createMany},
+		{"OneOfManyCreatorsWins", oneCreatorWins},
+		{"GroupedCallsLearnTheirOwnResults", groupedCalls},
+		{"DeleteIsFencedByVersion", deleteIsFenced},
+		{"OneOfManyDeletersWins", oneDeleterWins},
+		{"MoveGivesANewVersion", moveGivesNewVersion},
+		{"MovedRowsScanAtTheirNewTime", movedRowsScan},
+		{"ScanIsOrderedAndComplete", scanIsOrdered},
+		{"ScanLeavesLongPayloadsOut", scanLeavesLongPayloadsOut},
+		{"ScanBoundsAreExact", scanBounds},
+		{"IDsAreComparedAsBytes", idsAreBytes},
+		{"CountIsExactUpToItsLimit", count},
+		{"AnEndedContextEndsCalls", endedContext},
+		{"SlicesAreNotShared", slicesAreNotShared},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := open(t)
+			if err := s.Migrate(t.Context(), 4); err != nil {
+				t.Fatalf("Migrate: %v", err)
+			}
+			c.test(t, s)
+		})
+	}
+	t.Run("NotMigratedIsSaid", func(t *testing.T) { notMigrated(t, open(t)) })
+	t.Run("MigrateIsSafeForManyAtOnce", func(t *testing.T) { migrateAtOnce(t, open(t)) })
+	t.Run("PartitionsAreRecorded", func(t *testing.T) { partitions(t, open(t)) })
+}
+
+func row(id string, dueMS int64, payload string) task.Row {
+	r := task.Row{Ref: task.Ref{ID: id, Ver: rand.Int64()}, DueMS: dueMS, ExecMS: dueMS - 1, Attempt: 3, CreatedMS: 7}
+	if payload != "" {
+		r.Payload, r.Size = []byte(payload), len(payload)
+	}
+	return r
+}
+
+func rows(n int, dueMS func(i int) int64) []task.Row {
+	all := make([]task.Row, n)
+	for i := range all {
+		all[i] = row(fmt.Sprintf("task-%06d", i), dueMS(i), "")
+	}
+	return all
+}
+
+func create(t *testing.T, s durable.Store, rows ...task.Row) {
+	t.Helper()
+	if err := s.Create(t.Context(), rows); err != nil {
+		t.Fatalf("Create of %d rows: %v", len(rows), err)
+	}
+}
+
+func get(t *testing.T, s durable.Store, ids ...string) map[string]task.Row {
+	t.Helper()
+	found, err := s.Get(t.Context(), ids)
+	if err != nil {
+		t.Fatalf("Get of %d ids: %v", len(ids), err)
+	}
+	byID := make(map[string]task.Row, len(found))
+	for _, r := range found {
+		byID[r.ID] = r
+	}
+	if len(byID) != len(found) {
+		t.Fatalf("Get returned %d rows of %d ids", len(found), len(byID))
+	}
+	return byID
+}
+
+func scanAll(t *testing.T, s durable.Store, page int) []task.Row {
+	t.Helper()
+	var all []task.Row
+	var at task.Cursor
+	for {
+		rows, err := s.Scan(t.Context(), at, task.MaxDue+1, page, 1<<20)
+		if err != nil {
+			t.Fatalf("Scan after %v: %v", at, err)
+		}
+		all = append(all, rows...)
+		if len(rows) < page {
+			return all
+		}
+		at = rows[len(rows)-1].Cursor()
+	}
+}
+
+func same(a, b task.Row) bool {
+	return a.Ref == b.Ref && a.DueMS == b.DueMS && a.ExecMS == b.ExecMS && a.Attempt == b.Attempt &&
+		a.CreatedMS == b.CreatedMS && a.Size == b.Size && bytes.Equal(a.Payload, b.Payload)
+}
+
+func createdRowsComeBackWhole(t *testing.T, s durable.Store) {
+	want := []task.Row{
+		row("plain", 1000, "payload"), row("zero", 0, ""), row("last", task.MaxDue, "\x00\xff'\"\\"),
+		row(strings.Repeat("x", task.MaxID), 5, strings.Repeat("p", 1<<16)), row("ключ 日本 😀", 5, "x"),
+	}
+	create(t, s, want...)
+	for _, w := range want {
+		if got := get(t, s, w.ID)[w.ID]; !same(got, w) {
+			t.Errorf("row %.40q came back as %+.200v, want %+.200v", w.ID, got, w)
+		}
+	}
+	if n := len(get(t, s, "plain", "absent")); n != 1 {
+		t.Errorf("Get of one present and one absent id returned %d rows", n)
+	}
+}
+
+func createIsAllOrNone(t *testing.T, s durable.Store) {
+	create(t, s, row("b", 1, ""), row("d", 1, ""))
+	err := s.Create(t.Context(), []task.Row{row("a", 1, ""), row("b", 2, ""), row("c", 1, ""), row("d", 1, "")})
+	var ide *task.IDError
+	if !errors.As(err, &ide) || !errors.Is(err, task.ErrExists) {
+		t.Fatalf("Create over existing ids: %v, want an IDError that is ErrExists", err)
+	}
+	slices.Sort(ide.Exists)
+	if !slices.Equal(ide.Exists, []string{"b", "d"}) {
+		t.Errorf("IDError names %q, want b and d", ide.Exists)
+	}
+	if n := len(get(t, s, "a", "b", "c", "d")); n != 2 {
+		t.Errorf("%d rows stand after a Create that failed, want 2", n)
+	}
+}
+
+func createAgain(t *testing.T, s durable.Store) {
+	a, b := row("a", 1, "first"), row("b", 1, "")
+	create(t, s, a)
+	create(t, s, a, b)
+	if got := get(t, s, "a", "b"); len(got) != 2 || !same(got["a"], a) {
+		t.Errorf("after a repeated Create: %v", got)
+	}
+}
+
+func createMany(t *testing.T, s durable.Store) {
+	all := rows(2500, func(i int) int64 { return int64(i) })
+	create(t, s, all[2400])
+	clash := slices.Clone(all)
+	clash[2400].Ver++
+	if err := s.Create(t.Context(), clash); !errors.Is(err, task.ErrExists) {
+		t.Fatalf("Create of 2500 rows with one that exists: %v", err)
+	}
+	if n := len(scanAll(t, s, 1000)); n != 1 {
+		t.Fatalf("%d rows stand after a Create that failed, want 1", n)
+	}
+	create(t, s, all...)
+	if n := len(scanAll(t, s, 1000)); n != 2500 {
+		t.Errorf("%d rows stand, want 2500", n)
+	}
+}
+
+func oneCreatorWins(t *testing.T, s durable.Store) {
+	var wins atomic.Int64
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() {
+			for i := range 5 {
+				err := s.Create(t.Context(), []task.Row{row(fmt.Sprint("id", i), 1, "")})
+				if err == nil {
+					wins.Add(1)
+				} else if !errors.Is(err, task.ErrExists) {
+					t.Errorf("Create: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if wins.Load() != 5 {
+		t.Errorf("%d creates succeeded for 5 ids", wins.Load())
+	}
+}
+
+func groupedCalls(t *testing.T, s durable.Store) {
+	create(t, s, row("taken", 1, ""))
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			r := []task.Row{row(fmt.Sprint("own", i), 1, "")}
+			if i%10 == 0 {
+				r = append(r, row("taken", 1, ""))
+			}
+			if err := s.Create(t.Context(), r); errors.Is(err, task.ErrExists) != (i%10 == 0) || err != nil && i%10 != 0 {
+				t.Errorf("create %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(scanAll(t, s, 1000)); n != 55 {
+		t.Errorf("%d rows stand, want 55", n)
+	}
+}
+
+func deleteIsFenced(t *testing.T, s durable.Store) {
+	a, b, c := row("a", 1, ""), row("b", 1, ""), row("c", 1, "")
+	create(t, s, a, b, c)
+	old := task.Ref{ID: "b", Ver: b.Ver + 1}
+	got, err := s.Delete(t.Context(), []task.Ref{a.Ref, old, {ID: "absent", Ver: 1}, c.Ref})
+	if err != nil || !slices.Equal(got, []bool{true, false, false, true}) {
+		t.Fatalf("Delete answered %v, %v; want [true false false true]", got, err)
+	}
+	if left := get(t, s, "a", "b", "c"); len(left) != 1 || !same(left["b"], b) {
+		t.Errorf("left are %v, want b alone", left)
+	}
+	if got, err := s.Delete(t.Context(), []task.Ref{a.Ref}); err != nil || got[0] {
+		t.Errorf("second Delete answered %v, %v", got, err)
+	}
+}
+
+func oneDeleterWins(t *testing.T, s durable.Store) {
+	all := rows(300, func(i int) int64 { return int64(i % 3) })
+	create(t, s, all...)
+	var wins atomic.Int64
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 30 {
+				part := all[(i+g)%30*10:][:10]
+				var refs []task.Ref
+				for _, r := range part {
+					refs = append(refs, r.Ref)
+				}
+				got, err := s.Delete(t.Context(), refs)
+				if err != nil {
+					t.Errorf("Delete: %v", err)
+				}
+				for _, ok := range got {
+					if ok {
+						wins.Add(1)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if wins.Load() != 300 {
+		t.Errorf("%d deletes succeeded for 300 rows", wins.Load())
+	}
+	if n := len(scanAll(t, s, 1000)); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+}
+
+func moveGivesNewVersion(t *testing.T, s durable.Store) {
+	a := row("a", 10, "payload")
+	create(t, s, a)
+	to := a
+	to.Ver, to.DueMS, to.ExecMS, to.Attempt, to.Payload = a.Ver+1, 99, 98, 5, nil
+	for _, try := range []string{"first", "repeated"} {
+		if ok, err := s.Move(t.Context(), a.Ref, to); !ok || err != nil {
+			t.Fatalf("%s Move answered %v, %v", try, ok, err)
+		}
+	}
+	want := to
+	want.Payload = a.Payload
+	if got := get(t, s, "a")["a"]; !same(got, want) {
+		t.Errorf("moved row is %+v, want %+v", got, want)
+	}
+	other := to
+	other.Ver += 7
+	if ok, err := s.Move(t.Context(), a.Ref, other); ok || err != nil {
+		t.Errorf("Move of an old version answered %v, %v", ok, err)
+	}
+	if got, err := s.Delete(t.Context(), []task.Ref{a.Ref}); err != nil || got[0] {
+		t.Errorf("Delete of the old version answered %v, %v", got, err)
+	}
+	if ok, err := s.Move(t.Context(), task.Ref{ID: "absent", Ver: 1}, row("absent", 1, "")); ok || err != nil {
+		t.Errorf("Move of an absent row answered %v, %v", ok, err)
+	}
+}
+
+func movedRowsScan(t *testing.T, s durable.Store) {
+	a, b := row("a", 10, ""), row("b", 20, "")
+	create(t, s, a, b)
+	to := a
+	to.Ver, to.DueMS = 1, 30
+	if ok, err := s.Move(t.Context(), a.Ref, to); !ok || err != nil {
+		t.Fatalf("Move answered %v, %v", ok, err)
+	}
+	got := scanAll(t, s, 10)
+	if len(got) != 2 || got[0].ID != "b" || got[1].DueMS != 30 {
+		t.Errorf("scanned %v, want b at 20 and a at 30", got)
+	}
+}
+
+func scanIsOrdered(t *testing.T, s durable.Store) {
+	all := rows(1500, func(i int) int64 {
+		if i%3 == 0 {
+			return 777 // a third of them at one millisecond
+		}
+		return int64(i * 7919 % 1000)
+	})
+	create(t, s, all...)
+	slices.SortFunc(all, func(a, b task.Row) int {
+		if a.Cursor().Less(b.Cursor()) {
+			return -1
+		}
+		return 1
+	})
+	for _, page := range []int{1000, 97} {
+		got := scanAll(t, s, page)
+		if len(got) != len(all) {
+			t.Fatalf("pages of %d: %d rows, want %d", page, len(got), len(all))
+		}
+		for i := range got {
+			if !same(got[i], all[i]) {
+				t.Fatalf("pages of %d: row %d is %v, want %v", page, i, got[i], all[i])
+			}
+		}
+	}
+}
+
+func scanLeavesLongPayloadsOut(t *testing.T, s durable.Store) {
+	create(t, s, row("a", 1, "1234"), row("b", 2, "12345"), row("c", 3, ""))
+	got, err := s.Scan(t.Context(), task.Cursor{}, 100, 10, 4)
+	if err != nil || len(got) != 3 {
+		t.Fatalf("Scan: %v, %v", got, err)
+	}
+	if string(got[0].Payload) != "1234" || got[1].Payload != nil || got[1].Size != 5 || got[2].Payload != nil || got[2].Size != 0 {
+		t.Errorf("Scan with 4 bytes inline returned %+v", got)
+	}
+}
+
+func scanBounds(t *testing.T, s durable.Store) {
+	create(t, s, row("a", 10, ""), row("b", 10, ""), row("c", 11, ""), row("d", 12, ""))
+	for _, c := range []struct {
+		after task.Cursor
+		below int64
+		want  string
+	}{
+		{task.Cursor{}, 12, "abc"}, {task.Cursor{}, 10, ""}, {task.Cursor{DueMS: 10, ID: "a"}, 11, "b"},
+		{task.Cursor{DueMS: 10}, 13, "abcd"}, {task.Cursor{DueMS: 10, ID: "zz"}, 100, "cd"}, {task.Cursor{DueMS: 12, ID: "d"}, 100, ""},
+	} {
+		got, err := s.Scan(t.Context(), c.after, c.below, 10, 0)
+		var ids string
+		for _, r := range got {
+			ids += r.ID
+		}
+		if err != nil || ids != c.want {
+			t.Errorf("Scan after %v below %d returned %q, %v; want %q", c.after, c.below, ids, err, c.want)
+		}
+	}
+	if got, err := s.Scan(t.Context(), task.Cursor{}, 100, 2, 0); err != nil || len(got) != 2 {
+		t.Errorf("Scan of at most 2 returned %v, %v", got, err)
+	}
+}
+
+func idsAreBytes(t *testing.T, s durable.Store) {
+	ids := []string{"A", "Z", "a", "a ", "a\t", "ae", "\u00e9", "e\u0301", "ß", "ss", "ä", "😀"}
+	for _, id := range ids {
+		create(t, s, row(id, 5, id))
+	}
+	slices.Sort(ids)
+	for i, r := range scanAll(t, s, 3) {
+		if r.ID != ids[i] || string(r.Payload) != ids[i] {
+			t.Errorf("row %d has id %q, want %q", i, r.ID, ids[i])
+		}
+	}
+	if n := len(get(t, s, "a")); n != 1 {
+		t.Errorf("Get of \"a\" returned %d rows", n)
+	}
+}
+
+func count(t *testing.T, s durable.Store) {
+	if n, exact, err := s.Count(t.Context(), 10); n != 0 || !exact || err != nil {
+		t.Errorf("Count of nothing: %d, %v, %v", n, exact, err)
+	}
+	create(t, s, rows(50, func(i int) int64 { return int64(i) })...)
+	if n, exact, err := s.Count(t.Context(), 50); n != 50 || !exact || err != nil {
+		t.Errorf("Count of 50 up to 50: %d, %v, %v", n, exact, err)
+	}
+	if n, exact, err := s.Count(t.Context(), 49); n < 50 || exact || err != nil {
+		t.Errorf("Count of 50 up to 49: %d, %v, %v; want an estimate above 49", n, exact, err)
+	}
+}
+
+func endedContext(t *testing.T, s durable.Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, delErr := s.Delete(ctx, []task.Ref{{ID: "a"}})
+	_, getErr := s.Get(ctx, []string{"a"})
+	_, scanErr := s.Scan(ctx, task.Cursor{}, 1, 1, 0)
+	for act, err := range map[string]error{
+		"Create": s.Create(ctx, []task.Row{row("a", 1, "")}), "Delete": delErr, "Get": getErr, "Scan": scanErr,
+	} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s with an ended context: %v", act, err)
+		}
+	}
+	if n := len(get(t, s, "a")); n != 0 {
+		t.Errorf("Create with an ended context stored %d rows", n)
+	}
+}
+
+func slicesAreNotShared(t *testing.T, s durable.Store) {
+	in := []task.Row{row("a", 1, "before")}
+	create(t, s, in...)
+	copy(in[0].Payload, "AFTER!")
+	first := get(t, s, "a")["a"]
+	if string(first.Payload) != "before" {
+		t.Errorf("the store kept the caller's slice: %q", first.Payload)
+	}
+	copy(first.Payload, "AFTER!")
+	if again := get(t, s, "a")["a"]; string(again.Payload) != "before" {
+		t.Errorf("the store returned its own slice: %q", again.Payload)
+	}
+}
+
+func notMigrated(t *testing.T, s durable.Store) {
+	_, getErr := s.Get(t.Context(), []string{"a"})
+	for act, err := range map[string]error{
+		"Check": s.Check(t.Context(), 1), "Create": s.Create(t.Context(), []task.Row{row("a", 1, "")}), "Get": getErr,
+	} {
+		if !errors.Is(err, task.ErrNotMigrated) {
+			t.Errorf("%s before Migrate: %v, want ErrNotMigrated", act, err)
+		}
+	}
+}
+
+func migrateAtOnce(t *testing.T, s durable.Store) {
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			if err := s.Migrate(t.Context(), 2); err != nil {
+				t.Errorf("Migrate: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := s.Check(t.Context(), 2); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+}
+
+func partitions(t *testing.T, s durable.Store) {
+	if err := s.Migrate(t.Context(), 3); err != nil {
+		t.Fatalf("Migrate: %v", err)
+	}
+	create(t, s, row("a", 1, ""))
+	for act, err := range map[string]error{"Check": s.Check(t.Context(), 4), "Migrate": s.Migrate(t.Context(), 4)} {
+		if !errors.Is(err, task.ErrMismatch) {
+			t.Errorf("%s with 4 partitions where 3 are recorded: %v", act, err)
+		}
+	}
+	if err := s.Check(t.Context(), 3); err != nil {
+		t.Errorf("Check with what is recorded: %v", err)
+	}
+	if n := len(get(t, s, "a")); n != 1 {
+		t.Errorf("%d rows stand after a second Migrate, want 1", n)
+	}
+}

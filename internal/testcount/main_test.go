@@ -1,0 +1,27 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestTheLineCountsLeavesByServer(t *testing.T) {
+	stream := `{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"run","Package":"p","Test":"TestA/mysql97+redis7"}
+{"Action":"pass","Package":"p","Test":"TestA/mysql97+redis7"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"run","Package":"p","Test":"TestB"}
+{"Action":"skip","Package":"p","Test":"TestB"}
+{"Action":"run","Package":"p","Test":"TestC"}
+{"Action":"fail","Package":"p","Test":"TestC"}
+{"Action":"fail","Package":"p"}
+`
+	c := tally{servers: map[string]int{}, output: map[string][]string{}, parents: map[string]bool{}}
+	if err := c.read(strings.NewReader(stream), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.line(), "1 passed, 1 failed, 1 skipped (mysql97: 1, redis7: 1)"; got != want {
+		t.Errorf("line %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,95 @@
+package testserver
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+func ask(t *testing.T, s *Server, command string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "%s\r\n", command)
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+func TestARedisComesBackEmptyOrFromItsSnapshot(t *testing.T) {
+	s := Own(t, Redis)
+	boot := func(how func()) {
+		t.Helper()
+		how()
+		if err := s.Boot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(t, s, "SET a 1")
+	boot(s.Kill)
+	if got := ask(t, s, "EXISTS a"); got != ":0" {
+		t.Errorf("after a kill EXISTS a answers %q, want :0", got)
+	}
+	ask(t, s, "SET b 1")
+	ask(t, s, "SAVE")
+	ask(t, s, "SET c 1")
+	boot(s.Stop)
+	if got := ask(t, s, "EXISTS b c"); got != ":1" {
+		t.Errorf("after a restart from a snapshot EXISTS b c answers %q, want :1", got)
+	}
+}
+
+func TestTheLocaleDecidesHowLuaCompares(t *testing.T) {
+	for kind, want := range map[Kind]string{Redis: ":0", RedisUTF8: ":1"} {
+		if got := ask(t, Shared(t, kind), `EVAL "if 'a' < 'B' then return 1 else return 0 end" 0`); got != want {
+			t.Errorf("%s: 'a' < 'B' answers %q, want %q", kind, got, want)
+		}
+	}
+}
+
+// The child starts a server and is killed.
+func TestServersEndWithTheirProcess(t *testing.T) {
+	if os.Getenv("TESTSERVER_CHILD") != "" {
+		s, err := Start(context.Background(), Redis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("ADDR", s.Addr)
+		<-t.Context().Done()
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestServersEndWithTheirProcess$")
+	cmd.Env = append(os.Environ(), "TESTSERVER_CHILD=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var addr string
+	for sc := bufio.NewScanner(out); addr == "" && sc.Scan(); {
+		addr, _ = strings.CutPrefix(sc.Text(), "ADDR ")
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	deadline := time.After(10 * time.Second)
+	for (&Server{Kind: Redis, Addr: addr}).answers() {
+		select {
+		case <-deadline:
+			t.Fatalf("the server at %s outlives its process", addr)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
