@@ -1,0 +1,235 @@
+package hotset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// answer reads a script's reply from front to back. The first value of a wrong
+// kind sets err; what is read after that is zero.
+type answer struct {
+	verb string
+	asOf task.AsOf
+	rest []any
+	err  error
+}
+
+// run runs a partition script and turns its status into an error. Whatever it
+// answers tells the partition's time, which Clock hands on.
+func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, args ...any) (*answer, error) {
+	k := append(r.keys[p].fixed[:len(r.keys[p].fixed):len(r.keys[p].fixed)], batches...)
+	v, err := r.scripts[verb].Run(ctx, r.rdb, k, append([]any{r.config.Partitions}, args...)...).Slice()
+	if err != nil {
+		return &answer{}, r.typed(verb, p, err)
+	}
+	a := &answer{verb: verb, rest: v}
+	status := a.str()
+	a.asOf = task.AsOf{TimeUS: a.int()}
+	a.asOf.Generation = a.int()
+	if a.err != nil {
+		return a, a.err
+	}
+	r.saw(p, a.asOf)
+	switch status {
+	case "OK":
+		return a, nil
+	case "COLD":
+		err = task.ErrCold
+	case "STALE":
+		err = task.ErrStale
+	case "ABORT":
+		err = task.ErrAborted
+	case "MISMATCH":
+		err = fmt.Errorf("%w: it was made with %s partitions in format %s, this process with %d in format 1",
+			task.ErrMismatch, a.str(), a.str(), r.config.Partitions)
+	default:
+		err = fmt.Errorf("strange status %.20q", status)
+	}
+	return a, fmt.Errorf("%s in partition %d: %w", verb, p, err)
+}
+
+func (r *Redis) saw(p int, asOf task.AsOf) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen[p] = sighting{asOf, time.Now()}
+}
+
+func (a *answer) next() any {
+	if len(a.rest) == 0 {
+		a.fail("is too short")
+		return nil
+	}
+	v := a.rest[0]
+	a.rest = a.rest[1:]
+	return v
+}
+
+func (a *answer) fail(what string) {
+	if a.err == nil {
+		a.err = fmt.Errorf("answer of %s %s", a.verb, what)
+	}
+}
+
+func (a *answer) int() int64 {
+	n, ok := a.next().(int64)
+	if !ok {
+		a.fail("has no number where one is due")
+	}
+	return n
+}
+
+func (a *answer) str() string {
+	s, ok := a.next().(string)
+	if !ok {
+		a.fail("has no text where one is due")
+	}
+	return s
+}
+
+func (a *answer) list() []any {
+	l, ok := a.next().([]any)
+	if !ok {
+		a.fail("has no list where one is due")
+	}
+	return l
+}
+
+// strs reads all that is left.
+func (a *answer) strs() []string {
+	var all []string
+	for len(a.rest) > 0 {
+		all = append(all, a.str())
+	}
+	return all
+}
+
+// answers reads an answer for each of n members; a cold partition gives none.
+func (a *answer) answers(n int) []task.Answer {
+	all := make([]task.Answer, n)
+	if a.asOf.Generation == 0 {
+		return all
+	}
+	for i := range all {
+		all[i] = task.Answer(a.int())
+	}
+	return all
+}
+
+// indices reads a list of 1-based indices below n.
+func (a *answer) indices(n int) []int {
+	var all []int
+	for _, v := range a.list() {
+		i, ok := v.(int64)
+		if !ok || i < 1 || i > int64(n) {
+			a.fail("has a strange index")
+			return nil
+		}
+		all = append(all, int(i-1))
+	}
+	return all
+}
+
+// settle is for how long after its beginning a generation loads no row that was
+// due before: workers register what they hold first. Each looks once a second.
+const settle = 2000
+
+func (a *answer) feeding() task.Feeding {
+	s := task.Feeding{AsOf: a.asOf, StartMS: a.int() / 1000, HorizonMS: a.int()}
+	s.ReadyMS = s.StartMS + settle
+	s.Loaded = task.Cursor{DueMS: a.int(), ID: a.str()}
+	s.Members = int(a.int())
+	return s
+}
+
+// batches names the keys of batches.
+func (r *Redis) batches(p int, tokens []string) []string {
+	all := make([]string, len(tokens))
+	for i, t := range tokens {
+		all[i] = r.keys[p].batch(t)
+	}
+	return all
+}
+
+func appendEntries(args []any, entries []task.Entry) []any {
+	for _, e := range entries {
+		args = append(args, member(e.Ref), e.DueMS, record(e))
+	}
+	return args
+}
+
+func appendMembers(args []any, refs []task.Ref) []any {
+	all := make([]any, 0, len(args)+len(refs))
+	all = append(all, args...)
+	for _, ref := range refs {
+		all = append(all, member(ref))
+	}
+	return all
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// newGeneration is random and below 2^53: Lua holds numbers as doubles.
+func newGeneration() int64 { return 1 + rand.Int64N(1<<53-2) }
+
+// refuse tells of a server that cannot be worked with. Version and policy are
+// empty where a server does not tell (miniredis).
+func refuse(version, policy string) error {
+	if strings.HasPrefix(policy, "allkeys-") {
+		return fmt.Errorf("%w: maxmemory-policy is %s, which may evict any key; set noeviction", task.ErrRefused, policy)
+	}
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	ma, err := strconv.Atoi(major)
+	mi, _ := strconv.Atoi(minor)
+	if err == nil && (ma < 6 || ma == 6 && mi < 2) {
+		return fmt.Errorf("%w: Redis %s, 6.2 is the oldest that will do", task.ErrRefused, version)
+	}
+	return nil
+}
+
+// typed adds the sentinel that tells what err is.
+func (r *Redis) typed(act string, p int, err error) error {
+	if kind := kindOf(err); kind != nil {
+		err = fmt.Errorf("%w: %w", kind, err)
+	}
+	return fmt.Errorf("%s in partition %d: %w", act, p, err)
+}
+
+func kindOf(err error) error {
+	for _, k := range []struct {
+		kind     error
+		prefixes []string
+	}{
+		{task.ErrTooLarge, []string{"OOM "}},
+		{task.ErrReadOnly, []string{"READONLY ", "MISCONF "}},
+		{task.ErrRefused, []string{"NOPERM ", "NOAUTH ", "WRONGPASS ", "ERR AUTH", "ERR unknown command"}},
+		{task.ErrUnavailable, []string{"LOADING ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "BUSY ", "NOREPLICAS ", "UNBLOCKED "}},
+	} {
+		for _, p := range k.prefixes {
+			if redis.HasErrorPrefix(err, strings.TrimSpace(p)) {
+				return k.kind
+			}
+		}
+	}
+	var op net.Error
+	if errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, redis.ErrPoolTimeout) {
+		return task.ErrUnavailable
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package hotset
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// keys names the keys of one partition. All carry one hash tag, {namespace:p}, so
+// that they live on one node of a cluster; none has a TTL.
+type keys struct {
+	prefix string
+	fixed  []string // meta, due, task, lease, gone:0..2: KEYS[1] to KEYS[7] of each script
+}
+
+func makeKeys(ns string, p int) keys {
+	k := keys{prefix: fmt.Sprintf("{%s:%d}:", ns, p)}
+	for _, name := range []string{"meta", "due", "task", "lease", "gone:0", "gone:1", "gone:2"} {
+		k.fixed = append(k.fixed, k.prefix+name)
+	}
+	return k
+}
+
+func (k keys) batch(token string) string { return k.prefix + "batch:" + token }
+func (k keys) lease() string             { return k.prefix + "lease" }
+func (k keys) agent() string             { return k.prefix + "agent" }
+func (k keys) wake() string              { return k.prefix + "wake" }
+
+// verLen is the length of a version at the end of a member, big-endian.
+const verLen = 8
+
+// member is how a version of a task is written: its id and its version.
+func member(r task.Ref) string {
+	return string(binary.BigEndian.AppendUint64([]byte(r.ID), uint64(r.Ver)))
+}
+
+func parseMember(m string) (task.Ref, error) {
+	if len(m) <= verLen {
+		return task.Ref{}, fmt.Errorf("member of %d bytes is too short", len(m))
+	}
+	at := len(m) - verLen
+	return task.Ref{ID: m[:at], Ver: int64(binary.BigEndian.Uint64([]byte(m[at:])))}, nil
+}
+
+// record is how the rest is written: due:exec:attempt:flag:payload, the flag "i"
+// for a payload that is inline and "x" for one that is not.
+func record(e task.Entry) string {
+	flag := byte('i')
+	payload := e.Payload
+	if e.External {
+		flag, payload = 'x', nil
+	}
+	b := make([]byte, 0, 40+len(payload))
+	for _, n := range []int64{e.DueMS, e.ExecMS, int64(e.Attempt)} {
+		b = append(strconv.AppendInt(b, n, 10), ':')
+	}
+	return string(append(append(b, flag, ':'), payload...))
+}
+
+func parseRecord(ref task.Ref, rec string) (task.Entry, error) {
+	parts := bytes.SplitN([]byte(rec), []byte(":"), 5)
+	e := task.Entry{Ref: ref}
+	if len(parts) != 5 || len(parts[3]) != 1 {
+		return e, fmt.Errorf("record of %q has a strange shape", ref.ID)
+	}
+	var nums [3]int64
+	for i := range nums {
+		n, err := strconv.ParseInt(string(parts[i]), 10, 64)
+		if err != nil {
+			return e, fmt.Errorf("record of %q has a strange number: %w", ref.ID, err)
+		}
+		nums[i] = n
+	}
+	e.DueMS, e.ExecMS, e.Attempt = nums[0], nums[1], int(nums[2])
+	e.External = parts[3][0] == 'x'
+	if len(parts[4]) > 0 {
+		e.Payload = parts[4]
+	}
+	return e, nil
+}

@@ -1,0 +1,13 @@
+-- add: take members in that a caller knows of (a creator, the auditor).
+--
+-- ARGV[2]  generation  of the caller's as_of
+-- ARGV[3]  us          of the caller's as_of, seen before the rows were inserted or read
+-- ARGV[4]  member, due_ms, record, ... at most 1000 times
+-- RETURNS  {OK, us, generation, answer, ...}
+-- COST     O(k log n)
+-- Invariant: what was removed within T is dead, and what is known from before that is stale.
+-- A repeat is harmless: who is in stays as it is.
+if not gen then return {'COLD', us, 0} end
+if not fresh(ARGV[2], ARGV[3]) then return {'STALE', us, gen} end
+rotate()
+return {'OK', us, gen, unpack(take(4))}

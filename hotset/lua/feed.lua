@@ -1,0 +1,26 @@
+-- feed: take in one page of the feeder's scan, then move loaded.
+--
+-- ARGV[2]  generation  that the scan began under
+-- ARGV[3]  us          seen before the page was read
+-- ARGV[4]  epoch       of the feeder
+-- ARGV[5]  loaded_ms   all rows up to (loaded_ms, loaded_id) are in, once this page is; -1: more of the page follows
+-- ARGV[6]  loaded_id
+-- ARGV[7]  member, due_ms, record, ... at most 1000 times
+-- RETURNS  {OK, us, generation, start_us, horizon, loaded_ms, loaded_id, members}
+-- COST     O(k log n)
+-- Invariant: loaded never passes the horizon and never falls; (ms, id) is not compared here beyond its ms: ids are the
+-- feeder's order, and there is one feeder.
+-- A repeat is harmless: who is in stays as it is.
+if not gen then return {'COLD', us, 0} end
+if tonumber(ARGV[2]) ~= gen or tonumber(ARGV[4]) < tonumber(m[8]) then return {'ABORT', us, gen} end
+if not fresh(ARGV[2], ARGV[3]) then return {'STALE', us, gen} end
+rotate()
+take(7)
+local at, id = tonumber(ARGV[5]), ARGV[6]
+if at > horizon then at, id = horizon, '' end
+if at >= tonumber(m[6]) then
+  redis.call('HSET', meta, 'loaded_ms', int(at), 'loaded_id', id)
+else
+  at, id = tonumber(m[6]), m[7]
+end
+return {'OK', us, gen, tonumber(m[4]), horizon, at, id, redis.call('HLEN', tasks)}

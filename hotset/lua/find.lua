@@ -1,0 +1,26 @@
+-- find: where members are; drops the records of those that are nowhere.
+--
+-- KEYS[8]  batches      that have a lease, as the caller has read
+-- ARGV[2]  n            number of their tokens
+-- ARGV[3]  token, ... n times, member, ... the rest; at most 1000
+-- RETURNS  {OK, us, generation or 0, answer, ms, attempt, ...}: 0 absent, 1 waits, 2 claimed, 6 orphan, 7 ask again: leases changed
+-- COST     O(k n)
+-- A repeat is harmless: who was an orphan is absent then, which is the same to its caller.
+if not gen or run_id() ~= m[10] then return {'COLD', us, 0} end
+local n, out = tonumber(ARGV[2]), {}
+local complete = redis.call('ZCARD', lease) == n
+for i = 1, n do complete = complete and redis.call('ZSCORE', lease, ARGV[2 + i]) and true end
+for i = 3 + n, #ARGV do
+  local member = ARGV[i]
+  local at, record = redis.call('ZSCORE', due, member), redis.call('HGET', tasks, member)
+  local answer = at and 1 or 0
+  for k = 8, 7 + n do
+    if answer == 0 and redis.call('SISMEMBER', KEYS[k], member) == 1 then answer = 2 end
+  end
+  if answer == 0 and record then answer = complete and 6 or 7 end
+  if answer == 6 then redis.call('HDEL', tasks, member) end
+  out[#out + 1] = answer
+  out[#out + 1] = tonumber(at or 0)
+  out[#out + 1] = tonumber(string.match(record or '', '^%d+:%d+:(%d+)') or 0)
+end
+return {'OK', us, gen, unpack(out)}

@@ -1,0 +1,24 @@
+-- horizon: begin a feeder's round: raise the horizon; or begin a new generation, empty, if the partition is cold.
+--
+-- KEYS[8]  batches of the old generation, which end with it
+-- ARGV[2]  epoch       of the feeder
+-- ARGV[3]  horizon_ms  wished for
+-- ARGV[4]  limit       members that the partition may hold; one that does keeps its horizon
+-- ARGV[5]  generation  to begin if it is cold; 0: answer COLD instead
+-- RETURNS  {OK, us, generation, start_us, horizon, loaded_ms, loaded_id, members, 1 if the generation is new}
+-- COST     O(1); UNLINK frees in the background
+-- Invariant: the epoch never falls within a generation; nor does the horizon here.
+-- A repeat is harmless: the generation is new then and warm.
+local run = run_id()
+if gen and m[10] == run then
+  if tonumber(ARGV[2]) < tonumber(m[8]) then return {'ABORT', us, gen} end
+  local members = redis.call('HLEN', tasks)
+  if members < tonumber(ARGV[4]) then horizon = math.max(horizon, tonumber(ARGV[3])) end
+  redis.call('HSET', meta, 'epoch', ARGV[2], 'horizon', int(horizon))
+  return {'OK', us, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, 0}
+end
+if ARGV[5] == '0' then return {'COLD', us, 0} end
+redis.call('UNLINK', unpack(KEYS))
+redis.call('HSET', meta, 'gen', ARGV[5], 'start', int(us), 'run_id', run, 'horizon', ARGV[3], 'loaded_ms', '0', 'loaded_id', '',
+  'epoch', ARGV[2], 'period', int(math.max(period, math.floor(us / T))), 'partitions', ARGV[1], 'format', '1')
+return {'OK', us, tonumber(ARGV[5]), us, tonumber(ARGV[3]), 0, '', 0, 1}

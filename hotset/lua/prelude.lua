@@ -1,0 +1,87 @@
+-- prelude: stands before every partition script; names its keys, reads clock and meta, and refuses another layout.
+--
+-- KEYS[1]  meta   hash  gen, start (us), run_id, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format
+-- KEYS[2]  due    zset  member -> ms at which it is to be offered: who waits
+-- KEYS[3]  task   hash  member -> due:exec:attempt:flag:payload, of who waits and of who is claimed
+-- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
+-- KEYS[5]  gone:0 set   members that were removed in a period k of T with k % 3 = 0; 1 and 2 likewise
+-- KEYS[6]  gone:1 set
+-- KEYS[7]  gone:2 set
+-- ARGV[1]  partitions   that the caller was made with
+-- RETURNS  {status, us, generation or 0, ...}: OK, COLD, STALE, ABORT, MISMATCH
+-- Invariant: now, by which knowledge ages, never falls, even if the server's clock does: the period is a floor for it.
+local meta, due, tasks, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local T = 10000000
+local clock = redis.call('TIME')
+local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local ms = math.floor(us / 1000)
+local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'run_id')
+local gen, horizon, period = tonumber(m[1] or nil), tonumber(m[5] or nil), tonumber(m[9] or 0)
+local now = math.max(us, period * T)
+if gen and (m[2] ~= ARGV[1] or m[3] ~= '1') then return {'MISMATCH', us, gen, m[2], m[3]} end
+
+local function int(x) return string.format('%.0f', x) end
+
+-- whose data this is: a server that restarted or took over has another run_id
+local function run_id()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+end
+
+local function each(command, key, args) -- in pieces that unpack can take
+  for i = 1, #args, 1000 do redis.call(command, key, unpack(args, i, math.min(i + 999, #args))) end
+end
+
+local function fresh(g, at) return tonumber(g) == gen and tonumber(at) >= now - T end
+
+-- begins the period of T that it is, and drops the tombstones that are older than two of them
+local function rotate()
+  local p = math.floor(us / T)
+  if p <= period then return end
+  for k = math.max(period + 1, p - 2), p do redis.call('UNLINK', KEYS[5 + k % 3]) end
+  redis.call('HSET', meta, 'period', int(p))
+  period = p
+end
+
+local function dead(members) -- at most 1000
+  local is = {}
+  for k = 5, 7 do
+    for i, v in ipairs(redis.call('SMISMEMBER', KEYS[k], unpack(members))) do if v == 1 then is[i] = true end end
+  end
+  return is
+end
+
+local function first()
+  local f = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  return tonumber(f[2] or nil)
+end
+
+local function wake(before) -- sleepers, if somebody waits who is earlier than all were
+  local f = first()
+  if f and (not before or f < before) then redis.call('PUBLISH', string.gsub(due, ':due$', ':wake'), int(f)) end
+end
+
+-- takes entries in from ARGV[from] on: member, due_ms, record; at most 1000. Answers 1 in (also before), 4 beyond, 5 dead
+local function take(from)
+  local members, answers, scores, records = {}, {}, {}, {}
+  for i = from, #ARGV, 3 do members[#members + 1] = ARGV[i] end
+  if #members == 0 then return answers end
+  local is, have = dead(members), redis.call('HMGET', tasks, unpack(members))
+  for i, member in ipairs(members) do
+    local at, record = ARGV[from + 3 * i - 2], ARGV[from + 3 * i - 1]
+    if is[i] then answers[i] = 5
+    elseif tonumber(at) >= horizon then answers[i] = 4
+    else
+      answers[i] = 1
+      if not have[i] then
+        scores[#scores + 1] = at; scores[#scores + 1] = member
+        records[#records + 1] = member; records[#records + 1] = record
+      end
+    end
+  end
+  local before = first()
+  each('HSET', tasks, records)
+  each('ZADD', due, scores)
+  if #scores > 0 then wake(before) end
+  return answers
+end

@@ -1,0 +1,34 @@
+-- register: put members that a worker holds into its batch, when a new generation has begun.
+--
+-- KEYS[8]  batch  set   members of the batch
+-- ARGV[2]  generation   of the caller's as_of
+-- ARGV[3]  us           of the caller's as_of, seen before the rows were read
+-- ARGV[4]  token        of the batch
+-- ARGV[5]  lease_ms     length of the lease
+-- ARGV[6]  member, due_ms, record, ... at most 1000 times
+-- RETURNS  {OK, us, generation, answer, ...}: 2 in this batch, 3 in another, 5 dead
+-- COST     O(k log n)
+-- Invariant: a member is in due or in one batch, never in both.
+-- A repeat is harmless: who is in the batch stays there.
+if not gen then return {'COLD', us, 0} end
+if not fresh(ARGV[2], ARGV[3]) then return {'STALE', us, gen} end
+rotate()
+local members, answers, held = {}, {}, false
+for i = 6, #ARGV, 3 do members[#members + 1] = ARGV[i] end
+local is = dead(members)
+for i, member in ipairs(members) do
+  answers[i] = 2
+  if is[i] then
+    answers[i] = 5
+  elseif redis.call('SISMEMBER', KEYS[8], member) == 0 then
+    if redis.call('ZREM', due, member) == 0 and redis.call('HEXISTS', tasks, member) == 1 then
+      answers[i] = 3
+    else
+      redis.call('HSET', tasks, member, ARGV[6 + 3 * i - 1])
+      redis.call('SADD', KEYS[8], member)
+    end
+  end
+  held = held or answers[i] == 2
+end
+if held then redis.call('ZADD', lease, int(ms + ARGV[5]), ARGV[4]) end
+return {'OK', us, gen, unpack(answers)}

@@ -1,0 +1,46 @@
+-- release: give members of a batch back: they wait again.
+--
+-- KEYS[8]  batch  set   that they are in
+-- ARGV[2]  token        of that batch
+-- ARGV[3]  delay_ms     offer them that long from now; -1: at their own due time
+-- ARGV[4]  counted      1: it counts as an attempt
+-- ARGV[5]  expired      1: only if the lease is over, and the rows were read as of:
+-- ARGV[6]  generation
+-- ARGV[7]  us
+-- ARGV[8]  member, ...  at most 1000
+-- RETURNS  {OK, us, generation, answer, ...}: 1 waits, 5 dead, 0 no member, 3 not in this batch, 4 beyond the horizon, 2 lease holds
+-- COST     O(k log n)
+-- Invariant: a member is in due or in one batch, never in both. The first write is not deny-oom.
+-- A repeat is harmless: who was given back is not in the batch any more.
+if not gen then return {'COLD', us, 0} end
+if ARGV[5] == '1' and not fresh(ARGV[6], ARGV[7]) then return {'STALE', us, gen} end
+local members, answers, scores = {unpack(ARGV, 8)}, {}, {}
+local ends = ARGV[5] == '1' and redis.call('ZSCORE', lease, ARGV[2])
+if ends and tonumber(ends) > ms then
+  for i = 1, #members do answers[i] = 2 end
+  return {'OK', us, gen, unpack(answers)}
+end
+redis.call('ZREM', lease, '')
+rotate()
+local is, held = dead(members), redis.call('SMISMEMBER', KEYS[8], unpack(members))
+local before = first()
+for i, member in ipairs(members) do
+  local record = redis.call('HGET', tasks, member)
+  local of, exec, attempt, rest = string.match(record or '', '^(%d+):(%d+):(%d+):(.*)$')
+  local at = ARGV[3] == '-1' and tonumber(of) or ms + math.max(0, tonumber(ARGV[3]))
+  if is[i] then answers[i] = 5
+  elseif held[i] == 0 then answers[i] = record and 3 or 0
+  elseif not of then answers[i] = 0
+  elseif tonumber(ARGV[3]) > 0 and at >= horizon then answers[i] = 4
+  else
+    answers[i] = 1
+    if ARGV[4] == '1' then
+      redis.call('HSET', tasks, member, of .. ':' .. exec .. ':' .. int(attempt + 1) .. ':' .. rest)
+    end
+    redis.call('ZADD', due, int(at), member)
+  end
+  if answers[i] ~= 4 then redis.call('SREM', KEYS[8], member) end
+end
+if redis.call('EXISTS', KEYS[8]) == 0 then redis.call('ZREM', lease, ARGV[2]) end
+wake(before)
+return {'OK', us, gen, unpack(answers)}

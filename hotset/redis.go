@@ -1,0 +1,388 @@
+package hotset
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+//go:embed lua/*.lua
+var files embed.FS
+
+// chunk is the most members that one call of a script takes: unpack overflows
+// beyond some thousands, and a script is to be short.
+const chunk = 1000
+
+// MaxPartitions is the most partitions that a namespace may have.
+const MaxPartitions = 256
+
+// Options of NewRedis.
+type Options struct {
+	// Namespace is the prefix of the keys, task.DefaultNamespace if empty.
+	Namespace string
+	// Partitions, 1 to MaxPartitions, 1 if zero. It is recorded at the first
+	// Migrate and cannot be changed after that.
+	Partitions int
+}
+
+// Redis is the Set for production: Redis 6.2 or later or Valkey, standalone, with
+// Sentinel, or a Cluster. It uses no command newer than 6.2.
+type Redis struct {
+	rdb     redis.UniversalClient
+	config  Config
+	keys    []keys
+	scripts map[string]*redis.Script
+
+	mu   sync.Mutex
+	seen []sighting // by partition
+}
+
+// sighting is the last moment of a partition that an answer told.
+type sighting struct {
+	asOf task.AsOf
+	at   time.Time // when the answer came, by the local monotonic clock
+}
+
+// NewRedis returns the Set of a namespace. It does no I/O and starts nothing; who
+// opened rdb closes it. The client's own retries are welcome: each script may be
+// run again. The error matches task.ErrInvalid.
+func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
+	if o.Namespace == "" {
+		o.Namespace = task.DefaultNamespace
+	}
+	if o.Partitions == 0 {
+		o.Partitions = 1
+	}
+	err := task.CheckNamespace(o.Namespace)
+	if rdb == nil {
+		err = errors.Join(fmt.Errorf("%w: redis client is nil", task.ErrInvalid), err)
+	}
+	if o.Partitions < 1 || o.Partitions > MaxPartitions {
+		err = errors.Join(err, fmt.Errorf("%w: %d partitions, 1 to %d are allowed", task.ErrInvalid, o.Partitions, MaxPartitions))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("new Redis set: %w", err)
+	}
+	r := &Redis{rdb: rdb, config: Config(o), seen: make([]sighting, o.Partitions)}
+	for p := range o.Partitions {
+		r.keys = append(r.keys, makeKeys(o.Namespace, p))
+	}
+	r.scripts, err = loadScripts()
+	return r, err
+}
+
+// loadScripts puts the prelude before each verb; elect has no partition.
+func loadScripts() (map[string]*redis.Script, error) {
+	prelude, err := files.ReadFile("lua/prelude.lua")
+	if err != nil {
+		return nil, fmt.Errorf("read scripts: %w", err)
+	}
+	list, err := files.ReadDir("lua")
+	if err != nil {
+		return nil, fmt.Errorf("read scripts: %w", err)
+	}
+	scripts := map[string]*redis.Script{}
+	for _, f := range list {
+		text, err := files.ReadFile("lua/" + f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read scripts: %w", err)
+		}
+		verb := f.Name()[:len(f.Name())-len(".lua")]
+		if verb != "elect" {
+			text = append(append([]byte{}, prelude...), text...)
+		}
+		scripts[verb] = redis.NewScript(string(text))
+	}
+	return scripts, nil
+}
+
+// Config implements Set.
+func (r *Redis) Config() Config { return r.config }
+
+// Clock implements Set.
+func (r *Redis) Clock(ctx context.Context, p int) (task.AsOf, error) {
+	r.mu.Lock()
+	s := r.seen[p]
+	r.mu.Unlock()
+	if s.asOf.Generation != 0 && time.Since(s.at) < task.TombstoneTTL/2 {
+		return s.asOf, nil
+	}
+	a, err := r.run(ctx, p, "clock", nil)
+	return a.asOf, err
+}
+
+// State implements Set.
+func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
+	a, err := r.run(ctx, p, "state", nil)
+	if err != nil {
+		return task.State{}, err
+	}
+	s := task.State{AsOf: a.asOf, HorizonMS: a.int(), Loaded: task.Cursor{DueMS: a.int(), ID: a.str()}}
+	s.Waiting, s.Due = a.int(), a.int()
+	s.Claimed = max(0, a.int()-s.Waiting)
+	s.OldestMS = a.int()
+	return s, errors.Join(refuse(a.str(), a.str()), a.err)
+}
+
+// Horizon implements Set.
+func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+	a, err := r.run(ctx, p, "horizon", nil, f.Epoch, f.HorizonMS, f.Limit, 0)
+	if errors.Is(err, task.ErrCold) {
+		var tokens []string
+		if tokens, err = r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result(); err != nil {
+			return task.Feeding{}, r.typed("list leases", p, err)
+		}
+		a, err = r.run(ctx, p, "horizon", r.batches(p, tokens), f.Epoch, f.HorizonMS, f.Limit, newGeneration())
+	}
+	if err != nil {
+		return task.Feeding{}, err
+	}
+	s := a.feeding()
+	s.Fresh = a.int() == 1
+	if a.err != nil || s.Members <= f.Limit {
+		return s, a.err
+	}
+	return r.retreat(ctx, p, f, s)
+}
+
+// retreat drops members until the partition is within its limit, at most
+// some calls long: the next Horizon goes on.
+func (r *Redis) retreat(ctx context.Context, p int, f task.Feed, s task.Feeding) (task.Feeding, error) {
+	var skip int64
+	for range 100 {
+		a, err := r.run(ctx, p, "retreat", nil, s.AsOf.Generation, f.Epoch, f.Limit, skip)
+		if err != nil {
+			return s, err
+		}
+		s = a.feeding()
+		s.Retreated = true
+		kept, dropped := a.int(), a.int()
+		skip += kept
+		if a.err != nil || kept+dropped < chunk || s.Members <= f.Limit {
+			return s, a.err
+		}
+	}
+	return s, nil
+}
+
+// Feed implements Set.
+func (r *Redis) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+	rest := page.Entries
+	for {
+		part := rest[:min(chunk, len(rest))]
+		rest = rest[len(part):]
+		loaded := page.Loaded
+		if len(rest) > 0 {
+			loaded = task.Cursor{DueMS: -1}
+		}
+		args := []any{page.AsOf.Generation, page.AsOf.TimeUS, page.Epoch, loaded.DueMS, loaded.ID}
+		a, err := r.run(ctx, p, "feed", nil, appendEntries(args, part)...)
+		if err != nil {
+			return task.Feeding{}, err
+		}
+		if s := a.feeding(); len(rest) == 0 || a.err != nil {
+			return s, a.err
+		}
+	}
+}
+
+// Add implements Set.
+func (r *Redis) Add(ctx context.Context, p int, add task.Adding) ([]task.Answer, error) {
+	var all []task.Answer
+	for start := 0; start < len(add.Entries); start += chunk {
+		part := add.Entries[start:min(start+chunk, len(add.Entries))]
+		args, verb := []any{add.AsOf.Generation, add.AsOf.TimeUS}, "add"
+		var batch []string
+		if add.Token != "" {
+			verb, batch = "register", r.batches(p, []string{add.Token})
+			args = append(args, add.Token, add.Lease.Milliseconds())
+		}
+		a, err := r.run(ctx, p, verb, batch, appendEntries(args, part)...)
+		if err != nil {
+			return all, err
+		}
+		if all = append(all, a.answers(len(part))...); a.err != nil {
+			return all, a.err
+		}
+	}
+	return all, nil
+}
+
+// Remove implements Set.
+func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+	return r.perMember(ctx, p, "remove", token, refs, token)
+}
+
+// Release implements Set.
+func (r *Redis) Release(ctx context.Context, p int, rel task.Release) ([]task.Answer, error) {
+	delay := max(0, rel.Delay.Milliseconds())
+	if rel.AtDue {
+		delay = -1
+	}
+	return r.perMember(ctx, p, "release", rel.Token, rel.Refs,
+		rel.Token, delay, bit(rel.Counted), bit(rel.Expired), rel.AsOf.Generation, rel.AsOf.TimeUS)
+}
+
+// perMember runs a script that takes members last and answers for each.
+func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs []task.Ref, args ...any) ([]task.Answer, error) {
+	var all []task.Answer
+	for start := 0; start < len(refs); start += chunk {
+		part := refs[start:min(start+chunk, len(refs))]
+		a, err := r.run(ctx, p, verb, r.batches(p, []string{token}), appendMembers(args, part)...)
+		if err != nil {
+			return all, err
+		}
+		if all = append(all, a.answers(len(part))...); a.err != nil {
+			return all, a.err
+		}
+	}
+	return all, nil
+}
+
+// Claim implements Set.
+func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+	a, err := r.run(ctx, p, "claim", r.batches(p, []string{token}), token, min(limit, chunk), lease.Milliseconds())
+	if err != nil {
+		return task.Batch{}, err
+	}
+	b := task.Batch{AsOf: a.asOf, Token: token, NextMS: a.int()}
+	members, records := a.list(), a.list()
+	if len(members) != len(records) {
+		return b, fmt.Errorf("claim from partition %d: %d members but %d records", p, len(members), len(records))
+	}
+	for i := range members {
+		c, err := parseClaim(members[i], records[i])
+		if err != nil {
+			return b, fmt.Errorf("claim from partition %d: %w", p, err)
+		}
+		b.Claims = append(b.Claims, c)
+	}
+	return b, a.err
+}
+
+func parseClaim(m, rec any) (c task.Claim, err error) {
+	text, _ := m.(string)
+	if c.Ref, err = parseMember(text); err != nil {
+		return c, err
+	}
+	switch rec := rec.(type) {
+	case nil:
+		c.Lost = true
+	case string:
+		c.Entry, err = parseRecord(c.Ref, rec)
+	default:
+		err = fmt.Errorf("record of %q is a %T", c.ID, rec)
+	}
+	return c, err
+}
+
+// Extend implements Set.
+func (r *Redis) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	var e task.Extended
+	tokens, refs := h.Tokens, h.Refs
+	for len(tokens) > 0 || len(refs) > 0 {
+		ts, rs := tokens[:min(chunk, len(tokens))], refs[:min(chunk, len(refs))]
+		tokens, refs = tokens[len(ts):], refs[len(rs):]
+		args := []any{h.Generation, h.Lease.Milliseconds(), len(ts)}
+		for _, t := range ts {
+			args = append(args, t)
+		}
+		a, err := r.run(ctx, p, "extend", nil, appendMembers(args, rs)...)
+		if err != nil {
+			return e, err
+		}
+		e.AsOf = a.asOf
+		for _, i := range a.indices(len(ts)) {
+			e.Lost = append(e.Lost, ts[i])
+		}
+		for _, i := range a.indices(len(rs)) {
+			e.Gone = append(e.Gone, rs[i])
+		}
+		if a.err != nil {
+			return e, a.err
+		}
+	}
+	return e, nil
+}
+
+// Expired implements Set.
+func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
+	a, err := r.run(ctx, p, "leases", nil, limit, lease.Milliseconds())
+	if errors.Is(err, task.ErrCold) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []task.Reaped
+	for _, token := range a.strs() {
+		members, err := r.rdb.SMembers(ctx, r.keys[p].batch(token)).Result()
+		if err != nil {
+			return all, r.typed("read batch", p, err)
+		}
+		b := task.Reaped{Token: token}
+		for _, m := range members {
+			ref, err := parseMember(m)
+			if err != nil {
+				return all, fmt.Errorf("read batch of partition %d: %w", p, err)
+			}
+			b.Refs = append(b.Refs, ref)
+		}
+		all = append(all, b)
+	}
+	return all, a.err
+}
+
+// Elect implements Set.
+func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	args := []any{holder, term.Milliseconds()}
+	for _, role := range roles {
+		args = append(args, string(role))
+	}
+	v, err := r.scripts["elect"].Run(ctx, r.rdb, []string{r.keys[0].agent()}, args...).Slice()
+	if err != nil {
+		return nil, r.typed("elect", 0, err)
+	}
+	a := answer{verb: "elect", rest: v}
+	a.str() // status
+	a.int() // time
+	a.int() // no generation
+	terms := make([]task.Term, len(roles))
+	for i := range terms {
+		terms[i] = task.Term{Held: a.int() == 1, Epoch: a.int(), Left: time.Duration(a.int()) * time.Millisecond, Fresh: a.int() == 1}
+	}
+	return terms, a.err
+}
+
+// Watch implements Set. It subscribes to the channels of all partitions on one
+// connection; the client connects again by itself and subscribes anew.
+func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
+	channels := make([]string, len(r.keys))
+	for p, k := range r.keys {
+		channels[p] = k.wake()
+	}
+	sub := r.rdb.Subscribe(ctx, channels...)
+	defer sub.Close()
+	events := sub.ChannelWithSubscriptions(redis.WithChannelHealthCheckInterval(10 * time.Second))
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case _, ok := <-events:
+			if !ok {
+				return nil
+			}
+		}
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package hotset_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"crypto/rand"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/hotset/hotsettest"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+func client(t *testing.T, addr string) *redis.Client {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { rdb.Close() })
+	return rdb
+}
+
+func open(t *testing.T, rdb redis.UniversalClient, partitions int) *hotset.Redis {
+	t.Helper()
+	s, err := hotset.NewRedis(rdb, hotset.Options{Namespace: "t" + strings.ToLower(rand.Text()[:12]), Partitions: partitions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSet(t *testing.T) {
+	for _, kind := range []testserver.Kind{testserver.Redis, testserver.Valkey, testserver.RedisUTF8} {
+		t.Run(string(kind), func(t *testing.T) {
+			rdb := client(t, testserver.Shared(t, kind).Addr)
+			hotsettest.Run(t, func(t *testing.T, partitions int) hotset.Set { return open(t, rdb, partitions) })
+		})
+	}
+	t.Run("miniredis", func(t *testing.T) {
+		hotsettest.Run(t, func(t *testing.T, partitions int) hotset.Set {
+			return open(t, client(t, miniredis.RunT(t).Addr()), partitions)
+		})
+	})
+}
+
+func warm(t *testing.T, s *hotset.Redis) task.Feeding {
+	t.Helper()
+	f, err := s.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func one(id string) []task.Entry {
+	return []task.Entry{{Ref: task.Ref{ID: id, Ver: 1}, DueMS: 1}}
+}
+
+func TestAFlushOrARestartIsCold(t *testing.T) {
+	server := testserver.Own(t, testserver.Redis)
+	rdb := client(t, server.Addr)
+	for name, lose := range map[string]func(){
+		"flush":            func() { rdb.FlushAll(t.Context()) },
+		"restart":          func() { server.Kill(); _ = server.Boot(t.Context()) },
+		"restart snapshot": func() { rdb.Save(t.Context()); server.Kill(); _ = server.Boot(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, rdb, 1)
+			before := warm(t, s)
+			if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: before.AsOf, Entries: one("a")}); err != nil {
+				t.Fatal(err)
+			}
+			lose()
+			if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrCold) {
+				t.Errorf("Claim: %v, %v, want ErrCold", b, err)
+			}
+			after := warm(t, s)
+			if !after.Fresh || after.AsOf.Generation == before.AsOf.Generation || after.Members != 0 || after.ReadyMS-after.StartMS < 2000 {
+				t.Errorf("the next generation is %+v after %+v", after, before)
+			}
+			if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: before.AsOf, Entries: one("a")}); !errors.Is(err, task.ErrStale) {
+				t.Errorf("Add with knowledge of the old generation: %v, want ErrStale", err)
+			}
+		})
+	}
+}
+
+func TestScriptsMayBeFlushed(t *testing.T) {
+	rdb := client(t, testserver.Own(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	f := warm(t, s)
+	rdb.ScriptFlush(t.Context())
+	if got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("a")}); err != nil || got[0] != task.Waiting {
+		t.Errorf("Add after SCRIPT FLUSH: %v, %v", got, err)
+	}
+}
+
+// At maxmemory what frees memory still works, and what needs it changes nothing.
+func TestAFullServerStillClaimsAndRemoves(t *testing.T) {
+	rdb := client(t, testserver.Own(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	f := warm(t, s)
+	for _, id := range []string{"a", "b"} {
+		if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one(id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("c")}); !errors.Is(err, task.ErrTooLarge) {
+		t.Errorf("Add at maxmemory: %v, want ErrTooLarge", err)
+	}
+	b, err := s.Claim(t.Context(), 0, "t", 10, time.Minute)
+	if err != nil || len(b.Claims) != 2 {
+		t.Fatalf("Claim at maxmemory: %v, %v", b, err)
+	}
+	held := task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute}
+	if e, err := s.Extend(t.Context(), 0, held); err != nil || len(e.Lost) > 0 {
+		t.Errorf("Extend at maxmemory: %v, %v", e, err)
+	}
+	a, bb := b.Claims[0].Ref, b.Claims[1].Ref
+	if got, err := s.Release(t.Context(), 0, task.Release{Token: "t", Refs: []task.Ref{a}, AtDue: true, Counted: true}); err != nil || got[0] != task.Waiting {
+		t.Errorf("Release at maxmemory: %v, %v", got, err)
+	}
+	if _, err := s.Remove(t.Context(), 0, "t", []task.Ref{bb}); err != nil {
+		t.Errorf("Remove at maxmemory: %v", err)
+	}
+}
+
+func TestAnotherNumberOfPartitionsIsRefused(t *testing.T) {
+	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+	one := open(t, rdb, 1)
+	warm(t, one)
+	four, err := hotset.NewRedis(rdb, hotset.Options{Namespace: one.Config().Namespace, Partitions: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := four.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrMismatch) {
+		t.Errorf("Claim with 4 partitions where 1 is recorded: %v, want ErrMismatch", err)
+	}
+}
+
+func TestAnEvictingPolicyIsRefused(t *testing.T) {
+	rdb := client(t, testserver.Own(t, testserver.Redis, "--maxmemory-policy", "allkeys-lru").Addr)
+	if _, err := open(t, rdb, 1).State(t.Context(), 0); !errors.Is(err, task.ErrRefused) || !strings.Contains(err.Error(), "allkeys-lru") {
+		t.Errorf("State under allkeys-lru: %v, want ErrRefused by name", err)
+	}
+}
+
+func TestEveryKeyHasItsPartitionsTagAndNoTTL(t *testing.T) {
+	rdb := client(t, testserver.Own(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	f := warm(t, s)
+	_, err1 := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: append(one("a"), one("b")...)})
+	_, err2 := s.Claim(t.Context(), 0, "t", 1, time.Minute)
+	_, err3 := s.Remove(t.Context(), 0, "", []task.Ref{{ID: "x", Ver: 1}})
+	_, err4 := s.Elect(t.Context(), "me", time.Minute, task.Feeder)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := rdb.Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) < 6 {
+		t.Fatalf("keys %q, %v", keys, err)
+	}
+	tag := fmt.Sprintf("{%s:0}:", s.Config().Namespace)
+	for _, key := range keys {
+		if ttl := rdb.TTL(t.Context(), key).Val(); !strings.HasPrefix(key, tag) || ttl != -1 {
+			t.Errorf("key %q has TTL %v; want the prefix %q and none", key, ttl, tag)
+		}
+	}
+}
+
+// Lost keys, as after an eviction: Find tells of orphans, whom Add then takes.
+func TestFindDropsOrphans(t *testing.T) {
+	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	f := warm(t, s)
+	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("a")}); err != nil {
+		t.Fatal(err)
+	}
+	rdb.Del(t.Context(), fmt.Sprintf("{%s:0}:due", s.Config().Namespace))
+	ref := one("a")[0].Ref
+	if found, err := s.Find(t.Context(), 0, []task.Ref{ref}); err != nil || found[0].Answer != task.Orphan {
+		t.Fatalf("Find: %v, %v, want Orphan", found, err)
+	}
+	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("a")}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute); err != nil || len(b.Claims) != 1 {
+		t.Errorf("Claim after that: %v, %v", b, err)
+	}
+}
+
+// The clock of a server may step back; what it knew to be old stays old.
+func TestAClockThatStepsBackMakesNothingFresh(t *testing.T) {
+	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	f := warm(t, s)
+	ahead := f.AsOf.TimeUS/task.TombstoneTTL.Microseconds() + 5 // periods: the clock was there once
+	rdb.HSet(t.Context(), fmt.Sprintf("{%s:0}:meta", s.Config().Namespace), "period", ahead)
+	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("a")}); !errors.Is(err, task.ErrStale) {
+		t.Errorf("Add with knowledge from before the clock stepped: %v, want ErrStale", err)
+	}
+}
+
+func TestNewRedisRefusesBadOptions(t *testing.T) {
+	_, err := hotset.NewRedis(nil, hotset.Options{Namespace: "9", Partitions: 257})
+	for _, want := range []string{"client is nil", `"9"`, "257"} {
+		if !errors.Is(err, task.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("NewRedis: %v, want it to name %s", err, want)
+		}
+	}
+}
