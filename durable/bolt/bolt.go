@@ -1,0 +1,372 @@
+// Package bolt is the embedded durable.Store: one bbolt file, for one process. It
+// survives kill -9 of its process and the crash of its machine.
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Options of Open.
+type Options struct {
+	Namespace string // task.DefaultNamespace if empty; a file may hold several
+}
+
+// Store keeps the rows of a namespace in a file: one bucket holds the rows in the
+// order (due, id), another the key of each id. Concurrent writes share a commit,
+// and each commit is flushed to disk.
+type Store struct {
+	db     *bbolt.DB
+	ns     string
+	writes batch.Group[func(*bbolt.Tx) error, struct{}]
+}
+
+var _ durable.Store = (*Store)(nil)
+
+// lockWait is how long Open waits for a file that another process has open.
+const lockWait = time.Second
+
+// flights is 1: bbolt has one writer.
+const flights = 1
+
+// Open opens or makes the file at path and locks it until Close. ErrUnavailable:
+// another process has it open; ErrInvalid: bad options.
+func Open(path string, o Options) (*Store, error) {
+	if o.Namespace == "" {
+		o.Namespace = task.DefaultNamespace
+	}
+	err := task.CheckNamespace(o.Namespace)
+	if path == "" {
+		err = errors.Join(err, fmt.Errorf("%w: path is empty", task.ErrInvalid))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open bolt store: %w", err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, fmt.Errorf("open %s: %w: another process has it open", path, task.ErrUnavailable)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	s := &Store{db: db, ns: o.Namespace}
+	s.writes = batch.Group[func(*bbolt.Tx) error, struct{}]{Parallel: flights, Flush: s.flush}
+	return s, nil
+}
+
+// Close unlocks the file. No call may be under way.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Namespace implements durable.Store.
+func (s *Store) Namespace() string { return s.ns }
+
+// flush runs many writes in one commit. A write looks before it changes anything,
+// so one that fails has changed nothing, and the others commit all the same.
+func (s *Store) flush(writes []func(*bbolt.Tx) error) []batch.Result[struct{}] {
+	res := make([]batch.Result[struct{}], len(writes))
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		for i, w := range writes {
+			res[i].Err = w(tx)
+			var broken *brokenError
+			if errors.As(res[i].Err, &broken) {
+				return res[i].Err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		for i := range res {
+			res[i].Err = err
+		}
+	}
+	return res
+}
+
+// brokenError is of a write that may have changed something before it failed.
+type brokenError struct{ err error }
+
+func (e *brokenError) Error() string { return e.err.Error() }
+func (e *brokenError) Unwrap() error { return e.err }
+
+func (s *Store) write(ctx context.Context, act string, w func(*bbolt.Tx) error) error {
+	if _, err := s.writes.Do(ctx, w); err != nil {
+		return fmt.Errorf("%s: %w", act, typed(err))
+	}
+	return nil
+}
+
+func typed(err error) error {
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return fmt.Errorf("%w: %w", task.ErrUnavailable, err)
+	}
+	return err
+}
+
+func (s *Store) view(ctx context.Context, act string, r func(*table) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", act, err)
+	}
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		t, err := s.table(tx)
+		if err != nil {
+			return err
+		}
+		return r(t)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", act, typed(err))
+	}
+	return nil
+}
+
+// table is the three buckets of a namespace.
+type table struct {
+	rows *bbolt.Bucket // key (due, id) -> row
+	ids  *bbolt.Bucket // id -> key
+	meta *bbolt.Bucket
+}
+
+func (s *Store) name(what string) []byte { return []byte(s.ns + "_" + what) }
+
+func (s *Store) table(tx *bbolt.Tx) (*table, error) {
+	t := &table{tx.Bucket(s.name("task")), tx.Bucket(s.name("id")), tx.Bucket(s.name("meta"))}
+	if t.rows == nil || t.ids == nil || t.meta == nil {
+		return nil, fmt.Errorf("%w: namespace %q is not in the file", task.ErrNotMigrated, s.ns)
+	}
+	return t, nil
+}
+
+// format is what the file is written in.
+const format = "1"
+
+// Migrate implements durable.Store.
+func (s *Store) Migrate(ctx context.Context, partitions int) error {
+	err := s.write(ctx, "migrate", func(tx *bbolt.Tx) error {
+		for _, what := range []string{"task", "id", "meta"} {
+			if _, err := tx.CreateBucketIfNotExists(s.name(what)); err != nil {
+				return &brokenError{err}
+			}
+		}
+		t, err := s.table(tx)
+		if err != nil || t.meta.Get([]byte("partitions")) != nil {
+			return err
+		}
+		err = errors.Join(t.meta.Put([]byte("partitions"), []byte(strconv.Itoa(partitions))), t.meta.Put([]byte("format"), []byte(format)))
+		if err != nil {
+			return &brokenError{err}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.Check(ctx, partitions)
+}
+
+// Check implements durable.Store.
+func (s *Store) Check(ctx context.Context, partitions int) error {
+	return s.view(ctx, "check", func(t *table) error {
+		if f := t.meta.Get([]byte("format")); string(f) != format {
+			return fmt.Errorf("%w: the file has format %q, this library knows %q", task.ErrRefused, f, format)
+		}
+		if p := t.meta.Get([]byte("partitions")); string(p) != strconv.Itoa(partitions) {
+			return fmt.Errorf("%w: namespace %q has %s partitions, this process was made with %d", task.ErrMismatch, s.ns, p, partitions)
+		}
+		return nil
+	})
+}
+
+// Create implements durable.Store.
+func (s *Store) Create(ctx context.Context, rows []task.Row) error {
+	own := make([]task.Row, len(rows))
+	for i, r := range rows { // the commit may outlive the call
+		own[i] = r
+		own[i].Payload = slices.Clone(r.Payload)
+	}
+	return s.write(ctx, fmt.Sprintf("create %d tasks", len(rows)), func(tx *bbolt.Tx) error {
+		t, err := s.table(tx)
+		if err != nil {
+			return err
+		}
+		var taken []string
+		var missing []task.Row
+		for _, r := range own {
+			old, ok := t.get(r.ID)
+			switch {
+			case !ok:
+				missing = append(missing, r)
+			case old.Ver != r.Ver:
+				taken = append(taken, r.ID)
+			}
+		}
+		if len(taken) > 0 {
+			return &task.IDError{Exists: taken}
+		}
+		for _, r := range missing {
+			if err := t.put(r); err != nil {
+				return &brokenError{err}
+			}
+		}
+		return nil
+	})
+}
+
+// Delete implements durable.Store.
+func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	own := slices.Clone(refs)
+	deleted := make([]bool, len(own))
+	err := s.write(ctx, fmt.Sprintf("delete %d tasks", len(refs)), func(tx *bbolt.Tx) error {
+		t, err := s.table(tx)
+		if err != nil {
+			return err
+		}
+		for i, ref := range own {
+			r, ok := t.get(ref.ID)
+			if ok && r.Ver == ref.Ver {
+				if err := t.drop(r); err != nil {
+					return &brokenError{err}
+				}
+				deleted[i] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return deleted, nil
+}
+
+// Move implements durable.Store.
+func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
+	moved := false
+	err := s.write(ctx, "move task", func(tx *bbolt.Tx) error {
+		t, err := s.table(tx)
+		if err != nil {
+			return err
+		}
+		r, ok := t.get(ref.ID)
+		if !ok || r.Ver != ref.Ver {
+			moved = ok && r.Ver == to.Ver
+			return nil
+		}
+		old := r
+		r.Ver, r.DueMS, r.ExecMS, r.Attempt = to.Ver, to.DueMS, to.ExecMS, to.Attempt
+		r.Payload = slices.Clone(r.Payload)
+		if err := errors.Join(t.drop(old), t.put(r)); err != nil {
+			return &brokenError{err}
+		}
+		moved = true
+		return nil
+	})
+	return moved && err == nil, err
+}
+
+// Get implements durable.Store.
+func (s *Store) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
+	err = s.view(ctx, "get tasks", func(t *table) error {
+		for _, id := range ids {
+			if r, ok := t.get(id); ok {
+				r.Payload = bytes.Clone(r.Payload)
+				rows = append(rows, r)
+			}
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// Scan implements durable.Store.
+func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
+	err = s.view(ctx, "scan tasks", func(t *table) error {
+		from := rowKey(after.DueMS, after.ID)
+		c := t.rows.Cursor()
+		for k, v := c.Seek(from); k != nil && len(rows) < limit; k, v = c.Next() {
+			if bytes.Equal(k, from) && after.ID != "" {
+				continue
+			}
+			r := decode(k, v)
+			if r.DueMS >= belowMS {
+				break
+			}
+			if r.Payload = bytes.Clone(r.Payload); r.Size > inline {
+				r.Payload = nil
+			}
+			rows = append(rows, r)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// Count implements durable.Store. Above limit it says limit+1.
+func (s *Store) Count(ctx context.Context, limit int) (n int64, exact bool, err error) {
+	err = s.view(ctx, "count tasks", func(t *table) error {
+		c := t.ids.Cursor()
+		for k, _ := c.First(); k != nil && n <= int64(limit); k, _ = c.Next() {
+			n++
+		}
+		return nil
+	})
+	return n, n <= int64(limit), err
+}
+
+// rowKey orders by due, then by the id's bytes. Due is never negative.
+func rowKey(dueMS int64, id string) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(dueMS)), id...)
+}
+
+func (t *table) put(r task.Row) error {
+	key := rowKey(r.DueMS, r.ID)
+	v := binary.BigEndian.AppendUint64(nil, uint64(r.ExecMS))
+	v = binary.BigEndian.AppendUint64(v, uint64(r.Ver))
+	v = binary.BigEndian.AppendUint32(v, uint32(r.Attempt))
+	v = binary.BigEndian.AppendUint64(v, uint64(r.CreatedMS))
+	return errors.Join(t.rows.Put(key, append(v, r.Payload...)), t.ids.Put([]byte(r.ID), key))
+}
+
+func (t *table) drop(r task.Row) error {
+	return errors.Join(t.rows.Delete(rowKey(r.DueMS, r.ID)), t.ids.Delete([]byte(r.ID)))
+}
+
+// get returns the row of id; its payload is valid in this transaction only.
+func (t *table) get(id string) (task.Row, bool) {
+	key := t.ids.Get([]byte(id))
+	if key == nil {
+		return task.Row{}, false
+	}
+	return decode(key, t.rows.Get(key)), true
+}
+
+const header = 28 // bytes before the payload
+
+func decode(k, v []byte) task.Row {
+	r := task.Row{Ref: task.Ref{ID: string(k[8:])}, DueMS: int64(binary.BigEndian.Uint64(k))}
+	if len(v) < header {
+		return r
+	}
+	r.ExecMS = int64(binary.BigEndian.Uint64(v))
+	r.Ver = int64(binary.BigEndian.Uint64(v[8:]))
+	r.Attempt = int(binary.BigEndian.Uint32(v[16:]))
+	r.CreatedMS = int64(binary.BigEndian.Uint64(v[20:]))
+	if r.Size = len(v) - header; r.Size > 0 {
+		r.Payload = v[header:]
+	}
+	return r
+}

@@ -1,0 +1,58 @@
+package local
+
+import stdheap "container/heap"
+
+// heap is a binary heap of waiting members, the earliest first; each knows its
+// place in it, so that any can be taken out in O(log n).
+type heap struct{ items order }
+
+func (h *heap) len() int        { return len(h.items) }
+func (h *heap) push(it *item)   { stdheap.Push(&h.items, it) }
+func (h *heap) remove(it *item) { stdheap.Remove(&h.items, it.index) }
+
+// countUpTo counts members with a score of at most ms, and visits no more than
+// twice as many.
+func (h *heap) countUpTo(ms int64) (n int64) {
+	open := []int{0}
+	for len(open) > 0 {
+		i := open[len(open)-1]
+		open = open[:len(open)-1]
+		if i < len(h.items) && h.items[i].score <= ms {
+			n++
+			open = append(open, 2*i+1, 2*i+2)
+		}
+	}
+	return n
+}
+
+// order implements container/heap's interface.
+type order []*item
+
+func (o order) Len() int { return len(o) }
+
+func (o order) Less(i, j int) bool {
+	if o[i].score != o[j].score {
+		return o[i].score < o[j].score
+	}
+	return o[i].ID < o[j].ID
+}
+
+func (o order) Swap(i, j int) {
+	o[i], o[j] = o[j], o[i]
+	o[i].index, o[j].index = i, j
+}
+
+func (o *order) Push(x any) {
+	it := x.(*item)
+	it.index = len(*o)
+	*o = append(*o, it)
+}
+
+func (o *order) Pop() any {
+	last := len(*o) - 1
+	it := (*o)[last]
+	(*o)[last] = nil
+	*o = (*o)[:last]
+	it.index = -1
+	return it
+}

@@ -1,0 +1,219 @@
+// Package local is the embedded hotset.Set: it lives in this process and ends
+// with it. Its clock is time.Now.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Options of New.
+type Options struct {
+	Namespace  string // task.DefaultNamespace if empty
+	Partitions int    // 1 to hotset.MaxPartitions, 1 if zero
+}
+
+// Set is a hotset.Set in memory. Each partition has a lock of its own, and the
+// order of who waits is a heap, so calls cost as much as the members they name,
+// times log n.
+type Set struct {
+	config hotset.Config
+	parts  []*partition
+
+	mu       sync.Mutex
+	terms    map[task.Role]term
+	watchers map[chan<- struct{}]struct{}
+}
+
+type term struct {
+	holder string
+	ends   time.Time
+	epoch  int64
+}
+
+// New returns an empty Set. It starts nothing, and there is nothing to close. The
+// error matches task.ErrInvalid.
+func New(o Options) (*Set, error) {
+	if o.Namespace == "" {
+		o.Namespace = task.DefaultNamespace
+	}
+	if o.Partitions == 0 {
+		o.Partitions = 1
+	}
+	err := task.CheckNamespace(o.Namespace)
+	if o.Partitions < 1 || o.Partitions > hotset.MaxPartitions {
+		err = errors.Join(err, fmt.Errorf("%w: %d partitions, 1 to %d are allowed", task.ErrInvalid, o.Partitions, hotset.MaxPartitions))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("new local set: %w", err)
+	}
+	s := &Set{config: hotset.Config(o), terms: map[task.Role]term{}, watchers: map[chan<- struct{}]struct{}{}}
+	for range o.Partitions {
+		s.parts = append(s.parts, &partition{wake: s.wake})
+	}
+	return s, nil
+}
+
+var _ hotset.Set = (*Set)(nil)
+
+// Config implements hotset.Set.
+func (s *Set) Config() hotset.Config { return s.config }
+
+// on runs f with partition p locked, unless ctx has ended.
+func on[R any](ctx context.Context, s *Set, p int, act string, f func(*partition) (R, error)) (R, error) {
+	if err := ctx.Err(); err != nil {
+		var none R
+		return none, err
+	}
+	part := s.parts[p]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	part.tick()
+	r, err := f(part)
+	if err != nil {
+		err = fmt.Errorf("%s in partition %d: %w", act, p, err)
+	}
+	return r, err
+}
+
+// Clock implements hotset.Set.
+func (s *Set) Clock(ctx context.Context, p int) (task.AsOf, error) {
+	return on(ctx, s, p, "clock", func(p *partition) (task.AsOf, error) { return p.asOf(), nil })
+}
+
+// State implements hotset.Set.
+func (s *Set) State(ctx context.Context, p int) (task.State, error) {
+	return on(ctx, s, p, "state", func(p *partition) (task.State, error) { return p.state(), nil })
+}
+
+// Horizon implements hotset.Set. Nothing can be in flight from before this
+// process, so ReadyMS is StartMS.
+func (s *Set) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+	return on(ctx, s, p, "horizon", func(p *partition) (task.Feeding, error) { return p.raise(f) })
+}
+
+// Feed implements hotset.Set.
+func (s *Set) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+	return on(ctx, s, p, "feed", func(p *partition) (task.Feeding, error) { return p.feed(page) })
+}
+
+// Add implements hotset.Set.
+func (s *Set) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+	return on(ctx, s, p, "add", func(p *partition) ([]task.Answer, error) {
+		if err := p.fresh(a.AsOf); err != nil {
+			return nil, err
+		}
+		if a.Token != "" {
+			return p.register(a), nil
+		}
+		return p.take(a.Entries), nil
+	})
+}
+
+// Remove implements hotset.Set.
+func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+	return on(ctx, s, p, "remove", func(p *partition) ([]task.Answer, error) { return p.remove(token, refs), nil })
+}
+
+// Claim implements hotset.Set.
+func (s *Set) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+	return on(ctx, s, p, "claim", func(p *partition) (task.Batch, error) { return p.claim(token, limit, lease) })
+}
+
+// Extend implements hotset.Set.
+func (s *Set) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	return on(ctx, s, p, "extend", func(p *partition) (task.Extended, error) { return p.extend(h) })
+}
+
+// Release implements hotset.Set.
+func (s *Set) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+	return on(ctx, s, p, "release", func(p *partition) ([]task.Answer, error) { return p.release(r) })
+}
+
+// Find implements hotset.Set.
+func (s *Set) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
+	return on(ctx, s, p, "find", func(p *partition) ([]task.Found, error) {
+		found := make([]task.Found, len(refs))
+		for i, ref := range refs {
+			found[i] = p.find(ref)
+		}
+		return found, nil
+	})
+}
+
+// Expired implements hotset.Set.
+func (s *Set) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
+	return on(ctx, s, p, "leases", func(p *partition) ([]task.Reaped, error) { return p.expired(limit, lease), nil })
+}
+
+// Elect implements hotset.Set: within one process, too, one holder at a time.
+func (s *Set) Elect(ctx context.Context, holder string, length time.Duration, roles ...task.Role) ([]task.Term, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	all := make([]task.Term, len(roles))
+	for i, role := range roles {
+		t := s.terms[role]
+		mine := t.holder == holder && t.ends.After(now)
+		switch {
+		case length == 0:
+			if mine {
+				t.ends = now
+			}
+		case mine || !t.ends.After(now):
+			if all[i].Fresh = !mine; !mine {
+				t.epoch = max(t.epoch+1, now.UnixMicro())
+			}
+			t.holder, t.ends, all[i].Held = holder, now.Add(length), true
+		}
+		s.terms[role] = t
+		all[i].Epoch, all[i].Left = t.epoch, t.ends.Sub(now)
+	}
+	return all, nil
+}
+
+// Watch implements hotset.Set.
+func (s *Set) Watch(ctx context.Context, wake chan<- struct{}) error {
+	s.mu.Lock()
+	s.watchers[wake] = struct{}{}
+	s.mu.Unlock()
+	s.wake()
+	<-ctx.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.watchers, wake)
+	return nil
+}
+
+// wake is called under a partition's lock.
+func (s *Set) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.watchers {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func newGeneration() int64 { return 1 + rand.Int64N(1<<53-2) }
+
+func copyEntry(e task.Entry) task.Entry {
+	if e.External {
+		e.Payload = nil
+	}
+	e.Payload = slices.Clone(e.Payload)
+	return e
+}

@@ -1,0 +1,398 @@
+package local
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const chunk = 1000 // most members of one claim, and dropped by one retreat
+
+// partition is what the Redis scripts hold in keys, under their rules; see
+// docs/design.md and hotset/lua. Who waits is in due, who is claimed in a batch.
+type partition struct {
+	mu   sync.Mutex
+	wake func()
+	now  time.Time // of the call that holds mu
+
+	generation int64 // 0: cold
+	start      time.Time
+	horizon    int64
+	loaded     task.Cursor
+	epoch      int64
+	period     int64 // of T, in which gone[period%3] is written
+
+	members map[task.Ref]*item
+	due     heap
+	batches map[string]*batch
+	gone    [3]map[task.Ref]struct{}
+}
+
+type item struct {
+	task.Entry
+	score int64
+	index int // in due, -1 if claimed
+	batch *batch
+}
+
+type batch struct {
+	token   string
+	ends    time.Time
+	members map[task.Ref]*item
+}
+
+// tick reads the clock, which never steps back, and drops old tombstones.
+func (p *partition) tick() {
+	if now := time.Now(); now.After(p.now) {
+		p.now = now
+	}
+	period := p.now.UnixNano() / int64(task.TombstoneTTL)
+	for k := max(p.period+1, period-2); k <= period; k++ {
+		p.gone[k%3] = nil
+	}
+	p.period = max(p.period, period)
+}
+
+func (p *partition) asOf() task.AsOf {
+	return task.AsOf{Generation: p.generation, TimeUS: p.now.UnixMicro()}
+}
+
+// fresh is the guard of all that comes from the durable store.
+func (p *partition) fresh(a task.AsOf) error {
+	switch {
+	case p.generation == 0:
+		return task.ErrCold
+	case a.Generation != p.generation || a.TimeUS < p.now.Add(-task.TombstoneTTL).UnixMicro():
+		return task.ErrStale
+	}
+	return nil
+}
+
+func (p *partition) dead(r task.Ref) bool {
+	for _, g := range p.gone {
+		if _, is := g[r]; is {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *partition) state() task.State {
+	s := task.State{AsOf: p.asOf(), HorizonMS: p.horizon, Loaded: p.loaded, Waiting: int64(p.due.len())}
+	s.Claimed = int64(len(p.members)) - s.Waiting
+	s.OldestMS = p.next()
+	s.Due = p.due.countUpTo(p.now.UnixMilli())
+	return s
+}
+
+func (p *partition) next() int64 {
+	if p.due.len() == 0 {
+		return 0
+	}
+	return p.due.items[0].score
+}
+
+func (p *partition) feeding() task.Feeding {
+	return task.Feeding{AsOf: p.asOf(), StartMS: p.start.UnixMilli(), ReadyMS: p.start.UnixMilli(), HorizonMS: p.horizon,
+		Loaded: p.loaded, Members: len(p.members)}
+}
+
+func (p *partition) raise(f task.Feed) (task.Feeding, error) {
+	if p.generation == 0 {
+		p.generation, p.start, p.horizon, p.epoch = newGeneration(), p.now, f.HorizonMS, f.Epoch
+		p.members, p.batches = map[task.Ref]*item{}, map[string]*batch{}
+		s := p.feeding()
+		s.Fresh = true
+		return s, nil
+	}
+	if f.Epoch < p.epoch {
+		return task.Feeding{}, task.ErrAborted
+	}
+	p.epoch = f.Epoch
+	if len(p.members) < f.Limit {
+		p.horizon = max(p.horizon, f.HorizonMS)
+	}
+	if len(p.members) <= f.Limit {
+		return p.feeding(), nil
+	}
+	p.retreat(f.Limit)
+	s := p.feeding()
+	s.Retreated = true
+	return s, nil
+}
+
+// retreat lowers the horizon to the time of the member that is one too many and
+// drops who waits beyond it and is due there; one that was put off stays.
+func (p *partition) retreat(limit int) {
+	sorted := slices.Clone(p.due.items)
+	slices.SortFunc(sorted, func(a, b *item) int { return cmp.Compare(a.score, b.score) })
+	keep := max(0, limit-(len(p.members)-len(sorted)))
+	if keep >= len(sorted) {
+		return
+	}
+	p.horizon = min(p.horizon, sorted[keep].score)
+	if p.loaded.DueMS >= p.horizon {
+		p.loaded = task.Cursor{DueMS: p.horizon}
+	}
+	for _, it := range sorted[keep:] {
+		if it.DueMS >= p.horizon {
+			p.due.remove(it)
+			delete(p.members, it.Ref)
+		}
+	}
+}
+
+func (p *partition) feed(page task.Page) (task.Feeding, error) {
+	switch {
+	case p.generation == 0:
+		return task.Feeding{}, task.ErrCold
+	case page.AsOf.Generation != p.generation || page.Epoch < p.epoch:
+		return task.Feeding{}, task.ErrAborted
+	}
+	if err := p.fresh(page.AsOf); err != nil {
+		return task.Feeding{}, err
+	}
+	p.take(page.Entries)
+	to := page.Loaded
+	if to.DueMS > p.horizon {
+		to = task.Cursor{DueMS: p.horizon}
+	}
+	if to.DueMS >= p.loaded.DueMS {
+		p.loaded = to
+	}
+	return p.feeding(), nil
+}
+
+func (p *partition) take(entries []task.Entry) []task.Answer {
+	answers := make([]task.Answer, len(entries))
+	for i, e := range entries {
+		switch {
+		case p.dead(e.Ref):
+			answers[i] = task.Dead
+		case e.DueMS >= p.horizon:
+			answers[i] = task.Beyond
+		default:
+			answers[i] = task.Waiting
+			if p.members[e.Ref] == nil {
+				it := &item{Entry: copyEntry(e)}
+				p.members[e.Ref] = it
+				p.wait(it, e.DueMS)
+			}
+		}
+	}
+	return answers
+}
+
+// wait puts a member that is in no batch among those that wait.
+func (p *partition) wait(it *item, at int64) {
+	before := p.next()
+	waiting := p.due.len() > 0
+	it.score = at
+	p.due.push(it)
+	if !waiting || at < before {
+		p.wake()
+	}
+}
+
+func (p *partition) register(a task.Adding) []task.Answer {
+	answers := make([]task.Answer, len(a.Entries))
+	b := p.batches[a.Token]
+	if b == nil {
+		b = &batch{token: a.Token, members: map[task.Ref]*item{}}
+	}
+	for i, e := range a.Entries {
+		it := p.members[e.Ref]
+		switch {
+		case p.dead(e.Ref):
+			answers[i] = task.Dead
+			continue
+		case it != nil && it.batch != nil && it.batch != b:
+			answers[i] = task.Elsewhere
+			continue
+		case it == nil:
+			it = &item{Entry: copyEntry(e), index: -1}
+			p.members[e.Ref] = it
+		case it.batch == nil:
+			p.due.remove(it)
+		}
+		answers[i] = task.Claimed
+		it.batch, b.members[e.Ref] = b, it
+	}
+	if len(b.members) > 0 {
+		b.ends = p.now.Add(a.Lease)
+		p.batches[a.Token] = b
+	}
+	return answers
+}
+
+func (p *partition) remove(token string, refs []task.Ref) []task.Answer {
+	answers := make([]task.Answer, len(refs))
+	if p.generation == 0 {
+		return answers
+	}
+	k := p.period % 3
+	if p.gone[k] == nil {
+		p.gone[k] = map[task.Ref]struct{}{}
+	}
+	for i, ref := range refs {
+		p.gone[k][ref] = struct{}{}
+		if token != "" {
+			answers[i] = task.Claimed
+		}
+		it := p.members[ref]
+		if it == nil {
+			continue
+		}
+		delete(p.members, ref)
+		if it.batch == nil {
+			answers[i] = task.Waiting
+			p.due.remove(it)
+		} else {
+			answers[i] = task.Claimed
+			p.leave(it)
+		}
+	}
+	return answers
+}
+
+// leave takes a member out of its batch; an empty batch ends with its lease.
+func (p *partition) leave(it *item) {
+	b := it.batch
+	it.batch = nil
+	delete(b.members, it.Ref)
+	if len(b.members) == 0 {
+		delete(p.batches, b.token)
+	}
+}
+
+func (p *partition) claim(token string, limit int, lease time.Duration) (task.Batch, error) {
+	if p.generation == 0 {
+		return task.Batch{}, task.ErrCold
+	}
+	b := p.batches[token]
+	if b == nil {
+		b = &batch{token: token, members: map[task.Ref]*item{}}
+		ms := p.now.UnixMilli()
+		for n := min(limit, chunk); n > 0 && p.due.len() > 0 && p.due.items[0].score <= ms; n-- {
+			it := p.due.items[0]
+			p.due.remove(it)
+			it.batch, b.members[it.Ref] = b, it
+		}
+	}
+	out := task.Batch{AsOf: p.asOf(), Token: token, NextMS: p.next()}
+	if len(b.members) == 0 {
+		return out, nil
+	}
+	b.ends = p.now.Add(lease)
+	p.batches[token] = b
+	for _, it := range b.members {
+		out.Claims = append(out.Claims, task.Claim{Entry: copyEntry(it.Entry)})
+	}
+	slices.SortFunc(out.Claims, func(a, c task.Claim) int { return cmp.Or(cmp.Compare(a.DueMS, c.DueMS), cmp.Compare(a.ID, c.ID)) })
+	return out, nil
+}
+
+func (p *partition) extend(h task.Held) (task.Extended, error) {
+	switch p.generation {
+	case 0:
+		return task.Extended{}, task.ErrCold
+	case h.Generation:
+	default:
+		return task.Extended{}, task.ErrAborted
+	}
+	e := task.Extended{AsOf: p.asOf()}
+	for _, t := range h.Tokens {
+		if b := p.batches[t]; b != nil {
+			b.ends = p.now.Add(h.Lease)
+		} else {
+			e.Lost = append(e.Lost, t)
+		}
+	}
+	for _, r := range h.Refs {
+		if p.members[r] == nil {
+			e.Gone = append(e.Gone, r)
+		}
+	}
+	return e, nil
+}
+
+func (p *partition) release(r task.Release) ([]task.Answer, error) {
+	if p.generation == 0 {
+		return nil, task.ErrCold
+	}
+	b := p.batches[r.Token]
+	held := false // by a lease that lives
+	if r.Expired {
+		if err := p.fresh(r.AsOf); err != nil {
+			return nil, err
+		}
+		held = b != nil && b.ends.After(p.now)
+	}
+	answers := make([]task.Answer, len(r.Refs))
+	for i, ref := range r.Refs {
+		if answers[i] = task.Claimed; !held {
+			answers[i] = p.giveBack(b, ref, r)
+		}
+	}
+	return answers, nil
+}
+
+func (p *partition) giveBack(b *batch, ref task.Ref, r task.Release) task.Answer {
+	it := p.members[ref]
+	switch {
+	case p.dead(ref):
+		return task.Dead
+	case it == nil:
+		return task.Absent
+	case b == nil || it.batch != b:
+		return task.Elsewhere
+	}
+	at := it.DueMS
+	if !r.AtDue {
+		at = p.now.UnixMilli() + max(0, r.Delay.Milliseconds())
+		if r.Delay > 0 && at >= p.horizon {
+			return task.Beyond
+		}
+	}
+	if r.Counted {
+		it.Attempt++
+	}
+	p.leave(it)
+	p.wait(it, at)
+	return task.Waiting
+}
+
+func (p *partition) find(ref task.Ref) task.Found {
+	it := p.members[ref]
+	switch {
+	case it == nil:
+		return task.Found{}
+	case it.batch != nil:
+		return task.Found{Answer: task.Claimed, Attempt: it.Attempt}
+	}
+	return task.Found{Answer: task.Waiting, NextMS: it.score, Attempt: it.Attempt}
+}
+
+func (p *partition) expired(limit int, lease time.Duration) []task.Reaped {
+	var all []task.Reaped
+	if p.generation == 0 || p.now.Before(p.start.Add(lease)) {
+		return nil
+	}
+	for _, b := range p.batches {
+		if len(all) == limit {
+			break
+		}
+		if b.ends.After(p.now) {
+			continue
+		}
+		r := task.Reaped{Token: b.token}
+		for ref := range b.members {
+			r.Refs = append(r.Refs, ref)
+		}
+		all = append(all, r)
+	}
+	return all
+}
