@@ -222,7 +222,7 @@ func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref
 
 // Release implements Set.
 func (r *Redis) Release(ctx context.Context, p int, rel task.Release) ([]task.Answer, error) {
-	delay := max(0, rel.Delay.Milliseconds())
+	delay := max(0, (rel.Delay + time.Millisecond - 1).Milliseconds())
 	if rel.AtDue {
 		delay = -1
 	}

@@ -352,7 +352,10 @@ func (p *partition) giveBack(b *batch, ref task.Ref, r task.Release) task.Answer
 	}
 	at := it.DueMS
 	if !r.AtDue {
-		at = p.now.UnixMilli() + max(0, r.Delay.Milliseconds())
+		at = p.now.UnixMilli()
+		if r.Delay > 0 {
+			at = p.now.Add(r.Delay).UnixMilli() + 1 // a part of a millisecond counts as one
+		}
 		if r.Delay > 0 && at >= p.horizon {
 			return task.Beyond
 		}

@@ -27,7 +27,7 @@ local before = first()
 for i, member in ipairs(members) do
   local record = redis.call('HGET', tasks, member)
   local of, exec, attempt, rest = string.match(record or '', '^(%d+):(%d+):(%d+):(.*)$')
-  local at = ARGV[3] == '-1' and tonumber(of) or ms + math.max(0, tonumber(ARGV[3]))
+  local at = ARGV[3] == '-1' and tonumber(of) or ms + (tonumber(ARGV[3]) > 0 and 1 + ARGV[3] or 0) -- a part of a millisecond counts as one
   if is[i] then answers[i] = 5
   elseif held[i] == 0 then answers[i] = record and 3 or 0
   elseif not of then answers[i] = 0

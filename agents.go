@@ -1,0 +1,98 @@
+package triggerhook
+
+import (
+	"context"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// term of a background role: who dies is replaced within that and a poll.
+	term = 2500 * time.Millisecond
+	// renewEvery leaves a holder one more try before its term ends.
+	renewEvery = time.Second
+)
+
+// agents stands for the background roles until ctx ends, runs those that this
+// process holds, and resigns at the end. One loop does it all: a feeder's round
+// that takes long loses the term, and its epoch with it, which the hot set checks.
+func (s *Scheduler) agents(ctx context.Context) {
+	roles := []task.Role{task.Feeder, task.Auditor}
+	rounds := make([]*role, len(roles))
+	for i, r := range roles {
+		rounds[i] = &role{s: s, name: r}
+	}
+	defer s.resign(ctx, rounds)
+	for ctx.Err() == nil {
+		terms, err := s.set.Elect(ctx, s.name, term, roles...)
+		wait := renewEvery
+		if err != nil {
+			s.report.Error("elect", err, "elected again in a second")
+		}
+		for i, t := range terms {
+			rounds[i].hold(ctx, t)
+			if !t.Held {
+				wait = max(wait, min(t.Left+10*time.Millisecond, term))
+			}
+		}
+		for i, t := range terms {
+			if t.Held {
+				wait = renewEvery
+			} else {
+				rounds[i].stop()
+			}
+		}
+		sleep(ctx, wait)
+	}
+}
+
+// resign ends the roles that this process holds, so that others need not wait.
+func (s *Scheduler) resign(ctx context.Context, rounds []*role) {
+	for _, r := range rounds {
+		r.stop()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, err := s.set.Elect(ctx, s.name, 0, task.Feeder, task.Auditor)
+	s.report.Error("resign", err, "the term ends by itself")
+}
+
+// role runs the rounds of one background role while this process holds it.
+type role struct {
+	s     *Scheduler
+	name  task.Role
+	epoch int64
+	quit  context.CancelFunc
+	done  chan struct{}
+}
+
+// hold starts the role's rounds when a term begins.
+func (r *role) hold(ctx context.Context, t task.Term) {
+	if !t.Held || r.quit != nil && r.epoch == t.Epoch {
+		return
+	}
+	r.stop()
+	r.epoch = t.Epoch
+	r.s.report.Info("holds a role", "role", r.name)
+	ctx, r.quit = context.WithCancel(ctx)
+	r.done = make(chan struct{})
+	round := (&auditor{Scheduler: r.s, audited: time.Now()}).round
+	if r.name == task.Feeder {
+		round = (&feeder{Scheduler: r.s, epoch: t.Epoch}).round
+	}
+	go func() {
+		defer close(r.done)
+		for ctx.Err() == nil {
+			sleep(ctx, round(ctx))
+		}
+	}()
+}
+
+func (r *role) stop() {
+	if r.quit != nil {
+		r.quit()
+		<-r.done
+		r.quit = nil
+	}
+}

@@ -1,0 +1,179 @@
+package triggerhook
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// auditEvery is how often the auditor looks for what fell through.
+const auditEvery = 5 * time.Second
+
+// reapEvery is how often expired batches are given back, at most.
+const reapEvery = time.Second
+
+// auditor finds what fell through: rows that are loaded, by what the hot set
+// says, and late, but that the hot set does not hold. A creator that died between
+// its commit and its add leaves one. Claims go oldest first, so what is older than
+// the oldest that waits is in flight or lost: the search does not grow with a
+// backlog.
+//
+// It is the reaper too: batches whose lease is over go back, as far as their rows
+// exist (rule 5).
+type auditor struct {
+	*Scheduler
+	audited time.Time
+}
+
+// round reaps, and audits if it is time; it returns when to come again.
+func (a *auditor) round(ctx context.Context) time.Duration {
+	for p := range a.parts {
+		a.reap(ctx, p)
+	}
+	if time.Since(a.audited) >= min(auditEvery, max(a.o.AuditGrace, reapEvery)) {
+		a.audited = time.Now()
+		a.audit(ctx)
+	}
+	return min(a.o.Lease/4, 2*time.Second)
+}
+
+// reap gives the batches of a partition back whose lease is over.
+func (a *auditor) reap(ctx context.Context, p int) {
+	for {
+		const most = 10
+		over, err := a.set.Expired(ctx, p, most, a.o.Lease)
+		if err != nil {
+			a.report.Error("look for expired leases", err, "looked for again", "partition", p)
+			return
+		}
+		for _, b := range over {
+			if err := a.reapBatch(ctx, p, b); err != nil {
+				if !errors.Is(err, task.ErrStale) && !errors.Is(err, task.ErrCold) {
+					a.report.Error("reap a batch", err, "reaped again", "partition", p)
+				}
+				return
+			}
+		}
+		if len(over) < most {
+			return
+		}
+	}
+}
+
+// reapBatch reads the rows, after it has seen the time, and gives back who has one.
+func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
+	asOf, err := a.set.Clock(ctx, p)
+	if err != nil {
+		return err
+	}
+	ids := make([]string, len(b.Refs))
+	for i, r := range b.Refs {
+		ids[i] = r.ID
+	}
+	rows, err := a.store.Get(ctx, ids)
+	if err != nil {
+		return err
+	}
+	stand := make(map[task.Ref]bool, len(rows))
+	for _, r := range rows {
+		stand[r.Ref] = true
+	}
+	back := task.Release{Token: b.Token, AtDue: true, Counted: true, Expired: true, AsOf: asOf}
+	var gone []task.Ref
+	for _, r := range b.Refs {
+		if stand[r] {
+			back.Refs = append(back.Refs, r)
+		} else {
+			gone = append(gone, r)
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := a.set.Remove(ctx, p, b.Token, gone); err != nil {
+			return err
+		}
+	}
+	if len(back.Refs) > 0 {
+		_, err = a.set.Release(ctx, p, back)
+	}
+	return err
+}
+
+// audit looks through the rows that are older than all that wait.
+func (a *auditor) audit(ctx context.Context) {
+	loaded := make([]task.Cursor, a.parts)
+	bound := make([]int64, a.parts) // rows due before that are looked at
+	var top int64
+	for p := range a.parts {
+		st, err := a.set.State(ctx, p)
+		if err != nil {
+			a.report.Error("audit", err, "audited again", "partition", p)
+			continue
+		}
+		if st.AsOf.Generation == 0 {
+			continue
+		}
+		oldest := st.AsOf.TimeUS / 1000
+		if st.OldestMS > 0 {
+			oldest = min(oldest, st.OldestMS)
+		}
+		loaded[p], bound[p] = st.Loaded, oldest-a.o.AuditGrace.Milliseconds()
+		top = max(top, min(bound[p], st.Loaded.DueMS))
+	}
+	var at task.Cursor
+	for ctx.Err() == nil {
+		rows, err := a.store.Scan(ctx, at, top, page, 0)
+		if err != nil {
+			a.report.Error("audit", err, "audited again")
+			return
+		}
+		a.counts.scanned.Add(uint64(len(rows)))
+		suspects := map[int][]task.Row{}
+		for _, r := range rows {
+			p := task.Partition(r.ID, a.parts)
+			if r.DueMS < bound[p] && !loaded[p].Less(r.Cursor()) {
+				suspects[p] = append(suspects[p], r)
+			}
+		}
+		for p, rows := range suspects {
+			a.find(ctx, p, rows)
+		}
+		if len(rows) < page {
+			return
+		}
+		at = rows[len(rows)-1].Cursor()
+	}
+}
+
+// find adds those of rows that the hot set does not hold and that still exist.
+func (a *auditor) find(ctx context.Context, p int, rows []task.Row) {
+	refs := make([]task.Ref, len(rows))
+	for i, r := range rows {
+		refs[i] = r.Ref
+	}
+	found, err := a.set.Find(ctx, p, refs)
+	if err != nil {
+		a.report.Error("audit", err, "audited again", "partition", p)
+		return
+	}
+	var missing []task.Row
+	for i, f := range found {
+		if f.Answer == task.Absent || f.Answer == task.Orphan {
+			missing = append(missing, rows[i])
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	asOf, stand, err := a.again(ctx, p, missing)
+	if err == nil && len(stand) > 0 {
+		var n int
+		n, err = a.add(ctx, p, asOf, stand)
+		a.counts.finds.Add(uint64(n))
+		if n > 0 {
+			a.report.Info("audit found tasks that the hot set did not hold", "partition", p, "tasks", n)
+		}
+	}
+	a.report.Error("add what the audit found", err, "audited again", "partition", p)
+}

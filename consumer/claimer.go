@@ -1,0 +1,295 @@
+package consumer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// stale is how long a task may wait in the local queue before others may
+	// have it: a slow process does not hoard.
+	stale = time.Second
+	// longestSleep bounds what a lost wake-up costs.
+	longestSleep = 5 * time.Second
+	// shortestSleep between claims that found less than was wanted: due times
+	// are whole milliseconds.
+	shortestSleep = time.Millisecond
+	// coldSleep is how long a cold partition is left to the feeder.
+	coldSleep = 50 * time.Millisecond
+)
+
+// recent counts what was settled in the last 250 ms, in slots of 50 ms.
+type recent struct {
+	slots [5]int
+	slot  int64
+}
+
+const slotLength = 50 * time.Millisecond
+
+func (r *recent) add(n int) {
+	r.turn()
+	r.slots[r.slot%int64(len(r.slots))] += n
+}
+
+func (r *recent) sum() (n int) {
+	r.turn()
+	for _, s := range r.slots {
+		n += s
+	}
+	return n
+}
+
+func (r *recent) turn() {
+	now := time.Now().UnixNano() / int64(slotLength)
+	for k := max(r.slot+1, now-int64(len(r.slots))+1); k <= now; k++ {
+		r.slots[k%int64(len(r.slots))] = 0
+	}
+	r.slot = max(r.slot, now)
+}
+
+// wanted is how many tasks to claim: as many as callers wait for, and as many more
+// as were settled in the last 250 ms, less what is queued.
+func (c *Consumer) wanted() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return min(len(c.waiters)+c.settled.sum(), c.o.Queue) - len(c.queue)
+}
+
+// claimer is the state of the claim loop. A token that failed is kept: the next
+// claim of its partition finds the batch, should the lost claim have made it.
+type claimer struct {
+	*Consumer
+	tokens []string
+	next   []time.Time // when each partition is to be looked at, local clock
+	first  int         // partition to begin with
+	wait   time.Duration
+}
+
+// claimLoop claims until ctx ends. It sleeps until the next due time that a claim
+// told of, an earlier member's wake-up, or a caller who waits.
+func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
+	l := claimer{Consumer: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions)}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-c.nudge:
+		case <-wake:
+			clear(l.next)
+		}
+		if n := c.wanted(); n > 0 {
+			l.round(ctx, n)
+		}
+		timer.Reset(min(l.sleep(), c.returnStale(ctx)))
+	}
+}
+
+// round claims up to n tasks from the partitions that are to be looked at.
+func (l *claimer) round(ctx context.Context, n int) {
+	l.first++
+	for i := range l.tokens {
+		p := (l.first + i) % len(l.tokens)
+		if n <= 0 {
+			return
+		}
+		if time.Now().Before(l.next[p]) {
+			continue
+		}
+		n -= l.claim(ctx, p, n)
+	}
+}
+
+// claim claims from one partition and notes when to look again.
+func (l *claimer) claim(ctx context.Context, p, n int) int {
+	if l.tokens[p] == "" {
+		l.tokens[p] = rand.Text()
+	}
+	sent := time.Now()
+	b, err := l.set.Claim(ctx, p, l.tokens[p], n, l.o.Lease)
+	now := time.Now()
+	switch {
+	case errors.Is(err, task.ErrCold):
+		l.next[p] = now.Add(coldSleep)
+		return 0
+	case err != nil:
+		l.wait = min(max(2*l.wait, 50*time.Millisecond), time.Second)
+		l.next[p] = now.Add(l.wait)
+		l.o.Report.Error("claim", err, "claim again", "partition", p)
+		return 0
+	}
+	l.wait = 0
+	l.observe(b.AsOf, sent, now)
+	l.next[p] = now.Add(longestSleep)
+	if b.NextMS > 0 {
+		l.next[p] = minTime(l.next[p], l.local(b.NextMS))
+	}
+	if len(b.Claims) < n {
+		l.next[p] = maxTime(l.next[p], now.Add(shortestSleep))
+	}
+	if len(b.Claims) > 0 {
+		l.tokens[p] = ""
+		l.accept(ctx, p, b, sent)
+	}
+	return len(b.Claims)
+}
+
+// sleep is how long nothing will be due.
+func (l *claimer) sleep() time.Duration {
+	if l.wanted() <= 0 {
+		return longestSleep
+	}
+	d := longestSleep
+	for _, at := range l.next {
+		d = min(d, time.Until(at))
+	}
+	return max(d, 0)
+}
+
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// observe measures the hot set's clock against the local one. The truth lies
+// within half the round trip.
+func (c *Consumer) observe(asOf task.AsOf, sent, now time.Time) {
+	mid := sent.Add(now.Sub(sent) / 2)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset = time.UnixMicro(asOf.TimeUS).Sub(mid)
+}
+
+// local is the local time at which the hot set's clock says ms.
+func (c *Consumer) local(ms int64) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.UnixMilli(ms).Add(-c.offset)
+}
+
+// accept takes a claimed batch in. What the hot set did not hold whole is read
+// from the durable store, one query a batch.
+func (c *Consumer) accept(ctx context.Context, p int, got task.Batch, sent time.Time) {
+	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, deadline: sent.Add(c.o.Lease), members: map[task.Ref]*held{}}
+	var whole, part []*held
+	for _, cl := range got.Claims {
+		h := &held{Entry: cl.Entry, batch: b}
+		b.members[h.Ref] = h
+		if cl.Lost || cl.External {
+			part = append(part, h)
+		} else {
+			whole = append(whole, h)
+		}
+	}
+	c.mu.Lock()
+	c.batches[b.token] = b
+	b.timer = time.AfterFunc(time.Until(b.deadline), func() { c.expire(b) })
+	c.mu.Unlock()
+	if len(part) > 0 {
+		whole = append(whole, c.complete(ctx, b, part)...)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range whole {
+		if !h.lost {
+			c.enqueue(h)
+		}
+	}
+}
+
+// complete reads the rows of members that came without payload or record. Who has
+// no row is dropped; if the store is away all are given back.
+func (c *Consumer) complete(ctx context.Context, b *batch, part []*held) []*held {
+	ids := make([]string, len(part))
+	for i, h := range part {
+		ids[i] = h.ID
+	}
+	rows, err := c.store.Get(ctx, ids)
+	if err != nil {
+		c.o.Report.Error("read payloads", err, "offer the tasks again in 1 s", "tasks", len(part))
+		c.release(context.WithoutCancel(ctx), b, part, task.Release{Delay: time.Second})
+		return nil
+	}
+	byRef := make(map[task.Ref]task.Row, len(rows))
+	for _, r := range rows {
+		byRef[r.Ref] = r
+	}
+	var found []*held
+	var gone []task.Ref
+	c.mu.Lock()
+	for _, h := range part {
+		r, ok := byRef[h.Ref]
+		if !ok {
+			gone = append(gone, h.Ref)
+			c.forget(h)
+			continue
+		}
+		if h.DueMS == 0 && h.ExecMS == 0 { // its record was lost
+			h.DueMS, h.ExecMS, h.Attempt = r.DueMS, r.ExecMS, r.Attempt
+		}
+		h.Payload = r.Payload
+		found = append(found, h)
+	}
+	c.mu.Unlock()
+	if len(gone) > 0 {
+		_, err = c.set.Remove(ctx, b.p, b.token, gone)
+		c.o.Report.Error("drop tasks without rows", err, "the reaper drops them", "tasks", len(gone))
+	}
+	return found
+}
+
+// release gives members of one batch back and forgets them.
+func (c *Consumer) release(ctx context.Context, b *batch, hs []*held, r task.Release) {
+	c.mu.Lock()
+	r.Token = b.token
+	for _, h := range hs {
+		if !h.lost {
+			r.Refs = append(r.Refs, h.Ref)
+			c.forget(h)
+		}
+	}
+	c.mu.Unlock()
+	if len(r.Refs) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_, err := c.set.Release(ctx, b.p, r)
+	c.o.Report.Error("give tasks back", err, "their lease ends by itself", "tasks", len(r.Refs))
+}
+
+// returnStale gives back what has waited in the queue for too long, and returns
+// when to look again.
+func (c *Consumer) returnStale(ctx context.Context) time.Duration {
+	c.mu.Lock()
+	byBatch := map[*batch][]*held{}
+	for len(c.queue) > 0 && (c.queue[0].lost || time.Since(c.queue[0].since) >= stale) {
+		h := c.queue[0]
+		c.queue = c.queue[1:]
+		byBatch[h.batch] = append(byBatch[h.batch], h)
+	}
+	again := longestSleep
+	if len(c.queue) > 0 {
+		again = stale - time.Since(c.queue[0].since)
+	}
+	c.mu.Unlock()
+	for b, hs := range byBatch {
+		c.release(ctx, b, hs, task.Release{AtDue: true})
+	}
+	return max(again, 0)
+}

@@ -1,0 +1,209 @@
+package triggerhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// hotWait is how long Create waits for the hot set once its row stands, and
+	// hotRest for how long it does not try after a failure: the feeder and the
+	// auditor bring in what it leaves out.
+	hotWait = 100 * time.Millisecond
+	hotRest = time.Second
+)
+
+// Create stores tasks, all or none, and fills in empty IDs. Nil: each survives the
+// crash of anything and is delivered at least once, whatever becomes of ctx or of
+// the hot set. ErrInvalid, ErrExists (an IDError names which): nothing was stored.
+// After any other error the outcome is unknown; calling again with the same tasks
+// cannot make a second one, and IDs that it filled in stay. No tasks: nil.
+func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
+	rows, err := s.rows(tasks)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	asOf := s.asOf(ctx, rows)
+	if err := s.store.Create(ctx, rows); err != nil {
+		return err
+	}
+	s.counts.created.Add(uint64(len(rows)))
+	s.addCreated(ctx, asOf, rows)
+	return nil
+}
+
+// rows checks tasks, and only if all are legal fills them in.
+func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
+	rows := make([]task.Row, len(tasks))
+	bad := &IDError{}
+	var errs []error
+	seen := make(map[string]bool, len(tasks))
+	for i, t := range tasks {
+		r, err := s.row(t)
+		if err == nil && r.ID != "" && seen[r.ID] {
+			err = fmt.Errorf("%w: id %q is in this call twice", ErrInvalid, r.ID)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("create task %d: %w", i, err))
+			if t != nil {
+				bad.Invalid = append(bad.Invalid, t.ID)
+			}
+			continue
+		}
+		seen[r.ID] = true
+		rows[i] = r
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(append(errs, bad)...)
+	}
+	for i, t := range tasks {
+		if t.ID == "" {
+			id, err := uuid.NewV7()
+			if err != nil {
+				return nil, fmt.Errorf("make an id: %w", err)
+			}
+			t.ID, rows[i].ID = id.String(), id.String()
+		}
+		t.Due = time.UnixMilli(rows[i].DueMS).UTC()
+	}
+	return rows, nil
+}
+
+func (s *Scheduler) row(t *Task) (task.Row, error) {
+	if t == nil {
+		return task.Row{}, fmt.Errorf("%w: task is nil", ErrInvalid)
+	}
+	due, err := task.DueMS(t.Due)
+	if t.ID != "" {
+		err = errors.Join(err, task.CheckID(t.ID))
+	}
+	if len(t.Payload) > s.o.MaxPayload {
+		err = errors.Join(err, fmt.Errorf("%w: payload of %d bytes, Options.MaxPayload is %d", ErrInvalid, len(t.Payload), s.o.MaxPayload))
+	}
+	return task.Row{Ref: task.Ref{ID: t.ID, Ver: rand.Int64()}, DueMS: due, ExecMS: due, CreatedMS: time.Now().UnixMilli(),
+		Payload: t.Payload, Size: len(t.Payload)}, err
+}
+
+// asOf returns a moment of each partition that rows belong to, seen before they
+// are inserted (rule 3). A partition that does not answer in time is left out.
+func (s *Scheduler) asOf(ctx context.Context, rows []task.Row) map[int]task.AsOf {
+	all := map[int]task.AsOf{}
+	if !s.hotWell() {
+		return all
+	}
+	ctx, cancel := context.WithTimeout(ctx, hotWait)
+	defer cancel()
+	for _, r := range rows {
+		p := task.Partition(r.ID, s.parts)
+		if _, ok := all[p]; ok {
+			continue
+		}
+		a, err := s.set.Clock(ctx, p)
+		if err != nil {
+			s.hotFailed("ask the hot set's time", err)
+			return all
+		}
+		all[p] = a
+	}
+	return all
+}
+
+// hotWell reports whether the hot set is to be tried.
+func (s *Scheduler) hotWell() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !time.Now().Before(s.hotAt)
+}
+
+func (s *Scheduler) hotFailed(act string, err error) {
+	s.mu.Lock()
+	s.hotAt = time.Now().Add(hotRest)
+	s.mu.Unlock()
+	s.report.Error(act, err, "the task stands; the feeder or the auditor brings it in")
+}
+
+// addCreated offers rows that were committed to the hot set. Also where the
+// partition was cold before the commit: a feeder may have begun a generation and
+// read the rows meanwhile, too early to see these (the answer is ErrStale then).
+func (s *Scheduler) addCreated(ctx context.Context, asOf map[int]task.AsOf, rows []task.Row) {
+	byPart := map[int][]task.Row{}
+	for _, r := range rows {
+		p := task.Partition(r.ID, s.parts)
+		if a, ok := asOf[p]; ok && r.DueMS <= a.TimeUS/1000+maxWindow.Milliseconds() {
+			byPart[p] = append(byPart[p], r)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hotWait)
+	defer cancel()
+	for p, rows := range byPart {
+		n, err := s.add(ctx, p, asOf[p], rows)
+		s.counts.preloaded.Add(uint64(n))
+		if err != nil {
+			s.hotFailed("add a created task", err)
+			return
+		}
+	}
+}
+
+// add adds rows that were read or inserted after asOf. Where that is stale by
+// now it reads them again, once. It returns how many are in.
+func (s *Scheduler) add(ctx context.Context, p int, asOf task.AsOf, rows []task.Row) (n int, err error) {
+	for range 2 {
+		var answers []task.Answer
+		answers, err = s.set.Add(ctx, p, task.Adding{AsOf: asOf, Entries: s.entries(rows)})
+		if errors.Is(err, task.ErrCold) {
+			return 0, nil // the next generation reads the rows
+		}
+		if !errors.Is(err, task.ErrStale) {
+			for _, a := range answers {
+				if a == task.Waiting {
+					n++
+				}
+			}
+			return n, err
+		}
+		if asOf, rows, err = s.again(ctx, p, rows); err != nil || len(rows) == 0 {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("add %d tasks: %w", len(rows), task.ErrStale)
+}
+
+// again reads those rows that still stand in their version, as of now.
+func (s *Scheduler) again(ctx context.Context, p int, rows []task.Row) (task.AsOf, []task.Row, error) {
+	asOf, err := s.set.Clock(ctx, p)
+	if err != nil {
+		return asOf, nil, err
+	}
+	ids := make([]string, len(rows))
+	known := make(map[task.Ref]bool, len(rows))
+	for i, r := range rows {
+		ids[i], known[r.Ref] = r.ID, true
+	}
+	found, err := s.store.Get(ctx, ids)
+	stand := found[:0]
+	for _, r := range found {
+		if known[r.Ref] {
+			stand = append(stand, r)
+		}
+	}
+	return asOf, stand, err
+}
+
+func (s *Scheduler) entries(rows []task.Row) []task.Entry {
+	all := make([]task.Entry, len(rows))
+	for i, r := range rows {
+		all[i] = task.Entry{Ref: r.Ref, DueMS: r.DueMS, ExecMS: r.ExecMS, Attempt: r.Attempt, Payload: r.Payload}
+		if r.Size > s.o.InlinePayload {
+			all[i].Payload, all[i].External = nil, true
+		}
+	}
+	return all
+}

@@ -1,0 +1,24 @@
+package triggerhook
+
+import "github.com/triggerhook/triggerhook/task"
+
+// Sentinel errors, to be compared with errors.Is.
+var (
+	ErrInvalid     = task.ErrInvalid     // the input breaks a rule that the message names; nothing was stored
+	ErrExists      = task.ErrExists      // a task of that ID exists; nothing was stored
+	ErrNotFound    = task.ErrNotFound    // no task of that ID exists
+	ErrClaimed     = task.ErrClaimed     // deleted, but a worker had claimed it before
+	ErrGone        = task.ErrGone        // the delivered version no longer exists
+	ErrSettled     = task.ErrSettled     // this delivery was settled before
+	ErrRunning     = task.ErrRunning     // Run or Handle was called before
+	ErrClosed      = task.ErrClosed      // Run or Handle has begun to drain, or has returned
+	ErrNotMigrated = task.ErrNotMigrated // call Migrate
+	ErrMismatch    = task.ErrMismatch    // namespace or partitions differ from what is recorded
+	ErrRefused     = task.ErrRefused     // waiting cannot mend it
+	ErrTooLarge    = task.ErrTooLarge    // the server does not take that size
+	ErrReadOnly    = task.ErrReadOnly    // the server takes no writes at present
+	ErrUnavailable = task.ErrUnavailable // the server does not answer at present
+)
+
+// IDError tells which of several tasks an error is about.
+type IDError = task.IDError

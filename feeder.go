@@ -1,0 +1,204 @@
+package triggerhook
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// page is how many rows the feeder reads at once.
+	page = 1000
+	// feedEvery is how often the horizon is raised: well within the shortest
+	// Window. It is also how soon a partition is found cold.
+	feedEvery = time.Second
+	// feedSteady is how often if all partitions were full up to their horizon:
+	// a flush is then noticed by the election, which it empties too.
+	feedSteady = 2500 * time.Millisecond
+	// fullRetry is how soon a partition that is full is looked at again.
+	fullRetry = 100 * time.Millisecond
+)
+
+// feeder keeps the hot set full up to the horizon.
+//
+// Protocol of a round, for each partition: raise the horizon to now + Window
+// first; only then read the rows from loaded up to the horizon, in pages, and feed
+// them; each page moves loaded. A creator adds its task after its commit, if it is
+// due before the horizon. So for each row either the read came after the commit,
+// or the creator's add came after the horizon.
+//
+// One scan of the durable store serves all partitions; it begins at the lowest
+// loaded. A partition that fails, or is full, is left out of the scan and catches
+// up from its own loaded.
+type feeder struct {
+	*Scheduler
+	epoch int64
+}
+
+// partScan is a partition's part in a round.
+type partScan struct {
+	p      int
+	state  task.Feeding
+	done   bool
+	loaded task.Cursor
+}
+
+// round feeds once and returns when to do so again.
+func (f *feeder) round(ctx context.Context) time.Duration {
+	next := min(feedSteady, f.o.Window/3)
+	var scans []*partScan
+	for p := range f.parts {
+		st, err := f.set.Horizon(ctx, p, f.wish(ctx, p))
+		if err != nil {
+			f.report.Error("raise the horizon", err, "tried again in a second", "partition", p)
+			next = feedEvery
+			continue
+		}
+		if st.Fresh {
+			f.counts.rebuilds.Add(1)
+			f.report.Info("new generation of the hot set", "partition", p)
+		}
+		if st.Retreated {
+			f.report.Info("horizon retreated: the hot set is full", "partition", p, "horizon_ms", st.HorizonMS)
+		}
+		if wait := time.Duration(st.ReadyMS-st.AsOf.TimeUS/1000) * time.Millisecond; wait > 0 {
+			f.early(ctx, p, st, wait)
+			next = min(next, wait)
+			continue
+		}
+		scans = append(scans, &partScan{p: p, state: st, loaded: st.Loaded})
+	}
+	if !f.scan(ctx, scans) {
+		next = min(next, fullRetry)
+	}
+	return next
+}
+
+// wish is what the horizon is to be. The hot set's clock counts, not ours.
+func (f *feeder) wish(ctx context.Context, p int) task.Feed {
+	now := time.Now().UnixMilli()
+	if asOf, err := f.set.Clock(ctx, p); err == nil {
+		now = max(now-5000, asOf.TimeUS/1000) // an answer that is cached is 5 s old at most
+		now = max(now, min(time.Now().UnixMilli(), asOf.TimeUS/1000+5000))
+	}
+	return task.Feed{Epoch: f.epoch, HorizonMS: now + f.o.Window.Milliseconds(), Limit: max(1, f.o.HotTasks/f.parts)}
+}
+
+// early feeds what falls due while a new generation waits for workers to register
+// what they hold: rows due after its start are in nobody's hands. Loaded stays.
+func (f *feeder) early(ctx context.Context, p int, st task.Feeding, wait time.Duration) {
+	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
+	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+wait.Milliseconds()+1000)
+	rows, err := f.store.Scan(ctx, task.Cursor{DueMS: st.StartMS + 1}, below, page, f.o.InlinePayload)
+	if err == nil {
+		f.counts.scanned.Add(uint64(len(rows)))
+		_, err = f.set.Feed(ctx, p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(p, rows), Loaded: st.Loaded})
+	}
+	f.report.Error("feed early", err, "fed in turn")
+}
+
+// scan reads from the lowest loaded on, and reports whether all partitions are
+// full up to their horizons.
+func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
+	complete := true
+	for ctx.Err() == nil {
+		at, below, open := f.lowest(scans)
+		if open == 0 {
+			break
+		}
+		asOf, ok := f.moments(ctx, scans)
+		if !ok {
+			return false
+		}
+		rows, err := f.store.Scan(ctx, at, below, page, f.o.InlinePayload)
+		if err != nil {
+			f.report.Error("read the window", err, "read again from there")
+			return false
+		}
+		f.counts.scanned.Add(uint64(len(rows)))
+		end := task.Cursor{DueMS: below}
+		if len(rows) == page {
+			end = rows[len(rows)-1].Cursor()
+		}
+		for _, s := range scans {
+			if !s.done {
+				complete = f.feed(ctx, s, asOf[s.p], rows, end) && complete
+			}
+		}
+	}
+	for _, s := range scans {
+		complete = complete && s.loaded.DueMS >= s.state.HorizonMS
+	}
+	return complete
+}
+
+// lowest returns where to read on, up to where, and how many partitions need it.
+func (f *feeder) lowest(scans []*partScan) (at task.Cursor, below int64, open int) {
+	for _, s := range scans {
+		full := s.state.Members >= max(1, f.o.HotTasks/f.parts)
+		if s.done = s.done || full || s.loaded.DueMS >= s.state.HorizonMS; s.done {
+			continue
+		}
+		if open == 0 || s.loaded.Less(at) {
+			at = s.loaded
+		}
+		below = max(below, s.state.HorizonMS)
+		open++
+	}
+	return at, below, open
+}
+
+// moments takes each partition's time before the rows are read (rule 3), under
+// the generation that the round began with (rule 4).
+func (f *feeder) moments(ctx context.Context, scans []*partScan) (map[int]task.AsOf, bool) {
+	all := map[int]task.AsOf{}
+	for _, s := range scans {
+		if s.done {
+			continue
+		}
+		a, err := f.set.Clock(ctx, s.p)
+		if err != nil || a.Generation != s.state.AsOf.Generation {
+			f.report.Error("ask the hot set's time", err, "partition left out of this scan", "partition", s.p)
+			s.done = true
+			continue
+		}
+		all[s.p] = a
+	}
+	return all, len(all) > 0
+}
+
+// feed feeds one page to a partition; rows before its loaded are in already.
+func (f *feeder) feed(ctx context.Context, s *partScan, asOf task.AsOf, rows []task.Row, end task.Cursor) bool {
+	if !s.loaded.Less(end) {
+		return true
+	}
+	from := 0
+	for from < len(rows) && !s.loaded.Less(rows[from].Cursor()) {
+		from++
+	}
+	entries := f.entriesOf(s.p, rows[from:])
+	st, err := f.set.Feed(ctx, s.p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: end})
+	if err != nil {
+		s.done = true
+		if !errors.Is(err, task.ErrCold) && !errors.Is(err, task.ErrAborted) && !errors.Is(err, task.ErrStale) {
+			f.report.Error("feed", err, "the partition catches up in the next round", "partition", s.p)
+		}
+		return false
+	}
+	f.counts.preloaded.Add(uint64(len(entries)))
+	s.state, s.loaded = st, end
+	return true
+}
+
+// entriesOf are the rows that belong to partition p.
+func (f *feeder) entriesOf(p int, rows []task.Row) []task.Entry {
+	mine := make([]task.Row, 0, len(rows))
+	for _, r := range rows {
+		if task.Partition(r.ID, f.parts) == p {
+			mine = append(mine, r)
+		}
+	}
+	return f.entries(mine)
+}

@@ -1,0 +1,116 @@
+// Package metrics is a Prometheus collector of a Scheduler's Stats.
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/consumer"
+)
+
+// scrapeTimeout bounds what a scrape waits for the stores.
+const scrapeTimeout = 2 * time.Second
+
+// Collector reads Stats at each scrape. Counters and histograms are of its
+// process; the gauges named triggerhook_namespace_ are of all processes, and are
+// left out of a scrape when a store does not answer.
+type Collector struct {
+	s        *triggerhook.Scheduler
+	counters []counter
+	gauges   []gauge
+	errors   *prometheus.Desc
+	late     *prometheus.Desc
+}
+
+type counter struct {
+	desc *prometheus.Desc
+	read func(triggerhook.ProcessStats) uint64
+}
+
+type gauge struct {
+	desc      *prometheus.Desc
+	namespace bool
+	read      func(triggerhook.Stats) float64
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("triggerhook_"+name, help, labels, nil)
+}
+
+// NewCollector returns a collector of s, to be registered once.
+func NewCollector(s *triggerhook.Scheduler) *Collector {
+	type P = triggerhook.ProcessStats
+	type S = triggerhook.Stats
+	return &Collector{
+		s:      s,
+		errors: desc("errors_total", "Errors that no caller was told, by kind.", "kind"),
+		late:   desc("lateness_seconds", "How late first deliveries were."),
+		counters: []counter{
+			{desc("created_total", "Tasks created."), func(p P) uint64 { return p.Created }},
+			{desc("deleted_total", "Tasks deleted by their caller."), func(p P) uint64 { return p.Deleted }},
+			{desc("rescheduled_total", "Tasks given another due time by their caller."), func(p P) uint64 { return p.Rescheduled }},
+			{desc("preloaded_total", "Tasks taken into the hot set."), func(p P) uint64 { return p.Preloaded }},
+			{desc("delivered_total", "Deliveries sent by Consume."), func(p P) uint64 { return p.Delivered }},
+			{desc("confirmed_total", "Tasks confirmed."), func(p P) uint64 { return p.Confirmed }},
+			{desc("rolled_back_total", "Deliveries rolled back."), func(p P) uint64 { return p.RolledBack }},
+			{desc("redelivered_total", "Deliveries that were not a task's first."), func(p P) uint64 { return p.Redelivered }},
+			{desc("timed_out_total", "Deliveries that took longer than DeliveryTimeout."), func(p P) uint64 { return p.TimedOut }},
+			{desc("leases_lost_total", "Batches whose lease this process lost."), func(p P) uint64 { return p.LeasesLost }},
+			{desc("rebuilds_total", "Generations of the hot set begun."), func(p P) uint64 { return p.Rebuilds }},
+			{desc("audit_finds_total", "Tasks that the hot set had lost and the auditor found."), func(p P) uint64 { return p.AuditFinds }},
+			{desc("scanned_rows_total", "Rows that feeder and auditor read."), func(p P) uint64 { return p.Scanned }},
+		},
+		gauges: []gauge{
+			{desc("namespace_tasks", "Unfinished tasks; above 100,000 an estimate."), true, func(s S) float64 { return float64(s.Namespace.Tasks) }},
+			{desc("namespace_preloaded", "Tasks that wait in the hot set."), true, func(s S) float64 { return float64(s.Namespace.Preloaded) }},
+			{desc("namespace_due", "Tasks that are due and wait for sending."), true, func(s S) float64 { return float64(s.Namespace.Due) }},
+			{desc("namespace_in_flight", "Tasks claimed by workers."), true, func(s S) float64 { return float64(s.Namespace.InFlight) }},
+			{desc("queued", "Claimed tasks that wait in this process."), false, func(s S) float64 { return float64(s.Process.Queued) }},
+			{desc("in_hand", "Deliveries in consumers' hands."), false, func(s S) float64 { return float64(s.Process.InHand) }},
+			{desc("confirming", "Answers that wait for the stores."), false, func(s S) float64 { return float64(s.Process.Confirming) }},
+			{desc("clock_offset_seconds", "Clock of the hot set minus this process's."), false, func(s S) float64 { return s.Process.ClockOffset.Seconds() }},
+		},
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range c.counters {
+		ch <- m.desc
+	}
+	for _, m := range c.gauges {
+		ch <- m.desc
+	}
+	ch <- c.errors
+	ch <- c.late
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	st, err := c.s.Stats(ctx)
+	for _, m := range c.counters {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.read(st.Process)))
+	}
+	for _, m := range c.gauges {
+		if err == nil || !m.namespace {
+			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.read(st))
+		}
+	}
+	for kind, n := range st.Process.Errors {
+		ch <- prometheus.MustNewConstMetric(c.errors, prometheus.CounterValue, float64(n), kind)
+	}
+	var n uint64
+	buckets := map[float64]uint64{}
+	for i, v := range st.Process.Lateness {
+		n += v
+		if i < len(consumer.LatenessBounds) {
+			buckets[consumer.LatenessBounds[i].Seconds()] = n
+		}
+	}
+	ch <- prometheus.MustNewConstHistogram(c.late, n, st.Process.LatenessSum.Seconds(), buckets)
+}

@@ -1,0 +1,105 @@
+package triggerhook
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Options of New. The zero value of each field is its default; a negative one, or
+// one out of its range, is ErrInvalid.
+type Options struct {
+	// Window is how far ahead the hot set is kept full: 1 min, 1 s to 24 h.
+	Window time.Duration
+	// Lease is how long a claim lasts unless its worker extends it, as it does
+	// while it lives: 15 s, 1 s to 10 min. A crashed worker's tasks fire again
+	// after that.
+	Lease time.Duration
+	// Drain is how long Run waits for deliveries in hand when it ends: 30 s.
+	Drain time.Duration
+	// DeliveryTimeout is how long a caller may hold a delivery: 10 min.
+	DeliveryTimeout time.Duration
+	// HotTasks is how many tasks the hot set holds at most: 500,000.
+	HotTasks int
+	// InlinePayload is the longest payload in bytes that the hot set holds;
+	// longer ones are read from the durable store at the claim: 1 KiB.
+	InlinePayload int
+	// MaxPayload is the longest payload in bytes that Create takes: 64 KiB, at
+	// most 16 MiB - 1.
+	MaxPayload int
+	// Queue is how many claimed tasks wait in this process at most: 1,000.
+	Queue int
+	// AuditGrace is how late a task must be before the auditor asks after it: 5 s.
+	AuditGrace time.Duration
+	// Backoff is the delay after a Handler's error, for the attempt that
+	// failed, 1 at first: 1 s doubled an attempt with 20 % jitter, at most 1 h.
+	Backoff func(attempt int) time.Duration
+	// Logger gets the errors that no caller can be told, and the events of the
+	// background roles: slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	maxWindow  = 24 * time.Hour
+	maxPayload = 1<<24 - 1 // MEDIUMBLOB
+)
+
+func (o Options) withDefaults() Options {
+	def(&o.Window, time.Minute)
+	def(&o.Lease, 15*time.Second)
+	def(&o.Drain, 30*time.Second)
+	def(&o.DeliveryTimeout, 10*time.Minute)
+	def(&o.HotTasks, 500_000)
+	def(&o.InlinePayload, 1<<10)
+	def(&o.MaxPayload, 64<<10)
+	def(&o.Queue, 1000)
+	def(&o.AuditGrace, 5*time.Second)
+	if o.Backoff == nil {
+		o.Backoff = backoff
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate reports all problems of options that have their defaults.
+func (o Options) validate() error {
+	return errors.Join(
+		within("Window", o.Window, time.Second, maxWindow),
+		within("Lease", o.Lease, time.Second, 10*time.Minute),
+		within("Drain", o.Drain, 0, 1<<62),
+		within("DeliveryTimeout", o.DeliveryTimeout, 0, 1<<62),
+		within("HotTasks", o.HotTasks, 1, 1<<40),
+		within("InlinePayload", o.InlinePayload, 0, maxPayload),
+		within("MaxPayload", o.MaxPayload, 0, maxPayload),
+		within("Queue", o.Queue, 1, 1_000_000),
+		within("AuditGrace", o.AuditGrace, 0, maxWindow),
+	)
+}
+
+func within[T int | time.Duration](name string, v, low, high T) error {
+	if v < low || v > high {
+		return fmt.Errorf("%w: Options.%s is %v, allowed are %v to %v", task.ErrInvalid, name, v, low, high)
+	}
+	return nil
+}
+
+func backoff(attempt int) time.Duration {
+	d := time.Hour
+	if attempt < 12 {
+		d = min(d, time.Second<<max(attempt-1, 0))
+	}
+	return d + time.Duration(float64(d)*(rand.Float64()-0.5)*0.4)
+}

@@ -1,0 +1,214 @@
+package triggerhook
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Task is a one-off task: ID, Due, Payload.
+type Task = task.Task
+
+// Delivery is one claimed task in a caller's hands.
+type Delivery = consumer.Delivery
+
+// Handler handles one delivery: nil confirms it, an error rolls it back after
+// Options.Backoff. Its context is the delivery's.
+type Handler = func(context.Context, *Delivery) error
+
+// Scheduler creates, deletes and delivers the tasks of one namespace. All methods
+// may be called by any number of goroutines at once; several schedulers, in this
+// and other processes, may share the namespace.
+type Scheduler struct {
+	store    durable.Store
+	set      *guarded
+	o        Options
+	parts    int
+	name     string // in elections
+	report   *report.Reporter
+	consumer *consumer.Consumer
+	counts   counts
+	ns       namespaceCache
+
+	mu    sync.Mutex
+	begun bool
+	hotAt time.Time // until then Create does not try the hot set
+}
+
+// counts are of this process, since it began.
+type counts struct {
+	created, deleted, rescheduled, preloaded, scanned, rebuilds, finds atomic.Uint64
+}
+
+// New returns a Scheduler on two stores, which the caller closes after Run or
+// Handle has returned. It does no I/O, starts nothing, and there is nothing to
+// close. ErrInvalid: a nil store or set, or a bad option; all problems are
+// reported together. ErrMismatch: the namespaces of store and set differ.
+func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
+	o = o.withDefaults()
+	err := o.validate()
+	if store == nil {
+		err = errors.Join(err, fmt.Errorf("%w: store is nil", ErrInvalid))
+	}
+	if set == nil {
+		err = errors.Join(err, fmt.Errorf("%w: set is nil", ErrInvalid))
+	}
+	if store != nil && set != nil && store.Namespace() != set.Config().Namespace {
+		err = errors.Join(err, fmt.Errorf("%w: store has namespace %q, set %q", ErrMismatch, store.Namespace(), set.Config().Namespace))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("new scheduler: %w", err)
+	}
+	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger}}
+	s.set = &guarded{Set: set, report: s.report}
+	s.consumer = consumer.New(s.set, store, consumer.Options{Partitions: s.parts, Queue: o.Queue, Lease: o.Lease, Drain: o.Drain,
+		DeliveryTimeout: o.DeliveryTimeout, Report: s.report})
+	return s, nil
+}
+
+// Migrate brings the durable store's schema up to date. Any number of processes
+// may call it at once. ErrMismatch: another number of partitions is recorded.
+func (s *Scheduler) Migrate(ctx context.Context) error { return s.store.Migrate(ctx, s.parts) }
+
+// Run makes this process a worker: it claims tasks for Consume, keeps their
+// leases, and stands for feeder and auditor. It returns nil when ctx has ended and
+// the drain is finished, never ctx.Err(). It returns at once what waiting cannot
+// mend: ErrNotMigrated, ErrMismatch, ErrRefused, ErrRunning, ErrClosed; it waits
+// for servers that are away, at the start as later.
+func (s *Scheduler) Run(ctx context.Context) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+func (s *Scheduler) begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun {
+		return fmt.Errorf("run: %w", ErrRunning)
+	}
+	s.begun = true
+	return nil
+}
+
+func (s *Scheduler) run(ctx context.Context) error {
+	if err := s.check(ctx); err != nil {
+		s.mu.Lock()
+		s.begun = false // nothing ran: mend it and run again
+		s.mu.Unlock()
+		return err
+	}
+	agents, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { s.agents(agents) })
+	err := s.consumer.Run(ctx)
+	stop()
+	wg.Wait()
+	return err
+}
+
+// check waits until both stores can be worked with, or says why they never will.
+func (s *Scheduler) check(ctx context.Context) error {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := s.store.Check(ctx, s.parts)
+		for p := 0; p < s.parts && err == nil; p++ {
+			_, err = s.set.State(ctx, p)
+		}
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		for _, never := range []error{ErrNotMigrated, ErrMismatch, ErrRefused} {
+			if errors.Is(err, never) {
+				return fmt.Errorf("run: %w", err)
+			}
+		}
+		s.report.Error("start", err, "tried again")
+		sleep(ctx, wait)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Consume waits for a task that is due and returns it; any number of goroutines
+// may. It needs Run beside it and warns once if there is none for 5 s. The error
+// is ctx.Err(), or ErrClosed once Run has begun to drain.
+func (s *Scheduler) Consume(ctx context.Context) (*Delivery, error) { return s.consumer.Consume(ctx) }
+
+// Deliveries is Consume as a range; it ends when ctx or Run ends.
+func (s *Scheduler) Deliveries(ctx context.Context) iter.Seq[*Delivery] {
+	return func(yield func(*Delivery) bool) {
+		for {
+			d, err := s.Consume(ctx)
+			if err != nil || !yield(d) {
+				return
+			}
+		}
+	}
+}
+
+// Handle is Run with workers goroutines that call h for each delivery. It returns
+// when all is drained. A panic of h is an error with its stack.
+func (s *Scheduler) Handle(ctx context.Context, workers int, h Handler) error {
+	if workers < 1 || h == nil {
+		return fmt.Errorf("handle: %w: %d workers and handler nil=%t; at least 1 and a handler are needed", ErrInvalid, workers, h == nil)
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	calls, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	for range workers {
+		wg.Go(func() {
+			for d := range s.Deliveries(calls) {
+				s.handle(d, h)
+			}
+		})
+	}
+	err := s.run(ctx)
+	stop()
+	wg.Wait()
+	return err
+}
+
+func (s *Scheduler) handle(d *Delivery, h Handler) {
+	err := call(d, h)
+	if err == nil {
+		d.ConfirmAsync()
+		return
+	}
+	s.o.Logger.Info("triggerhook: handler failed", "id", d.ID, "attempt", d.Attempt, "error", err)
+	err = d.Rollback(context.Background(), s.o.Backoff(d.Attempt))
+	if !errors.Is(err, ErrSettled) && !errors.Is(err, ErrGone) {
+		s.report.Error("roll back after a handler's error", err, "the lease ends by itself")
+	}
+}
+
+func call(d *Delivery, h Handler) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return h(d.Context(), d)
+}

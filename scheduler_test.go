@@ -1,0 +1,487 @@
+package triggerhook_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/durable/bolt"
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/hotset/local"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+)
+
+// stores makes schedulers that share a namespace.
+type stores struct {
+	store durable.Store
+	set   hotset.Set
+	redis *redis.Client // nil on the embedded pair
+}
+
+func (s stores) scheduler(t *testing.T, o triggerhook.Options) *triggerhook.Scheduler {
+	t.Helper()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	sch, err := triggerhook.New(s.store, s.set, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sch.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return sch
+}
+
+func embedded(t *testing.T, partitions int) stores {
+	store, err := bolt.Open(filepath.Join(t.TempDir(), "tasks"), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	set, err := local.New(local.Options{Partitions: partitions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stores{store: store, set: set}
+}
+
+func servers(t *testing.T, mysql, cache *testserver.Server, partitions int) stores {
+	ns := "e" + strings.ToLower(rand.Text()[:10])
+	db := mysql.DB(t, "interpolateParams=true")
+	store, err := durable.NewMySQL(db, durable.Options{Namespace: ns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb := redis.NewClient(&redis.Options{Addr: cache.Addr})
+	t.Cleanup(func() { rdb.Close() })
+	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: ns, Partitions: partitions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stores{store, set, rdb}
+}
+
+// onAll runs a test on the embedded pair and on real servers, with 1 and 4 partitions.
+func onAll(t *testing.T, test func(t *testing.T, s stores)) {
+	for _, partitions := range []int{1, 4} {
+		p := fmt.Sprintf("/p%d", partitions)
+		t.Run("bolt+local"+p, func(t *testing.T) { test(t, embedded(t, partitions)) })
+		t.Run("mysql97+redis7"+p, func(t *testing.T) {
+			test(t, servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), partitions))
+		})
+	}
+}
+
+// run runs s until the returned function is called, which waits for the drain.
+func run(t *testing.T, s *triggerhook.Scheduler) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// ledger notes what was delivered.
+type ledger struct {
+	mu    sync.Mutex
+	times map[string]int
+	early []string
+	worst time.Duration
+}
+
+func (l *ledger) note(d *triggerhook.Delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.times == nil {
+		l.times = map[string]int{}
+	}
+	l.times[d.ID]++
+	late := time.Since(d.Due)
+	if late < 0 {
+		l.early = append(l.early, fmt.Sprint(d.ID, " by ", -late))
+	}
+	l.worst = max(l.worst, late)
+}
+
+func (l *ledger) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.times)
+}
+
+// consume confirms all deliveries in n goroutines until ctx ends.
+func (l *ledger) consume(ctx context.Context, t *testing.T, s *triggerhook.Scheduler, n int) *sync.WaitGroup {
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			for d := range s.Deliveries(ctx) {
+				l.note(d)
+				if err := d.Confirm(context.Background()); err != nil {
+					t.Errorf("confirm %s: %v", d.ID, err)
+				}
+			}
+		})
+	}
+	return &wg
+}
+
+func until(t *testing.T, what string, within time.Duration, ok func() bool) {
+	t.Helper()
+	end := time.After(within)
+	for !ok() {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-end:
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+func tasks(n int, due func(i int) time.Time) []*triggerhook.Task {
+	all := make([]*triggerhook.Task, n)
+	for i := range all {
+		all[i] = &triggerhook.Task{ID: fmt.Sprintf("task-%05d", i), Due: due(i), Payload: []byte{byte(i)}}
+	}
+	return all
+}
+
+// empty checks that nothing is left in either store.
+func empty(t *testing.T, s stores) {
+	t.Helper()
+	n, _, err := s.store.Count(t.Context(), 1000)
+	if err != nil || n != 0 {
+		t.Errorf("the store holds %d rows, %v", n, err)
+	}
+	until(t, "the hot set is empty", 5*time.Second, func() bool {
+		var members int64
+		for p := range s.set.Config().Partitions {
+			st, err := s.set.State(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			members += st.Waiting + st.Claimed
+		}
+		return members == 0
+	})
+}
+
+func TestEachTaskFiresOnceAndNeverEarly(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		const n = 2000
+		start := time.Now()
+		all := tasks(n, func(i int) time.Time { return start.Add(time.Duration(i) * time.Millisecond) })
+		a, b := s.scheduler(t, triggerhook.Options{}), s.scheduler(t, triggerhook.Options{})
+		if err := a.Create(t.Context(), all[:n/2]...); err != nil { // before Run: the feeder's
+			t.Fatal(err)
+		}
+		stopA, stopB := run(t, a), run(t, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var l ledger
+		wa, wb := l.consume(ctx, t, a, 8), l.consume(ctx, t, b, 8)
+		for i := n / 2; i < n; i += 10 {
+			if err := b.Create(t.Context(), all[i:i+10]...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(t, "all have fired", 30*time.Second, func() bool { return l.len() == n })
+		cancel()
+		wa.Wait()
+		wb.Wait()
+		stopA()
+		stopB()
+		for id, times := range l.times {
+			if times != 1 {
+				t.Errorf("%s was delivered %d times", id, times)
+			}
+		}
+		if len(l.early) > 0 {
+			t.Errorf("early: %v", l.early)
+		}
+		t.Logf("worst lateness %s", l.worst)
+		empty(t, s)
+	})
+}
+
+func TestDeletedTasksDoNotFire(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		due := time.Now().Add(1200 * time.Millisecond)
+		all := tasks(200, func(int) time.Time { return due })
+		if err := sch.Create(t.Context(), all...); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for i := 0; i < len(all); i += 2 {
+			ids = append(ids, all[i].ID)
+		}
+		if err := sch.Delete(t.Context(), ids...); err != nil {
+			t.Fatalf("Delete: %v", err)
+		}
+		if err := sch.Delete(t.Context(), ids[0]); !errors.Is(err, triggerhook.ErrNotFound) {
+			t.Errorf("second Delete: %v, want ErrNotFound", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		var l ledger
+		l.consume(ctx, t, sch, 4).Wait()
+		if l.len() != 100 {
+			t.Errorf("%d tasks fired, want 100", l.len())
+		}
+		for _, id := range ids {
+			if l.times[id] > 0 {
+				t.Errorf("%s was deleted and fired", id)
+			}
+		}
+	})
+}
+
+func next(t *testing.T, s *triggerhook.Scheduler) *triggerhook.Delivery {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	d, err := s.Consume(ctx)
+	if err != nil {
+		t.Fatalf("Consume: %v", err)
+	}
+	return d
+}
+
+func TestARolledBackTaskIsOfferedAgain(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{Window: 5 * time.Second})
+		run(t, sch)
+		for _, delay := range []time.Duration{0, 300 * time.Millisecond} {
+			id := "back-" + delay.String()
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: id, Due: time.Now(), Payload: []byte("x")}); err != nil {
+				t.Fatal(err)
+			}
+			d := next(t, sch)
+			at := time.Now()
+			if err := d.Rollback(t.Context(), delay); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrSettled) {
+				t.Errorf("Confirm after Rollback: %v, want ErrSettled", err)
+			}
+			d = next(t, sch)
+			if d.ID != id || d.Attempt != 2 || string(d.Payload) != "x" || time.Since(at) < delay {
+				t.Errorf("after %s delivered %+v attempt %d, want %s attempt 2 after %s", time.Since(at), d.Task, d.Attempt, id, delay)
+			}
+			if err := d.Confirm(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		// beyond the horizon the row moves
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "far", Due: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if err := next(t, sch).Rollback(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		info, err := sch.Get(t.Context(), "far")
+		if err != nil || info.State != triggerhook.Scheduled || info.Attempt != 1 || time.Until(info.Next) < 59*time.Minute {
+			t.Errorf("Get after a rollback by an hour: %+v, %v", info, err)
+		}
+	})
+}
+
+func TestRescheduleMovesATaskBothWays(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := sch.Reschedule(t.Context(), "a", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, sch)
+		if err := sch.Reschedule(t.Context(), "a", time.Now().Add(100*time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrGone) {
+			t.Errorf("Confirm of the old delivery: %v, want ErrGone", err)
+		}
+		if err := next(t, sch).Confirm(t.Context()); err != nil {
+			t.Errorf("Confirm of the new delivery: %v", err)
+		}
+		if err := sch.Reschedule(t.Context(), "a", time.Now()); !errors.Is(err, triggerhook.ErrNotFound) {
+			t.Errorf("Reschedule of a confirmed task: %v, want ErrNotFound", err)
+		}
+	})
+}
+
+func TestARescheduledDeliverysContextEnds(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, sch)
+		if err := sch.Reschedule(t.Context(), "a", time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-d.Context().Done():
+			if cause := context.Cause(d.Context()); !errors.Is(cause, triggerhook.ErrGone) {
+				t.Errorf("it ended because of %v, want ErrGone", cause)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("it did not end")
+		}
+		if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrGone) {
+			t.Errorf("Confirm: %v, want ErrGone", err)
+		}
+	})
+}
+
+func TestALongPayloadIsReadAtTheClaim(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		want := strings.Repeat("payload ", 4000)
+		if err := sch.Create(t.Context(), &triggerhook.Task{Due: time.Now(), Payload: []byte(want)}); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, sch)
+		if string(d.Payload) != want || d.ID == "" {
+			t.Errorf("delivered %q with %d bytes", d.ID, len(d.Payload))
+		}
+		if err := d.Confirm(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What a crashed worker held fires again once its lease is over; here the drain
+// time is over with a delivery in hand.
+func TestStopGivesBackWhatIsInHand(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		a := s.scheduler(t, triggerhook.Options{Drain: 50 * time.Millisecond})
+		stop := run(t, a)
+		if err := a.Create(t.Context(), tasks(20, func(int) time.Time { return time.Now() })...); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, a)
+		stop()
+		if d.Context().Err() == nil {
+			t.Error("the delivery's context lives on after the drain")
+		}
+		if _, err := a.Consume(t.Context()); !errors.Is(err, triggerhook.ErrClosed) {
+			t.Errorf("Consume after Run: %v, want ErrClosed", err)
+		}
+		b := s.scheduler(t, triggerhook.Options{})
+		run(t, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var l ledger
+		l.consume(ctx, t, b, 4)
+		until(t, "all fire in the other process", 10*time.Second, func() bool { return l.len() == 20 })
+	})
+}
+
+func TestHandleConfirmsRollsBackAndSurvivesPanics(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{Backoff: func(int) time.Duration { return 10 * time.Millisecond }})
+		if err := sch.Create(t.Context(), tasks(30, func(int) time.Time { return time.Now() })...); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan error, 1)
+		var l ledger
+		go func() {
+			done <- sch.Handle(ctx, 4, func(_ context.Context, d *triggerhook.Delivery) error {
+				l.note(d)
+				switch {
+				case d.Attempt == 1 && d.Payload[0]%3 == 0:
+					return errors.New("not now")
+				case d.Attempt == 1 && d.Payload[0]%3 == 1:
+					panic("boom")
+				}
+				return nil
+			})
+		}()
+		until(t, "all are done", 20*time.Second, func() bool {
+			n, _, err := s.store.Count(t.Context(), 100)
+			return err == nil && n == 0
+		})
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Handle: %v", err)
+		}
+		for id, times := range l.times {
+			if times > 2 {
+				t.Errorf("%s was delivered %d times", id, times)
+			}
+		}
+		if err := sch.Run(t.Context()); !errors.Is(err, triggerhook.ErrRunning) && !errors.Is(err, triggerhook.ErrClosed) {
+			t.Errorf("Run after Handle: %v", err)
+		}
+	})
+}
+
+// A FLUSHALL loses nothing, and redelivers nothing that is in a caller's hands.
+func TestAFlushLosesNothingAndRedeliversNothingInHand(t *testing.T) {
+	for _, partitions := range []int{1, 4} {
+		t.Run(fmt.Sprintf("mysql97+redis7/p%d", partitions), func(t *testing.T) {
+			s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Own(t, testserver.Redis), partitions)
+			a, b := s.scheduler(t, triggerhook.Options{}), s.scheduler(t, triggerhook.Options{})
+			run(t, a)
+			run(t, b)
+			now := time.Now()
+			all := tasks(150, func(i int) time.Time { return now.Add(time.Duration(i/50) * 1500 * time.Millisecond) })
+			if err := a.Create(t.Context(), all...); err != nil {
+				t.Fatal(err)
+			}
+			var inHand []*triggerhook.Delivery
+			for range 25 {
+				inHand = append(inHand, next(t, a), next(t, b))
+			}
+			if err := s.redis.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var l ledger
+			l.consume(ctx, t, a, 4)
+			l.consume(ctx, t, b, 4)
+			until(t, "the others have fired", 30*time.Second, func() bool { return l.len() >= 100 })
+			for _, d := range inHand {
+				if err := d.Confirm(t.Context()); err != nil {
+					t.Errorf("confirm %s after the flush: %v", d.ID, err)
+				}
+				if l.times[d.ID] > 0 {
+					t.Errorf("%s was in hand and was delivered again", d.ID)
+				}
+			}
+			empty(t, s)
+		})
+	}
+}
