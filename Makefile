@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test lint
+.PHONY: help test lint smoke
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,3 +15,6 @@ lint: ## gofmt, go vet and staticcheck
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt-clean: $$out"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
+
+smoke: ## run the quick start for some seconds
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go run ./examples/quickstart --data "$$dir" --tasks 300 --spread 2s --json
