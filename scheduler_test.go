@@ -3,6 +3,7 @@ package triggerhook_test
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type stores struct {
 	store durable.Store
 	set   hotset.Set
 	redis *redis.Client // nil on the embedded pair
+	db    *sql.DB       // likewise
 }
 
 func (s stores) scheduler(t *testing.T, o triggerhook.Options) *triggerhook.Scheduler {
@@ -71,7 +73,7 @@ func servers(t *testing.T, mysql, cache *testserver.Server, partitions int) stor
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stores{store, set, rdb}
+	return stores{store, set, rdb, db}
 }
 
 // onAll runs a test on the embedded pair and on real servers, with 1 and 4 partitions.

@@ -498,7 +498,7 @@ func releaseOffersAgain(k *kit) {
 	if k.ids(got) != "a b" || got.Claims[0].Attempt != 0 || got.Claims[1].Attempt != 1 || string(got.Claims[1].Payload) != "p" {
 		k.Errorf("claimed again %+v", got.Claims)
 	}
-	if low, high := k.now().TimeUS/1000+3_590_000, k.now().TimeUS/1000+3_600_000; got.NextMS < low || got.NextMS > high {
+	if low, high := k.now().TimeUS/1000+3_590_000, k.now().TimeUS/1000+3_600_001; got.NextMS < low || got.NextMS > high {
 		k.Errorf("a delay of 1 h offers again at %d, want about %d", got.NextMS, high)
 	}
 }
