@@ -8,10 +8,11 @@ import (
 )
 
 const (
-	// term of a background role: who dies is replaced within that and a poll.
-	term = 2500 * time.Millisecond
+	// term of a background role: who dies is replaced within that and a poll,
+	// which together are less than 3 s.
+	term = 2800 * time.Millisecond
 	// renewEvery leaves a holder one more try before its term ends.
-	renewEvery = time.Second
+	renewEvery = term / 2
 )
 
 // agents stands for the background roles until ctx ends, runs those that this
@@ -28,7 +29,10 @@ func (s *Scheduler) agents(ctx context.Context) {
 		terms, err := s.set.Elect(ctx, s.name, term, roles...)
 		wait := renewEvery
 		if err != nil {
-			s.report.Error("elect", err, "elected again in a second")
+			s.report.Error("elect", err, "roles rest until the next election")
+			for _, r := range rounds {
+				r.stop() // also so that the first round after an outage comes at once
+			}
 		}
 		for i, t := range terms {
 			rounds[i].hold(ctx, t)

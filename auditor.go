@@ -36,7 +36,7 @@ func (a *auditor) round(ctx context.Context) time.Duration {
 		a.audited = time.Now()
 		a.audit(ctx)
 	}
-	return min(a.o.Lease/4, 2*time.Second)
+	return min(a.o.Lease/4, 3*time.Second)
 }
 
 // reap gives the batches of a partition back whose lease is over.

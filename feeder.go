@@ -16,7 +16,7 @@ const (
 	feedEvery = time.Second
 	// feedSteady is how often if all partitions were full up to their horizon:
 	// a flush is then noticed by the election, which it empties too.
-	feedSteady = 2500 * time.Millisecond
+	feedSteady = 5 * time.Second
 	// fullRetry is how soon a partition that is full is looked at again.
 	fullRetry = 100 * time.Millisecond
 )

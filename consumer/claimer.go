@@ -14,7 +14,7 @@ const (
 	// have it: a slow process does not hoard.
 	stale = time.Second
 	// longestSleep bounds what a lost wake-up costs.
-	longestSleep = 5 * time.Second
+	longestSleep = 8 * time.Second
 	// shortestSleep between claims that found less than was wanted: due times
 	// are whole milliseconds.
 	shortestSleep = time.Millisecond

@@ -29,6 +29,7 @@ type answer struct {
 // answers tells the partition's time, which Clock hands on.
 func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, args ...any) (*answer, error) {
 	k := append(r.keys[p].fixed[:len(r.keys[p].fixed):len(r.keys[p].fixed)], batches...)
+	sent := time.Now()
 	v, err := r.scripts[verb].Run(ctx, r.rdb, k, append([]any{r.config.Partitions}, args...)...).Slice()
 	if err != nil {
 		return &answer{}, r.typed(verb, p, err)
@@ -40,7 +41,7 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 	if a.err != nil {
 		return a, a.err
 	}
-	r.saw(p, a.asOf)
+	r.saw(p, a.asOf, sent)
 	switch status {
 	case "OK":
 		return a, nil
@@ -59,10 +60,10 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 	return a, fmt.Errorf("%s in partition %d: %w", verb, p, err)
 }
 
-func (r *Redis) saw(p int, asOf task.AsOf) {
+func (r *Redis) saw(p int, asOf task.AsOf, sent time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen[p] = sighting{asOf, time.Now()}
+	r.seen[p] = sighting{asOf, sent}
 }
 
 func (a *answer) next() any {
@@ -218,11 +219,11 @@ func kindOf(err error) error {
 	}{
 		{task.ErrTooLarge, []string{"OOM "}},
 		{task.ErrReadOnly, []string{"READONLY ", "MISCONF "}},
-		{task.ErrRefused, []string{"NOPERM ", "NOAUTH ", "WRONGPASS ", "ERR AUTH", "ERR unknown command"}},
-		{task.ErrUnavailable, []string{"LOADING ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "BUSY ", "NOREPLICAS ", "UNBLOCKED "}},
+		{task.ErrRefused, []string{"NOPERM ", "NOAUTH ", "WRONGPASS ", "DENIED ", "AUTH ", "unknown command"}},
+		{task.ErrUnavailable, []string{"LOADING ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "BUSY ", "NOREPLICAS ", "UNBLOCKED ", "max number of clients"}},
 	} {
 		for _, p := range k.prefixes {
-			if redis.HasErrorPrefix(err, strings.TrimSpace(p)) {
+			if redis.HasErrorPrefix(err, strings.TrimSpace(p)) || inScript(err, p) {
 				return k.kind
 			}
 		}
@@ -232,4 +233,11 @@ func kindOf(err error) error {
 		return task.ErrUnavailable
 	}
 	return nil
+}
+
+// inScript reports an error of a command inside a script as Redis 6.2 words it:
+// ERR Error running script (call to f_...): @user_script:1: -OOM command not ...
+func inScript(err error, prefix string) bool {
+	text := err.Error()
+	return strings.HasPrefix(text, "ERR Error running script") && strings.Contains(text, ": -"+prefix)
 }

@@ -47,7 +47,7 @@ type Redis struct {
 // sighting is the last moment of a partition that an answer told.
 type sighting struct {
 	asOf task.AsOf
-	at   time.Time // when the answer came, by the local monotonic clock
+	at   time.Time // before it was asked for, by the local monotonic clock
 }
 
 // NewRedis returns the Set of a namespace. It does no I/O and starts nothing; who
@@ -134,12 +134,11 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 // Horizon implements Set.
 func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
 	a, err := r.run(ctx, p, "horizon", nil, f.Epoch, f.HorizonMS, f.Limit, 0)
-	if errors.Is(err, task.ErrCold) {
-		var tokens []string
-		if tokens, err = r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result(); err != nil {
-			return task.Feeding{}, r.typed("list leases", p, err)
+	for range maxWipes {
+		if !errors.Is(err, task.ErrCold) {
+			break
 		}
-		a, err = r.run(ctx, p, "horizon", r.batches(p, tokens), f.Epoch, f.HorizonMS, f.Limit, newGeneration())
+		a, err = r.begin(ctx, p, f)
 	}
 	if err != nil {
 		return task.Feeding{}, err
@@ -150,6 +149,23 @@ func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, 
 		return s, a.err
 	}
 	return r.retreat(ctx, p, f, s)
+}
+
+// maxWipes is how many pieces of 1000 batches one Horizon ends before it begins a
+// generation; with more it answers ErrCold, and the next one goes on.
+const maxWipes = 1000
+
+// begin ends batches of the old generation, and begins a new one if none is left.
+func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) {
+	tokens, err := r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result()
+	if err != nil {
+		return &answer{}, r.typed("list leases", p, err)
+	}
+	args := []any{f.Epoch, f.HorizonMS, f.Limit, newGeneration()}
+	for _, t := range tokens {
+		args = append(args, t)
+	}
+	return r.run(ctx, p, "horizon", r.batches(p, tokens), args...)
 }
 
 // retreat drops members until the partition is within its limit, at most
@@ -248,7 +264,7 @@ func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs [
 
 // Claim implements Set.
 func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	a, err := r.run(ctx, p, "claim", r.batches(p, []string{token}), token, min(limit, chunk), lease.Milliseconds())
+	a, err := r.run(ctx, p, "claim", r.batches(p, []string{token}), token, max(0, min(limit, chunk)), lease.Milliseconds())
 	if err != nil {
 		return task.Batch{}, err
 	}
@@ -287,7 +303,7 @@ func parseClaim(m, rec any) (c task.Claim, err error) {
 func (r *Redis) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
 	var e task.Extended
 	tokens, refs := h.Tokens, h.Refs
-	for len(tokens) > 0 || len(refs) > 0 {
+	for asked := false; !asked || len(tokens) > 0 || len(refs) > 0; asked = true {
 		ts, rs := tokens[:min(chunk, len(tokens))], refs[:min(chunk, len(refs))]
 		tokens, refs = tokens[len(ts):], refs[len(rs):]
 		args := []any{h.Generation, h.Lease.Milliseconds(), len(ts)}
@@ -314,7 +330,7 @@ func (r *Redis) Extend(ctx context.Context, p int, h task.Held) (task.Extended, 
 
 // Expired implements Set.
 func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
-	a, err := r.run(ctx, p, "leases", nil, limit, lease.Milliseconds())
+	a, err := r.run(ctx, p, "leases", nil, max(0, min(limit, chunk)), lease.Milliseconds())
 	if errors.Is(err, task.ErrCold) {
 		return nil, nil
 	}
@@ -377,7 +393,7 @@ func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
 			return nil
 		case _, ok := <-events:
 			if !ok {
-				return nil
+				return ended(ctx)
 			}
 		}
 		select {
@@ -385,4 +401,12 @@ func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
 		default:
 		}
 	}
+}
+
+// ended tells why a subscription's events ended: its context, or its client.
+func ended(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("watch: %w", redis.ErrClosed)
 }

@@ -2,28 +2,28 @@
 --
 -- KEYS[8]  batch  set   members of the batch
 -- ARGV[2]  token        of the batch
--- ARGV[3]  limit        most members to take, at most 1000
+-- ARGV[3]  limit        most members to take, 0 to 1000
 -- ARGV[4]  lease_ms     length of the lease
--- RETURNS  {OK, us, generation, ms of the next one that waits or 0, {member, ...}, {record or nil, ...}}
+-- RETURNS  {OK, now, generation, ms of the next one that waits or 0, {member, ...}, {record or nil, ...}}
 -- COST     O(limit log n), no loop over members
 -- Invariant: a member is in due or in one batch, never in both. The first write is not deny-oom.
 -- A repeat is harmless: it finds the batch of its token.
-if not gen then return {'COLD', us, 0} end
+if not gen then return {'COLD', now, 0} end
 local members = {}
 if redis.call('EXISTS', KEYS[8]) == 1 then
   members = redis.call('SMEMBERS', KEYS[8])
   redis.call('ZREM', lease, ARGV[2])
-  redis.call('ZADD', lease, int(ms + ARGV[4]), ARGV[2])
+  redis.call('ZADD', lease, int(ms + 1 + ARGV[4]), ARGV[2])
 else
   local f = first()
-  if f and f <= ms then
-    if run_id() ~= m[10] then return {'COLD', us, 0} end
+  if f and f <= ms and tonumber(ARGV[3]) > 0 then
+    if run_id() ~= m[10] then return {'COLD', now, 0} end
     members = redis.call('ZRANGE', due, '-inf', int(ms), 'BYSCORE', 'LIMIT', 0, ARGV[3])
     redis.call('ZREMRANGEBYRANK', due, 0, #members - 1)
     redis.call('SADD', KEYS[8], unpack(members))
-    redis.call('ZADD', lease, int(ms + ARGV[4]), ARGV[2])
+    redis.call('ZADD', lease, int(ms + 1 + ARGV[4]), ARGV[2])
   else
-    return {'OK', us, gen, f or 0, {}, {}}
+    return {'OK', now, gen, f or 0, {}, {}}
   end
 end
-return {'OK', us, gen, first() or 0, members, redis.call('HMGET', tasks, unpack(members))}
+return {'OK', now, gen, first() or 0, members, redis.call('HMGET', tasks, unpack(members))}

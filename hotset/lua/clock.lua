@@ -1,5 +1,6 @@
 -- clock: what time it is in the partition, and which generation.
 --
--- RETURNS  {OK, us, generation or 0}
+-- RETURNS  {OK, now, generation or 0}
 -- COST     O(1)
-return {'OK', us, gen or 0}
+-- A repeat is harmless: it reads.
+return {'OK', now, gen or 0}

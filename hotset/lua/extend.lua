@@ -4,22 +4,24 @@
 -- ARGV[3]  lease_ms     length of the lease
 -- ARGV[4]  n            number of tokens
 -- ARGV[5]  token, ... n times, member, ... the rest; at most 1000 each
--- RETURNS  {OK, us, generation, {index of a token that is lost, ...}, {index of a member that is gone, ...}}
+-- RETURNS  {OK, now, generation, {index of a token that is lost, ...}, {index of a member that is gone, ...}}
 -- COST     O(k log n)
--- The first write is not deny-oom. A repeat is harmless.
-if not gen then return {'COLD', us, 0} end
-if tonumber(ARGV[2]) ~= gen then return {'ABORT', us, gen} end
-redis.call('ZREM', lease, '')
+-- The first write is not deny-oom. A token that is missing may mean old data: then the server is looked at.
+-- A repeat is harmless: a lease is renewed once more.
+if not gen then return {'COLD', now, 0} end
+if tonumber(ARGV[2]) ~= gen then return {'ABORT', now, gen} end
 local n, lost, gone = tonumber(ARGV[4]), {}, {}
+if n > 0 then redis.call('ZREM', lease, '') end
 for i = 1, n do
   local token = ARGV[4 + i]
   if redis.call('ZSCORE', lease, token) then
-    redis.call('ZADD', lease, int(ms + ARGV[3]), token)
+    redis.call('ZADD', lease, int(ms + 1 + ARGV[3]), token)
   else
     lost[#lost + 1] = i
   end
 end
+if #lost > 0 and run_id() ~= m[10] then return {'COLD', now, 0} end
 for i = 5 + n, #ARGV do
   if redis.call('HEXISTS', tasks, ARGV[i]) == 0 then gone[#gone + 1] = i - 4 - n end
 end
-return {'OK', us, gen, lost, gone}
+return {'OK', now, gen, lost, gone}

@@ -3,10 +3,10 @@
 -- KEYS[8]  batches      that have a lease, as the caller has read
 -- ARGV[2]  n            number of their tokens
 -- ARGV[3]  token, ... n times, member, ... the rest; at most 1000
--- RETURNS  {OK, us, generation or 0, answer, ms, attempt, ...}: 0 absent, 1 waits, 2 claimed, 6 orphan, 7 ask again: leases changed
+-- RETURNS  {OK, now, generation or 0, answer, ms, attempt, ...}: 0 absent, 1 waits, 2 claimed, 6 orphan, 7 ask again: leases changed
 -- COST     O(k n)
 -- A repeat is harmless: who was an orphan is absent then, which is the same to its caller.
-if not gen or run_id() ~= m[10] then return {'COLD', us, 0} end
+if not gen or run_id() ~= m[10] then return {'COLD', now, 0} end
 local n, out = tonumber(ARGV[2]), {}
 local complete = redis.call('ZCARD', lease) == n
 for i = 1, n do complete = complete and redis.call('ZSCORE', lease, ARGV[2 + i]) and true end
@@ -23,4 +23,4 @@ for i = 3 + n, #ARGV do
   out[#out + 1] = tonumber(at or 0)
   out[#out + 1] = tonumber(string.match(record or '', '^%d+:%d+:(%d+)') or 0)
 end
-return {'OK', us, gen, unpack(out)}
+return {'OK', now, gen, unpack(out)}

@@ -8,8 +8,10 @@
 -- KEYS[6]  gone:1 set
 -- KEYS[7]  gone:2 set
 -- ARGV[1]  partitions   that the caller was made with
--- RETURNS  {status, us, generation or 0, ...}: OK, COLD, STALE, ABORT, MISMATCH
--- Invariant: now, by which knowledge ages, never falls, even if the server's clock does: the period is a floor for it.
+-- RETURNS  {status, now, generation or 0, ...}: OK, COLD, STALE, ABORT, MISMATCH; now in us
+-- Invariant: now, which is told and by which knowledge ages, falls by less than T even if the server's clock steps back:
+-- the period is a floor for it, and each script advances it. So a tombstone outlives all knowledge that is older than it.
+-- What is due and when a lease ends goes by the server's clock itself (us, ms); a lease's part of a millisecond counts as one.
 local meta, due, tasks, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local T = 10000000
 local clock = redis.call('TIME')
@@ -18,7 +20,7 @@ local ms = math.floor(us / 1000)
 local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'run_id')
 local gen, horizon, period = tonumber(m[1] or nil), tonumber(m[5] or nil), tonumber(m[9] or 0)
 local now = math.max(us, period * T)
-if gen and (m[2] ~= ARGV[1] or m[3] ~= '1') then return {'MISMATCH', us, gen, m[2], m[3]} end
+if gen and (m[2] ~= ARGV[1] or m[3] ~= '1') then return {'MISMATCH', now, gen, m[2], m[3]} end
 
 local function int(x) return string.format('%.0f', x) end
 
@@ -34,10 +36,9 @@ end
 
 local function fresh(g, at) return tonumber(g) == gen and tonumber(at) >= now - T end
 
--- begins the period of T that it is, and drops the tombstones that are older than two of them
-local function rotate()
-  local p = math.floor(us / T)
-  if p <= period then return end
+-- begins the period of T that it is, and drops the tombstones that are older than two of them; UNLINK is not deny-oom
+local p = math.floor(now / T)
+if gen and p > period then
   for k = math.max(period + 1, p - 2), p do redis.call('UNLINK', KEYS[5 + k % 3]) end
   redis.call('HSET', meta, 'period', int(p))
   period = p

@@ -6,13 +6,12 @@
 -- ARGV[4]  token        of the batch
 -- ARGV[5]  lease_ms     length of the lease
 -- ARGV[6]  member, due_ms, record, ... at most 1000 times
--- RETURNS  {OK, us, generation, answer, ...}: 2 in this batch, 3 in another, 5 dead
+-- RETURNS  {OK, now, generation, answer, ...}: 2 in this batch, 3 in another, 5 dead
 -- COST     O(k log n)
 -- Invariant: a member is in due or in one batch, never in both.
 -- A repeat is harmless: who is in the batch stays there.
-if not gen then return {'COLD', us, 0} end
-if not fresh(ARGV[2], ARGV[3]) then return {'STALE', us, gen} end
-rotate()
+if not gen then return {'COLD', now, 0} end
+if not fresh(ARGV[2], ARGV[3]) then return {'STALE', now, gen} end
 local members, answers, held = {}, {}, false
 for i = 6, #ARGV, 3 do members[#members + 1] = ARGV[i] end
 local is = dead(members)
@@ -30,5 +29,5 @@ for i, member in ipairs(members) do
   end
   held = held or answers[i] == 2
 end
-if held then redis.call('ZADD', lease, int(ms + ARGV[5]), ARGV[4]) end
-return {'OK', us, gen, unpack(answers)}
+if held then redis.call('ZADD', lease, int(ms + 1 + ARGV[5]), ARGV[4]) end
+return {'OK', now, gen, unpack(answers)}

@@ -8,20 +8,19 @@
 -- ARGV[6]  generation
 -- ARGV[7]  us
 -- ARGV[8]  member, ...  at most 1000
--- RETURNS  {OK, us, generation, answer, ...}: 1 waits, 5 dead, 0 no member, 3 not in this batch, 4 beyond the horizon, 2 lease holds
+-- RETURNS  {OK, now, generation, answer, ...}: 1 waits, 5 dead, 0 no member, 3 not in this batch, 4 beyond the horizon, 2 lease holds
 -- COST     O(k log n)
 -- Invariant: a member is in due or in one batch, never in both. The first write is not deny-oom.
 -- A repeat is harmless: who was given back is not in the batch any more.
-if not gen then return {'COLD', us, 0} end
-if ARGV[5] == '1' and not fresh(ARGV[6], ARGV[7]) then return {'STALE', us, gen} end
+if not gen then return {'COLD', now, 0} end
+if ARGV[5] == '1' and not fresh(ARGV[6], ARGV[7]) then return {'STALE', now, gen} end
 local members, answers, scores = {unpack(ARGV, 8)}, {}, {}
 local ends = ARGV[5] == '1' and redis.call('ZSCORE', lease, ARGV[2])
 if ends and tonumber(ends) > ms then
   for i = 1, #members do answers[i] = 2 end
-  return {'OK', us, gen, unpack(answers)}
+  return {'OK', now, gen, unpack(answers)}
 end
 redis.call('ZREM', lease, '')
-rotate()
 local is, held = dead(members), redis.call('SMISMEMBER', KEYS[8], unpack(members))
 local before = first()
 for i, member in ipairs(members) do
@@ -43,4 +42,4 @@ for i, member in ipairs(members) do
 end
 if redis.call('EXISTS', KEYS[8]) == 0 then redis.call('ZREM', lease, ARGV[2]) end
 wake(before)
-return {'OK', us, gen, unpack(answers)}
+return {'OK', now, gen, unpack(answers)}

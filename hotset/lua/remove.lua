@@ -3,13 +3,11 @@
 -- KEYS[8]  batch  set   that the caller holds them in
 -- ARGV[2]  token        of that batch, or empty
 -- ARGV[3]  member, ...  at most 1000
--- RETURNS  {OK, us, generation or 0, answer, ...}: 1 waited, 2 claimed, 0 neither; with a token 2 for all
+-- RETURNS  {OK, now, generation or 0, answer, ...}: 1 waited, 2 claimed, 0 neither; with a token 2 for all
 -- COST     O(k log n); with a token no loop over members
 -- Invariant: a tombstone outlives what anybody may still know. The first write is not deny-oom.
 -- A repeat is harmless, though it answers 0.
-if not gen then return {'OK', us, 0} end
-redis.call('ZREM', lease, '')
-rotate()
+if not gen then return {'OK', now, 0} end
 local members, answers = {unpack(ARGV, 3)}, {}
 if ARGV[2] == '' then
   for i, member in ipairs(members) do
@@ -24,4 +22,4 @@ else
   for i = 1, #members do answers[i] = 2 end
 end
 redis.call('SADD', KEYS[5 + period % 3], unpack(members))
-return {'OK', us, gen, unpack(answers)}
+return {'OK', now, gen, unpack(answers)}

@@ -4,18 +4,19 @@
 -- ARGV[3]  epoch       of the feeder
 -- ARGV[4]  limit       members that the partition may hold
 -- ARGV[5]  skip        members beyond that earlier calls of this retreat have kept
--- RETURNS  {OK, us, generation, start_us, horizon, loaded_ms, loaded_id, members, kept, dropped}
+-- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, kept, dropped}
 -- COST     O(1000 log n)
 -- Invariant: who is dropped is due at or beyond loaded, so the feeder reads its row again. One whose offer was put off (a
 -- rollback) but whose row is due before that stays. No tombstones: who is dropped may come back.
 -- A repeat is harmless: it retreats a little further at most.
-if not gen or tonumber(ARGV[2]) ~= gen or tonumber(ARGV[3]) < tonumber(m[8]) then return {'ABORT', us, gen or 0} end
+if not gen or tonumber(ARGV[2]) ~= gen or tonumber(ARGV[3]) < tonumber(m[8]) then return {'ABORT', now, gen or 0} end
 local members, waiting = redis.call('HLEN', tasks), redis.call('ZCARD', due)
 local keep = math.max(0, tonumber(ARGV[4]) - (members - waiting))
 local last = redis.call('ZRANGE', due, keep, keep, 'WITHSCORES')
 local at, id, kept, drop = tonumber(m[6]), m[7], 0, {}
 if last[2] and tonumber(last[2]) < horizon then horizon = tonumber(last[2]) end
 if at >= horizon then at, id = horizon, '' end
+redis.call('ZREM', lease, '') -- not deny-oom: a retreat is what frees memory
 redis.call('HSET', meta, 'horizon', int(horizon), 'loaded_ms', int(at), 'loaded_id', id)
 local beyond = redis.call('ZRANGE', due, keep + tonumber(ARGV[5]), keep + tonumber(ARGV[5]) + 999)
 local records = #beyond > 0 and redis.call('HMGET', tasks, unpack(beyond)) or {}
@@ -25,4 +26,4 @@ for i, member in ipairs(beyond) do
 end
 each('ZREM', due, drop)
 each('HDEL', tasks, drop)
-return {'OK', us, gen, tonumber(m[4]), horizon, at, id, members - #drop, kept, #drop}
+return {'OK', now, gen, tonumber(m[4]), horizon, at, id, members - #drop, kept, #drop}

@@ -1,0 +1,274 @@
+package hotset
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+var (
+	keyLine  = regexp.MustCompile(`(?m)^-- KEYS\[(\d+)\]  \S`)
+	argLine  = regexp.MustCompile(`(?m)^-- ARGV\[(\d+)\]  \S`)
+	lists    = regexp.MustCompile(`(?m)^-- (KEYS|ARGV)\[(\d+)\]  (?:batches|.*\.\.\.)`)
+	keyUse   = regexp.MustCompile(`KEYS\[(\d+)\]`)
+	argUse   = regexp.MustCompile(`ARGV\[(\d+)\]`)
+	commands = regexp.MustCompile(`(?:redis\.p?call|each)\('(\w+)'`)
+)
+
+// old are the commands that Redis 6.2 has; scripts_test runs them in miniredis too.
+var old = strings.Fields("TIME HMGET HSET HDEL HGET HEXISTS HLEN INFO UNLINK EXISTS SMISMEMBER SISMEMBER SADD SREM SMEMBERS " +
+	"ZRANGE ZADD ZREM ZREMRANGEBYRANK ZCARD ZCOUNT ZSCORE PUBLISH")
+
+// split parts a script's header from its body.
+func split(text string) (header, body string) {
+	var h, b []string
+	for line := range strings.Lines(text) {
+		if len(b) == 0 && strings.HasPrefix(line, "--") {
+			h = append(h, line)
+		} else {
+			b = append(b, line)
+		}
+	}
+	return strings.Join(h, ""), strings.Join(b, "")
+}
+
+func numbers(re *regexp.Regexp, text string) []int {
+	var all []int
+	for _, m := range re.FindAllStringSubmatch(text, -1) {
+		n, _ := strconv.Atoi(m[1])
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func readLua(t *testing.T) map[string]string {
+	t.Helper()
+	dir, err := files.ReadDir("lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, f := range dir {
+		text, err := files.ReadFile("lua/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimSuffix(f.Name(), ".lua")] = string(text)
+	}
+	return all
+}
+
+func TestEveryScriptDoesWhatItsHeaderSays(t *testing.T) {
+	for verb, text := range readLua(t) {
+		header, body := split(text)
+		for _, want := range []string{"-- " + verb + ": ", "-- RETURNS  {"} {
+			if !strings.Contains(header, want) {
+				t.Errorf("header of %s.lua lacks %q", verb, want)
+			}
+		}
+		if verb != "prelude" {
+			for _, want := range []string{"-- COST     ", "A repeat is harmless"} {
+				if !strings.Contains(header, want) {
+					t.Errorf("header of %s.lua lacks %q", verb, want)
+				}
+			}
+			if n := strings.Count(body, "\n"); n > 40 {
+				t.Errorf("%s.lua has %d lines after its header, at most 40 are meant", verb, n)
+			}
+		}
+		checkUses(t, verb, header, body)
+		for _, m := range commands.FindAllStringSubmatch(body, -1) {
+			if !slices.Contains(old, m[1]) {
+				t.Errorf("%s.lua calls %s, which is not on the list of what Redis 6.2 and miniredis have", verb, m[1])
+			}
+		}
+	}
+}
+
+// checkUses compares the keys and arguments that a header names with those that
+// the body reads; a list at the end is read by an index that is computed.
+func checkUses(t *testing.T, verb, header, body string) {
+	t.Helper()
+	for _, c := range []struct {
+		name      string
+		line, use *regexp.Regexp
+	}{{"KEYS", keyLine, keyUse}, {"ARGV", argLine, argUse}} {
+		named, used := numbers(c.line, header), numbers(c.use, body)
+		for _, m := range lists.FindAllStringSubmatch(header, -1) {
+			if n, _ := strconv.Atoi(m[2]); m[1] == c.name {
+				named = slices.DeleteFunc(named, func(v int) bool { return v == n })
+				used = slices.DeleteFunc(used, func(v int) bool { return v == n })
+				if !regexp.MustCompile(c.name + `(\[[^\d\]]|\[\d+ [+*]|, \d)|take\(\d`).MatchString(body) {
+					t.Errorf("%s.lua names %s[%d] as a list and reads none", verb, c.name, n)
+				}
+			}
+		}
+		if verb != "prelude" && verb != "elect" && c.name == "ARGV" { // the prelude names it
+			used = slices.DeleteFunc(used, func(v int) bool { return v == 1 })
+		}
+		if verb == "prelude" && c.name == "KEYS" { // gone is read by a computed index
+			used = append(used, 5, 6, 7)
+		}
+		if !slices.Equal(named, used) {
+			t.Errorf("%s.lua: the header names %s %v, the body reads %v", verb, c.name, named, used)
+		}
+	}
+}
+
+// calls is a hook that notes what Go passes to each script.
+type calls struct {
+	verbs map[string]string // by sha1
+	seen  map[string][][2]int
+}
+
+func (c *calls) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (c *calls) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if a := cmd.Args(); cmd.Name() == "evalsha" {
+			verb, keys := c.verbs[a[1].(string)], a[2].(int)
+			c.seen[verb] = append(c.seen[verb], [2]int{keys, len(a) - 3 - keys})
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (c *calls) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// Each verb is called with as many keys and arguments as its header names.
+func TestCallersPassWhatTheHeadersName(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	defer rdb.Close()
+	r, err := NewRedis(rdb, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &calls{verbs: map[string]string{}, seen: map[string][][2]int{}}
+	for verb, s := range r.scripts {
+		c.verbs[s.Hash()] = verb
+	}
+	rdb.AddHook(c)
+	callAll(t, r)
+	prelude, _ := split(readLua(t)["prelude"])
+	for verb, text := range readLua(t) {
+		if verb == "prelude" {
+			continue
+		}
+		header, _ := split(text)
+		keys, args := numbers(keyLine, header), numbers(argLine, header)
+		if verb != "elect" {
+			keys, args = append(keys, numbers(keyLine, prelude)...), append(args, numbers(argLine, prelude)...)
+		}
+		open := map[string]bool{}
+		for _, m := range lists.FindAllStringSubmatch(header, -1) {
+			open[m[1]] = true
+		}
+		if len(c.seen[verb]) == 0 {
+			t.Errorf("no method called %s", verb)
+		}
+		for _, got := range c.seen[verb] {
+			if !fits(got[0], len(keys), open["KEYS"]) || !fits(got[1], len(args), open["ARGV"]) {
+				t.Errorf("%s was called with %d keys and %d arguments; its header names %d and %d (lists: %v)", verb, got[0], got[1], len(keys), len(args), open)
+			}
+		}
+	}
+}
+
+func fits(got, named int, list bool) bool { return got == named || list && got >= named-1 }
+
+func callAll(t *testing.T, r *Redis) {
+	t.Helper()
+	ctx := t.Context()
+	e := []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}, {Ref: task.Ref{ID: "b", Ver: 1}, DueMS: 1}}
+	refs := []task.Ref{e[0].Ref, e[1].Ref}
+	f, err := r.Horizon(ctx, 0, task.Feed{Epoch: 1, HorizonMS: 1 << 40, Limit: 10})
+	for name, call := range map[string]func() error{
+		"horizon": func() error { return err },
+		"clock":   func() error { r.seen[0] = sighting{}; _, err := r.Clock(ctx, 0); return err },
+		"state":   func() error { _, err := r.State(ctx, 0); return err },
+		"feed": func() error {
+			_, err := r.Feed(ctx, 0, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: e, Loaded: task.Cursor{DueMS: 1}})
+			return err
+		},
+		"add": func() error { _, err := r.Add(ctx, 0, task.Adding{AsOf: f.AsOf, Entries: e}); return err },
+		"register": func() error {
+			_, err := r.Add(ctx, 0, task.Adding{AsOf: f.AsOf, Entries: e, Token: "held", Lease: time.Second})
+			return err
+		},
+		"claim":   func() error { _, err := r.Claim(ctx, 0, "t", 2, time.Second); return err },
+		"extend":  func() error { _, err := r.Extend(ctx, 0, task.Held{Generation: f.AsOf.Generation}); return err },
+		"release": func() error { _, err := r.Release(ctx, 0, task.Release{Token: "t", Refs: refs}); return err },
+		"remove":  func() error { _, err := r.Remove(ctx, 0, "", refs[:1]); return err },
+		"find":    func() error { _, err := r.Find(ctx, 0, refs); return err },
+		"leases":  func() error { _, err := r.Expired(ctx, 0, 10, time.Second); return err },
+		"retreat": func() error { _, err := r.retreat(ctx, 0, task.Feed{Epoch: 1, Limit: 5}, f); return err },
+		"elect":   func() error { _, err := r.Elect(ctx, "me", time.Second, task.Feeder); return err },
+	} {
+		if err := call(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+}
+
+// What a server may answer is an error at worst.
+func TestStrangeAnswersAreErrors(t *testing.T) {
+	for _, v := range [][]any{nil, {"OK"}, {int64(1)}, {"OK", "x", int64(1)}, {"WHAT", int64(1), int64(1)}} {
+		a := &answer{verb: "x", rest: v}
+		a.str()
+		a.int()
+		a.int()
+		a.feeding()
+		a.indices(3)
+		if a.err == nil {
+			t.Errorf("%v was read without an error", v)
+		}
+	}
+	for _, m := range []any{nil, 7, "short", "a" + "12345678"} {
+		for _, rec := range []any{7, "", "1:2:3", "1:2:x:i:", "1:2:3:toolong:"} {
+			if c, err := parseClaim(m, rec); err == nil {
+				t.Errorf("member %v with record %v was read as %+v", m, rec, c)
+			}
+		}
+	}
+}
+
+func TestServerErrorsHaveTheirSentinels(t *testing.T) {
+	for text, want := range map[string]error{
+		"OOM command not allowed when used memory > 'maxmemory'.":                                                      task.ErrTooLarge,
+		"ERR Error running script (call to f_12): @user_script:3: @user_script: 3: -OOM command not allowed when used": task.ErrTooLarge,
+		"READONLY You can't write against a read only replica.":                                                        task.ErrReadOnly,
+		"NOPERM this user has no permissions":                                                                          task.ErrRefused,
+		"WRONGPASS invalid username-password pair":                                                                     task.ErrRefused,
+		"LOADING Redis is loading the dataset in memory":                                                               task.ErrUnavailable,
+		"MASTERDOWN Link with MASTER is down":                                                                          task.ErrUnavailable,
+		"ERR max number of clients reached":                                                                            task.ErrUnavailable,
+	} {
+		if got := kindOf(serverError(text)); got != want {
+			t.Errorf("%q is %v, want %v", text, got, want)
+		}
+	}
+	if got := kindOf(fmt.Errorf("x: %w", context.Canceled)); got != nil {
+		t.Errorf("a canceled context is %v, want no sentinel", got)
+	}
+}
+
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+func (serverError) RedisError()     {}
