@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test lint smoke
+.PHONY: help test lint smoke accept
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,3 +18,6 @@ lint: ## gofmt, go vet and staticcheck
 
 smoke: ## run the quick start for some seconds
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go run ./examples/quickstart --data "$$dir" --tasks 300 --spread 2s --json
+
+accept: ## the heavy runs: minutes of worker processes on real servers, not part of CI
+	go run ./internal/accept

@@ -193,7 +193,14 @@ func (s *Scheduler) Handle(ctx context.Context, workers int, h Handler) error {
 
 func (s *Scheduler) handle(d *Delivery, h Handler) {
 	err := call(d, h)
-	if err == nil {
+	settled := errors.Is(context.Cause(d.Context()), ErrSettled) // by h itself
+	switch {
+	case settled && err != nil:
+		s.o.Logger.Info("triggerhook: handler failed after it had settled its delivery", "id", d.ID, "attempt", d.Attempt, "error", err)
+		return
+	case settled:
+		return
+	case err == nil:
 		d.ConfirmAsync()
 		return
 	}
