@@ -42,18 +42,19 @@ type scenario struct {
 	spread  time.Duration // over which they fall due
 	workers int
 	kills   int
+	hold    time.Duration // how long a worker has a task in hand
 }
 
 var scenarios = []scenario{
 	{name: "burst", tasks: 100_000, lead: 12 * time.Second, spread: 10 * time.Second, workers: 4},
 	{name: "steady", tasks: 60_000, lead: 10 * time.Second, spread: 30 * time.Second, workers: 4},
-	{name: "kill", tasks: 100_000, lead: 12 * time.Second, spread: 60 * time.Second, workers: 4, kills: 20},
+	{name: "kill", tasks: 100_000, lead: 12 * time.Second, spread: 60 * time.Second, workers: 4, kills: 20, hold: 25 * time.Millisecond},
 	{name: "moment", tasks: 300_000, lead: 40 * time.Second, workers: 4},
 }
 
 func main() {
 	names := flag.String("scenario", "", "names, with commas; all if empty")
-	worker := flag.String("worker", "", "run as a worker: DSN|redis|namespace|log")
+	worker := flag.String("worker", "", "run as a worker: DSN|redis|namespace|log|hold")
 	flag.Parse()
 	if *worker != "" {
 		if err := work(*worker); err != nil {
@@ -108,9 +109,16 @@ func work(spec string) error {
 	if err != nil {
 		return err
 	}
+	hold, err := time.ParseDuration(part[4])
+	if err != nil {
+		return err
+	}
 	pid := os.Getpid()
-	return s.Handle(context.Background(), 64, func(_ context.Context, d *triggerhook.Delivery) error {
+	return s.Handle(context.Background(), 64, func(ctx context.Context, d *triggerhook.Delivery) error {
 		fmt.Fprintf(log, "b %s %d %d\n", d.ID, pid, time.Since(d.Due).Microseconds())
+		if hold > 0 {
+			pause(ctx, hold)
+		}
 		if err := d.Confirm(context.Background()); err != nil {
 			return err
 		}
@@ -143,7 +151,7 @@ func (s scenario) run(ctx context.Context) (bool, error) {
 	if _, err := db.ExecContext(ctx, "CREATE DATABASE accept"); err != nil {
 		return false, err
 	}
-	spec := strings.Join([]string{my.DSN("accept") + "?interpolateParams=true", cache.Addr, "a" + strings.ToLower(rand.Text()[:8]), filepath.Join(dir, "log")}, "|")
+	spec := strings.Join([]string{my.DSN("accept") + "?interpolateParams=true", cache.Addr, "a" + strings.ToLower(rand.Text()[:8]), filepath.Join(dir, "log"), s.hold.String()}, "|")
 	return s.onServers(ctx, spec)
 }
 
