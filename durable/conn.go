@@ -3,14 +3,11 @@ package durable
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"reflect"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
 	"github.com/sethvargo/go-retry"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -24,15 +21,41 @@ const (
 	tryPause = 20 * time.Millisecond
 )
 
+// session makes a connection what the statements rely on, whatever the DSN or the
+// server's configuration made of it. Only what has no other way is set:
+//
+//   - READ COMMITTED: no gap locks, and a retry sees what others committed.
+//   - sql_mode: a value that does not fit is an error, never cut. Modes that change
+//     how SQL is read stay; the statements are written for all of them.
+//   - innodb_lock_wait_timeout: the least there is, so that a user's transaction
+//     on one row holds up a group of callers for one second at most.
+//   - autocommit, completion_type: each statement commits, and a COMMIT begins
+//     nothing new.
+//   - unique_checks: without them a second row of an id could come in.
+//   - sql_select_limit: rows that a read left out would be taken for absent.
+//
+// What does not come up in a steady state may cost round trips: these two
+// statements are sent once a connection.
+var session = []string{
+	"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+	"SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), innodb_lock_wait_timeout = 1, autocommit = 1," +
+		" completion_type = 0, unique_checks = 1, sql_select_limit = 18446744073709551615",
+}
+
 // retry runs f on a connection whose session is set, again after errors that
 // another try may mend, and gives the last error a type.
 func (m *MySQL) retry(ctx context.Context, act string, f func(*sql.Conn) error) error {
+	return m.retryIf(ctx, act, passing, f)
+}
+
+// retryIf is retry with another idea of what another try may mend.
+func (m *MySQL) retryIf(ctx context.Context, act string, again func(error) bool, f func(*sql.Conn) error) error {
 	pause := retry.NewExponential(tryPause)
 	pause = retry.WithJitterPercent(30, pause)
 	pause = retry.WithMaxRetries(tries-1, retry.WithMaxDuration(tryFor, pause))
 	err := retry.Do(ctx, pause, func(ctx context.Context) error {
 		err := m.on(ctx, f)
-		if lost(err) || number(err) == 1213 || number(err) == 1205 {
+		if err != nil && again(err) {
 			return retry.RetryableError(err)
 		}
 		return err
@@ -44,6 +67,35 @@ func (m *MySQL) retry(ctx context.Context, act string, f func(*sql.Conn) error) 
 		return fmt.Errorf("%s: %w", act, errors.Join(ctx.Err(), typed(err)))
 	}
 	return fmt.Errorf("%s: %w", act, typed(err))
+}
+
+// passing reports whether err may be gone at the next try.
+func passing(err error) bool { return lost(err) || number(err) == deadlock || number(err) == lockWait }
+
+// passingForMany is passing for a group: a lock wait is no reason to try all of
+// them again, but to try each of them alone.
+func passingForMany(err error) bool { return lost(err) || number(err) == deadlock }
+
+// errAlone tells a caller of a group to try again without the others.
+var errAlone = errors.New("to be tried alone")
+
+// alone reports whether err may be the fault of one of several callers, so that
+// the others are better off without it.
+func alone(err error) bool {
+	switch number(err) {
+	case lockWait, 1264, 1366, 1406: // out of range, not a value of that type, too long for its column
+		return true
+	}
+	return errors.Is(err, task.ErrTooLarge)
+}
+
+// silent makes the end of a flush's own time the server's fault: the context that
+// ended is not the caller's.
+func silent(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, errAlone) {
+		return err
+	}
+	return fmt.Errorf("%w: no answer within %s, the outcome is unknown: %v", task.ErrUnavailable, flushTimeout, err)
 }
 
 // on runs f on one connection.
@@ -59,99 +111,52 @@ func (m *MySQL) on(ctx context.Context, f func(*sql.Conn) error) error {
 	return f(conn)
 }
 
-// set makes the session what the statements rely on, once a connection.
+// set sets the session, once a connection. A driver's connection that cannot be
+// told from others (a wrapper that is a plain struct) is set each time.
 func (m *MySQL) set(ctx context.Context, conn *sql.Conn) error {
 	var key any
 	if err := conn.Raw(func(dc any) error { key = dc; return nil }); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	_, done := m.ready[key]
-	m.mu.Unlock()
-	if done {
-		return nil
+	known := reflect.TypeOf(key).Comparable()
+	if known {
+		m.mu.Lock()
+		_, done := m.ready[key]
+		m.mu.Unlock()
+		if done {
+			return nil
+		}
 	}
-	for _, stmt := range []string{
-		"SET SESSION innodb_lock_wait_timeout = 2, autocommit = 1",
-		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-	} {
+	for _, stmt := range session {
 		if _, err := conn.ExecContext(ctx, stmt); err != nil {
 			return err
 		}
 	}
-	if m.packet.Load() == 0 {
+	if m.server.Load() == 0 {
 		var n int64
 		if err := conn.QueryRowContext(ctx, "SELECT @@max_allowed_packet").Scan(&n); err != nil {
 			return err
 		}
-		m.packet.Store(n)
+		m.server.Store(n)
+		m.packet.CompareAndSwap(0, n)
 	}
-	m.remember(key)
+	if known {
+		m.remember(key)
+	}
 	return nil
 }
 
-// remember notes that key's session is set. Connections that were closed
-// meanwhile are forgotten with all others once in a while.
+// remember notes that key's session is set. The map holds connections strongly,
+// so that an address is not used twice; those that were closed go, with all
+// others, each time that it holds twice what is open. So a connection is set
+// at most about twice, and few dead ones are kept.
 func (m *MySQL) remember(key any) {
-	const most = 1000
+	const least = 16
+	most := least + 2*m.db.Stats().OpenConnections
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.ready) >= most {
 		clear(m.ready)
 	}
 	m.ready[key] = struct{}{}
-}
-
-// number is the server's error number, or 0.
-func number(err error) uint16 {
-	var my *mysql.MySQLError
-	if errors.As(err, &my) {
-		return my.Number
-	}
-	return 0
-}
-
-// lost reports whether the connection was lost or could not be made.
-func lost(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false
-	}
-	switch number(err) {
-	case 1053, 1927, 3169, 4031: // shutdown; connection killed or closed for idleness
-		return true
-	}
-	var op *net.OpError
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op)
-}
-
-// typed adds the sentinel that tells what err is.
-func typed(err error) error {
-	kind := kindOf(err)
-	if kind == nil {
-		return err
-	}
-	return fmt.Errorf("%w: %w", kind, err)
-}
-
-func kindOf(err error) error {
-	switch number(err) {
-	case 1146:
-		return task.ErrNotMigrated
-	case 1044, 1045, 1049, 1142, 1143, 1227, 1665, 1698:
-		return task.ErrRefused
-	case 1153, 1301, 1118, 1406:
-		return task.ErrTooLarge
-	case 1290, 1792, 1836:
-		return task.ErrReadOnly
-	case 1040, 1203, 1205, 1213:
-		return task.ErrUnavailable
-	}
-	switch {
-	case errors.Is(err, mysql.ErrPktTooLarge):
-		return task.ErrTooLarge
-	case lost(err):
-		return task.ErrUnavailable
-	}
-	return nil
 }

@@ -26,96 +26,121 @@ import (
 //     read. A row with its own version was inserted by a try whose answer was
 //     lost. A call with an id of another version fails alone.
 //  3. What is left goes back to 1.
-//  4. On a lock wait (1205: a user's transaction holds one of the rows) each call
+//  4. On an error that one call alone may have caused (a lock wait: a user's
+//     transaction holds one of the rows; a value that does not fit) each call
 //     goes alone, so that one row holds up nobody else.
+//
+// A call whose rows take several statements is one transaction.
 func (m *MySQL) Create(ctx context.Context, rows []task.Row) error {
-	_, err := m.creates.Do(ctx, slices.Clone(rows))
+	if len(rows) == 0 {
+		return nil
+	}
+	own := copyRows(rows)
+	_, err := m.creates.Do(ctx, own)
+	if errors.Is(err, errAlone) {
+		_, err = m.lone.creates.Do(ctx, own)
+	}
 	if err != nil {
 		return fmt.Errorf("create %d tasks: %w", len(rows), err)
 	}
 	return nil
 }
 
-// share is a call's share of a statement in rows: of maxRows, or of the packet.
-func (m *MySQL) share(rows []task.Row) int {
+// copyRows copies rows with their payloads, because a statement may outlive the
+// call that gave them.
+func copyRows(rows []task.Row) []task.Row {
 	n := 0
 	for _, r := range rows {
-		n += m.rowShare(r)
+		n += len(r.Payload)
 	}
-	return n
-}
-
-func (m *MySQL) rowShare(r task.Row) int {
-	const rowOverhead = 120 // numbers, placeholders and escapes
-	size := int64(rowOverhead + 2*len(r.ID) + 2*len(r.Payload))
-	return int(max(1, (size*maxRows+m.budget()-1)/m.budget()))
-}
-
-// budget is how many bytes a statement may have: at most half a packet, and
-// 4 MiB until the server has told its own or if it takes more.
-func (m *MySQL) budget() int64 {
-	const most = 4 << 20
-	if p := m.packet.Load(); p > 0 {
-		return min(most, p/2)
+	all, own := make([]byte, 0, n), slices.Clone(rows)
+	for i, r := range rows {
+		all = append(all, r.Payload...)
+		own[i].Payload = all[len(all)-len(r.Payload) : len(all) : len(all)]
 	}
-	return most
+	return own
 }
 
-// createAll is the Flush of Create.
+// createAll is the Flush of Create. Calls that share an id go one after another.
 func (m *MySQL) createAll(calls [][]task.Row) []batch.Result[struct{}] {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	res := make([]batch.Result[struct{}], len(calls))
-	var first, later []int // later: calls with an id that an earlier call has too
+	left := make([]int, len(calls))
+	for i := range left {
+		left[i] = i
+	}
+	for len(left) > 0 {
+		var now []int
+		now, left = distinct(calls, left)
+		m.createCalls(ctx, calls, now, res)
+	}
+	for i := range res {
+		res[i].Err = silent(ctx, res[i].Err)
+	}
+	return res
+}
+
+// distinct parts the calls of that index in those with ids of their own and those
+// with an id that an earlier one has too.
+func distinct(calls [][]task.Row, index []int) (now, later []int) {
 	seen := map[string]bool{}
-	for i, rows := range calls {
-		if slices.ContainsFunc(rows, func(r task.Row) bool { return seen[r.ID] }) {
+	for _, i := range index {
+		if slices.ContainsFunc(calls[i], func(r task.Row) bool { return seen[r.ID] }) {
 			later = append(later, i)
 			continue
 		}
-		for _, r := range rows {
+		for _, r := range calls[i] {
 			seen[r.ID] = true
 		}
-		first = append(first, i)
+		now = append(now, i)
 	}
-	m.createCalls(ctx, calls, first, res)
-	for _, i := range later {
-		m.createCalls(ctx, calls, []int{i}, res)
-	}
-	return res
+	return now, later
 }
 
 // createCalls inserts the calls of that index, whose ids are distinct, and puts
 // their results into res.
 func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int, res []batch.Result[struct{}]) {
-	open := make(map[int][]task.Row, len(index))
+	open, again := make(map[int][]task.Row, len(index)), passing
 	for _, i := range index {
 		open[i] = calls[i]
 	}
-	err := m.retry(ctx, "insert", func(conn *sql.Conn) error {
-		for len(open) > 0 {
-			err := m.insert(ctx, conn, open)
-			if err == nil {
-				return nil
-			}
-			if number(err) != 1062 {
-				return err
-			}
-			if err := m.sift(ctx, conn, open, res); err != nil {
-				return err
+	if len(open) > 1 {
+		again = passingForMany
+	}
+	err := m.retryIf(ctx, "insert", again, func(conn *sql.Conn) error {
+		for i, rows := range open {
+			if err := m.checkSize(rows); err != nil {
+				res[i].Err = err
+				delete(open, i)
 			}
 		}
-		return nil
+		return m.insertOpen(ctx, conn, open, res)
 	})
-	if number(err) == 1205 && len(open) > 1 {
-		for i := range open {
-			m.createCalls(ctx, calls, []int{i}, res)
+	for i, rows := range open {
+		switch {
+		case lost(err) && m.escapedTooLarge(rows):
+			res[i].Err = fmt.Errorf("%w, or %w", task.ErrTooLarge, err)
+		case len(open) > 1 && alone(err):
+			res[i].Err = errAlone
+		default:
+			res[i].Err = err
 		}
-		return
 	}
-	for i := range open {
-		res[i].Err = err
+}
+
+// insertOpen inserts what is open and takes out of it whoever cannot be served.
+func (m *MySQL) insertOpen(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, res []batch.Result[struct{}]) error {
+	for len(open) > 0 {
+		err := m.insert(ctx, conn, open)
+		if number(err) != duplicate {
+			return err
+		}
+		if err := m.sift(ctx, conn, open, res); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // sift takes out of open what exists: own rows, and the calls of others' rows.
@@ -131,16 +156,7 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 		return err
 	}
 	for i, rows := range open {
-		var taken []string
-		var missing []task.Row
-		for _, r := range rows {
-			switch ver, ok := vers[r.ID]; {
-			case !ok:
-				missing = append(missing, r)
-			case ver != r.Ver:
-				taken = append(taken, r.ID)
-			}
-		}
+		missing, taken := compare(rows, vers)
 		switch {
 		case len(taken) > 0:
 			res[i].Err = &task.IDError{Exists: taken}
@@ -154,6 +170,20 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 	return nil
 }
 
+// compare returns the rows that do not exist, and the ids of those that do in
+// another version.
+func compare(rows []task.Row, vers map[string]int64) (missing []task.Row, taken []string) {
+	for _, r := range rows {
+		switch ver, ok := vers[r.ID]; {
+		case !ok:
+			missing = append(missing, r)
+		case ver != r.Ver:
+			taken = append(taken, r.ID)
+		}
+	}
+	return missing, taken
+}
+
 // insert puts all rows in, in one commit.
 func (m *MySQL) insert(ctx context.Context, conn *sql.Conn, open map[int][]task.Row) error {
 	var rows []task.Row
@@ -163,9 +193,18 @@ func (m *MySQL) insert(ctx context.Context, conn *sql.Conn, open map[int][]task.
 	slices.SortFunc(rows, func(a, b task.Row) int {
 		return cmp.Or(cmp.Compare(a.DueMS, b.DueMS), strings.Compare(a.ID, b.ID))
 	})
-	parts := m.split(rows)
+	for {
+		parts := split(rows, m.rowShare)
+		err := m.insertParts(ctx, conn, parts)
+		if !errors.Is(kindOf(err), task.ErrTooLarge) || number(err) == 1406 || !m.shrink(len(parts[0])) {
+			return err
+		}
+	}
+}
+
+func (m *MySQL) insertParts(ctx context.Context, conn *sql.Conn, parts [][]task.Row) error {
 	if len(parts) == 1 {
-		return m.insertPart(ctx, conn, rows)
+		return m.insertPart(ctx, conn, parts[0])
 	}
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
@@ -177,21 +216,6 @@ func (m *MySQL) insert(ctx context.Context, conn *sql.Conn, open map[int][]task.
 		}
 	}
 	return tx.Commit()
-}
-
-// split cuts rows into statements.
-func (m *MySQL) split(rows []task.Row) [][]task.Row {
-	var parts [][]task.Row
-	start, weight := 0, 0
-	for i, r := range rows {
-		w := m.rowShare(r)
-		if i > start && weight+w > maxRows {
-			parts = append(parts, rows[start:i])
-			start, weight = i, 0
-		}
-		weight += w
-	}
-	return append(parts, rows[start:])
 }
 
 type execer interface {

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -17,33 +18,53 @@ import (
 // Protocol of one group: a DELETE of all refs that commits if it met as many rows
 // as it names; else it rolls back, reads FOR UPDATE which rows stand, deletes
 // those, and commits. So each caller learns the truth about its own refs, and
-// the common case costs one statement.
+// the common case costs one statement. On a lock wait each call goes alone.
+//
+// If the answer of a commit was lost, the next try counts those rows as deleted
+// that this commit would have deleted and that are missing now: no others, so a
+// ref that never existed is not said to be deleted.
+//
+// More refs than a statement takes are several commits: if one fails, those
+// before it stay.
 func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
-	deleted, err := m.deletes.Do(ctx, slices.Clone(refs))
+	own := slices.Clone(refs)
+	deleted, err := m.deletes.Do(ctx, own)
+	if errors.Is(err, errAlone) {
+		deleted, err = m.lone.deletes.Do(ctx, own)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("delete %d tasks: %w", len(refs), err)
 	}
 	return deleted, nil
 }
 
+// refsShare is a call's share of a statement in rows.
+func (m *MySQL) refsShare(refs []task.Ref) int {
+	n := 0
+	for _, r := range refs {
+		n += m.refShare(r)
+	}
+	return n
+}
+
 // deleteAll is the Flush of Delete.
 func (m *MySQL) deleteAll(calls [][]task.Ref) []batch.Result[[]bool] {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	gone, err := m.deleteRefs(ctx, unique(calls))
-	res := make([]batch.Result[[]bool], len(calls))
-	if number(err) == 1205 && len(calls) > 1 {
-		for i, refs := range calls {
-			gone, err := m.deleteRefs(ctx, unique([][]task.Ref{refs}))
-			res[i] = batch.Result[[]bool]{Value: claim(refs, gone), Err: err}
-		}
-		return res
+	again := passing
+	if len(calls) > 1 {
+		again = passingForMany
 	}
+	gone, err := m.deleteRefs(ctx, again, unique(calls))
+	if len(calls) > 1 && alone(err) {
+		err = errAlone
+	}
+	res := make([]batch.Result[[]bool], len(calls))
 	for i, refs := range calls {
-		res[i] = batch.Result[[]bool]{Value: claim(refs, gone), Err: err}
+		res[i] = batch.Result[[]bool]{Value: claim(refs, gone), Err: silent(ctx, err)}
 	}
 	return res
 }
@@ -52,10 +73,7 @@ func (m *MySQL) deleteAll(calls [][]task.Ref) []batch.Result[[]bool] {
 func unique(calls [][]task.Ref) []task.Ref {
 	refs := slices.Concat(calls...)
 	slices.SortFunc(refs, func(a, b task.Ref) int {
-		if c := strings.Compare(a.ID, b.ID); c != 0 {
-			return c
-		}
-		return int(min(1, max(-1, a.Ver-b.Ver)))
+		return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(a.Ver, b.Ver))
 	})
 	return slices.Compact(refs)
 }
@@ -70,70 +88,81 @@ func claim(refs []task.Ref, gone map[task.Ref]bool) []bool {
 	return mine
 }
 
-// deleteRefs deletes in statements of maxRows and returns what it deleted. Unsure
-// is kept across tries: once a commit's answer was lost, what is missing may well
-// be what this call deleted, and counts as that.
-func (m *MySQL) deleteRefs(ctx context.Context, refs []task.Ref) (map[task.Ref]bool, error) {
+// deleteRefs deletes in statements of bounded size and returns what it deleted.
+func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []task.Ref) (map[task.Ref]bool, error) {
 	gone := make(map[task.Ref]bool, len(refs))
-	for start := 0; start < len(refs); start += maxRows {
-		part := refs[start:min(start+maxRows, len(refs))]
-		unsure := false
-		err := m.retry(ctx, "delete", func(conn *sql.Conn) error {
-			stood, err := m.deletePart(ctx, conn, part)
-			if lost(err) {
-				unsure = true
-			}
-			if err == nil && unsure {
-				stood = part
-			}
-			for _, r := range stood {
-				gone[r] = err == nil
-			}
-			return err
-		})
-		if err != nil {
+	for _, part := range split(refs, m.refShare) {
+		d := deletion{m: m, refs: part, gone: gone}
+		if err := m.retryIf(ctx, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) }); err != nil {
 			return nil, err
 		}
 	}
 	return gone, nil
 }
 
-// deletePart returns the refs that it deleted.
-func (m *MySQL) deletePart(ctx context.Context, conn *sql.Conn, refs []task.Ref) ([]task.Ref, error) {
-	if len(refs) == 1 { // one row, one commit: the count tells it all
-		n, err := m.execDelete(ctx, conn, refs)
-		return refs[:n], err
+// deletion is one statement's worth of refs on its way through its tries.
+type deletion struct {
+	m     *MySQL
+	refs  []task.Ref
+	gone  map[task.Ref]bool // what was deleted
+	maybe []task.Ref        // what a commit whose answer was lost may have deleted
+}
+
+func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
+	stood, err := d.delete(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, r := range append(d.maybe, stood...) { // a row that does not stand now is missing
+		d.gone[r] = true
+	}
+	return nil
+}
+
+// delete returns the refs that it deleted.
+func (d *deletion) delete(ctx context.Context, conn *sql.Conn) ([]task.Ref, error) {
+	if len(d.refs) == 1 { // one row, one commit: the count tells it all
+		n, err := d.m.execDelete(ctx, conn, d.refs)
+		return d.refs[:n], d.commit(d.refs, err)
 	}
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	n, err := m.execDelete(ctx, tx, refs)
+	n, err := d.m.execDelete(ctx, tx, d.refs)
 	if err != nil {
 		return nil, errors.Join(err, rollback(tx))
 	}
-	if n == len(refs) {
-		return refs, tx.Commit()
+	if n == len(d.refs) {
+		return d.refs, d.commit(d.refs, tx.Commit())
 	}
 	if err := tx.Rollback(); err != nil {
 		return nil, err
 	}
-	return m.deleteStanding(ctx, conn, refs)
+	return d.deleteStanding(ctx, conn)
 }
 
-func (m *MySQL) deleteStanding(ctx context.Context, conn *sql.Conn, refs []task.Ref) ([]task.Ref, error) {
+func (d *deletion) deleteStanding(ctx context.Context, conn *sql.Conn) ([]task.Ref, error) {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	stand, err := queryRefs(ctx, tx, expand(m.sql["lock_tasks"], len(refs)), refArgs(refs)...)
+	stand, err := queryRefs(ctx, tx, expand(d.m.sql["lock_tasks"], len(d.refs)), refArgs(d.refs)...)
 	if err == nil && len(stand) > 0 {
-		_, err = m.execDelete(ctx, tx, stand)
+		_, err = d.m.execDelete(ctx, tx, stand)
 	}
 	if err != nil {
 		return nil, errors.Join(err, rollback(tx))
 	}
-	return stand, tx.Commit()
+	return stand, d.commit(stand, tx.Commit())
+}
+
+// commit takes the outcome of a commit that deleted refs.
+func (d *deletion) commit(refs []task.Ref, err error) error {
+	if unsure(err) {
+		d.maybe = append(d.maybe, refs...)
+	}
+	return err
 }
 
 func (m *MySQL) execDelete(ctx context.Context, to execer, refs []task.Ref) (int, error) {

@@ -22,10 +22,19 @@ var migrations embed.FS
 // migrateWait is how long a process waits for another that migrates.
 const migrateWait = 60
 
-// Migrate implements Store. Processes that call it at once wait for one another
-// (GET_LOCK), and each statement may be run again after a crash.
+// unlockWait bounds the release of that lock, which ends with its connection anyhow.
+const unlockWait = 5 * time.Second
+
+// Migrate implements Store. Where nothing is to be done it only reads, so that the
+// right to create tables is needed for the first start alone. Processes that call
+// it at once wait for one another (GET_LOCK); each statement may be run again after
+// a crash, or at the same time on a cluster that has no such lock.
 func (m *MySQL) Migrate(ctx context.Context, partitions int) error {
-	err := m.retry(ctx, "migrate", func(conn *sql.Conn) error {
+	err := m.Check(ctx, partitions)
+	if !errors.Is(err, task.ErrNotMigrated) {
+		return err
+	}
+	err = m.retry(ctx, "migrate", func(conn *sql.Conn) error {
 		unlock, err := m.lock(ctx, conn)
 		if err != nil {
 			return err
@@ -56,7 +65,9 @@ func (m *MySQL) lock(ctx context.Context, conn *sql.Conn) (unlock func() error, 
 		return nil, fmt.Errorf("%w: another process has been migrating for %d s", task.ErrUnavailable, migrateWait)
 	}
 	return func() error {
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK(?)", name)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockWait)
+		defer cancel()
+		_, err := conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", name)
 		return err
 	}, nil
 }

@@ -38,20 +38,27 @@ type Options struct {
 // MySQL is the Store for production: MySQL 5.7, 8 and 9, MariaDB 10.6 and later,
 // through go-sql-driver/mysql.
 //
-// It sets READ COMMITTED, autocommit and a lock wait of 2 s on each connection
-// that it takes from its *sql.DB, and leaves them so: give it one of its own.
-// Any other setting of the DSN is left alone. interpolateParams=true saves a
-// round trip a statement and is recommended.
+// It sets READ COMMITTED, strict values, autocommit and a lock wait of 1 s on each
+// connection that it takes from its *sql.DB, once, and leaves them so: give it one
+// of its own. Other settings of the DSN are left alone and do not matter.
+// interpolateParams=true saves round trips and is recommended.
 type MySQL struct {
-	db      *sql.DB
-	ns      string
-	sql     map[string]string // by file name, without .sql
-	packet  atomic.Int64      // the server's max_allowed_packet, 0 until known
-	creates batch.Group[[]task.Row, struct{}]
-	deletes batch.Group[[]task.Ref, []bool]
+	db     *sql.DB
+	ns     string
+	sql    map[string]string // by file name, without .sql
+	server atomic.Int64      // the server's max_allowed_packet, 0 until known
+	packet atomic.Int64      // the same, or less if the driver takes less
+	groups                   // of calls that come together
+	lone   groups            // of calls that failed in a group, each alone
 
 	mu    sync.Mutex
 	ready map[any]struct{} // driver connections whose session is set
+}
+
+// groups is where calls wait for the statement that they share.
+type groups struct {
+	creates batch.Group[[]task.Row, struct{}]
+	deletes batch.Group[[]task.Ref, []bool]
 }
 
 // NewMySQL returns the Store of a namespace in the database that db's DSN names.
@@ -72,12 +79,19 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 	if m.sql, err = load(o.Namespace); err != nil {
 		return nil, err
 	}
-	m.creates = batch.Group[[]task.Row, struct{}]{Parallel: flights, Weigh: m.share, MaxWeight: maxRows, Flush: m.createAll}
-	m.deletes = batch.Group[[]task.Ref, []bool]{
-		Parallel: flights, MaxWeight: maxRows, Flush: m.deleteAll,
-		Weigh: func(refs []task.Ref) int { return len(refs) },
-	}
+	m.group(&m.groups, 0)
+	m.group(&m.lone, 1)
 	return m, nil
+}
+
+// group makes g take up to most calls together, 0 being as many as fit.
+func (m *MySQL) group(g *groups, most int) {
+	g.creates = batch.Group[[]task.Row, struct{}]{
+		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.share, Flush: m.createAll,
+	}
+	g.deletes = batch.Group[[]task.Ref, []bool]{
+		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
+	}
 }
 
 // load reads the statements and puts the namespace in.
@@ -131,8 +145,7 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool
 
 // Get implements Store.
 func (m *MySQL) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
-	for start := 0; start < len(ids); start += maxRows {
-		part := ids[start:min(start+maxRows, len(ids))]
+	for _, part := range split(ids, m.idShare) {
 		err := m.retry(ctx, "get tasks", func(conn *sql.Conn) error {
 			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), idArgs(part)...)
 			if err == nil {
@@ -219,8 +232,7 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]tas
 // versions returns the version of each id that exists.
 func (m *MySQL) versions(ctx context.Context, conn *sql.Conn, ids []string) (map[string]int64, error) {
 	found := make(map[string]int64, len(ids))
-	for start := 0; start < len(ids); start += maxRows {
-		part := ids[start:min(start+maxRows, len(ids))]
+	for _, part := range split(ids, m.idShare) {
 		refs, err := queryRefs(ctx, conn, expand(m.sql["find_versions"], len(part)), idArgs(part)...)
 		if err != nil {
 			return nil, err

@@ -8,6 +8,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -55,6 +58,7 @@ func Open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bolt store: %w", err)
 	}
+	_, absent := os.Stat(path)
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("open %s: %w: another process has it open", path, task.ErrUnavailable)
@@ -62,9 +66,26 @@ func Open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
+	if absent != nil { // a new file is only there for good once its folder says so
+		if err := syncDir(filepath.Dir(path)); err != nil {
+			return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, db.Close()))
+		}
+	}
 	s := &Store{db: db, ns: o.Namespace}
 	s.writes = batch.Group[func(*bbolt.Tx) error, struct{}]{Parallel: flights, Flush: s.flush}
 	return s, nil
+}
+
+// syncDir flushes the entries of a folder. Windows has no such thing.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Close unlocks the file. No call may be under way.
@@ -150,7 +171,7 @@ func (s *Store) table(tx *bbolt.Tx) (*table, error) {
 }
 
 // format is what the file is written in.
-const format = "1"
+const format = "2"
 
 // Migrate implements durable.Store.
 func (s *Store) Migrate(ctx context.Context, partitions int) error {
@@ -275,7 +296,7 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 		moved = true
 		return nil
 	})
-	return moved && err == nil, err
+	return err == nil && moved, err // in this order: while err says that ctx ended, moved may yet be written
 }
 
 // Get implements durable.Store.
@@ -315,13 +336,11 @@ func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 	return rows, err
 }
 
-// Count implements durable.Store. Above limit it says limit+1.
+// Count implements durable.Store. It reads no row, and its estimate is the number
+// itself: the sequence of the bucket of ids counts them.
 func (s *Store) Count(ctx context.Context, limit int) (n int64, exact bool, err error) {
 	err = s.view(ctx, "count tasks", func(t *table) error {
-		c := t.ids.Cursor()
-		for k, _ := c.First(); k != nil && n <= int64(limit); k, _ = c.Next() {
-			n++
-		}
+		n = int64(t.ids.Sequence())
 		return nil
 	})
 	return n, n <= int64(limit), err
@@ -338,11 +357,11 @@ func (t *table) put(r task.Row) error {
 	v = binary.BigEndian.AppendUint64(v, uint64(r.Ver))
 	v = binary.BigEndian.AppendUint32(v, uint32(r.Attempt))
 	v = binary.BigEndian.AppendUint64(v, uint64(r.CreatedMS))
-	return errors.Join(t.rows.Put(key, append(v, r.Payload...)), t.ids.Put([]byte(r.ID), key))
+	return errors.Join(t.rows.Put(key, append(v, r.Payload...)), t.ids.Put([]byte(r.ID), key), t.ids.SetSequence(t.ids.Sequence()+1))
 }
 
 func (t *table) drop(r task.Row) error {
-	return errors.Join(t.rows.Delete(rowKey(r.DueMS, r.ID)), t.ids.Delete([]byte(r.ID)))
+	return errors.Join(t.rows.Delete(rowKey(r.DueMS, r.ID)), t.ids.Delete([]byte(r.ID)), t.ids.SetSequence(t.ids.Sequence()-1))
 }
 
 // get returns the row of id; its payload is valid in this transaction only.

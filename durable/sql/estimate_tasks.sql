@@ -1,2 +1,2 @@
 -- The optimizer's estimate of all rows; reads no row.
-EXPLAIN SELECT id FROM `{ns}_task`
+EXPLAIN FORMAT=TRADITIONAL SELECT id FROM `{ns}_task`

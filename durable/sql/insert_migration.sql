@@ -1,2 +1,2 @@
--- Records that a migration was applied.
-INSERT INTO `{ns}_migration` (version, applied_ms) VALUES (?, ?)
+-- Records that a migration was applied, unless that is recorded.
+INSERT IGNORE INTO `{ns}_migration` (version, applied_ms) VALUES (?, ?)

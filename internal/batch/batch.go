@@ -88,6 +88,7 @@ func (g *Group[T, R]) fly() {
 		for i, r := range g.flush(items) {
 			calls[i].done <- r
 		}
+		clear(calls) // else pending's array would keep what was answered
 	}
 }
 

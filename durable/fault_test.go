@@ -1,0 +1,279 @@
+package durable_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// wire is the driver with a tap on its statements: it notes them, and loses the
+// connection before or after the one that a test chooses.
+type wire struct {
+	driver.Connector
+	mu   sync.Mutex
+	sent []string
+	lose func(stmt string) (before, after bool)
+}
+
+func (w *wire) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := w.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &wireConn{c.(realConn), w}, nil
+}
+
+// tap runs f, which sends stmt.
+func (w *wire) tap(stmt string, c *wireConn, f func() error) error {
+	w.mu.Lock()
+	w.sent = append(w.sent, stmt)
+	before, after := false, false
+	if w.lose != nil {
+		before, after = w.lose(stmt)
+	}
+	w.mu.Unlock()
+	if before {
+		c.Close()
+		return mysql.ErrInvalidConn
+	}
+	err := f()
+	if after && err == nil {
+		c.Close()
+		return mysql.ErrInvalidConn
+	}
+	return err
+}
+
+// loseOnce loses one connection at the first statement with that beginning.
+func (w *wire) loseOnce(prefix string, before bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	done := false
+	w.lose = func(stmt string) (bool, bool) {
+		if done || !strings.HasPrefix(stmt, prefix) {
+			return false, false
+		}
+		done = true
+		return before, !before
+	}
+}
+
+// take returns what was sent since the last take.
+func (w *wire) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sent := w.sent
+	w.sent = nil
+	return sent
+}
+
+type realConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.ConnPrepareContext
+	driver.NamedValueChecker
+	driver.SessionResetter
+	driver.Validator
+}
+
+type wireConn struct {
+	realConn
+	w *wire
+}
+
+func (c *wireConn) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (res driver.Result, err error) {
+	err = c.w.tap(q, c, func() error { res, err = c.realConn.ExecContext(ctx, q, args); return err })
+	return res, err
+}
+
+func (c *wireConn) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	err = c.w.tap(q, c, func() error { rows, err = c.realConn.QueryContext(ctx, q, args); return err })
+	return rows, err
+}
+
+func (c *wireConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	var tx driver.Tx
+	err := c.w.tap("BEGIN", c, func() (err error) { tx, err = c.realConn.BeginTx(ctx, o); return err })
+	return &wireTx{tx, c}, err
+}
+
+type wireTx struct {
+	driver.Tx
+	c *wireConn
+}
+
+func (t *wireTx) Commit() error { return t.c.w.tap("COMMIT", t.c, t.Tx.Commit) }
+
+// wired returns a migrated store whose driver is tapped.
+func wired(t *testing.T, kind testserver.Kind) (*durable.MySQL, *wire) {
+	t.Helper()
+	server := testserver.Shared(t, kind)
+	cfg, err := mysql.ParseDSN(server.DSN(server.Database(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.InterpolateParams = true
+	real, err := mysql.NewConnector(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{Connector: real}
+	db := sql.OpenDB(w)
+	t.Cleanup(func() { db.Close() })
+	return migrated(t, db), w
+}
+
+func migrated(t *testing.T, db *sql.DB) *durable.MySQL {
+	t.Helper()
+	s := open(t, db)
+	if err := s.Migrate(t.Context(), 1); err != nil {
+		t.Fatalf("Migrate: %v", err)
+	}
+	return s
+}
+
+func numbered(n int) ([]task.Row, []task.Ref) {
+	rows, refs := make([]task.Row, n), make([]task.Ref, n)
+	for i := range rows {
+		refs[i] = task.Ref{ID: fmt.Sprintf("task-%05d", i), Ver: 1<<40 + int64(i)}
+		rows[i] = task.Row{Ref: refs[i], DueMS: int64(i % 7)}
+	}
+	return rows, refs
+}
+
+func eachKind(t *testing.T, f func(t *testing.T, kind testserver.Kind)) {
+	for _, kind := range sqlKinds {
+		t.Run(string(kind), func(t *testing.T) { f(t, kind) })
+	}
+}
+
+// Whatever statement the connection is lost at, before or after the server has
+// done it, each call tells the truth.
+func TestALostAnswerDoesNotMakeCallsLie(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		s, w := wired(t, kind)
+		for _, at := range []string{"INSERT", "BEGIN", "COMMIT", "DELETE", "UPDATE", "SELECT"} {
+			for _, before := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/before=%v", at, before), func(t *testing.T) { lieDetector(t, s, w, at, before) })
+			}
+		}
+	})
+}
+
+func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool) {
+	ctx := t.Context()
+	rows, refs := numbered(1500)
+	check := func(act string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", act, err)
+		}
+	}
+	w.loseOnce(at, before)
+	check("Create one", s.Create(ctx, rows[:1]))
+	w.loseOnce(at, before)
+	check("Create of two statements", s.Create(ctx, rows[1:]))
+	w.loseOnce(at, before)
+	got, err := s.Get(ctx, []string{refs[0].ID, refs[1400].ID})
+	check("Get", err)
+	if len(got) != 2 {
+		t.Errorf("Get returned %d rows, want 2", len(got))
+	}
+	to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, DueMS: 3}
+	w.loseOnce(at, before)
+	moved, err := s.Move(ctx, refs[0], to)
+	check("Move", err)
+	if !moved {
+		t.Error("Move answered false")
+	}
+	refs[0] = to.Ref
+	w.loseOnce(at, before)
+	ghosts := []task.Ref{{ID: "ghost-a", Ver: 7}, {ID: "ghost-b", Ver: 8}}
+	deleted, err := s.Delete(ctx, append(slices.Clone(refs[:600]), ghosts...))
+	check("Delete", err)
+	if n := slices.Index(deleted, false); n != 600 || deleted[601] {
+		t.Errorf("Delete of 600 rows and two that never were: first false at %d, last %v", n, deleted[601])
+	}
+	w.loseOnce(at, before)
+	deleted, err = s.Delete(ctx, refs[600:601])
+	check("Delete one", err)
+	if !deleted[0] {
+		t.Error("Delete of one row answered false")
+	}
+	w.loseOnce(at, before)
+	deleted, err = s.Delete(ctx, refs[601:])
+	check("Delete the rest", err)
+	if slices.Contains(deleted, false) {
+		t.Error("Delete of the rest answered a false")
+	}
+	if n, _, err := s.Count(ctx, 10); n != 0 || err != nil {
+		t.Errorf("%d rows are left, %v", n, err)
+	}
+}
+
+// A caller alone pays one statement, and nobody pays for the session again.
+func TestOneCallIsOneStatement(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		s, w := wired(t, kind)
+		rows, refs := numbered(1)
+		for range 2 {
+			w.take()
+			if err := s.Create(t.Context(), rows); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Delete(t.Context(), refs); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if sent := w.take(); len(sent) != 2 {
+			t.Errorf("Create and Delete sent %d statements: %q", len(sent), sent)
+		}
+	})
+}
+
+// Calls that come together share statements.
+func TestCallsThatComeTogetherShareStatements(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		s, w := wired(t, kind)
+		rows, refs := numbered(2000)
+		w.take()
+		each(t, len(rows), func(i int) error { return s.Create(t.Context(), rows[i:i+1]) })
+		each(t, len(refs), func(i int) error {
+			got, err := s.Delete(t.Context(), refs[i:i+1])
+			if err == nil && !got[0] {
+				err = fmt.Errorf("row %d was not deleted", i)
+			}
+			return err
+		})
+		if n := len(w.take()); n > 1000 {
+			t.Errorf("4000 calls at once sent %d statements", n)
+		}
+	})
+}
+
+// each calls f for 0 to n-1 at once.
+func each(t *testing.T, n int, f func(i int) error) {
+	t.Helper()
+	errs := make(chan error, n)
+	for i := range n {
+		go func() { errs <- f(i) }()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}

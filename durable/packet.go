@@ -1,0 +1,105 @@
+package durable
+
+import (
+	"fmt"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Bytes of a statement. Both limits of a packet, the server's max_allowed_packet
+// and the driver's maxAllowedPacket, may be small; the second cannot be asked for,
+// so it is learned when the driver refuses a statement.
+
+const (
+	mostBytes  = 4 << 20  // more made statements no faster
+	leastBytes = 16 << 10 // MySQL's smallest packet is 1 KiB; a row that is larger goes alone
+	rowBytes   = 120      // numbers, placeholders and quotes of a row
+	refBytes   = 32       // the same of an id with its version
+)
+
+// budget is how many bytes a statement of several rows may have: half a packet,
+// because other things are in there too.
+func (m *MySQL) budget() int64 {
+	most := int64(mostBytes)
+	if p := m.packet.Load(); p > 0 {
+		most = min(most, p/2)
+	}
+	return max(most, 1)
+}
+
+// shrink halves the budget after a statement of that many rows was too large, and
+// reports whether smaller ones are worth a try.
+func (m *MySQL) shrink(rows int) bool {
+	b := m.budget()
+	if rows < 2 || b < leastBytes {
+		return false
+	}
+	m.packet.Store(b) // of which budget takes half
+	return true
+}
+
+// size is how long r is in a statement when each of its bytes is escaped.
+func size(r task.Row) int64 { return rowBytes + 2*int64(len(r.ID)+len(r.Payload)) }
+
+// checkSize refuses a row that no packet of the server can hold. Sent all the
+// same, it would cost the connection, which looks like a server that is away.
+func (m *MySQL) checkSize(rows []task.Row) error {
+	p := m.server.Load()
+	for _, r := range rows {
+		if n := int64(len(r.ID) + len(r.Payload)); p > 0 && n >= p {
+			return fmt.Errorf("%w: task %.32q has %d bytes, the server's max_allowed_packet is %d", task.ErrTooLarge, r.ID, n, p)
+		}
+	}
+	return nil
+}
+
+// escapedTooLarge reports whether a row, its bytes escaped, may be larger than a
+// packet of the server.
+func (m *MySQL) escapedTooLarge(rows []task.Row) bool {
+	p := m.server.Load()
+	for _, r := range rows {
+		if p > 0 && size(r) > p {
+			return true
+		}
+	}
+	return false
+}
+
+// share is a call's share of a statement in rows: of maxRows, or of the packet.
+func (m *MySQL) share(rows []task.Row) int {
+	n := 0
+	for _, r := range rows {
+		n += m.rowShare(r)
+	}
+	return n
+}
+
+func (m *MySQL) rowShare(r task.Row) int { return m.part(size(r)) }
+
+func (m *MySQL) refShare(r task.Ref) int { return m.idShare(r.ID) }
+
+func (m *MySQL) idShare(id string) int { return m.part(refBytes + 2*int64(len(id))) }
+
+// part is how many of maxRows that many bytes are worth.
+func (m *MySQL) part(bytes int64) int {
+	b := m.budget()
+	return int(max(1, (bytes*maxRows+b-1)/b))
+}
+
+// split cuts items into statements.
+func split[T any](items []T, share func(T) int) [][]T {
+	var parts [][]T
+	start, weight := 0, 0
+	for i, it := range items {
+		w := share(it)
+		if i > start && weight+w > maxRows {
+			parts = append(parts, items[start:i])
+			start, weight = i, 0
+		}
+		weight += w
+	}
+	if start < len(items) {
+		parts = append(parts, items[start:])
+	}
+	return parts
+}
