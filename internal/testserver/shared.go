@@ -33,20 +33,28 @@ func (s *Server) Export() string {
 	return s.Addr
 }
 
-// External returns the server that the environment names, or nil.
+// External returns the server that the environment names, or nil. One that is
+// named but does not answer is an error.
 func External(kind Kind) (*Server, error) {
 	v := os.Getenv(kind.Env())
 	if v == "" {
 		return nil, nil
 	}
-	if kind != MySQL {
-		return &Server{Kind: kind, Addr: v}, nil
+	s := &Server{Kind: kind, Addr: v}
+	if kind == MySQL {
+		cfg, err := mysql.ParseDSN(v)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind.Env(), err)
+		}
+		if cfg.Net != "tcp" {
+			return nil, fmt.Errorf("%s: a DSN with tcp(host:port) is needed, not %s", kind.Env(), cfg.Net)
+		}
+		s.Addr, s.dsn = cfg.Addr, v
 	}
-	cfg, err := mysql.ParseDSN(v)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind.Env(), err)
+	if _, err := s.Version(); err != nil {
+		return nil, fmt.Errorf("%s names a server that does not answer: %w", kind.Env(), err)
 	}
-	return &Server{Kind: kind, Addr: cfg.Addr, dsn: v}, nil
+	return s, nil
 }
 
 // Bring returns a server for whoever needs one of that kind: the one that the
@@ -70,8 +78,8 @@ var shared = struct {
 }{servers: map[Kind]*Server{}}
 
 // Shared returns the one server of that kind that the tests of this process
-// share; it ends with the process. Tests do not stop it, nor change its settings.
-// Where none can be had the test fails.
+// share; it ends with the process, and its data with Closing. Tests do not stop it,
+// nor change its settings. Where none can be had the test fails.
 func Shared(t testing.TB, kind Kind) *Server {
 	t.Helper()
 	shared.Lock()
@@ -85,6 +93,31 @@ func Shared(t testing.TB, kind Kind) *Server {
 	}
 	shared.servers[kind] = s
 	return s
+}
+
+// Closing returns a runner of m's tests that afterwards removes the data of the
+// servers that they shared, which otherwise stays until another process starts a
+// server:
+//
+//	func TestMain(m *testing.M) {
+//		goleak.VerifyTestMain(testserver.Closing(m), goleak.IgnoreAnyFunction(testserver.Goroutines))
+//	}
+func Closing(m interface{ Run() int }) interface{ Run() int } { return closing{m} }
+
+type closing struct{ tests interface{ Run() int } }
+
+func (c closing) Run() int {
+	code := c.tests.Run()
+	shared.Lock()
+	defer shared.Unlock()
+	for kind, s := range shared.servers {
+		if err := s.Close(); err != nil {
+			fmt.Fprintf(os.Stderr, "close %s: %v\n", kind, err)
+			code = max(code, 1)
+		}
+		delete(shared.servers, kind)
+	}
+	return code
 }
 
 // Own starts a server for one test alone, which may stop and restart it.
@@ -127,7 +160,7 @@ func (s *Server) Database(t testing.TB) string {
 		t.Fatalf("create database on %s: %v", s.Kind, err)
 	}
 	t.Cleanup(func() {
-		if _, err := db.Exec("DROP DATABASE " + name); err != nil && s.cmd != nil {
+		if _, err := db.Exec("DROP DATABASE " + name); err != nil && s.answers() { // a test may have stopped it
 			t.Errorf("drop database on %s: %v", s.Kind, err)
 		}
 		db.Close()

@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -44,13 +46,14 @@ const ready = 60 * time.Second
 
 // Server is one running server. Its methods are not safe for concurrent use.
 type Server struct {
-	Kind Kind
-	Addr string // host:port
-	dsn  string // of a MySQL that was given from outside
-	base string // where its programs are
-	dir  string // its data
-	args []string
-	cmd  *exec.Cmd
+	Kind  Kind
+	Addr  string // host:port
+	dsn   string // of a MySQL that was given from outside
+	base  string // where its programs are
+	dir   string // its data
+	args  []string
+	child *child    // nil while it is down, and if it is not ours
+	guard io.Closer // of a container: closing it removes the container
 }
 
 // Start installs the programs of kind if need be, and starts a server with empty
@@ -137,11 +140,12 @@ func (s *Server) prepare() error {
 }
 
 // boot starts the process and waits until it answers; a port that somebody else
-// took meanwhile is exchanged for another.
+// took meanwhile is exchanged for another, unless s had it before.
 func (s *Server) boot(ctx context.Context) error {
+	given := s.Addr != ""
 	var err error
-	for range 3 {
-		if s.Addr == "" {
+	for range 5 {
+		if !given {
 			if s.Addr, err = freeAddr(); err != nil {
 				return err
 			}
@@ -149,24 +153,27 @@ func (s *Server) boot(ctx context.Context) error {
 		if err = s.launch(ctx); err == nil {
 			return nil
 		}
-		if s.cmd != nil {
-			s.Kill()
-		}
-		if !strings.Contains(strings.ToLower(err.Error()), "address already in use") {
+		s.Kill()
+		if given || !strings.Contains(strings.ToLower(err.Error()), "address already in use") {
 			break
 		}
-		s.Addr = ""
 	}
 	return err
 }
 
+// freeAddr finds a port that is free now. It lies below those that the kernel
+// hands out (Linux: from 32768), so that nobody is given it while a test has
+// stopped the server.
 func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+	var err error
+	for range 20 {
+		var l net.Listener
+		l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10240+rand.N(32768-10240)))
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", fmt.Errorf("find a free port: %w", err)
 }
 
 func (s *Server) launch(ctx context.Context) error {
@@ -177,77 +184,50 @@ func (s *Server) launch(ctx context.Context) error {
 	defer log.Close()
 	cmd := s.command()
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := start(cmd); err != nil {
+	if s.child, err = spawn(cmd); err != nil {
 		return fmt.Errorf("start %s: %w", s.Kind, err)
 	}
-	s.cmd = cmd
 	if err := s.wait(ctx); err != nil {
 		return fmt.Errorf("start %s: %w: %s", s.Kind, err, tail(log.Name()))
 	}
 	return nil
 }
 
-// starter starts all children on one locked thread that never ends: the kernel
-// sends Pdeathsig when the thread that forked ends, not the process.
-var starter = make(chan func())
-
-func init() {
-	go func() {
-		runtime.LockOSThread()
-		for f := range starter {
-			f()
-		}
-	}()
+// ours reports whether it is our process that answers, not one that was quicker
+// to take the port: MySQL writes its pid file after it has the port.
+func (s *Server) ours() bool {
+	if s.child == nil {
+		return true
+	}
+	pid := strconv.Itoa(s.child.cmd.Process.Pid)
+	if s.Kind.SQL() {
+		b, _ := os.ReadFile(filepath.Join(s.dir, "pid"))
+		return strings.TrimSpace(string(b)) == pid
+	}
+	info, _ := s.ask("INFO server")
+	return strings.Contains(info, "\nprocess_id:"+pid+"\r")
 }
 
-func start(cmd *exec.Cmd) error {
-	done := make(chan error)
-	starter <- func() { done <- cmd.Start() }
-	return <-done
-}
-
-// wait returns once the server greets (MySQL) or answers PING (Redis).
+// wait returns once the server answers, or says why it will not.
 func (s *Server) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, ready)
 	defer cancel()
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if s.answers() {
-			return nil
-		}
-		var st syscall.WaitStatus
-		if pid, _ := syscall.Wait4(s.cmd.Process.Pid, &st, syscall.WNOHANG, nil); pid > 0 {
-			s.cmd = nil
-			return fmt.Errorf("it ended with status %d", st.ExitStatus())
-		}
+	var ended <-chan struct{}
+	if s.child != nil {
+		ended = s.child.ended
+	}
+	for !s.answers() || !s.ours() {
 		select {
 		case <-tick.C:
+		case <-ended:
+			return fmt.Errorf("it ended: %s", s.child.cmd.ProcessState)
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("it does not answer at %s: %w", s.Addr, ctx.Err())
 		}
 	}
-}
-
-func (s *Server) answers() bool {
-	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Second))
-	if !s.Kind.SQL() {
-		if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
-			return false
-		}
-	}
-	buf := make([]byte, 16)
-	n, _ := conn.Read(buf)
-	if s.Kind.SQL() {
-		return n > 4 && buf[4] == 10 // protocol version of the handshake
-	}
-	return strings.HasPrefix(string(buf[:n]), "+PONG")
+	return nil
 }
 
 func tail(file string) string {
@@ -255,40 +235,78 @@ func tail(file string) string {
 	return string(b[max(0, len(b)-1500):])
 }
 
-// Kill ends the server as a crash would.
+// Kill ends the server as a crash would. It does nothing to a server that is
+// down already or was given from outside.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
-// Stop ends the server as an operator would.
+// Stop ends the server as an operator would. It waits for the end, however long
+// that takes.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
-// Pause stops the process where it is; Continue lets it go on.
-func (s *Server) Pause() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+// Pause stops the process where it is, as a stalled machine would; its
+// connections stay open.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
 // Continue ends a Pause.
-func (s *Server) Continue() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
+func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) end(sig syscall.Signal) {
-	if s.cmd == nil {
-		return
+	s.signal(sig)
+	if s.child != nil {
+		<-s.child.ended
 	}
-	_ = s.cmd.Process.Signal(sig)
-	_ = s.cmd.Wait()
-	s.cmd = nil
+	s.child = nil
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	if s.child != nil {
+		_ = s.child.cmd.Process.Signal(sig) // fails only if it has ended
+	}
 }
 
 // Boot starts a server again that was stopped or killed: same address and data.
-// A Redis has kept none, unless Snapshot was called: then it loads that.
+// A Redis has kept none, unless Snapshot was called: then it loads the last one.
 func (s *Server) Boot(ctx context.Context) error { return s.boot(ctx) }
 
-// Close kills the server and removes its data.
-func (s *Server) Close() error {
-	s.Kill()
-	if s.dir == "" {
-		return nil
+// Snapshot makes a Redis write down what it holds, for the next Boot. It is not
+// for servers that were given from outside.
+func (s *Server) Snapshot() error {
+	if s.dir == "" || s.Kind.SQL() {
+		return fmt.Errorf("snapshot %s: not a Redis that was started here", s.Kind)
 	}
-	return os.RemoveAll(s.dir)
+	answer, err := s.ask("SAVE")
+	if err == nil && answer != "+OK" {
+		err = errors.New(answer)
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot %s: %w", s.Kind, err)
+	}
+	return nil
 }
 
-// Dir is the server's data folder; a Redis that is told to SAVE leaves its
-// dump.rdb there and loads it at the next Boot.
+// Forget removes what Snapshot wrote: the next Boot starts empty again.
+func (s *Server) Forget() error {
+	err := os.Remove(filepath.Join(s.dir, "dump.rdb"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget the snapshot of %s: %w", s.Kind, err)
+	}
+	return nil
+}
+
+// Dir is the server's data folder; empty if it was given from outside.
 func (s *Server) Dir() string { return s.dir }
+
+// Close kills the server and removes its data. A server that was given from
+// outside is left alone.
+func (s *Server) Close() error {
+	s.Kill()
+	var err error
+	if s.guard != nil {
+		err = s.guard.Close()
+		s.guard = nil
+	}
+	if s.dir != "" {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
+}
