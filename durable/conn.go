@@ -33,13 +33,18 @@ const (
 //     nothing new.
 //   - unique_checks: without them a second row of an id could come in.
 //   - sql_select_limit: rows that a read left out would be taken for absent.
+//   - sql_big_selects: else max_join_size may refuse a page.
+//   - sql_safe_updates: else some servers refuse a deletion by a list of ids.
+//   - in_predicate_conversion_threshold, which only MariaDB reads: a list of 1000
+//     ids stays a list, and is not made a table that all tasks are compared with.
 //
 // What does not come up in a steady state may cost round trips: these two
 // statements are sent once a connection.
 var session = []string{
 	"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 	"SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), innodb_lock_wait_timeout = 1, autocommit = 1," +
-		" completion_type = 0, unique_checks = 1, sql_select_limit = 18446744073709551615",
+		" completion_type = 0, unique_checks = 1, sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_safe_updates = 0" +
+		" /*M!100338 , in_predicate_conversion_threshold = 0 */",
 }
 
 // retry runs f on a connection whose session is set, again after errors that

@@ -196,7 +196,7 @@ func (m *MySQL) insert(ctx context.Context, conn *sql.Conn, open map[int][]task.
 	for {
 		parts := split(rows, m.rowShare)
 		err := m.insertParts(ctx, conn, parts)
-		if !errors.Is(kindOf(err), task.ErrTooLarge) || number(err) == 1406 || !m.shrink(len(parts[0])) {
+		if !tooLarge(err) || !m.shrink(len(parts[0])) {
 			return err
 		}
 	}

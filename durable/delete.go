@@ -91,11 +91,12 @@ func claim(refs []task.Ref, gone map[task.Ref]bool) []bool {
 // deleteRefs deletes in statements of bounded size and returns what it deleted.
 func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []task.Ref) (map[task.Ref]bool, error) {
 	gone := make(map[task.Ref]bool, len(refs))
-	for _, part := range split(refs, m.refShare) {
+	err := eachPart(m, refs, m.refShare, func(part []task.Ref) error {
 		d := deletion{m: m, refs: part, gone: gone}
-		if err := m.retryIf(ctx, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) }); err != nil {
-			return nil, err
-		}
+		return m.retryIf(ctx, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) })
+	})
+	if err != nil {
+		return nil, err
 	}
 	return gone, nil
 }

@@ -145,17 +145,17 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool
 
 // Get implements Store.
 func (m *MySQL) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
-	for _, part := range split(ids, m.idShare) {
-		err := m.retry(ctx, "get tasks", func(conn *sql.Conn) error {
+	err = eachPart(m, ids, m.idShare, func(part []string) error {
+		return m.retry(ctx, "get tasks", func(conn *sql.Conn) error {
 			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), idArgs(part)...)
 			if err == nil {
 				rows = append(rows, found...)
 			}
 			return err
 		})
-		if err != nil {
-			return nil, err
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	return rows, nil
 }
@@ -163,7 +163,7 @@ func (m *MySQL) Get(ctx context.Context, ids []string) (rows []task.Row, err err
 // Scan implements Store.
 func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
 	err = m.retry(ctx, "scan tasks", func(conn *sql.Conn) (err error) {
-		rows, err = query(ctx, conn, m.sql["scan_tasks"], inline, after.DueMS, belowMS, after.DueMS, []byte(after.ID), limit)
+		rows, err = query(ctx, conn, m.sql["scan_tasks"], inline, after.DueMS, []byte(after.ID), after.DueMS, belowMS, limit)
 		return err
 	})
 	return rows, err
@@ -232,16 +232,14 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]tas
 // versions returns the version of each id that exists.
 func (m *MySQL) versions(ctx context.Context, conn *sql.Conn, ids []string) (map[string]int64, error) {
 	found := make(map[string]int64, len(ids))
-	for _, part := range split(ids, m.idShare) {
+	err := eachPart(m, ids, m.idShare, func(part []string) error {
 		refs, err := queryRefs(ctx, conn, expand(m.sql["find_versions"], len(part)), idArgs(part)...)
-		if err != nil {
-			return nil, err
-		}
 		for _, r := range refs {
 			found[r.ID] = r.Ver
 		}
-	}
-	return found, nil
+		return err
+	})
+	return found, err
 }
 
 type querier interface {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,31 +46,65 @@ func TestAnyDSNWorks(t *testing.T) {
 			"lax":          "sql_mode=%27%27&clientFoundRows=true",
 			"serializable": "tx_isolation=%27SERIALIZABLE%27&autocommit=0",
 			"latin1":       "charset=latin1&interpolateParams=true",
+			"repeatable":   "tx_isolation=%27REPEATABLE-READ%27&sql_mode=%27PAD_CHAR_TO_FULL_LENGTH%27&sql_safe_updates=1",
+			"chained":      "completion_type=1&autocommit=0&unique_checks=0",
+			"released":     "completion_type=2&sql_mode=%27TRADITIONAL%27",
+			"limited":      "sql_select_limit=1&max_join_size=100",
+			"small packet": "maxAllowedPacket=20000",
+			"small, raw":   "maxAllowedPacket=20000&interpolateParams=true",
 		} {
 			if kind == testserver.MySQL {
 				params = strings.Replace(params, "tx_isolation", "transaction_isolation", 1)
 			}
 			t.Run(string(kind)+"/"+name, func(t *testing.T) {
-				s := open(t, testserver.Shared(t, kind).DB(t, params))
-				if err := s.Migrate(t.Context(), 1); err != nil {
-					t.Fatal(err)
-				}
-				r := task.Row{Ref: task.Ref{ID: `é'"\😀`, Ver: 5}, DueMS: 9, ExecMS: 9, Payload: []byte("\\'\"\x00\xff")}
-				if err := s.Create(t.Context(), []task.Row{r}); err != nil {
-					t.Fatal(err)
-				}
-				rows, err := s.Get(t.Context(), []string{r.ID})
-				if err != nil || len(rows) != 1 || rows[0].ID != r.ID || string(rows[0].Payload) != string(r.Payload) {
-					t.Errorf("came back as %q, %v", rows, err)
-				}
-				if ok, err := s.Move(t.Context(), r.Ref, task.Row{Ref: task.Ref{ID: r.ID, Ver: 6}, DueMS: 10}); !ok || err != nil {
-					t.Errorf("Move answered %v, %v", ok, err)
-				}
-				if got, err := s.Delete(t.Context(), []task.Ref{r.Ref, {ID: r.ID, Ver: 6}}); err != nil || got[0] || !got[1] {
-					t.Errorf("Delete answered %v, %v", got, err)
-				}
+				works(t, open(t, testserver.Shared(t, kind).DB(t, params)))
 			})
 		}
+	}
+}
+
+// works uses each verb once, with values that a bad setting would spoil.
+func works(t *testing.T, s *durable.MySQL) {
+	t.Helper()
+	ctx := t.Context()
+	if err := s.Migrate(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	r := task.Row{Ref: task.Ref{ID: `é'"\😀 `, Ver: 5}, DueMS: 9, ExecMS: 9, Payload: []byte("\\'\"\x00\xff")}
+	if err := s.Create(ctx, []task.Row{r}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Create(ctx, []task.Row{{Ref: task.Ref{ID: r.ID, Ver: 6}}}); !errors.Is(err, task.ErrExists) {
+		t.Errorf("Create of an id that exists: %v", err)
+	}
+	if err := s.Create(ctx, []task.Row{{Ref: task.Ref{ID: strings.Repeat("x", task.MaxID+1), Ver: 7}}}); err == nil {
+		t.Error("Create of an id that is too long was taken: the server cut it")
+	}
+	rows, refs := numbered(1500)
+	if err := s.Create(ctx, rows); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.Get(ctx, []string{refs[0].ID, r.ID, refs[9].ID})
+	if err != nil || len(found) != 3 {
+		t.Errorf("Get of three returned %d rows, %v", len(found), err)
+	}
+	for _, f := range found {
+		if f.ID == r.ID && string(f.Payload) != string(r.Payload) {
+			t.Errorf("the payload came back as %q", f.Payload)
+		}
+	}
+	if page, err := s.Scan(ctx, task.Cursor{}, 100, 2000, 10); err != nil || len(page) != 1501 {
+		t.Errorf("Scan returned %d rows, %v", len(page), err)
+	}
+	if ok, err := s.Move(ctx, r.Ref, task.Row{Ref: task.Ref{ID: r.ID, Ver: 6}, DueMS: 10}); !ok || err != nil {
+		t.Errorf("Move answered %v, %v", ok, err)
+	}
+	got, err := s.Delete(ctx, append(slices.Clone(refs), r.Ref, task.Ref{ID: r.ID, Ver: 6}))
+	if n := slices.Index(got, false); err != nil || n != 1500 || !got[1501] {
+		t.Errorf("Delete answered the first false at %d, %v", n, err)
+	}
+	if n, exact, err := s.Count(ctx, 10); n != 0 || !exact || err != nil {
+		t.Errorf("Count answered %d, %v, %v", n, exact, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -84,6 +85,29 @@ func (m *MySQL) idShare(id string) int { return m.part(refBytes + 2*int64(len(id
 func (m *MySQL) part(bytes int64) int {
 	b := m.budget()
 	return int(max(1, (bytes*maxRows+b-1)/b))
+}
+
+// eachPart sends items in statements, and in smaller ones once one was too large.
+func eachPart[T any](m *MySQL, items []T, share func(T) int, send func([]T) error) error {
+	for len(items) > 0 {
+		part := split(items, share)[0]
+		err := send(part)
+		if tooLarge(err) && m.shrink(len(part)) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		items = items[len(part):]
+	}
+	return nil
+}
+
+// tooLarge reports whether smaller statements may mend err: not where it is a value
+// that is too long for its column.
+func tooLarge(err error) bool {
+	n := number(err)
+	return n != 1406 && n != 1118 && (errors.Is(err, task.ErrTooLarge) || errors.Is(kindOf(err), task.ErrTooLarge))
 }
 
 // split cuts items into statements.

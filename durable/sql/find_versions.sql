@@ -1,2 +1,2 @@
--- The versions of the ids that exist. Index: id.
-SELECT id, ver FROM `{ns}_task` WHERE id IN ({ids})
+-- The versions of the ids that exist. Index: id, by force: else, of few rows, all with their payloads are read.
+SELECT id, ver FROM `{ns}_task` FORCE INDEX (id) WHERE id IN ({ids})

@@ -1,0 +1,182 @@
+package durable_test
+
+import (
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Rows of the plan tests: half are spread over a day, half are due in one
+// millisecond, which is where paging is hard.
+const (
+	planRows = 200_000
+	crowdMS  = 50_000_000
+)
+
+func fill(t *testing.T, s *durable.MySQL) []task.Ref {
+	t.Helper()
+	refs := make([]task.Ref, planRows)
+	rows := make([]task.Row, planRows)
+	for i := range rows {
+		refs[i] = task.Ref{ID: fmt.Sprintf("%016x-%019d", uint64(i)*0x9e3779b97f4a7c15, i), Ver: rand.Int64()}
+		rows[i] = task.Row{Ref: refs[i], DueMS: crowdMS, Payload: make([]byte, 100)}
+		if i%2 == 0 {
+			rows[i].DueMS = int64(i) * 432
+		}
+	}
+	start := time.Now()
+	const lot = 1000
+	each(t, planRows/lot, func(i int) error { return s.Create(t.Context(), rows[i*lot:(i+1)*lot]) })
+	t.Logf("inserted %.0f rows/s", planRows/time.Since(start).Seconds())
+	return refs
+}
+
+type step struct{ table, typ, key, extra string }
+
+// ofTasks leaves out a list of ids or a count that the statement makes for itself.
+func ofTasks(s step) bool { return s.table == "t_task" || s.table == "t" }
+
+// explain returns the steps of a statement's plan.
+func explain(t *testing.T, db *sql.DB, stmt call) []step {
+	t.Helper()
+	rows, err := db.Query("EXPLAIN FORMAT=TRADITIONAL "+stmt.stmt, stmt.args...)
+	if err != nil {
+		t.Fatalf("EXPLAIN %.100s: %v", stmt.stmt, err)
+	}
+	defer rows.Close()
+	cols, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan []step
+	for rows.Next() {
+		vals := make([]sql.NullString, len(cols))
+		into, named := make([]any, len(cols)), map[string]*sql.NullString{}
+		for i, c := range cols {
+			into[i], named[strings.ToLower(c)] = &vals[i], &vals[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, step{named["table"].String, named["type"].String, named["key"].String, named["extra"].String})
+	}
+	return plan
+}
+
+// rowsRead returns how many rows a SELECT reads, as the server counts them.
+func rowsRead(t *testing.T, db *sql.DB, stmt call) (n int) {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	count := func(query string, args ...any) (sum int) {
+		rows, err := conn.QueryContext(t.Context(), query, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name, value string
+			if len(args) == 0 && rows.Scan(&name, &value) == nil && name != "Handler_read_rnd_next" { // SHOW itself reads those
+				v, _ := strconv.Atoi(value)
+				sum += v
+			}
+		}
+		return sum
+	}
+	const status = "SHOW SESSION STATUS LIKE 'Handler_read%'"
+	before := count(status)
+	count(stmt.stmt, stmt.args...)
+	return count(status) - before
+}
+
+// Every statement that the store sends goes by the index that its file names.
+func TestPlansArePinned(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		s, w := wired(t, kind)
+		db := w.open(t)
+		refs := fill(t, s)
+		if _, err := db.Exec("ANALYZE TABLE t_task"); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range planned(t, s, refs) {
+			t.Run(c.name, func(t *testing.T) {
+				w.take()
+				c.act()
+				c.check(t, db, w.calls(c.stmt))
+			})
+		}
+		start := time.Now()
+		each(t, planRows/1000, func(i int) error {
+			_, err := s.Delete(t.Context(), refs[i*1000:(i+1)*1000])
+			return err
+		})
+		t.Logf("deleted %.0f rows/s", planRows/time.Since(start).Seconds())
+	})
+}
+
+type planCase struct {
+	name string
+	act  func()
+	stmt string // how the statement in question begins
+	key  string
+	most int // rows that it may read, where it is a SELECT
+}
+
+func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
+	ids := make([]string, 1000)
+	for i := range ids {
+		ids[i] = refs[i*100].ID
+	}
+	row := func(r task.Ref) []task.Row { return []task.Row{{Ref: task.Ref{ID: r.ID, Ver: 1}}} }
+	scan := func(after task.Cursor) func() {
+		return func() { _, _ = s.Scan(t.Context(), after, 70_000_000, 1000, 1024) }
+	}
+	old := func() { _, _ = s.Delete(t.Context(), []task.Ref{{ID: ids[0], Ver: 1}, {ID: ids[1], Ver: 1}}) }
+	return []planCase{
+		{"get", func() { _, _ = s.Get(t.Context(), ids) }, "SELECT due_ms", "id", 2100},
+		{"versions", func() { _ = s.Create(t.Context(), row(refs[1])) }, "SELECT id, ver", "id", 10},
+		{"lock", old, "SELECT id, ver", "id", 10},
+		{"delete", old, "DELETE", "id", 0},
+		{"move", func() { _, _ = s.Move(t.Context(), refs[3], task.Row{Ref: refs[3]}) }, "UPDATE", "id", 0},
+		{"scan from the start", scan(task.Cursor{}), "SELECT due_ms", "PRIMARY", 1100},
+		{"scan on", scan(task.Cursor{DueMS: 10_000_000, ID: "a"}), "SELECT due_ms", "PRIMARY", 1100},
+		{"scan within a crowd", scan(task.Cursor{DueMS: crowdMS, ID: "8"}), "SELECT due_ms", "PRIMARY", 1100},
+		{"scan past a crowd", scan(task.Cursor{DueMS: crowdMS, ID: "z"}), "SELECT due_ms", "PRIMARY", 1100},
+		{"count", func() { _, _, _ = s.Count(t.Context(), 1000) }, "SELECT COUNT", "id", 2100},
+	}
+}
+
+func (c planCase) check(t *testing.T, db *sql.DB, calls []call) {
+	if len(calls) == 0 {
+		t.Fatalf("no statement that begins with %q was sent", c.stmt)
+	}
+	var on []string
+	for _, s := range explain(t, db, calls[0]) {
+		if !ofTasks(s) {
+			continue
+		}
+		on = append(on, s.typ+" "+s.key)
+		if strings.Contains(s.extra, "filesort") || strings.Contains(s.extra, "temporary") {
+			t.Errorf("its plan says %q", s.extra)
+		}
+	}
+	if len(on) != 1 || !strings.HasSuffix(on[0], " "+c.key) {
+		t.Errorf("it goes by %q, want %s: %.200s", on, c.key, calls[0].stmt)
+	}
+	if c.most > 0 {
+		if n := rowsRead(t, db, calls[0]); n > c.most {
+			t.Errorf("it reads %d rows, want at most %d: %.200s", n, c.most, calls[0].stmt)
+		}
+	}
+}
