@@ -94,9 +94,10 @@ func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
 			return err
 		}
 	}
-	if len(back.Refs) > 0 {
-		_, err = a.set.Release(ctx, p, back)
+	if len(back.Refs) == 0 && len(gone) > 0 {
+		return nil // the batch ended with its last member
 	}
+	_, err = a.set.Release(ctx, p, back)
 	return err
 }
 

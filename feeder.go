@@ -50,7 +50,11 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 	next := min(feedSteady, f.o.Window/3)
 	var scans []*partScan
 	for p := range f.parts {
-		st, err := f.set.Horizon(ctx, p, f.wish(ctx, p))
+		wish, err := f.wish(ctx, p)
+		var st task.Feeding
+		if err == nil {
+			st, err = f.set.Horizon(ctx, p, wish)
+		}
 		if err != nil {
 			f.report.Error("raise the horizon", err, "tried again in a second", "partition", p)
 			next = feedEvery
@@ -76,14 +80,17 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 	return next
 }
 
-// wish is what the horizon is to be. The hot set's clock counts, not ours.
-func (f *feeder) wish(ctx context.Context, p int) task.Feed {
-	now := time.Now().UnixMilli()
-	if asOf, err := f.set.Clock(ctx, p); err == nil {
-		now = max(now-5000, asOf.TimeUS/1000) // an answer that is cached is 5 s old at most
-		now = max(now, min(time.Now().UnixMilli(), asOf.TimeUS/1000+5000))
+// wish is what the horizon is to be, by the hot set's clock: that is at least what
+// Clock answers, and further by no more than such an answer may be old; between
+// these the local clock decides.
+func (f *feeder) wish(ctx context.Context, p int) (task.Feed, error) {
+	asOf, err := f.set.Clock(ctx, p)
+	if err != nil {
+		return task.Feed{}, err
 	}
-	return task.Feed{Epoch: f.epoch, HorizonMS: now + f.o.Window.Milliseconds(), Limit: max(1, f.o.HotTasks/f.parts)}
+	low := asOf.TimeUS / 1000
+	now := min(max(low, time.Now().UnixMilli()), low+task.TombstoneTTL.Milliseconds()/2)
+	return task.Feed{Epoch: f.epoch, HorizonMS: now + f.o.Window.Milliseconds(), Limit: max(1, f.o.HotTasks/f.parts)}, nil
 }
 
 // early feeds what falls due while a new generation waits for workers to register

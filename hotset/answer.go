@@ -106,11 +106,16 @@ func (a *answer) list() []any {
 	return l
 }
 
-// strs reads all that is left.
+// strs reads a list of texts.
 func (a *answer) strs() []string {
 	var all []string
-	for len(a.rest) > 0 {
-		all = append(all, a.str())
+	for _, v := range a.list() {
+		s, ok := v.(string)
+		if !ok {
+			a.fail("has no text where one is due")
+			return nil
+		}
+		all = append(all, s)
 	}
 	return all
 }

@@ -4,21 +4,29 @@ import (
 	"context"
 	"errors"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// again is the answer of find.lua that leases changed since they were listed.
+// again is the answer of find.lua that a member has a record but neither waits
+// nor is in a batch that was named, and that not all batches were.
 const again = 7
 
-// maxLeases is the most batches of a partition that Find looks through.
-const maxLeases = 4000
+// maxLeases is the most batches of a partition that Find looks through; where
+// there are more, whoever has a record and does not wait counts as claimed.
+const maxLeases = 20_000
 
-// findWork bounds members times leases of one call, by which it costs.
+// findWork bounds members times leases of one script, by which it costs.
 const findWork = 50_000
 
 // Find implements Set. Leases are listed first and the script checks the list, as
 // scripts touch no key that was not named; after three lists that were outdated
 // at once, a member with a record counts as claimed.
+//
+// Many members times many leases are too much for scripts: then the batches are
+// read whole first, outside, and only who has a record and is in none of them is
+// looked for by the script that names all batches.
 func (r *Redis) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
 	found := make([]task.Found, len(refs))
 	open := make([]int, len(refs))
@@ -32,7 +40,7 @@ func (r *Redis) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found,
 		}
 	}
 	for _, i := range open {
-		found[i] = task.Found{Answer: task.Claimed}
+		found[i].Answer = task.Claimed
 	}
 	return found, nil
 }
@@ -48,19 +56,80 @@ func (r *Redis) findSome(ctx context.Context, p int, refs []task.Ref, index []in
 		return nil, err
 	}
 	tokens := a.strs()
+	if a.err != nil {
+		return nil, a.err
+	}
+	if len(index)*len(tokens) > findWork {
+		if index, err = r.siftClaimed(ctx, p, refs, index, tokens, found); err != nil {
+			return nil, err
+		}
+	}
+	return r.ask(ctx, p, refs, index, tokens, found)
+}
+
+// siftClaimed answers for all but those who have a record and are in no batch.
+func (r *Redis) siftClaimed(ctx context.Context, p int, refs []task.Ref, index []int, tokens []string, found []task.Found) ([]int, error) {
+	claimed, err := r.claimed(ctx, p, tokens)
+	if err != nil {
+		return nil, err
+	}
+	open, err := r.ask(ctx, p, refs, index, nil, found)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range index {
+		held := claimed[member(refs[i])]
+		if held && (found[i].Answer == again || found[i].Answer == task.Absent) {
+			found[i].Answer = task.Claimed
+		}
+	}
+	left := open[:0]
+	for _, i := range open {
+		if found[i].Answer == again {
+			left = append(left, i)
+		}
+	}
+	return left, nil
+}
+
+// claimed reads the members of batches, some at a time.
+func (r *Redis) claimed(ctx context.Context, p int, tokens []string) (map[string]bool, error) {
+	const some = 200
+	all := map[string]bool{}
+	for start := 0; start < len(tokens); start += some {
+		pipe := r.rdb.Pipeline()
+		var sets []*redis.StringSliceCmd
+		for _, t := range tokens[start:min(start+some, len(tokens))] {
+			sets = append(sets, pipe.SMembers(ctx, r.keys[p].batch(t)))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, r.typed("read batches", p, err)
+		}
+		for _, set := range sets {
+			for _, m := range set.Val() {
+				all[m] = true
+			}
+		}
+	}
+	return all, nil
+}
+
+// ask asks the script, which looks through the batches of tokens, and returns
+// whose answer is open.
+func (r *Redis) ask(ctx context.Context, p int, refs []task.Ref, index []int, tokens []string, found []task.Found) ([]int, error) {
 	args := []any{len(tokens)}
 	for _, t := range tokens {
 		args = append(args, t)
 	}
-	step := min(300, max(1, findWork/(len(tokens)+1)))
+	step := min(chunk/3, max(1, findWork/(len(tokens)+1))) // three values a member come back
 	var open []int
 	for start := 0; start < len(index); start += step {
 		part := index[start:min(start+step, len(index))]
-		ask := make([]task.Ref, len(part))
+		members := make([]task.Ref, len(part))
 		for k, i := range part {
-			ask[k] = refs[i]
+			members[k] = refs[i]
 		}
-		a, err := r.run(ctx, p, "find", r.batches(p, tokens), appendMembers(args, ask)...)
+		a, err := r.run(ctx, p, "find", r.batches(p, tokens), appendMembers(args, members)...)
 		if errors.Is(err, task.ErrCold) {
 			return nil, nil
 		}

@@ -242,8 +242,12 @@ func (r *Redis) Release(ctx context.Context, p int, rel task.Release) ([]task.An
 	if rel.AtDue {
 		delay = -1
 	}
-	return r.perMember(ctx, p, "release", rel.Token, rel.Refs,
-		rel.Token, delay, bit(rel.Counted), bit(rel.Expired), rel.AsOf.Generation, rel.AsOf.TimeUS)
+	args := []any{rel.Token, delay, bit(rel.Counted), bit(rel.Expired), rel.AsOf.Generation, rel.AsOf.TimeUS}
+	if len(rel.Refs) == 0 {
+		_, err := r.run(ctx, p, "release", r.batches(p, []string{rel.Token}), args...)
+		return nil, err
+	}
+	return r.perMember(ctx, p, "release", rel.Token, rel.Refs, args...)
 }
 
 // perMember runs a script that takes members last and answers for each.

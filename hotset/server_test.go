@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"regexp"
 	"strconv"
@@ -183,6 +184,90 @@ func TestAClaimOfNoneChangesNothing(t *testing.T) {
 	}
 	if st, err := s.State(t.Context(), 0); err != nil || st.Waiting != 3 {
 		t.Errorf("State: %+v, %v, want 3 waiting", st, err)
+	}
+}
+
+// A batch that was lost (an eviction) leaves a lease that would be expired for ever.
+func TestALeaseWhoseBatchIsLostEnds(t *testing.T) {
+	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	add(t, s, warm(t, s), many(3))
+	if _, err := s.Claim(t.Context(), 0, "t", 3, 0); err != nil {
+		t.Fatal(err)
+	}
+	rdb.Del(t.Context(), key(s, "batch:t"))
+	expired := func() []task.Reaped {
+		all, err := s.Expired(t.Context(), 0, 10, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for len(expired()) == 0 { // until its millisecond is over
+		time.Sleep(time.Millisecond)
+	}
+	if all := expired(); len(all) != 1 || len(all[0].Refs) != 0 {
+		t.Fatalf("Expired: %+v, want one batch of none", all)
+	}
+	asOf, err := s.Clock(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Release(t.Context(), 0, task.Release{Token: "t", Expired: true, AsOf: asOf}); err != nil {
+		t.Fatal(err)
+	}
+	if all := expired(); len(all) != 0 {
+		t.Errorf("Expired after its release: %+v", all)
+	}
+}
+
+// Many members in many batches: the answers are those that one script would give.
+func TestFindAmongThousandsOfBatches(t *testing.T) {
+	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	entries := many(2000)
+	add(t, s, warm(t, s), entries)
+	for i := range 1500 {
+		if b, err := s.Claim(t.Context(), 0, fmt.Sprint("t", i), 1, time.Minute); err != nil || len(b.Claims) != 1 {
+			t.Fatalf("Claim %d: %v, %v", i, b, err)
+		}
+	}
+	b, err := s.Claim(t.Context(), 0, "orphaned", 3, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb.Del(t.Context(), key(s, "batch:orphaned"))
+	b2, err := s.Claim(t.Context(), 0, "lossy", 2, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb.HDel(t.Context(), key(s, "task"), rdb.SMembers(t.Context(), key(s, "batch:lossy")).Val()...)
+	refs := []task.Ref{{ID: "absent", Ver: 1}}
+	for _, e := range entries {
+		refs = append(refs, e.Ref)
+	}
+	found, err := s.Find(t.Context(), 0, refs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[task.Answer]int{}
+	answers := map[task.Ref]task.Answer{}
+	for i, f := range found {
+		count[f.Answer]++
+		answers[refs[i]] = f.Answer
+	}
+	if want := map[task.Answer]int{task.Absent: 1, task.Claimed: 1502, task.Orphan: 3, task.Waiting: 495}; !maps.Equal(count, want) {
+		t.Errorf("Find answered %v, want %v", count, want)
+	}
+	for _, c := range b.Claims {
+		if answers[c.Ref] != task.Orphan {
+			t.Errorf("%s, whose batch is lost: %v, want Orphan", c.ID, answers[c.Ref])
+		}
+	}
+	for _, c := range b2.Claims {
+		if answers[c.Ref] != task.Claimed {
+			t.Errorf("%s, whose record is lost: %v, want Claimed", c.ID, answers[c.Ref])
+		}
 	}
 }
 

@@ -89,10 +89,12 @@ type Set interface {
 	// answer was lost is repeated with the same token.
 	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
 
-	// Extend renews the leases of batches. ErrAborted: the generation is
+	// Extend renews the leases of the batches h.Tokens and tells which of them
+	// had none left, and which of h.Refs are members no more. A lease that is
+	// over but was not reaped yet is renewed. ErrAborted: the generation is
 	// another than h.Generation; nothing was renewed, and the caller registers
-	// what it holds (Add with Token). It is also how a holder learns which of
-	// its members were removed.
+	// what it holds (Add with Token). ErrCold: register once a generation has
+	// begun; some leases may have been renewed.
 	Extend(ctx context.Context, p int, h task.Held) (task.Extended, error)
 
 	// Release gives members of a batch back and answers for each, in order:
@@ -100,11 +102,13 @@ type Set interface {
 	// Elsewhere (not in this batch: somebody gave it back before), or Beyond
 	// (r.Delay puts it at or beyond the horizon: it stays in the batch). With
 	// r.Expired it changes nothing and answers Claimed unless the lease is
-	// over; ErrStale then guards the reading of the rows.
+	// over; ErrStale then guards the reading of the rows. Without Refs it ends
+	// the lease of a batch that has lost all its members.
 	Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error)
 
-	// Find tells where members are. An Orphan's record is dropped by the call,
-	// so that Add takes the member again.
+	// Find tells where members are, each at some moment of the call. An
+	// Orphan's record is dropped by the call, so that Add takes the member
+	// again. A cold partition holds nothing: Absent.
 	Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error)
 
 	// Expired returns at most limit batches of p whose lease is over, and none

@@ -7,7 +7,7 @@
 -- ARGV[5]  expired      1: only if the lease is over, and the rows were read as of:
 -- ARGV[6]  generation
 -- ARGV[7]  us
--- ARGV[8]  member, ...  at most 1000
+-- ARGV[8]  member, ...  at most 1000; none: only a batch that is empty ends
 -- RETURNS  {OK, now, generation, answer, ...}: 1 waits, 5 dead, 0 no member, 3 not in this batch, 4 beyond the horizon, 2 lease holds
 -- COST     O(k log n)
 -- Invariant: a member is in due or in one batch, never in both. The first write is not deny-oom.
@@ -21,7 +21,8 @@ if ends and tonumber(ends) > ms then
   return {'OK', now, gen, unpack(answers)}
 end
 redis.call('ZREM', lease, '')
-local is, held = dead(members), redis.call('SMISMEMBER', KEYS[8], unpack(members))
+local is, held = {}, {}
+if #members > 0 then is, held = dead(members), redis.call('SMISMEMBER', KEYS[8], unpack(members)) end
 local before = first()
 for i, member in ipairs(members) do
   local record = redis.call('HGET', tasks, member)

@@ -1,0 +1,52 @@
+package triggerhook_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+)
+
+// Single keys are lost, as by an eviction: what they held fires all the same.
+func TestLostKeysLoseNoTask(t *testing.T) {
+	for _, lost := range []string{"due", "task", "lease", "batch:*", "gone:*", "meta"} {
+		t.Run("mysql97+redis7/"+lost, func(t *testing.T) {
+			s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), 1)
+			sch := s.scheduler(t, triggerhook.Options{AuditGrace: time.Second, Lease: time.Second})
+			stop := run(t, sch)
+			const n = 60
+			all := tasks(n, func(i int) time.Time { return time.Now().Add(time.Duration(i/20) * 500 * time.Millisecond) })
+			if err := sch.Create(t.Context(), all...); err != nil {
+				t.Fatal(err)
+			}
+			inHand := next(t, sch)
+			// more than the auditor asks for at once are claimed, one by one, by nobody
+			for i := range 12 {
+				if _, err := s.set.Claim(t.Context(), 0, fmt.Sprint("nobody", i), 1, time.Second); err != nil {
+					t.Fatal(err)
+				}
+			}
+			keys := s.redis.Keys(t.Context(), fmt.Sprintf("{%s:0}:%s", s.store.Namespace(), lost)).Val()
+			if len(keys) > 0 {
+				s.redis.Del(t.Context(), keys...)
+			} else if lost != "gone:*" {
+				t.Fatalf("no key %s", lost)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var l ledger
+			wg := l.consume(ctx, t, sch, 4)
+			until(t, "all but the one in hand have fired", 40*time.Second, func() bool { return l.len() >= n-1 })
+			_ = inHand.Confirm(t.Context()) // it may be somebody else's by now
+			cancel()
+			wg.Wait()
+			stop()
+			if len(l.early) > 0 {
+				t.Errorf("early: %v", l.early)
+			}
+		})
+	}
+}
