@@ -62,7 +62,7 @@ func (a *auditor) reap(ctx context.Context, p int) {
 	}
 }
 
-// reapBatch reads the rows, after it has seen the time, and gives back who has one.
+// reapBatch reads whose rows stand, after it has seen the time, and gives those back.
 func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
 	asOf, err := a.set.Clock(ctx, p)
 	if err != nil {
@@ -72,13 +72,13 @@ func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
 	for i, r := range b.Refs {
 		ids[i] = r.ID
 	}
-	rows, err := a.store.Get(ctx, ids)
+	refs, err := a.store.Versions(ctx, ids)
 	if err != nil {
 		return err
 	}
-	stand := make(map[task.Ref]bool, len(rows))
-	for _, r := range rows {
-		stand[r.Ref] = true
+	stand := make(map[task.Ref]bool, len(refs))
+	for _, r := range refs {
+		stand[r] = true
 	}
 	back := task.Release{Token: b.Token, AtDue: true, Counted: true, Expired: true, AsOf: asOf}
 	var gone []task.Ref

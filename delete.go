@@ -26,12 +26,12 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 		open[id] = true
 	}
 	for len(open) > 0 {
-		rows, err := s.store.Get(ctx, keysOf(open))
+		refs, err := s.store.Versions(ctx, keysOf(open))
 		if err != nil {
 			return fmt.Errorf("delete: %w", err)
 		}
 		found := map[string]bool{}
-		for _, r := range rows {
+		for _, r := range refs {
 			found[r.ID] = true
 		}
 		for id := range open {
@@ -40,10 +40,10 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 				delete(open, id)
 			}
 		}
-		if len(rows) == 0 {
+		if len(refs) == 0 {
 			break
 		}
-		if err := s.deleteRows(ctx, rows, open, out); err != nil {
+		if err := s.deleteRows(ctx, refs, open, out); err != nil {
 			return fmt.Errorf("delete: %w", err)
 		}
 	}
@@ -63,11 +63,7 @@ func keysOf(m map[string]bool) []string {
 
 // deleteRows deletes rows in the versions read, and then their members (rule 1).
 // Who got another version meanwhile stays open.
-func (s *Scheduler) deleteRows(ctx context.Context, rows []task.Row, open map[string]bool, out *IDError) error {
-	refs := make([]task.Ref, len(rows))
-	for i, r := range rows {
-		refs[i] = r.Ref
-	}
+func (s *Scheduler) deleteRows(ctx context.Context, refs []task.Ref, open map[string]bool, out *IDError) error {
 	deleted, err := s.store.Delete(ctx, refs)
 	if err != nil {
 		return err
@@ -81,16 +77,17 @@ func (s *Scheduler) deleteRows(ctx context.Context, rows []task.Row, open map[st
 			byPart[p] = append(byPart[p], ref)
 		}
 	}
-	for p, refs := range byPart {
-		answers, err := s.set.Remove(ctx, p, "", refs)
-		if err != nil {
-			return fmt.Errorf("rows are deleted, the hot set is still to be told: %w", err)
-		}
+	for p, refs := range byPart { // all of them: a removal that fails is tried again only once it was tried
+		answers, e := s.set.Remove(ctx, p, "", refs)
+		err = errors.Join(err, e)
 		for i, a := range answers {
 			if a == task.Claimed {
 				out.Claimed = append(out.Claimed, refs[i].ID)
 			}
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("rows are deleted, the hot set is still to be told: %w", err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,6 +60,7 @@ type MySQL struct {
 type groups struct {
 	creates batch.Group[[]task.Row, struct{}]
 	deletes batch.Group[[]task.Ref, []bool]
+	finds   batch.Group[[]string, []task.Ref]
 }
 
 // NewMySQL returns the Store of a namespace in the database that db's DSN names.
@@ -91,6 +93,9 @@ func (m *MySQL) group(g *groups, most int) {
 	}
 	g.deletes = batch.Group[[]task.Ref, []bool]{
 		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
+	}
+	g.finds = batch.Group[[]string, []task.Ref]{
+		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,
 	}
 }
 
@@ -158,6 +163,41 @@ func (m *MySQL) Get(ctx context.Context, ids []string) (rows []task.Row, err err
 		return nil, err
 	}
 	return rows, nil
+}
+
+// Versions implements Store. Concurrent calls share statements.
+func (m *MySQL) Versions(ctx context.Context, ids []string) ([]task.Ref, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	refs, err := m.finds.Do(ctx, slices.Clone(ids))
+	if err != nil {
+		return nil, fmt.Errorf("find versions of %d tasks: %w", len(ids), err)
+	}
+	return refs, nil
+}
+
+// findAll is the Flush of Versions.
+func (m *MySQL) findAll(calls [][]string) []batch.Result[[]task.Ref] {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	ids := slices.Concat(calls...)
+	slices.Sort(ids)
+	var vers map[string]int64
+	err := m.retry(ctx, "find versions", func(conn *sql.Conn) (err error) {
+		vers, err = m.versions(ctx, conn, slices.Compact(ids))
+		return err
+	})
+	res := make([]batch.Result[[]task.Ref], len(calls))
+	for i, call := range calls {
+		res[i].Err = silent(ctx, err)
+		for _, id := range call {
+			if ver, ok := vers[id]; ok && err == nil {
+				res[i].Value = append(res[i].Value, task.Ref{ID: id, Ver: ver})
+			}
+		}
+	}
+	return res
 }
 
 // Scan implements Store.

@@ -81,6 +81,15 @@ func (m *MySQL) refShare(r task.Ref) int { return m.idShare(r.ID) }
 
 func (m *MySQL) idShare(id string) int { return m.part(refBytes + 2*int64(len(id))) }
 
+// idsShare is a call's share of a statement in rows.
+func (m *MySQL) idsShare(ids []string) int {
+	n := 0
+	for _, id := range ids {
+		n += m.idShare(id)
+	}
+	return n
+}
+
 // part is how many of maxRows that many bytes are worth.
 func (m *MySQL) part(bytes int64) int {
 	b := m.budget()

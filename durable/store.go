@@ -62,6 +62,10 @@ type Store interface {
 	// particular order. Ids are distinct; absent ones are left out.
 	Get(ctx context.Context, ids []string) ([]task.Row, error)
 
+	// Versions returns the refs of the rows that exist of ids, in no particular
+	// order: Get for callers that need no more. Ids are distinct.
+	Versions(ctx context.Context, ids []string) ([]task.Ref, error)
+
 	// Scan returns the rows that lie after the cursor and whose DueMS is below
 	// belowMS, in (DueMS, ID) order, at most limit. Payloads longer than inline
 	// bytes are left out (Size tells). A page shorter than limit is the last.

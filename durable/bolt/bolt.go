@@ -313,6 +313,19 @@ func (s *Store) Get(ctx context.Context, ids []string) (rows []task.Row, err err
 	return rows, err
 }
 
+// Versions implements durable.Store.
+func (s *Store) Versions(ctx context.Context, ids []string) (refs []task.Ref, err error) {
+	err = s.view(ctx, "find versions", func(t *table) error {
+		for _, id := range ids {
+			if r, ok := t.get(id); ok {
+				refs = append(refs, r.Ref)
+			}
+		}
+		return nil
+	})
+	return refs, err
+}
+
 // Scan implements durable.Store.
 func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
 	err = s.view(ctx, "scan tasks", func(t *table) error {

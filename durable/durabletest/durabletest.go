@@ -38,6 +38,7 @@ func Run(t *testing.T, open Open) {
 		{"DeleteIsFencedByVersion", deleteIsFenced},
 		{"OneOfManyDeletersWins", oneDeleterWins},
 		{"MoveGivesANewVersion", moveGivesNewVersion},
+		{"VersionsAreThoseOfTheRows", versions},
 		{"MovedRowsScanAtTheirNewTime", movedRowsScan},
 		{"ScanIsOrderedAndComplete", scanIsOrdered},
 		{"ScanLeavesLongPayloadsOut", scanLeavesLongPayloadsOut},
@@ -295,6 +296,32 @@ func moveGivesNewVersion(t *testing.T, s durable.Store) {
 	}
 	if ok, err := s.Move(t.Context(), task.Ref{ID: "absent", Ver: 1}, row("absent", 1, "")); ok || err != nil {
 		t.Errorf("Move of an absent row answered %v, %v", ok, err)
+	}
+}
+
+func versions(t *testing.T, s durable.Store) {
+	all := rows(300, func(i int) int64 { return int64(i) })
+	create(t, s, all...)
+	if moved, err := s.Move(t.Context(), all[7].Ref, task.Row{Ref: task.Ref{ID: all[7].ID, Ver: 1}, DueMS: 9}); !moved || err != nil {
+		t.Fatalf("Move answered %v, %v", moved, err)
+	}
+	all[7].Ver = 1
+	if _, err := s.Delete(t.Context(), []task.Ref{all[8].Ref}); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for k := range 100 { // many callers at once, each with ids of its own and one that all name
+		wg.Go(func() {
+			got, err := s.Versions(t.Context(), []string{all[7].ID, "absent", all[8].ID, all[9+k].ID})
+			slices.SortFunc(got, func(a, b task.Ref) int { return strings.Compare(a.ID, b.ID) })
+			if want := []task.Ref{all[7].Ref, all[9+k].Ref}; err != nil || !slices.Equal(got, want) {
+				t.Errorf("Versions answered %v, %v, want %v", got, err, want)
+			}
+		})
+	}
+	wg.Wait()
+	if got, err := s.Versions(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("Versions of nothing: %v, %v", got, err)
 	}
 }
 
