@@ -14,8 +14,7 @@ import (
 
 const (
 	// hotWait is how long Create waits for the hot set once its row stands, and
-	// hotRest for how long it does not try after a failure: the feeder and the
-	// auditor bring in what it leaves out.
+	// hotRest for how long it does not try after a failure: addLater takes over.
 	hotWait = 100 * time.Millisecond
 	hotRest = time.Second
 )
@@ -98,16 +97,18 @@ func (s *Scheduler) asOf(ctx context.Context, rows []task.Row) map[int]task.AsOf
 	if !s.hotWell() {
 		return all
 	}
-	ctx, cancel := context.WithTimeout(ctx, hotWait)
+	short, cancel := context.WithTimeout(ctx, hotWait)
 	defer cancel()
 	for _, r := range rows {
 		p := task.Partition(r.ID, s.parts)
 		if _, ok := all[p]; ok {
 			continue
 		}
-		a, err := s.set.Clock(ctx, p)
+		a, err := s.set.Clock(short, p)
 		if err != nil {
-			s.hotFailed("ask the hot set's time", err)
+			if ctx.Err() == nil {
+				s.hotFailed("ask the hot set's time", err)
+			}
 			return all
 		}
 		all[p] = a
@@ -126,7 +127,7 @@ func (s *Scheduler) hotFailed(act string, err error) {
 	s.mu.Lock()
 	s.hotAt = time.Now().Add(hotRest)
 	s.mu.Unlock()
-	s.report.Error(act, err, "the task stands; the feeder or the auditor brings it in")
+	s.report.Error(act, err, "the task stands, and is added in a second")
 }
 
 // addCreated offers rows that were committed to the hot set. Also where the
@@ -134,9 +135,14 @@ func (s *Scheduler) hotFailed(act string, err error) {
 // read the rows meanwhile, too early to see these (the answer is ErrStale then).
 func (s *Scheduler) addCreated(ctx context.Context, asOf map[int]task.AsOf, rows []task.Row) {
 	byPart := map[int][]task.Row{}
+	var left []task.Row
 	for _, r := range rows {
 		p := task.Partition(r.ID, s.parts)
-		if a, ok := asOf[p]; ok && r.DueMS <= a.TimeUS/1000+maxWindow.Milliseconds() {
+		a, ok := asOf[p]
+		switch {
+		case !ok && r.DueMS <= time.Now().Add(maxWindow).UnixMilli():
+			left = append(left, r)
+		case ok && r.DueMS <= a.TimeUS/1000+maxWindow.Milliseconds():
 			byPart[p] = append(byPart[p], r)
 		}
 	}
@@ -147,9 +153,10 @@ func (s *Scheduler) addCreated(ctx context.Context, asOf map[int]task.AsOf, rows
 		s.counts.preloaded.Add(uint64(n))
 		if err != nil {
 			s.hotFailed("add a created task", err)
-			return
+			left = append(left, rows...)
 		}
 	}
+	s.addLater(left)
 }
 
 // add adds rows that were read or inserted after asOf. Where that is stale by

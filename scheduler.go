@@ -41,6 +41,7 @@ type Scheduler struct {
 	consumer *consumer.Consumer
 	counts   counts
 	ns       namespaceCache
+	later    later
 
 	mu    sync.Mutex
 	begun bool
