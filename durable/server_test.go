@@ -93,7 +93,7 @@ func TestRightsThatAreNeeded(t *testing.T) {
 			if err := root.QueryRow("SELECT DATABASE()").Scan(&name); err != nil {
 				t.Fatal(err)
 			}
-			for user, rights := range map[string]string{"th_all": "ALL", "th_rows": "SELECT, INSERT, UPDATE, DELETE", "th_read": "SELECT"} {
+			for user, rights := range map[string]string{"th_all": "CREATE, SELECT, INSERT, UPDATE, DELETE", "th_rows": "SELECT, INSERT, UPDATE, DELETE", "th_read": "SELECT"} {
 				exec(t, root, "CREATE USER '"+user+"'@'%'", "CREATE USER '"+user+"'@'localhost'",
 					"GRANT "+rights+" ON `"+name+"`.* TO '"+user+"'@'%'", "GRANT "+rights+" ON `"+name+"`.* TO '"+user+"'@'localhost'")
 			}
