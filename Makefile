@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test lint smoke accept
+.PHONY: help test lint smoke accept mutants
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,3 +21,6 @@ smoke: ## run the quick start for some seconds
 
 accept: ## the heavy runs: minutes of worker processes on real servers, not part of CI
 	go run ./internal/accept
+
+mutants: ## break the code on purpose, one step at a time, and see a named test turn red (ONLY=name,name)
+	$(SERVERS) go run ./internal/mutants $(if $(ONLY),--only $(ONLY))

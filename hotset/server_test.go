@@ -204,7 +204,7 @@ func TestALeaseWhoseBatchIsLostEnds(t *testing.T) {
 		return all
 	}
 	for len(expired()) == 0 { // until its millisecond is over
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	if all := expired(); len(all) != 1 || len(all[0].Refs) != 0 {
 		t.Fatalf("Expired: %+v, want one batch of none", all)
@@ -330,6 +330,37 @@ func TestAClockThatSteppedBackStopsNothing(t *testing.T) {
 	}
 	if got, err := s.Add(t.Context(), 0, task.Adding{AsOf: st.AsOf, Entries: one("a")}); err != nil || got[0] != task.Dead {
 		t.Errorf("Add of a removed member an hour behind: %v, %v, want Dead", got, err)
+	}
+}
+
+// A tombstone lives on when the period that it was left in is over: as long as
+// knowledge from before it may still be used.
+func TestTombstonesOutliveWhatIsKnown(t *testing.T) {
+	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	f := warm(t, s)
+	if left := task.TombstoneTTL - time.Duration(f.AsOf.TimeUS)*time.Microsecond%task.TombstoneTTL; left < time.Second {
+		<-time.After(left) // else the period may end within the test
+		f = warm(t, s)
+	}
+	now := f.AsOf.TimeUS / task.TombstoneTTL.Microseconds()
+	for _, ago := range []int64{1, 2} { // the tombstone is of that many periods ago; 3 ago is too old for anybody
+		ref := task.Ref{ID: fmt.Sprint("gone ", ago), Ver: 1}
+		rdb.HSet(t.Context(), key(s, "meta"), "period", now)
+		if _, err := s.Remove(t.Context(), 0, "", []task.Ref{ref}); err != nil {
+			t.Fatal(err)
+		}
+		period, err := rdb.HGet(t.Context(), key(s, "meta"), "period").Int64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := key(s, fmt.Sprint("gone:", (period-ago)%3))
+		rdb.Rename(t.Context(), key(s, fmt.Sprint("gone:", period%3)), old)
+		rdb.HSet(t.Context(), key(s, "meta"), "period", period-ago)
+		got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{{Ref: ref, DueMS: 1}}})
+		if err != nil || got[0] != task.Dead {
+			t.Errorf("Add of what was removed %d periods ago: %v, %v, want Dead", ago, got, err)
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		{"CreateOfManyRowsIsOneCommit", createMany},
 		{"OneOfManyCreatorsWins", oneCreatorWins},
 		{"GroupedCallsLearnTheirOwnResults", groupedCalls},
+		{"GroupedDeletesLearnTheirOwnResults", groupedDeletes},
 		{"DeleteIsFencedByVersion", deleteIsFenced},
 		{"OneOfManyDeletersWins", oneDeleterWins},
 		{"MoveGivesANewVersion", moveGivesNewVersion},
@@ -221,10 +222,34 @@ func groupedCalls(t *testing.T, s durable.Store) {
 	}
 }
 
+func groupedDeletes(t *testing.T, s durable.Store) {
+	all := rows(200, func(i int) int64 { return int64(i) })
+	create(t, s, all...)
+	var wg sync.WaitGroup
+	for i, r := range all {
+		wg.Go(func() {
+			ref := r.Ref
+			if i%7 == 0 {
+				ref.Ver++
+			}
+			if got, err := s.Delete(t.Context(), []task.Ref{ref}); err != nil || got[0] == (i%7 == 0) {
+				t.Errorf("delete %d: %v, %v", i, got, err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(scanAll(t, s, 1000)); n != 29 {
+		t.Errorf("%d rows stand, want 29", n)
+	}
+}
+
 func deleteIsFenced(t *testing.T, s durable.Store) {
 	a, b, c := row("a", 1, ""), row("b", 1, ""), row("c", 1, "")
 	create(t, s, a, b, c)
 	old := task.Ref{ID: "b", Ver: b.Ver + 1}
+	if got, err := s.Delete(t.Context(), []task.Ref{old}); err != nil || got[0] {
+		t.Fatalf("Delete of an old version alone answered %v, %v", got, err)
+	}
 	got, err := s.Delete(t.Context(), []task.Ref{a.Ref, old, {ID: "absent", Ver: 1}, c.Ref})
 	if err != nil || !slices.Equal(got, []bool{true, false, false, true}) {
 		t.Fatalf("Delete answered %v, %v; want [true false false true]", got, err)

@@ -403,11 +403,16 @@ func claimTakesOldest(k *kit) {
 func claimIsNeverEarly(k *kit) {
 	k.warm()
 	due := k.now().TimeUS/1000 + 40
-	k.add(task.Waiting, entry("a", due))
-	var b task.Batch
-	k.until("the member is due", func() bool { b = k.claim("t", 1); return len(b.Claims) > 0 })
-	if b.AsOf.TimeUS < due*1000 {
-		k.Errorf("claimed at %d us, due at %d ms", b.AsOf.TimeUS, due)
+	k.add(task.Waiting, entry("a", due), entry("b", due+500))
+	for _, want := range []struct {
+		id string
+		ms int64
+	}{{"a", due}, {"b", due + 500}} {
+		var b task.Batch
+		k.until("the member is due", func() bool { b = k.claim("t"+want.id, 9); return len(b.Claims) > 0 })
+		if len(b.Claims) > 1 || b.Claims[0].ID != want.id || b.AsOf.TimeUS < want.ms*1000 {
+			k.Errorf("claimed %q at %d us, %s is due at %d ms", k.ids(b), b.AsOf.TimeUS, want.id, want.ms)
+		}
 	}
 }
 

@@ -1,0 +1,318 @@
+package triggerhook_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// bubbles runs a test on the embedded pair, with 1 and 4 partitions, in time that
+// stands still while anything runs.
+func bubbles(t *testing.T, test func(t *testing.T, s stores)) {
+	for _, partitions := range []int{1, 4} {
+		t.Run(fmt.Sprintf("bolt+local/p%d", partitions), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, embedded(t, partitions)) })
+		})
+	}
+}
+
+// drain consumes for that long and returns what came.
+func drain(t *testing.T, sch *triggerhook.Scheduler, d time.Duration) *ledger {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	var l ledger
+	l.consume(ctx, t, sch, 4).Wait()
+	return &l
+}
+
+// scanned runs f after each read of the window, before its rows are fed.
+type scanned struct {
+	durable.Store
+	f func()
+}
+
+func (s *scanned) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error) {
+	rows, err := s.Store.Scan(ctx, after, belowMS, limit, inline)
+	s.f()
+	return rows, err
+}
+
+// A creator who commits between the feeder's read and its feed adds for itself,
+// because the horizon was raised before.
+func TestATaskCreatedDuringAScanIsNotMissed(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		creator := s.scheduler(t, triggerhook.Options{})
+		var once sync.Once
+		feeding := s
+		feeding.store = &scanned{s.store, func() {
+			once.Do(func() {
+				if err := creator.Create(t.Context(), tasks(8, func(int) time.Time { return time.Now().Add(20 * time.Second) })...); err != nil {
+					t.Errorf("Create: %v", err)
+				}
+			})
+		}}
+		sch := feeding.scheduler(t, triggerhook.Options{AuditGrace: time.Hour})
+		stop := run(t, sch)
+		if l := drain(t, sch, time.Minute); l.len() != 8 || l.worst > time.Second {
+			t.Errorf("%d of 8 tasks fired, at worst %s late", l.len(), l.worst)
+		}
+		stop()
+	})
+}
+
+// dumbFeed fails every other Feed of each partition.
+type dumbFeed struct {
+	hotset.Set
+	mu sync.Mutex
+	n  map[int]int
+}
+
+func (d *dumbFeed) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+	d.mu.Lock()
+	d.n[p]++
+	fails := d.n[p]%2 == 1
+	d.mu.Unlock()
+	if fails {
+		return task.Feeding{}, fmt.Errorf("feed: %w", task.ErrUnavailable)
+	}
+	return d.Set.Feed(ctx, p, page)
+}
+
+func TestAPageThatWasNotFedIsReadAgain(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		creator := s.scheduler(t, triggerhook.Options{})
+		start := time.Now()
+		if err := creator.Create(t.Context(), tasks(2500, func(i int) time.Time { return start.Add(time.Minute + time.Duration(i)*time.Millisecond) })...); err != nil {
+			t.Fatal(err)
+		}
+		s.set = &dumbFeed{Set: s.set, n: map[int]int{}}
+		sch := s.scheduler(t, triggerhook.Options{AuditGrace: time.Hour})
+		stop := run(t, sch)
+		if l := drain(t, sch, 2*time.Minute); l.len() != 2500 || l.worst > time.Second {
+			t.Errorf("%d of 2500 tasks fired, at worst %s late", l.len(), l.worst)
+		}
+		stop()
+	})
+}
+
+// A creator who died between its commit and its add is found by the auditor.
+func TestARowThatNobodyAddedIsFound(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		sleep(t, 10*time.Second)
+		var rows []task.Row
+		for i := range 20 {
+			due := time.Now().Add(time.Duration(i) * time.Second).UnixMilli()
+			rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint("orphan-", i), Ver: int64(i)}, DueMS: due, ExecMS: due})
+		}
+		if err := s.store.Create(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+		if l := drain(t, sch, time.Minute); l.len() != 20 || l.worst > 12*time.Second {
+			t.Errorf("%d of 20 tasks fired, at worst %s late; want all within the grace and a round", l.len(), l.worst)
+		}
+		st, err := sch.Stats(t.Context())
+		if err != nil || st.Process.AuditFinds != 20 {
+			t.Errorf("%d audit finds, %v, want 20", st.Process.AuditFinds, err)
+		}
+		stop()
+	})
+}
+
+// A deleter who died between its row and its member: the member was claimed by a
+// worker that died too. The reaper looks at the row first.
+func TestTheReaperGivesBackOnlyWhatHasARow(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		sleep(t, 5*time.Second)
+		all := tasks(40, func(int) time.Time { return time.Now() })
+		if err := sch.Create(t.Context(), all...); err != nil {
+			t.Fatal(err)
+		}
+		for p := range s.set.Config().Partitions {
+			if _, err := s.set.Claim(t.Context(), p, fmt.Sprint("dead", p), 100, time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var ids []string
+		for _, x := range all[:20] {
+			ids = append(ids, x.ID)
+		}
+		refs, err := s.store.Versions(t.Context(), ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.store.Delete(t.Context(), refs); err != nil {
+			t.Fatal(err)
+		}
+		l := drain(t, sch, time.Minute)
+		for _, id := range ids {
+			if l.times[id] > 0 {
+				t.Errorf("%s was delivered without a row", id)
+			}
+		}
+		if l.len() != 20 {
+			t.Errorf("%d tasks fired, want the 20 that have rows", l.len())
+		}
+		stop()
+		empty(t, s)
+	})
+}
+
+// slowStore stops after each commit of a Create, for that long.
+type slowStore struct {
+	durable.Store
+	stop time.Duration
+}
+
+func (s *slowStore) Create(ctx context.Context, rows []task.Row) error {
+	err := s.Store.Create(ctx, rows)
+	<-time.After(s.stop)
+	return err
+}
+
+// A creator stops between its commit and its add, longer than any tombstone
+// lasts, and its task is deleted meanwhile.
+func TestACreatorWhoStoppedRaisesNoGhost(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		sleep(t, 5*time.Second)
+		slow := s
+		slow.store = &slowStore{s.store, time.Minute}
+		creator := slow.scheduler(t, triggerhook.Options{})
+		due := time.Now().Add(70 * time.Second)
+		var wg sync.WaitGroup
+		for _, x := range tasks(8, func(int) time.Time { return due }) {
+			wg.Go(func() {
+				if err := creator.Create(t.Context(), x); err != nil {
+					t.Errorf("Create: %v", err)
+				}
+			})
+		}
+		sleep(t, time.Second)
+		for i := range 8 {
+			if err := sch.Delete(t.Context(), fmt.Sprintf("task-%05d", i)); err != nil {
+				t.Errorf("Delete: %v", err)
+			}
+		}
+		if l := drain(t, sch, 3*time.Minute); l.len() > 0 {
+			t.Errorf("%d deleted tasks fired: %v", l.len(), l.times)
+		}
+		wg.Wait()
+		stop()
+		empty(t, s)
+	})
+}
+
+// A backlog larger than the hot set may hold drains through it, oldest first.
+func TestABacklogDrainsThroughABoundedHotSet(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		const n, hot = 3000, 200
+		start := time.Now()
+		sch := s.scheduler(t, triggerhook.Options{HotTasks: hot})
+		if err := sch.Create(t.Context(), tasks(n, func(i int) time.Time { return start.Add(-time.Duration(n-i) * time.Second) })...); err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, sch)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		var got []string
+		most := int64(0)
+		for len(got) < n {
+			d, err := sch.Consume(ctx)
+			if err != nil {
+				t.Fatalf("after %d of %d: %v", len(got), n, err)
+			}
+			got = append(got, d.ID)
+			if err := d.Confirm(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if len(got)%100 == 0 {
+				var members int64
+				for p := range s.set.Config().Partitions {
+					st, err := s.set.State(ctx, p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					members += st.Waiting + st.Claimed
+				}
+				most = max(most, members)
+			}
+		}
+		if limit := int64(hot + 1000*s.set.Config().Partitions); most > limit { // a page may be on its way
+			t.Errorf("the hot set held %d tasks, HotTasks is %d", most, hot)
+		}
+		for i, id := range got {
+			if want := fmt.Sprintf("task-%05d", i); s.set.Config().Partitions == 1 && id != want {
+				t.Fatalf("delivery %d is %s, want %s", i, id, want)
+			}
+		}
+		stop()
+		empty(t, s)
+	})
+}
+
+// silentSet takes no part in elections while it is told so, as a dead process.
+type silentSet struct{ *deafSet }
+
+func (s silentSet) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	if s.isDeaf() {
+		return nil, fmt.Errorf("elect: %w", task.ErrUnavailable)
+	}
+	return s.Set.Elect(ctx, holder, term, roles...)
+}
+
+// Who holds the roles dies without a word: another has them within 3 s.
+func TestRolesAreTakenOverWithinThreeSeconds(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		dying := s
+		deaf := &deafSet{Set: s.set}
+		dying.set = silentSet{deaf}
+		a := dying.scheduler(t, triggerhook.Options{})
+		stopA := run(t, a)
+		sleep(t, 3*time.Second)
+		b := s.scheduler(t, triggerhook.Options{})
+		stopB := run(t, b)
+		sleep(t, 10*time.Second)
+		if st, _ := b.Stats(t.Context()); st.Process.Scanned > 0 {
+			t.Fatal("the second process holds a role beside the first")
+		}
+		due := time.Now().Add(61 * time.Second) // beyond the horizon: the next feeder's
+		if err := b.Create(t.Context(), &triggerhook.Task{ID: "a", Due: due}); err != nil {
+			t.Fatal(err)
+		}
+		deaf.hear(false)
+		died := time.Now()
+		for {
+			if st, _ := b.Stats(t.Context()); st.Process.Scanned > 0 {
+				break
+			}
+			if time.Since(died) > 20*time.Second {
+				t.Fatal("nobody took over")
+			}
+			sleep(t, 50*time.Millisecond)
+		}
+		if took := time.Since(died); took > 3*time.Second+feedLag {
+			t.Errorf("it took %s until another fed", took)
+		}
+		deaf.hear(true)
+		stopA()
+		stopB()
+	})
+}
+
+// feedLag is how long a new feeder may find nothing to read: its first round comes
+// at once, and raises the horizon over the task's due time by then.
+const feedLag = time.Second
