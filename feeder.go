@@ -101,7 +101,8 @@ func (f *feeder) early(ctx context.Context, p int, st task.Feeding, wait time.Du
 	rows, err := f.store.Scan(ctx, task.Cursor{DueMS: st.StartMS + 1}, below, page, f.o.InlinePayload)
 	if err == nil {
 		f.counts.scanned.Add(uint64(len(rows)))
-		_, err = f.set.Feed(ctx, p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(p, rows), Loaded: st.Loaded})
+		st, err = f.set.Feed(ctx, p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(p, rows), Loaded: st.Loaded})
+		f.counts.preloaded.Add(uint64(st.Taken))
 	}
 	f.report.Error("feed early", err, "fed in turn")
 }
@@ -194,7 +195,7 @@ func (f *feeder) feed(ctx context.Context, s *partScan, asOf task.AsOf, rows []t
 		}
 		return false
 	}
-	f.counts.preloaded.Add(uint64(len(entries)))
+	f.counts.preloaded.Add(uint64(st.Taken))
 	s.state, s.loaded = st, end
 	return true
 }

@@ -79,6 +79,9 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	return s, nil
 }
 
+// Namespace returns the namespace of s.
+func (s *Scheduler) Namespace() string { return s.store.Namespace() }
+
 // Migrate brings the durable store's schema up to date. Any number of processes
 // may call it at once. ErrMismatch: another number of partitions is recorded.
 func (s *Scheduler) Migrate(ctx context.Context) error { return s.store.Migrate(ctx, s.parts) }

@@ -38,7 +38,9 @@ func (f *figures) delivered(attempts int, late time.Duration) {
 type Figures struct {
 	Delivered, Redelivered, Confirmed, RolledBack, TimedOut, LeasesLost uint64
 
-	Queued, InHand, Confirming int64
+	Queued     int64 // claimed, and waiting in this process for a Consume
+	InHand     int64 // delivered, and not answered yet
+	Confirming int64 // answered by their consumers, and waiting for the stores
 	// Lateness counts first deliveries by how late they were: Lateness[i] those
 	// up to LatenessBounds[i] and beyond the one before, the last all others.
 	Lateness    []uint64
@@ -57,6 +59,6 @@ func (c *Consumer) Figures() Figures {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out.Queued, out.InHand, out.ClockOffset = int64(len(c.queue)), int64(c.inHand), c.offset
+	out.Queued, out.InHand, out.ClockOffset = int64(len(c.queue)), max(0, int64(c.inHand)-out.Confirming), c.offset
 	return out
 }

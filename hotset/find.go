@@ -11,7 +11,7 @@ import (
 
 // again is the answer of find.lua that a member has a record but neither waits
 // nor is in a batch that was named, and that not all batches were.
-const again = 7
+const again = 8
 
 // maxLeases is the most batches of a partition that Find looks through; where
 // there are more, whoever has a record and does not wait counts as claimed.

@@ -190,7 +190,7 @@ func (r *Redis) retreat(ctx context.Context, p int, f task.Feed, s task.Feeding)
 
 // Feed implements Set.
 func (r *Redis) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
-	rest := page.Entries
+	rest, taken := page.Entries, 0
 	for {
 		part := rest[:min(chunk, len(rest))]
 		rest = rest[len(part):]
@@ -203,7 +203,9 @@ func (r *Redis) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, 
 		if err != nil {
 			return task.Feeding{}, err
 		}
-		if s := a.feeding(); len(rest) == 0 || a.err != nil {
+		s := a.feeding()
+		taken += int(a.int())
+		if s.Taken = taken; len(rest) == 0 || a.err != nil {
 			return s, a.err
 		}
 	}

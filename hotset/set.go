@@ -69,9 +69,9 @@ type Set interface {
 	// page.Loaded, but not beyond the horizon and never back.
 	Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error)
 
-	// Add takes entries in and answers for each, in order: Waiting (taken, or
-	// a member already), Beyond (its DueMS is not below the horizon; not
-	// taken) or Dead. With a.Token the entries are put into that batch under
+	// Add takes entries in and answers for each, in order: Waiting (taken),
+	// Present (a member already), Beyond (its DueMS is not below the horizon;
+	// not taken) or Dead. With a.Token the entries are put into that batch under
 	// a.Lease, whatever the horizon and also those that wait: Claimed. One
 	// that stands in another batch answers Elsewhere and stays there.
 	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)

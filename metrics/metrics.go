@@ -36,14 +36,14 @@ type gauge struct {
 	read      func(triggerhook.Stats) float64
 }
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("triggerhook_"+name, help, labels, nil)
-}
-
-// NewCollector returns a collector of s, to be registered once.
+// NewCollector returns a collector of s, to be registered once. All its metrics
+// have the label namespace.
 func NewCollector(s *triggerhook.Scheduler) *Collector {
 	type P = triggerhook.ProcessStats
 	type S = triggerhook.Stats
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("triggerhook_"+name, help, labels, prometheus.Labels{"namespace": s.Namespace()})
+	}
 	return &Collector{
 		s:      s,
 		errors: desc("errors_total", "Errors that no caller was told, by kind.", "kind"),
@@ -69,8 +69,10 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 			{desc("namespace_due", "Tasks that are due and wait for sending."), true, func(s S) float64 { return float64(s.Namespace.Due) }},
 			{desc("namespace_in_flight", "Tasks claimed by workers."), true, func(s S) float64 { return float64(s.Namespace.InFlight) }},
 			{desc("queued", "Claimed tasks that wait in this process."), false, func(s S) float64 { return float64(s.Process.Queued) }},
+			{desc("unconfirmed", "Deliveries that wait for confirmation: in hand or confirming."), false,
+				func(s S) float64 { return float64(s.Process.InHand + s.Process.Confirming) }},
 			{desc("in_hand", "Deliveries in consumers' hands."), false, func(s S) float64 { return float64(s.Process.InHand) }},
-			{desc("confirming", "Answers that wait for the stores."), false, func(s S) float64 { return float64(s.Process.Confirming) }},
+			{desc("confirming", "Answers of consumers that wait for the stores."), false, func(s S) float64 { return float64(s.Process.Confirming) }},
 			{desc("clock_offset_seconds", "Clock of the hot set minus this process's."), false, func(s S) float64 { return s.Process.ClockOffset.Seconds() }},
 		},
 	}

@@ -59,6 +59,7 @@ const (
 	Beyond                  // its time is not below the horizon
 	Dead                    // it was removed: it has a tombstone
 	Orphan                  // it has a record but neither waits nor is in a leased batch
+	Present                 // it was a member before, waiting or claimed
 )
 
 // Batch is what one claim took: members in one worker's hands under one lease.
@@ -110,6 +111,7 @@ type Feeding struct {
 	HorizonMS int64  // Add takes what is due before it
 	Loaded    Cursor // up to here all rows are in
 	Members   int    // waiting and claimed
+	Taken     int    // entries of this Feed that were no members before
 	Fresh     bool   // this call made the generation
 	Retreated bool   // this call lowered the horizon
 }

@@ -247,8 +247,12 @@ func fullPartitionRetreats(k *kit) {
 	for i := range 50 {
 		all = append(all, entry(fmt.Sprintf("t%02d", i), far-1000+int64(i)))
 	}
-	_, err := k.Feed(k.Context(), k.p, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: all, Loaded: cursor(all[49])})
-	k.must(err)
+	for _, taken := range []int{50, 0} {
+		got, err := k.Feed(k.Context(), k.p, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: all, Loaded: cursor(all[49])})
+		if k.must(err); got.Taken != taken || got.Members != 50 {
+			k.Errorf("Feed of 50 answered %+v, want %d taken", got, taken)
+		}
+	}
 	put := entry("put-off", 1) // its row is due early, its offer is late: it stays
 	k.add(task.Waiting, put)
 	k.claimed("t", "put-off")
@@ -260,7 +264,7 @@ func fullPartitionRetreats(k *kit) {
 		k.Errorf("Horizon over the limit answered %+v, want it at %d with 21 members", f, far-1000+20)
 	}
 	k.add(task.Beyond, all[20])
-	k.add(task.Waiting, all[19])
+	k.add(task.Present, all[19])
 	found, err := k.Find(k.Context(), k.p, refs(all[19], all[20], put))
 	if k.must(err); found[0].Answer != task.Waiting || found[1].Answer != task.Absent || found[2].Answer != task.Waiting {
 		k.Errorf("after the retreat Find answered %+v", found)
@@ -348,11 +352,11 @@ func addTwiceIsOnce(k *kit) {
 	k.add(task.Waiting, entry("a", 1))
 	other := entry("a", 2)
 	other.Attempt = 9
-	k.add(task.Waiting, other)
+	k.add(task.Present, other)
 	if b := k.claimed("t", "a"); b.Claims[0].Attempt != 0 {
 		k.Errorf("a second Add changed the record: %+v", b.Claims[0])
 	}
-	k.add(task.Waiting, other)
+	k.add(task.Present, other)
 	k.claimed("t2")
 }
 

@@ -155,7 +155,12 @@ func (p *partition) feed(page task.Page) (task.Feeding, error) {
 	if err := p.fresh(page.AsOf); err != nil {
 		return task.Feeding{}, err
 	}
-	p.take(page.Entries)
+	taken := 0
+	for _, a := range p.take(page.Entries) {
+		if a == task.Waiting {
+			taken++
+		}
+	}
 	to := page.Loaded
 	if to.DueMS > p.horizon {
 		to = task.Cursor{DueMS: p.horizon}
@@ -163,7 +168,9 @@ func (p *partition) feed(page task.Page) (task.Feeding, error) {
 	if to.DueMS >= p.loaded.DueMS {
 		p.loaded = to
 	}
-	return p.feeding(), nil
+	s := p.feeding()
+	s.Taken = taken
+	return s, nil
 }
 
 func (p *partition) take(entries []task.Entry) []task.Answer {
@@ -174,13 +181,13 @@ func (p *partition) take(entries []task.Entry) []task.Answer {
 			answers[i] = task.Dead
 		case e.DueMS >= p.horizon:
 			answers[i] = task.Beyond
+		case p.members[e.Ref] != nil:
+			answers[i] = task.Present
 		default:
 			answers[i] = task.Waiting
-			if p.members[e.Ref] == nil {
-				it := &item{Entry: copyEntry(e)}
-				p.members[e.Ref] = it
-				p.wait(it, e.DueMS)
-			}
+			it := &item{Entry: copyEntry(e)}
+			p.members[e.Ref] = it
+			p.wait(it, e.DueMS)
 		}
 	}
 	return answers

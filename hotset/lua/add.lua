@@ -9,4 +9,4 @@
 -- A repeat is harmless: who is in stays as it is.
 if not gen then return {'COLD', now, 0} end
 if not fresh(ARGV[2], ARGV[3]) then return {'STALE', now, gen} end
-return {'OK', now, gen, unpack(take(4))}
+return {'OK', now, gen, unpack((take(4)))}

@@ -6,7 +6,7 @@
 -- ARGV[5]  loaded_ms   all rows up to (loaded_ms, loaded_id) are in, once this page is; -1: more of the page follows
 -- ARGV[6]  loaded_id
 -- ARGV[7]  member, due_ms, record, ... at most 1000 times
--- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members}
+-- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, taken}
 -- COST     O(k log n)
 -- Invariant: loaded never passes the horizon and never falls; (ms, id) is not compared here beyond its ms: ids are the
 -- feeder's order, and there is one feeder.
@@ -14,7 +14,7 @@
 if not gen then return {'COLD', now, 0} end
 if tonumber(ARGV[2]) ~= gen or tonumber(ARGV[4]) < tonumber(m[8]) then return {'ABORT', now, gen} end
 if not fresh(ARGV[2], ARGV[3]) then return {'STALE', now, gen} end
-take(7)
+local _, taken = take(7)
 local at, id = tonumber(ARGV[5]), ARGV[6]
 if at > horizon then at, id = horizon, '' end
 if at >= tonumber(m[6]) then
@@ -22,4 +22,4 @@ if at >= tonumber(m[6]) then
 else
   at, id = tonumber(m[6]), m[7]
 end
-return {'OK', now, gen, tonumber(m[4]), horizon, at, id, redis.call('HLEN', tasks)}
+return {'OK', now, gen, tonumber(m[4]), horizon, at, id, redis.call('HLEN', tasks), taken}

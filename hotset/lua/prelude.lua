@@ -62,27 +62,27 @@ local function wake(before) -- sleepers, if somebody waits who is earlier than a
   if f and (not before or f < before) then redis.call('PUBLISH', string.gsub(due, ':due$', ':wake'), int(f)) end
 end
 
--- takes entries in from ARGV[from] on: member, due_ms, record; at most 1000. Answers 1 in (also before), 4 beyond, 5 dead
+-- takes entries in from ARGV[from] on: member, due_ms, record; at most 1000. Answers 1 taken, 7 in before, 4 beyond,
+-- 5 dead; and how many were taken
 local function take(from)
   local members, answers, scores, records = {}, {}, {}, {}
   for i = from, #ARGV, 3 do members[#members + 1] = ARGV[i] end
-  if #members == 0 then return answers end
+  if #members == 0 then return answers, 0 end
   local is, have = dead(members), redis.call('HMGET', tasks, unpack(members))
   for i, member in ipairs(members) do
     local at, record = ARGV[from + 3 * i - 2], ARGV[from + 3 * i - 1]
     if is[i] then answers[i] = 5
     elseif tonumber(at) >= horizon then answers[i] = 4
+    elseif have[i] then answers[i] = 7
     else
       answers[i] = 1
-      if not have[i] then
-        scores[#scores + 1] = at; scores[#scores + 1] = member
-        records[#records + 1] = member; records[#records + 1] = record
-      end
+      scores[#scores + 1] = at; scores[#scores + 1] = member
+      records[#records + 1] = member; records[#records + 1] = record
     end
   end
   local before = first()
   each('HSET', tasks, records)
   each('ZADD', due, scores)
   if #scores > 0 then wake(before) end
-  return answers
+  return answers, #scores / 2
 end
