@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"slices"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -14,6 +16,37 @@ import (
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/task"
 )
+
+// ledger notes this program's own calls and deliveries.
+type ledger struct {
+	mu    sync.Mutex
+	all   bool // all tasks are created
+	fates map[string]*fate
+	rest  map[string]bool // of an earlier run
+	late  []time.Duration
+	sums  sums
+}
+
+// fate is what became of one task.
+type fate struct {
+	created, deleted, claimed, confirmed bool
+	deliveries, rollbacks                int
+}
+
+// sums are the table.
+type sums struct {
+	Created    int     `json:"created"`
+	Deleted    int     `json:"deleted"`
+	Delivered  int     `json:"delivered"`
+	Confirmed  int     `json:"confirmed"`
+	RolledBack int     `json:"rolled_back"`
+	Early      int     `json:"early"`
+	Lost       int     `json:"lost"`
+	Duplicates int     `json:"duplicates"`
+	P50        float64 `json:"late_ms_p50"`
+	P99        float64 `json:"late_ms_p99"`
+	Max        float64 `json:"late_ms_max"`
+}
 
 func (l *ledger) fate(id string) *fate {
 	if l.fates == nil {
@@ -23,6 +56,21 @@ func (l *ledger) fate(id string) *fate {
 		l.fates[id] = &fate{}
 	}
 	return l.fates[id]
+}
+
+// handle is what a worker does: here, nothing but book-keeping. One in twenty is
+// rolled back once.
+func (l *ledger) handle(d *triggerhook.Delivery) {
+	ctx := context.Background()
+	l.delivered(d)
+	if d.Attempt == 1 && rand.IntN(20) == 0 {
+		if d.Rollback(ctx, 50*time.Millisecond) == nil {
+			l.rolledBack(d.ID)
+		}
+		return
+	}
+	err := d.Confirm(ctx)
+	l.confirmed(d.ID, err)
 }
 
 // creating knows tasks before they can be delivered.
@@ -107,6 +155,31 @@ func (l *ledger) settled() bool {
 	}
 	for id := range l.rest {
 		if f := l.fates[id]; f == nil || !f.confirmed {
+			return false
+		}
+	}
+	return true
+}
+
+// hopeless reports whether all that is to be delivered has no row any more:
+// somebody took them out of the store.
+func (l *ledger) hopeless(ctx context.Context, store durable.Store) bool {
+	stand := map[string]bool{}
+	if err := eachRow(ctx, store, func(r task.Row) { stand[r.ID] = true }); err != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.all {
+		return false
+	}
+	for id, f := range l.fates {
+		if stand[id] && !f.confirmed {
+			return false
+		}
+	}
+	for id := range l.rest {
+		if stand[id] {
 			return false
 		}
 	}

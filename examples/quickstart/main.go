@@ -11,28 +11,24 @@ package main
 
 import (
 	"context"
-
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net/http"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
-	"github.com/triggerhook/triggerhook/task"
+	"github.com/triggerhook/triggerhook/durable"
 )
 
 type flags struct {
-	tasks, workers, payload       int
-	spread                        time.Duration
-	data, mysql, redis, ns, serve string
-	json                          bool
+	tasks, workers, payload        int
+	spread                         time.Duration
+	data, mysql, redis, ns, listen string
+	json                           bool
 }
 
 func parse() flags {
@@ -45,7 +41,7 @@ func parse() flags {
 	flag.StringVar(&f.mysql, "mysql", "", "DSN of a MySQL database, instead of the embedded store")
 	flag.StringVar(&f.redis, "redis", "", "address of a Redis, instead of the embedded hot set")
 	flag.StringVar(&f.ns, "namespace", "quickstart", "prefix of tables and keys")
-	flag.StringVar(&f.serve, "listen", "", "address to serve /metrics on")
+	flag.StringVar(&f.listen, "listen", "", "address to serve /metrics on, as 127.0.0.1:9090")
 	flag.BoolVar(&f.json, "json", false, "print the table as one JSON object")
 	flag.Parse()
 	return f
@@ -65,6 +61,9 @@ func main() {
 }
 
 func run(ctx context.Context, f flags) (lost int, err error) {
+	if flag.NArg() > 0 {
+		return 0, fmt.Errorf("what is %q? Only flags are taken", flag.Arg(0))
+	}
 	if f.tasks < 0 || f.workers < 1 || f.payload < 0 || f.spread < 0 {
 		return 0, errors.New("--tasks, --payload and --spread are at least 0, --workers is at least 1")
 	}
@@ -87,8 +86,10 @@ func run(ctx context.Context, f flags) (lost int, err error) {
 	if len(l.rest) > 0 {
 		fmt.Fprintf(os.Stderr, "an earlier run left %d tasks: going on with them\n", len(l.rest))
 	}
-	serve(ctx, f.serve, s)
-	if err := work(ctx, f, s, &l); err != nil {
+	if err := serve(ctx, f.listen, s); err != nil {
+		return 0, err
+	}
+	if err := work(ctx, f, s, store, &l); err != nil {
 		return 0, err
 	}
 	if err := l.findLost(context.WithoutCancel(ctx), store, ctx.Err() != nil); err != nil {
@@ -97,21 +98,8 @@ func run(ctx context.Context, f flags) (lost int, err error) {
 	return l.print(os.Stdout, f.json)
 }
 
-func serve(ctx context.Context, addr string, s *triggerhook.Scheduler) {
-	if addr == "" {
-		return
-	}
-	srv := &http.Server{Addr: addr, Handler: handler(s), ReadHeaderTimeout: 5 * time.Second}
-	go func() {
-		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintln(os.Stderr, "serve metrics:", err)
-		}
-	}()
-	context.AfterFunc(ctx, func() { _ = srv.Close() })
-}
-
-// work creates, deletes and consumes until all is settled, or ctx ends.
-func work(ctx context.Context, f flags, s *triggerhook.Scheduler, l *ledger) error {
+// work creates, deletes and consumes until all is settled or lost, or ctx ends.
+func work(ctx context.Context, f flags, s *triggerhook.Scheduler, store durable.Store, l *ledger) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)
@@ -127,12 +115,15 @@ func work(ctx context.Context, f flags, s *triggerhook.Scheduler, l *ledger) err
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for !l.settled() {
+	for n := 1; !l.settled(); n++ {
 		select {
 		case err := <-done:
 			return err
 		case <-tick.C:
 			l.progress()
+		}
+		if n%50 == 0 && l.hopeless(ctx, store) {
+			break
 		}
 	}
 	stop()
@@ -157,7 +148,7 @@ func create(ctx context.Context, f flags, s *triggerhook.Scheduler, l *ledger) e
 		l.created(batch)
 		for k := 9; k < len(batch); k += 10 {
 			err := s.Delete(ctx, batch[k].ID)
-			if err != nil && !errors.Is(err, task.ErrClaimed) && !errors.Is(err, task.ErrNotFound) {
+			if err != nil && !errors.Is(err, triggerhook.ErrClaimed) && !errors.Is(err, triggerhook.ErrNotFound) {
 				return fmt.Errorf("delete: %w", err)
 			}
 			l.deleted(batch[k].ID, err)
@@ -165,49 +156,4 @@ func create(ctx context.Context, f flags, s *triggerhook.Scheduler, l *ledger) e
 	}
 	l.createdAll()
 	return nil
-}
-
-// handle is what a worker does: here, nothing but book-keeping. One in twenty is
-// rolled back once.
-func (l *ledger) handle(d *triggerhook.Delivery) {
-	ctx := context.Background()
-	l.delivered(d)
-	if d.Attempt == 1 && rand.IntN(20) == 0 {
-		if d.Rollback(ctx, 50*time.Millisecond) == nil {
-			l.rolledBack(d.ID)
-		}
-		return
-	}
-	err := d.Confirm(ctx)
-	l.confirmed(d.ID, err)
-}
-
-type fate struct {
-	created, deleted, claimed, confirmed bool
-	deliveries, rollbacks                int
-}
-
-// ledger notes this program's own calls and deliveries.
-type ledger struct {
-	mu    sync.Mutex
-	all   bool // all tasks are created
-	fates map[string]*fate
-	rest  map[string]bool // of an earlier run
-	late  []time.Duration
-	sums  sums
-}
-
-// sums are the table.
-type sums struct {
-	Created    int     `json:"created"`
-	Deleted    int     `json:"deleted"`
-	Delivered  int     `json:"delivered"`
-	Confirmed  int     `json:"confirmed"`
-	RolledBack int     `json:"rolled_back"`
-	Early      int     `json:"early"`
-	Lost       int     `json:"lost"`
-	Duplicates int     `json:"duplicates"`
-	P50        float64 `json:"late_ms_p50"`
-	P99        float64 `json:"late_ms_p99"`
-	Max        float64 `json:"late_ms_max"`
 }

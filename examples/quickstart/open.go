@@ -4,21 +4,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 
 	_ "github.com/go-sql-driver/mysql"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/durable/bolt"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/hotset/local"
-	"github.com/triggerhook/triggerhook/metrics"
 )
 
 // open opens the two stores that the flags name: embedded, or servers, or one of each.
@@ -53,12 +48,4 @@ func openStore(f flags) (durable.Store, func() error, error) {
 	}
 	store, err := durable.NewMySQL(db, durable.Options{Namespace: f.ns})
 	return store, db.Close, err
-}
-
-func handler(s *triggerhook.Scheduler) http.Handler {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(metrics.NewCollector(s))
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	return mux
 }
