@@ -20,6 +20,9 @@ const (
 	shortestSleep = time.Millisecond
 	// coldSleep is how long a cold partition is left to the feeder.
 	coldSleep = 50 * time.Millisecond
+	// claimTimeout bounds a claim, which the end of Run does not cut off: what
+	// it takes would lie about until its lease is over.
+	claimTimeout = 2 * time.Second
 )
 
 // recent counts what was settled in the last 250 ms, in slots of 50 ms.
@@ -52,11 +55,17 @@ func (r *recent) turn() {
 }
 
 // wanted is how many tasks to claim: as many as callers wait for, and as many more
-// as were settled in the last 250 ms, less what is queued.
+// as were settled in the last 250 ms, less what is queued. None while more than
+// half of that is queued and nobody waits: claims are to be few and large.
 func (c *Consumer) wanted() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return min(len(c.waiters)+c.settled.sum(), c.o.Queue) - len(c.queue)
+	target := min(len(c.waiters)+c.settled.sum(), c.o.Queue)
+	c.low = target / 2
+	if len(c.waiters) == 0 && c.queue.len() > c.low {
+		return 0
+	}
+	return target - c.queue.len()
 }
 
 // claimer is the state of the claim loop. A token that failed is kept: the next
@@ -111,8 +120,10 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	if l.tokens[p] == "" {
 		l.tokens[p] = rand.Text()
 	}
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
+	defer cancel()
 	sent := time.Now()
-	b, err := l.set.Claim(ctx, p, l.tokens[p], n, l.o.Lease)
+	b, err := l.set.Claim(call, p, l.tokens[p], n, l.o.Lease)
 	now := time.Now()
 	switch {
 	case errors.Is(err, task.ErrCold):
@@ -135,7 +146,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	}
 	if len(b.Claims) > 0 {
 		l.tokens[p] = ""
-		l.accept(ctx, p, b, sent)
+		l.accept(ctx, l.begin(p, b, sent), b.Claims)
 	}
 	return len(b.Claims)
 }
@@ -184,90 +195,85 @@ func (c *Consumer) local(ms int64) time.Time {
 
 // accept takes a claimed batch in. What the hot set did not hold whole is read
 // from the durable store, one query a batch.
-func (c *Consumer) accept(ctx context.Context, p int, got task.Batch, sent time.Time) {
-	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, deadline: sent.Add(c.o.Lease), members: map[task.Ref]*held{}}
-	var whole, part []*held
-	for _, cl := range got.Claims {
-		h := &held{Entry: cl.Entry, batch: b}
-		b.members[h.Ref] = h
+func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
+	var part []*Delivery
+	for i, cl := range claims {
 		if cl.Lost || cl.External {
-			part = append(part, h)
-		} else {
-			whole = append(whole, h)
+			b.members[i].partial = true
+			part = append(part, b.members[i])
 		}
 	}
-	c.mu.Lock()
-	c.batches[b.token] = b
-	b.timer = time.AfterFunc(time.Until(b.deadline), func() { c.expire(b) })
-	c.mu.Unlock()
-	if len(part) > 0 {
-		whole = append(whole, c.complete(ctx, b, part)...)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, h := range whole {
-		if !h.lost {
-			c.enqueue(h)
-		}
+	c.enqueueAll(b, func(d *Delivery) bool { return !d.partial })
+	if len(part) > 0 && c.completeAll(ctx, b, part) {
+		c.enqueueAll(b, func(d *Delivery) bool { return d.partial })
 	}
 }
 
-// complete reads the rows of members that came without payload or record. Who has
-// no row is dropped; if the store is away all are given back.
-func (c *Consumer) complete(ctx context.Context, b *batch, part []*held) []*held {
+func (c *Consumer) enqueueAll(b *batch, which func(*Delivery) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b.open(func(d *Delivery) {
+		if which(d) {
+			c.enqueue(d)
+		}
+	})
+}
+
+// completeAll reads the rows of members that came without payload or record, and
+// reports whether it could. Who has no row is dropped; if the store is away all are
+// given back.
+func (c *Consumer) completeAll(ctx context.Context, b *batch, part []*Delivery) bool {
 	ids := make([]string, len(part))
-	for i, h := range part {
-		ids[i] = h.ID
+	for i, d := range part {
+		ids[i] = d.own.ID
 	}
 	rows, err := c.store.Get(ctx, ids)
 	if err != nil {
 		c.o.Report.Error("read payloads", err, "offer the tasks again in 1 s", "tasks", len(part))
 		c.release(context.WithoutCancel(ctx), b, part, task.Release{Delay: time.Second})
-		return nil
+		return false
 	}
 	byRef := make(map[task.Ref]task.Row, len(rows))
 	for _, r := range rows {
 		byRef[r.Ref] = r
 	}
-	var found []*held
 	var gone []task.Ref
 	c.mu.Lock()
-	for _, h := range part {
-		r, ok := byRef[h.Ref]
-		if !ok {
-			gone = append(gone, h.Ref)
-			c.forget(h)
-			continue
+	for _, d := range part {
+		r, ok := byRef[d.own]
+		switch {
+		case !ok:
+			gone = append(gone, d.own)
+			c.forget(d)
+		case d.dueMS == 0: // its record was lost
+			d.complete(r.DueMS, r.ExecMS, r.Attempt, r.Payload)
+		default:
+			d.Payload = r.Payload
 		}
-		if h.DueMS == 0 && h.ExecMS == 0 { // its record was lost
-			h.DueMS, h.ExecMS, h.Attempt = r.DueMS, r.ExecMS, r.Attempt
-		}
-		h.Payload = r.Payload
-		found = append(found, h)
 	}
 	c.mu.Unlock()
 	if len(gone) > 0 {
 		_, err = c.set.Remove(ctx, b.p, b.token, gone)
 		c.o.Report.Error("drop tasks without rows", err, "the reaper drops them", "tasks", len(gone))
 	}
-	return found
+	return true
 }
 
 // release gives members of one batch back and forgets them.
-func (c *Consumer) release(ctx context.Context, b *batch, hs []*held, r task.Release) {
+func (c *Consumer) release(ctx context.Context, b *batch, ds []*Delivery, r task.Release) {
 	c.mu.Lock()
 	r.Token = b.token
-	for _, h := range hs {
-		if !h.lost {
-			r.Refs = append(r.Refs, h.Ref)
-			c.forget(h)
+	for _, d := range ds {
+		if !d.over {
+			r.Refs = append(r.Refs, d.own)
+			c.forget(d)
 		}
 	}
 	c.mu.Unlock()
 	if len(r.Refs) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, hotTimeout)
 	defer cancel()
 	_, err := c.set.Release(ctx, b.p, r)
 	c.o.Report.Error("give tasks back", err, "their lease ends by itself", "tasks", len(r.Refs))
@@ -276,20 +282,21 @@ func (c *Consumer) release(ctx context.Context, b *batch, hs []*held, r task.Rel
 // returnStale gives back what has waited in the queue for too long, and returns
 // when to look again.
 func (c *Consumer) returnStale(ctx context.Context) time.Duration {
-	c.mu.Lock()
-	byBatch := map[*batch][]*held{}
-	for len(c.queue) > 0 && (c.queue[0].lost || time.Since(c.queue[0].since) >= stale) {
-		h := c.queue[0]
-		c.queue = c.queue[1:]
-		byBatch[h.batch] = append(byBatch[h.batch], h)
-	}
+	byBatch := map[*batch][]*Delivery{}
 	again := longestSleep
-	if len(c.queue) > 0 {
-		again = stale - time.Since(c.queue[0].since)
+	c.mu.Lock()
+	for c.queue.len() > 0 {
+		d := c.queue.first()
+		if left := stale - time.Since(d.since); !d.over && left > 0 {
+			again = left
+			break
+		}
+		c.queue.pop()
+		byBatch[d.batch] = append(byBatch[d.batch], d)
 	}
 	c.mu.Unlock()
-	for b, hs := range byBatch {
-		c.release(ctx, b, hs, task.Release{AtDue: true})
+	for b, ds := range byBatch {
+		c.release(context.WithoutCancel(ctx), b, ds, task.Release{AtDue: true})
 	}
-	return max(again, 0)
+	return again
 }

@@ -13,16 +13,17 @@
 //	keeper     extends leases, registers what is held with a new generation, ends
 //	           deliveries that take too long; it stops last
 //
-// Invariants, under Consumer.mu: a held task is in its batch's members until it
-// is settled, given back or lost; it is in the queue, or in one caller's hands, or
-// being settled; a batch without members is not in batches, and its lease is
-// nobody's concern.
+// Invariants, under Consumer.mu: a delivery is a member of its batch that is not
+// over until it is settled, given back or lost; it is in the queue, or in one
+// caller's hands, or being settled; a batch whose members are all over is not in
+// batches, and its lease is nobody's concern.
 package consumer
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type Set interface {
 // Store is what a consumer needs of the durable store.
 type Store interface {
 	Get(ctx context.Context, ids []string) ([]task.Row, error)
+	Versions(ctx context.Context, ids []string) ([]task.Ref, error)
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 }
@@ -70,15 +72,18 @@ type Consumer struct {
 	closed  chan struct{} // closed when Run stops handing out
 	nudge   chan struct{} // the claimer looks again
 
-	mu      sync.Mutex
-	stage   stage
-	queue   []*held
-	waiters []chan *held
-	batches map[string]*batch
-	inHand  int
-	idle    chan struct{} // made by drain, closed when inHand is 0
-	settled recent
-	offset  time.Duration // hot-set clock minus local clock
+	mu        sync.Mutex
+	stage     stage
+	queue     queue
+	low       int // the claimer is to look when the queue is that short
+	waiters   []chan *Delivery
+	batches   map[string]*batch
+	inHand    int           // delivered, and no answer has arrived
+	idle      chan struct{} // made by drain, closed when inHand is 0
+	answering int           // answers under way
+	quiet     chan struct{} // made by the settler's stop, closed when answering is 0
+	settled   recent
+	offset    time.Duration // hot-set clock minus local clock
 }
 
 type stage int
@@ -89,25 +94,6 @@ const (
 	draining
 	closed
 )
-
-// held is a claimed task in this process.
-type held struct {
-	task.Entry
-	batch    *batch
-	since    time.Time // in the queue, then in hand
-	delivery *Delivery // nil in the queue
-	lost     bool      // no longer ours: settles against the row alone
-}
-
-// batch is a claimed batch: what is left of it.
-type batch struct {
-	p          int
-	token      string
-	generation int64
-	deadline   time.Time // by the local clock; Redis ends it no earlier
-	members    map[task.Ref]*held
-	timer      *time.Timer
-}
 
 // New returns a Consumer. It does no I/O and starts nothing.
 func New(set Set, store Store, o Options) *Consumer {
@@ -175,11 +161,11 @@ func (c *Consumer) Consume(ctx context.Context) (*Delivery, error) {
 		return nil, err
 	}
 	for {
-		h, err := c.next(ctx)
+		d, err := c.next(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if d := c.hand(h); d != nil {
+		if c.hand(d) {
 			return d, nil
 		}
 	}
@@ -206,7 +192,7 @@ func (c *Consumer) awaitRun(ctx context.Context) error {
 }
 
 // next takes the head of the queue, or waits in line for one.
-func (c *Consumer) next(ctx context.Context) (*held, error) {
+func (c *Consumer) next(ctx context.Context) (*Delivery, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -215,19 +201,22 @@ func (c *Consumer) next(ctx context.Context) (*held, error) {
 		c.mu.Unlock()
 		return nil, fmt.Errorf("consume: %w", task.ErrClosed)
 	}
-	if len(c.queue) > 0 {
-		h := c.queue[0]
-		c.queue = c.queue[1:]
+	if c.queue.len() > 0 {
+		d := c.queue.pop()
+		low := c.queue.len() <= c.low
 		c.mu.Unlock()
-		return h, nil
+		if low {
+			c.look()
+		}
+		return d, nil
 	}
-	w := make(chan *held, 1)
+	w := make(chan *Delivery, 1)
 	c.waiters = append(c.waiters, w)
 	c.mu.Unlock()
 	c.look()
 	select {
-	case h := <-w:
-		return h, nil
+	case d := <-w:
+		return d, nil
 	case <-ctx.Done():
 		return c.leave(w, ctx.Err())
 	case <-c.closed:
@@ -236,14 +225,12 @@ func (c *Consumer) next(ctx context.Context) (*held, error) {
 }
 
 // leave ends a wait; if a task was handed over meanwhile, that wins.
-func (c *Consumer) leave(w chan *held, err error) (*held, error) {
+func (c *Consumer) leave(w chan *Delivery, err error) (*Delivery, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, other := range c.waiters {
-		if other == w {
-			c.waiters = append(c.waiters[:i], c.waiters[i+1:]...)
-			return nil, err
-		}
+	if i := slices.Index(c.waiters, w); i >= 0 {
+		c.waiters = slices.Delete(c.waiters, i, i+1)
+		return nil, err
 	}
 	return <-w, nil
 }
@@ -256,110 +243,91 @@ func (c *Consumer) look() {
 	}
 }
 
-// hand makes h a delivery, or returns nil if it is no longer ours.
-func (c *Consumer) hand(h *held) *Delivery {
+// hand puts d into its caller's hands, unless it is no longer ours.
+func (c *Consumer) hand(d *Delivery) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h.lost || !time.Now().Before(h.batch.deadline) {
-		return nil
+	now := time.Now()
+	if d.over || !now.Before(d.batch.deadline) {
+		return false
 	}
-	h.since = time.Now()
-	h.delivery = newDelivery(c, h)
+	d.since, d.inHand = now, true
 	c.inHand++
-	c.figures.delivered(h.Attempt, time.Now().Add(c.offset).Sub(time.UnixMilli(h.DueMS)))
-	return h.delivery
+	c.figures.delivered(d.tries, now.Add(c.offset).Sub(time.UnixMilli(d.dueMS)))
+	return true
 }
 
-// enqueue hands h to who waits longest, or queues it. Under mu.
-func (c *Consumer) enqueue(h *held) {
+// enqueue hands d to who waits longest, or queues it. Under mu.
+func (c *Consumer) enqueue(d *Delivery) {
 	if len(c.waiters) > 0 {
 		w := c.waiters[0]
 		c.waiters = c.waiters[1:]
-		w <- h
+		w <- d
 		return
 	}
-	h.since = time.Now()
-	c.queue = append(c.queue, h)
+	d.since = time.Now()
+	c.queue.push(d)
 }
 
-// forget takes h out of its batch and out of a caller's count. Under mu.
-func (c *Consumer) forget(h *held) {
-	if h.lost {
+// answered notes that d is in nobody's hands any more. Under mu.
+func (c *Consumer) answered(d *Delivery) {
+	if !d.inHand {
 		return
 	}
-	h.lost = true
-	b := h.batch
-	delete(b.members, h.Ref)
-	if len(b.members) == 0 {
-		b.timer.Stop()
-		delete(c.batches, b.token)
-	}
-}
-
-// answered notes that a delivery is in nobody's hands any more. Under mu.
-func (c *Consumer) answered() {
-	c.inHand--
-	if c.inHand == 0 && c.idle != nil {
+	d.inHand = false
+	if c.inHand--; c.inHand == 0 && c.idle != nil {
 		close(c.idle)
 		c.idle = nil
 	}
 }
 
-// drain ends what Run began, but for the keeper.
+// drain ends what Run began, but for the keeper: the queue goes back at once, who
+// has a task in hand has Drain to answer, and then that goes back too.
 func (c *Consumer) drain(ctx context.Context) {
+	idle := make(chan struct{})
 	c.mu.Lock()
 	c.stage = draining
 	close(c.closed)
-	idle := make(chan struct{})
-	if c.inHand == 0 {
-		close(idle)
-	} else {
+	if c.inHand > 0 {
 		c.idle = idle
+	} else {
+		close(idle)
 	}
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, c.o.Drain)
-	defer cancel()
-	c.giveBack(ctx, func(h *held) bool { return h.delivery == nil })
+	c.giveBack(ctx, func(d *Delivery) bool { return !d.inHand })
+	c.mu.Lock()
+	c.queue = queue{}
+	c.mu.Unlock()
+	patience := time.NewTimer(c.o.Drain)
+	defer patience.Stop()
 	select {
 	case <-idle:
-	case <-ctx.Done():
+	case <-patience.C:
 	}
 	c.settler.stop()
-	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancelLast()
-	c.giveBack(last, func(h *held) bool { return h.delivery == nil || !h.delivery.settled.Load() })
+	c.giveBack(ctx, func(d *Delivery) bool { return !d.settled.Load() })
 	c.mu.Lock()
 	c.stage = closed
 	c.mu.Unlock()
 }
 
-// giveBack returns what is held to the hot set, uncounted; in callers' hands its
+// giveBack returns what is ours to the hot set, uncounted; in callers' hands its
 // context ends.
-func (c *Consumer) giveBack(ctx context.Context, which func(*held) bool) {
-	byBatch := map[*batch][]task.Ref{}
+func (c *Consumer) giveBack(ctx context.Context, which func(*Delivery) bool) {
+	byBatch := map[*batch][]*Delivery{}
 	c.mu.Lock()
 	for _, b := range c.batches {
-		for _, h := range b.members {
-			if !which(h) {
-				continue
+		b.open(func(d *Delivery) {
+			if which(d) {
+				byBatch[b] = append(byBatch[b], d)
 			}
-			byBatch[b] = append(byBatch[b], h.Ref)
-			if h.delivery != nil {
-				h.delivery.cancel(task.ErrClosed)
-			}
-			c.forget(h)
-		}
+		})
 	}
-	kept := c.queue[:0]
-	for _, h := range c.queue {
-		if !h.lost {
-			kept = append(kept, h)
-		}
-	}
-	c.queue = kept
 	c.mu.Unlock()
-	for b, refs := range byBatch {
-		_, err := c.set.Release(ctx, b.p, task.Release{Token: b.token, Refs: refs, AtDue: true})
-		c.o.Report.Error("give tasks back", err, "their lease ends by itself", "tasks", len(refs))
+	for b, ds := range byBatch {
+		for _, d := range ds {
+			d.end(task.ErrClosed)
+		}
+		c.release(ctx, b, ds, task.Release{AtDue: true})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -11,34 +12,73 @@ import (
 )
 
 // Delivery is one claimed task in a caller's hands, to be answered once: Confirm,
-// ConfirmAsync or Rollback. It is never used again for another task. One made by
-// hand, for a test of a handler, settles to nothing.
+// ConfirmAsync or Rollback. It is never used again for another task, and must not
+// be copied. One made by hand, for a test of a handler, settles to nothing.
 type Delivery struct {
 	task.Task
 	// Attempt is 1 at first and counts rollbacks and leases that ran out.
 	Attempt int
 
 	c       *Consumer
-	held    *held
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	batch   *batch
+	own     task.Ref // what is above belongs to the caller
+	dueMS   int64
+	execMS  int64
+	tries   int
+	partial bool // its payload or its record is still to be read from its row
 	settled atomic.Bool
+
+	// Under Consumer.mu.
+	since  time.Time // in the queue, then in hand
+	inHand bool
+	over   bool // no longer ours: settles against the row alone
+
+	mu     sync.Mutex // of the context, which few ask for; taken after Consumer.mu
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	cause  error // why the context has ended
 }
 
-func newDelivery(c *Consumer, h *held) *Delivery {
-	d := &Delivery{Task: task.Task{ID: h.ID, Due: time.UnixMilli(h.ExecMS).UTC(), Payload: h.Payload}, Attempt: h.Attempt + 1, c: c, held: h}
-	d.ctx, d.cancel = context.WithCancelCause(context.Background())
-	return d
+// fill makes d the delivery of a claimed entry.
+func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) {
+	d.c, d.batch, d.own, d.ID = c, b, e.Ref, e.ID
+	d.complete(e.DueMS, e.ExecMS, e.Attempt, e.Payload)
+}
+
+func (d *Delivery) complete(dueMS, execMS int64, tries int, payload []byte) {
+	d.dueMS, d.execMS, d.tries = dueMS, execMS, tries
+	d.Due, d.Attempt, d.Payload = time.UnixMilli(execMS).UTC(), tries+1, payload
 }
 
 // Context ends when the task is no longer this caller's: its lease is over, it was
 // deleted or rescheduled (within a second or so), Options.DeliveryTimeout or the
 // drain time is over, or it is settled. context.Cause tells which.
 func (d *Delivery) Context() context.Context {
-	if d.ctx == nil {
+	if d.c == nil {
 		return context.Background()
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx == nil {
+		d.ctx, d.cancel = context.WithCancelCause(context.Background())
+		if d.cause != nil {
+			d.cancel(d.cause)
+		}
+	}
 	return d.ctx
+}
+
+// end ends the context, for the first cause that is given.
+func (d *Delivery) end(cause error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cause != nil {
+		return
+	}
+	d.cause = cause
+	if d.cancel != nil {
+		d.cancel(cause)
+	}
 }
 
 // Causes of the end of a Delivery's Context, besides task.ErrGone, task.ErrSettled
@@ -52,9 +92,7 @@ func (d *Delivery) settle() error {
 	if d.settled.Swap(true) {
 		return fmt.Errorf("task %q: %w", d.ID, task.ErrSettled)
 	}
-	if d.cancel != nil {
-		d.cancel(task.ErrSettled)
-	}
+	d.end(task.ErrSettled)
 	return nil
 }
 
@@ -68,7 +106,9 @@ func (d *Delivery) Confirm(ctx context.Context) error {
 	if err := d.settle(); err != nil || d.c == nil {
 		return err
 	}
-	return wait(ctx, d.c.settler.confirm(d.held))
+	done := make(chan error, 1)
+	d.c.settler.confirm(answer{d, done})
+	return wait(ctx, done)
 }
 
 // ConfirmAsync is Confirm without its answer: a failure is reported, and ends in
@@ -81,7 +121,8 @@ func (d *Delivery) ConfirmAsync() {
 		return
 	}
 	if d.c != nil {
-		d.c.settler.confirmAsync(d.held)
+		d.c.settler.slots <- struct{}{}
+		d.c.settler.confirm(answer{d: d})
 	}
 }
 
@@ -92,10 +133,15 @@ func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
 	if err := d.settle(); err != nil || d.c == nil {
 		return err
 	}
-	return wait(ctx, d.c.settler.rollback(d.held, delay))
+	return wait(ctx, d.c.settler.rollback(d, delay))
 }
 
 func wait(ctx context.Context, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	default:
+	}
 	select {
 	case err := <-done:
 		return err

@@ -15,14 +15,13 @@ var LatenessBounds = []time.Duration{
 // figures are counters of this process.
 type figures struct {
 	sent, redelivered, confirmed, rolledBack, timedOut, leasesLost atomic.Uint64
-	confirming                                                     atomic.Int64
 	late                                                           [32]atomic.Uint64
 	lateSum                                                        atomic.Int64
 }
 
-func (f *figures) delivered(attempts int, late time.Duration) {
+func (f *figures) delivered(tries int, late time.Duration) {
 	f.sent.Add(1)
-	if attempts > 0 {
+	if tries > 0 {
 		f.redelivered.Add(1)
 		return // late by its delay, which is no lateness
 	}
@@ -53,12 +52,13 @@ type Figures struct {
 func (c *Consumer) Figures() Figures {
 	f := &c.figures
 	out := Figures{Delivered: f.sent.Load(), Redelivered: f.redelivered.Load(), Confirmed: f.confirmed.Load(), RolledBack: f.rolledBack.Load(),
-		TimedOut: f.timedOut.Load(), LeasesLost: f.leasesLost.Load(), Confirming: f.confirming.Load(), LatenessSum: time.Duration(f.lateSum.Load())}
+		TimedOut: f.timedOut.Load(), LeasesLost: f.leasesLost.Load(), LatenessSum: time.Duration(f.lateSum.Load())}
 	for i := range len(LatenessBounds) + 1 {
 		out.Lateness = append(out.Lateness, f.late[i].Load())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out.Queued, out.InHand, out.ClockOffset = int64(len(c.queue)), max(0, int64(c.inHand)-out.Confirming), c.offset
+	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.answering), c.offset
+	out.InHand = max(0, int64(c.inHand)-out.Confirming)
 	return out
 }

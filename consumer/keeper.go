@@ -41,6 +41,8 @@ func (c *Consumer) live() map[int][]*batch {
 	return all
 }
 
+// extend extends the leases of batches of one partition, and drops what was
+// removed meanwhile.
 func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Lease/3)
 	defer cancel()
@@ -50,15 +52,17 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 	}
 	for g, bs := range byGeneration {
 		h := task.Held{Generation: g, Lease: c.o.Lease}
-		byToken, byRef := map[string]*batch{}, map[task.Ref]*held{}
+		byToken, byRef := map[string]*batch{}, map[task.Ref]*Delivery{}
 		c.mu.Lock()
 		for _, b := range bs {
 			h.Tokens = append(h.Tokens, b.token)
 			byToken[b.token] = b
-			for ref, m := range b.members {
-				h.Refs = append(h.Refs, ref)
-				byRef[ref] = m
-			}
+			b.open(func(d *Delivery) {
+				if !d.settled.Load() { // else its row tells, soon
+					h.Refs = append(h.Refs, d.own)
+					byRef[d.own] = d
+				}
+			})
 		}
 		c.mu.Unlock()
 		sent := time.Now()
@@ -75,7 +79,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			c.o.Report.Error("extend leases", err, "extended again at the next beat", "partition", p)
 			continue
 		}
-		for _, ref := range e.Gone { // first: a batch may have ended with its last member
+		for _, ref := range e.Gone {
 			c.drop(byRef[ref], task.ErrGone)
 		}
 		for _, t := range e.Lost {
@@ -111,83 +115,90 @@ func (c *Consumer) expire(b *batch) {
 // lose ends all that a batch holds.
 func (c *Consumer) lose(b *batch, cause error) {
 	c.mu.Lock()
-	var hs []*held
-	for _, h := range b.members {
-		hs = append(hs, h)
-	}
-	c.mu.Unlock()
-	if len(hs) == 0 {
+	defer c.mu.Unlock()
+	if b.left == 0 {
 		return
 	}
 	c.figures.leasesLost.Add(1)
-	for _, h := range hs {
-		c.drop(h, cause)
-	}
+	b.open(func(d *Delivery) { c.dropNow(d, cause) })
 }
 
 // drop ends what this process holds of a task: it is somebody else's, or gone.
-func (c *Consumer) drop(h *held, cause error) {
+func (c *Consumer) drop(d *Delivery, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h == nil || h.lost {
-		return
-	}
-	c.forget(h)
-	if h.delivery != nil {
-		h.delivery.cancel(cause)
+	if d != nil && !d.over {
+		c.dropNow(d, cause)
 	}
 }
 
-// register puts what b holds into a batch of the generation that is: reads its
-// rows, then an add that claims them. Who has no row, or is in another's batch by
-// now, is dropped.
+// dropNow is drop under mu.
+func (c *Consumer) dropNow(d *Delivery, cause error) {
+	c.forget(d)
+	d.end(cause)
+}
+
+// register puts what b holds into a batch of the generation that is: reads which
+// of its rows stand, then an add that claims them. Who has no row, or is in
+// another's batch by now, is dropped.
 func (c *Consumer) register(ctx context.Context, b *batch) {
-	c.mu.Lock()
-	var hs []*held
-	var ids []string
-	for _, h := range b.members {
-		hs, ids = append(hs, h), append(ids, h.ID)
-	}
-	c.mu.Unlock()
-	asOf, err := c.set.Clock(ctx, b.p)
-	if err != nil || asOf.Generation == 0 {
-		c.o.Report.Error("register held tasks", err, "registered at the next beat")
-		return
-	}
-	rows, err := c.store.Get(ctx, ids)
-	if err != nil {
-		c.o.Report.Error("register held tasks", err, "registered at the next beat")
-		return
-	}
-	stand := make(map[task.Ref]bool, len(rows))
-	for _, r := range rows {
-		stand[r.Ref] = true
-	}
-	var kept []*held
-	a := task.Adding{AsOf: asOf, Token: b.token, Lease: c.o.Lease}
-	for _, h := range hs {
-		if !stand[h.Ref] {
-			c.drop(h, task.ErrGone)
-			continue
-		}
-		e := h.Entry
-		kept, a.Entries = append(kept, h), append(a.Entries, e)
-	}
 	sent := time.Now()
-	answers, err := c.set.Add(ctx, b.p, a)
+	generation, err := c.registerNow(ctx, b)
 	if err != nil {
 		c.o.Report.Error("register held tasks", err, "registered at the next beat")
 		return
 	}
-	for i, h := range kept {
-		if answers[i] != task.Claimed {
-			c.drop(h, ErrLeaseLost)
-		}
-	}
 	c.mu.Lock()
-	b.generation = asOf.Generation
+	b.generation = generation
 	c.mu.Unlock()
 	c.renew(b, sent)
+}
+
+func (c *Consumer) registerNow(ctx context.Context, b *batch) (int64, error) {
+	asOf, err := c.set.Clock(ctx, b.p)
+	if err == nil && asOf.Generation == 0 {
+		err = task.ErrCold
+	}
+	if err != nil {
+		return 0, err
+	}
+	var ds, kept []*Delivery
+	var ids []string
+	c.mu.Lock()
+	b.open(func(d *Delivery) { ds, ids = append(ds, d), append(ids, d.own.ID) })
+	c.mu.Unlock()
+	refs, err := c.store.Versions(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
+	stand := make(map[task.Ref]bool, len(refs))
+	for _, r := range refs {
+		stand[r] = true
+	}
+	a := task.Adding{AsOf: asOf, Token: b.token, Lease: c.o.Lease}
+	for _, d := range ds {
+		if !stand[d.own] {
+			c.drop(d, task.ErrGone)
+			continue
+		}
+		kept, a.Entries = append(kept, d), append(a.Entries, d.entry())
+	}
+	answers, err := c.set.Add(ctx, b.p, a)
+	if err != nil {
+		return 0, err
+	}
+	for i, d := range kept {
+		if answers[i] != task.Claimed {
+			c.drop(d, ErrLeaseLost)
+		}
+	}
+	return asOf.Generation, nil
+}
+
+// entry is d as a member: without its payload, which its caller has and may have
+// changed. If it is offered again, that is read from the row.
+func (d *Delivery) entry() task.Entry {
+	return task.Entry{Ref: d.own, DueMS: d.dueMS, ExecMS: d.execMS, Attempt: d.tries, External: true}
 }
 
 // timeOut rolls back what callers have held for too long.
@@ -195,19 +206,19 @@ func (c *Consumer) timeOut() {
 	var late []*Delivery
 	c.mu.Lock()
 	for _, b := range c.batches {
-		for _, h := range b.members {
-			if h.delivery != nil && !h.delivery.settled.Load() && time.Since(h.since) >= c.o.DeliveryTimeout {
-				late = append(late, h.delivery)
+		b.open(func(d *Delivery) {
+			if d.inHand && !d.settled.Load() && time.Since(d.since) >= c.o.DeliveryTimeout {
+				late = append(late, d)
 			}
-		}
+		})
 	}
 	c.mu.Unlock()
 	for _, d := range late {
 		if d.settled.Swap(true) {
 			continue
 		}
-		d.cancel(ErrTimeout)
+		d.end(ErrTimeout)
 		c.figures.timedOut.Add(1)
-		c.settler.rollback(d.held, 0)
+		c.settler.rollback(d, 0)
 	}
 }

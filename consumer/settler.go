@@ -15,6 +15,8 @@ const (
 	asyncLimit    = 100_000 // confirms that may wait before ConfirmAsync blocks
 	confirmsAtAll = 4       // grouped confirms under way at once
 	retryPause    = 200 * time.Millisecond
+	storeTimeout  = 15 * time.Second // of one call: longer than the store's own tries
+	hotTimeout    = 2 * time.Second  // the same of the hot set
 )
 
 // settler takes the answers of callers.
@@ -27,110 +29,156 @@ const (
 //
 // Rollback: the hot set alone, where it moves the member back; beyond the horizon
 // the row gets another due time and version, and the old member is removed.
+//
+// Its goroutines exist while answers are under way. When the drain is over, patient
+// ends, and what is tried again is not any more; then urgent ends, and what is
+// under way is cut off. An answer that comes later is tried once.
 type settler struct {
 	c        *Consumer
-	confirms group.Group[*held, struct{}]
-	slots    chan struct{}   // of ConfirmAsync
-	life     context.Context // ends when no answer is tried again
-	stop     context.CancelFunc
+	confirms group.Group[answer, struct{}]
+	slots    chan struct{} // of ConfirmAsync
+
+	patient, urgent context.Context
+	hurry, cut      context.CancelFunc
+}
+
+// answer is a caller's Confirm on its way.
+type answer struct {
+	d    *Delivery
+	done chan<- error // nil: ConfirmAsync
 }
 
 func (s *settler) init(c *Consumer) {
 	s.c = c
-	s.confirms = group.Group[*held, struct{}]{Parallel: confirmsAtAll, Flush: s.flush}
+	s.confirms = group.Group[answer, struct{}]{Parallel: confirmsAtAll, Flush: s.flush}
 	s.slots = make(chan struct{}, asyncLimit)
-	s.life, s.stop = context.WithCancel(context.Background())
+	s.patient, s.hurry = context.WithCancel(context.Background())
+	s.urgent, s.cut = context.WithCancel(context.Background())
 }
 
-// begin counts an answer that is under way; the end it returns is called once.
-func (s *settler) begin(h *held) (end func()) {
-	s.c.figures.confirming.Add(1)
-	return func() {
-		s.c.mu.Lock()
-		s.c.forget(h)
-		s.c.answered()
-		s.c.settled.add(1)
-		s.c.mu.Unlock()
-		s.c.figures.confirming.Add(-1)
-		s.c.look()
+// stop makes what is under way end soon, and waits for that.
+func (s *settler) stop() {
+	s.hurry()
+	soon := time.AfterFunc(hotTimeout, s.cut)
+	defer soon.Stop()
+	quiet := make(chan struct{})
+	s.c.mu.Lock()
+	if s.c.answering > 0 {
+		s.c.quiet = quiet
+	} else {
+		close(quiet)
 	}
+	s.c.mu.Unlock()
+	<-quiet
+	s.cut()
 }
 
-func (s *settler) confirm(h *held) <-chan error {
-	end := s.begin(h)
-	res := s.confirms.Go(h)
-	done := make(chan error, 1)
-	go func() {
-		r := <-res
-		end()
-		if r.Err != nil {
-			r.Err = fmt.Errorf("confirm %q: %w", h.ID, r.Err)
-		}
-		done <- r.Err
-	}()
-	return done
+// call returns a context for one call to a store.
+func (s *settler) call(d time.Duration) (context.Context, context.CancelFunc) {
+	if s.urgent.Err() != nil { // after Run: this answer has its one try
+		return context.WithTimeout(context.Background(), d)
+	}
+	return context.WithTimeout(s.urgent, d)
 }
 
-func (s *settler) confirmAsync(h *held) {
-	s.slots <- struct{}{}
-	done := s.confirm(h)
-	go func() {
-		err := <-done
-		<-s.slots
-		if !errors.Is(err, task.ErrGone) {
-			s.c.o.Report.Error("confirm", err, "the task is delivered again")
-		}
-	}()
+func (s *settler) confirm(a answer) {
+	s.begin()
+	s.confirms.Post(a)
+}
+
+// begin counts an answer that is under way.
+func (s *settler) begin() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.c.answering++
+}
+
+// end notes that answers have arrived.
+func (s *settler) end(ds []*Delivery) {
+	c := s.c
+	c.mu.Lock()
+	for _, d := range ds {
+		c.forget(d)
+		c.answered(d)
+	}
+	c.settled.add(len(ds))
+	c.answering -= len(ds)
+	if c.answering == 0 && c.quiet != nil {
+		close(c.quiet)
+		c.quiet = nil
+	}
+	c.mu.Unlock()
+	c.look()
 }
 
 // flush confirms a group: one deletion of rows, then one removal a batch.
-func (s *settler) flush(hs []*held) []group.Result[struct{}] {
-	refs := make([]task.Ref, len(hs))
-	for i, h := range hs {
-		refs[i] = h.Ref
+func (s *settler) flush(as []answer) []group.Result[struct{}] {
+	ds, refs := make([]*Delivery, len(as)), make([]task.Ref, len(as))
+	for i, a := range as {
+		ds[i], refs[i] = a.d, a.d.own
 	}
-	res := make([]group.Result[struct{}], len(hs))
 	deleted, err := s.deleteRows(refs)
+	if err == nil {
+		s.removeMembers(ds, refs)
+	}
+	n := 0
+	for _, d := range deleted {
+		if d {
+			n++
+		}
+	}
+	s.c.figures.confirmed.Add(uint64(n))
+	s.end(ds)
+	for i, a := range as {
+		outcome := err
+		if err == nil && !deleted[i] {
+			outcome = task.ErrGone
+		}
+		a.tell(s, outcome)
+	}
+	return make([]group.Result[struct{}], len(as))
+}
+
+// tell hands the outcome to who waits, or reports it.
+func (a answer) tell(s *settler, err error) {
 	if err != nil {
-		for i := range res {
-			res[i].Err = err
-		}
-		return res
+		err = fmt.Errorf("confirm %q: %w", a.d.own.ID, err)
 	}
-	byBatch := map[*held][]task.Ref{} // keyed by a first member: batches of one token and partition
-	first := map[string]*held{}
-	for i, h := range hs {
-		if deleted[i] {
-			s.c.figures.confirmed.Add(1)
-		} else {
-			res[i].Err = task.ErrGone
-		}
-		if first[h.batch.token] == nil {
-			first[h.batch.token] = h
-		}
-		f := first[h.batch.token]
-		byBatch[f] = append(byBatch[f], h.Ref)
+	if a.done != nil {
+		a.done <- err
+		return
 	}
-	for f, refs := range byBatch {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), 2*time.Second)
-		_, err := s.c.set.Remove(ctx, f.batch.p, f.batch.token, refs)
+	<-s.slots
+	if !errors.Is(err, task.ErrGone) {
+		s.c.o.Report.Error("confirm", err, "the task is delivered again")
+	}
+}
+
+// removeMembers takes members whose rows are gone out of the hot set.
+func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref) {
+	byBatch := map[*batch][]task.Ref{}
+	for i, d := range ds {
+		byBatch[d.batch] = append(byBatch[d.batch], refs[i])
+	}
+	for b, refs := range byBatch {
+		ctx, cancel := s.call(hotTimeout)
+		_, err := s.c.set.Remove(ctx, b.p, b.token, refs)
 		cancel()
 		s.c.o.Report.Error("remove confirmed tasks", err, "tried again until it lands", "tasks", len(refs))
 	}
-	return res
 }
 
-// deleteRows tries until the store answers, or the settler's life ends.
+// deleteRows tries until the store answers, or nobody is patient any more.
 func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
 	for {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), 15*time.Second)
+		ctx, cancel := s.call(storeTimeout)
 		deleted, err := s.c.store.Delete(ctx, refs)
 		cancel()
-		if err == nil || !mends(err) || s.life.Err() != nil {
+		if err == nil || !mends(err) || s.patient.Err() != nil {
 			return deleted, err
 		}
 		s.c.o.Report.Error("confirm", err, "tried again", "tasks", len(refs))
-		pause(s.life, retryPause)
+		pause(s.patient, retryPause)
 	}
 }
 
@@ -139,17 +187,17 @@ func mends(err error) bool {
 	return errors.Is(err, task.ErrUnavailable) || errors.Is(err, task.ErrReadOnly) || errors.Is(err, context.DeadlineExceeded)
 }
 
-func (s *settler) rollback(h *held, delay time.Duration) <-chan error {
-	end := s.begin(h)
+func (s *settler) rollback(d *Delivery, delay time.Duration) <-chan error {
+	s.begin()
 	done := make(chan error, 1)
 	go func() {
-		err := s.giveBack(h, delay)
+		err := s.giveBack(d, delay)
 		if err == nil {
 			s.c.figures.rolledBack.Add(1)
 		} else {
-			err = fmt.Errorf("roll back %q: %w", h.ID, err)
+			err = fmt.Errorf("roll back %q: %w", d.own.ID, err)
 		}
-		end()
+		s.end([]*Delivery{d})
 		done <- err
 	}()
 	return done
@@ -157,70 +205,69 @@ func (s *settler) rollback(h *held, delay time.Duration) <-chan error {
 
 // giveBack tries until the hot set answers or the lease is over: then the reaper
 // gives the task back, and the row tells whether there is one.
-func (s *settler) giveBack(h *held, delay time.Duration) error {
+func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
+	back := task.Release{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
 	for {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), 2*time.Second)
-		answers, err := s.c.set.Release(ctx, h.batch.p, task.Release{Token: h.batch.token, Refs: []task.Ref{h.Ref}, Delay: delay, Counted: true})
+		ctx, cancel := s.call(hotTimeout)
+		answers, err := s.c.set.Release(ctx, d.batch.p, back)
 		cancel()
 		if err == nil {
-			return s.settleBack(h, delay, answers[0])
+			return s.settleBack(d, delay, answers[0])
 		}
 		s.c.mu.Lock()
-		lost := h.lost
+		over := d.over
 		s.c.mu.Unlock()
-		if lost || s.life.Err() != nil {
-			return s.stands(h)
+		if over || s.patient.Err() != nil {
+			return s.stands(d)
 		}
 		if !errors.Is(err, task.ErrCold) {
 			s.c.o.Report.Error("roll back", err, "tried again while the lease lives")
 		}
-		pause(s.life, retryPause)
+		pause(s.patient, retryPause)
 	}
 }
 
-func (s *settler) settleBack(h *held, delay time.Duration, a task.Answer) error {
+func (s *settler) settleBack(d *Delivery, delay time.Duration, a task.Answer) error {
 	switch a {
 	case task.Waiting, task.Elsewhere:
 		return nil
 	case task.Dead:
 		return task.ErrGone
 	case task.Beyond:
-		return s.postpone(h, delay)
+		return s.postpone(d, delay)
 	default:
-		return s.stands(h)
+		return s.stands(d)
 	}
 }
 
 // stands tells whether the row is there still: then it is offered again.
-func (s *settler) stands(h *held) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), 15*time.Second)
+func (s *settler) stands(d *Delivery) error {
+	ctx, cancel := s.call(storeTimeout)
 	defer cancel()
-	rows, err := s.c.store.Get(ctx, []string{h.ID})
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 || rows[0].Ref != h.Ref {
+	refs, err := s.c.store.Versions(ctx, []string{d.own.ID})
+	if err == nil && (len(refs) == 0 || refs[0] != d.own) {
 		return task.ErrGone
 	}
-	return nil
+	return err
 }
 
 // postpone gives the row another due time and version; the feeder or Add brings
 // that into the hot set when its time is near.
-func (s *settler) postpone(h *held, delay time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), 15*time.Second)
+func (s *settler) postpone(d *Delivery, delay time.Duration) error {
+	ctx, cancel := s.call(storeTimeout)
 	defer cancel()
-	p := h.batch.p
+	p := d.batch.p
 	asOf, clockErr := s.c.set.Clock(ctx, p)
-	to := task.Row{Ref: task.Ref{ID: h.ID, Ver: rand.Int64()}, DueMS: s.c.hotNow().Add(delay).UnixMilli() + 1, ExecMS: h.ExecMS, Attempt: h.Attempt + 1}
-	moved, err := s.c.store.Move(ctx, h.Ref, to)
+	to := task.Row{Ref: task.Ref{ID: d.own.ID, Ver: rand.Int64()}, ExecMS: d.execMS, Attempt: d.tries + 1,
+		DueMS: min(task.MaxDue, s.c.hotNow().Add(delay).UnixMilli()+1)}
+	moved, err := s.c.store.Move(ctx, d.own, to)
 	if err != nil {
 		return err
 	}
 	if !moved {
 		return task.ErrGone
 	}
-	_, err = s.c.set.Remove(ctx, p, h.batch.token, []task.Ref{h.Ref})
+	_, err = s.c.set.Remove(ctx, p, d.batch.token, []task.Ref{d.own})
 	s.c.o.Report.Error("remove a postponed task", err, "tried again until it lands")
 	if clockErr == nil {
 		e := task.Entry{Ref: to.Ref, DueMS: to.DueMS, ExecMS: to.ExecMS, Attempt: to.Attempt, External: true}

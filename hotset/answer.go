@@ -30,7 +30,9 @@ type answer struct {
 func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, args ...any) (*answer, error) {
 	k := append(r.keys[p].fixed[:len(r.keys[p].fixed):len(r.keys[p].fixed)], batches...)
 	sent := time.Now()
-	v, err := r.scripts[verb].Run(ctx, r.rdb, k, append([]any{r.config.Partitions}, args...)...).Slice()
+	v, err := await(ctx, func() ([]any, error) {
+		return r.scripts[verb].Run(ctx, r.rdb, k, append([]any{r.config.Partitions}, args...)...).Slice()
+	})
 	if err != nil {
 		return &answer{}, r.typed(verb, p, err)
 	}
@@ -58,6 +60,32 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 		err = fmt.Errorf("strange status %.20q", status)
 	}
 	return a, fmt.Errorf("%s in partition %d: %w", verb, p, err)
+}
+
+// await returns what f does, or ctx.Err() as soon as ctx ends: a go-redis client
+// heeds the end of a context while it waits for an answer only if it was told to,
+// and then its own timeout and retries may take many seconds. f goes on, so it
+// keeps nothing of its caller's.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	if ctx.Done() == nil {
+		return f()
+	}
+	type reply struct {
+		v   T
+		err error
+	}
+	done := make(chan reply, 1)
+	go func() {
+		v, err := f()
+		done <- reply{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 func (r *Redis) saw(p int, asOf task.AsOf, sent time.Time) {

@@ -102,7 +102,7 @@ func (r *Redis) claimed(ctx context.Context, p int, tokens []string) (map[string
 		for _, t := range tokens[start:min(start+some, len(tokens))] {
 			sets = append(sets, pipe.SMembers(ctx, r.keys[p].batch(t)))
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		if _, err := await(ctx, func() ([]redis.Cmder, error) { return pipe.Exec(ctx) }); err != nil {
 			return nil, r.typed("read batches", p, err)
 		}
 		for _, set := range sets {

@@ -157,7 +157,7 @@ const maxWipes = 1000
 
 // begin ends batches of the old generation, and begins a new one if none is left.
 func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) {
-	tokens, err := r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result()
+	tokens, err := await(ctx, func() ([]string, error) { return r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result() })
 	if err != nil {
 		return &answer{}, r.typed("list leases", p, err)
 	}
@@ -345,7 +345,7 @@ func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Durati
 	}
 	var all []task.Reaped
 	for _, token := range a.strs() {
-		members, err := r.rdb.SMembers(ctx, r.keys[p].batch(token)).Result()
+		members, err := await(ctx, func() ([]string, error) { return r.rdb.SMembers(ctx, r.keys[p].batch(token)).Result() })
 		if err != nil {
 			return all, r.typed("read batch", p, err)
 		}
@@ -368,7 +368,9 @@ func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, ro
 	for _, role := range roles {
 		args = append(args, string(role))
 	}
-	v, err := r.scripts["elect"].Run(ctx, r.rdb, []string{r.keys[0].agent()}, args...).Slice()
+	v, err := await(ctx, func() ([]any, error) {
+		return r.scripts["elect"].Run(ctx, r.rdb, []string{r.keys[0].agent()}, args...).Slice()
+	})
 	if err != nil {
 		return nil, r.typed("elect", 0, err)
 	}

@@ -42,13 +42,21 @@ type Group[T, R any] struct {
 
 type call[T, R any] struct {
 	item T
-	done chan Result[R]
+	done chan Result[R] // nil: nobody waits
 }
 
 // Go hands item over and returns where its answer will be: exactly one result,
 // in a channel that holds it until it is read. It never blocks.
 func (g *Group[T, R]) Go(item T) <-chan Result[R] {
 	c := call[T, R]{item, make(chan Result[R], 1)}
+	g.add(c)
+	return c.done
+}
+
+// Post is Go for callers that learn from Flush itself what became of item.
+func (g *Group[T, R]) Post(item T) { g.add(call[T, R]{item: item}) }
+
+func (g *Group[T, R]) add(c call[T, R]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pending = append(g.pending, c)
@@ -56,7 +64,6 @@ func (g *Group[T, R]) Go(item T) <-chan Result[R] {
 		g.flights++
 		go g.fly()
 	}
-	return c.done
 }
 
 // Do hands item over and waits for its answer. If ctx ends first the error is
@@ -86,7 +93,9 @@ func (g *Group[T, R]) fly() {
 			items[i] = c.item
 		}
 		for i, r := range g.flush(items) {
-			calls[i].done <- r
+			if calls[i].done != nil {
+				calls[i].done <- r
+			}
 		}
 		clear(calls) // else pending's array would keep what was answered
 	}

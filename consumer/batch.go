@@ -1,0 +1,91 @@
+package consumer
+
+import (
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// batch is a claimed batch: what is left of it. Under Consumer.mu.
+type batch struct {
+	p          int
+	token      string
+	generation int64
+	deadline   time.Time // by the local clock; Redis ends it no earlier
+	members    []*Delivery
+	left       int // members that are not over
+	timer      *time.Timer
+}
+
+// open calls f for each member that is not over.
+func (b *batch) open(f func(*Delivery)) {
+	for _, d := range b.members {
+		if !d.over {
+			f(d)
+		}
+	}
+}
+
+// slab is how many deliveries are allocated at once: few enough that one which is
+// kept for long keeps little alive.
+const slab = 16
+
+// begin notes a batch that was claimed by a call that was sent then.
+func (c *Consumer) begin(p int, got task.Batch, sent time.Time) *batch {
+	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, deadline: sent.Add(c.o.Lease),
+		members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
+	var some []Delivery
+	for i := range got.Claims {
+		if len(some) == 0 {
+			some = make([]Delivery, min(slab, len(got.Claims)-i))
+		}
+		some[0].fill(c, b, &got.Claims[i].Entry)
+		b.members[i], some = &some[0], some[1:]
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.batches[b.token] = b
+	b.timer = time.AfterFunc(time.Until(b.deadline), func() { c.expire(b) })
+	return b
+}
+
+// forget makes d somebody else's concern; a batch ends with its last. Under mu.
+func (c *Consumer) forget(d *Delivery) {
+	if d.over {
+		return
+	}
+	d.over = true
+	b := d.batch
+	if b.left--; b.left == 0 {
+		b.timer.Stop()
+		delete(c.batches, b.token)
+	}
+}
+
+// queue holds what was claimed and waits for a Consume, oldest first.
+type queue struct {
+	items []*Delivery
+	head  int
+}
+
+func (q *queue) len() int { return len(q.items) - q.head }
+
+func (q *queue) push(d *Delivery) {
+	if q.head > 64 && q.head > len(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, d)
+}
+
+func (q *queue) first() *Delivery { return q.items[q.head] }
+
+func (q *queue) pop() *Delivery {
+	d := q.items[q.head]
+	q.items[q.head] = nil // else the array would keep it
+	if q.head++; q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+	return d
+}
