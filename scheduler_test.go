@@ -475,6 +475,7 @@ func TestAFlushLosesNothingAndRedeliversNothingInHand(t *testing.T) {
 			l.consume(ctx, t, a, 4)
 			l.consume(ctx, t, b, 4)
 			until(t, "the others have fired", 30*time.Second, func() bool { return l.len() >= 100 })
+			sleep(t, 4*time.Second) // until the new generation has read what was overdue when it began
 			for _, d := range inHand {
 				if err := d.Confirm(t.Context()); err != nil {
 					t.Errorf("confirm %s after the flush: %v", d.ID, err)

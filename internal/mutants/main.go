@@ -112,7 +112,7 @@ func (m mutant) kill(ctx context.Context, tree string) (err error) {
 	if out, err := command(ctx, tree, "vet", m.pkg); err != nil {
 		return fmt.Errorf("it does not compile: %s", out)
 	}
-	out, err := command(ctx, tree, "test", "-count=1", "-timeout=3m", "-run", m.test, m.pkg)
+	out, err := command(ctx, tree, "test", "-count=1", "-timeout=60s", "-run", m.test, m.pkg)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

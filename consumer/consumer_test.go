@@ -1,0 +1,716 @@
+package consumer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/hotset/local"
+	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rows is the consumer's own small Store, in memory; away makes it fail.
+type rows struct {
+	mu   sync.Mutex
+	byID map[string]task.Row
+	away bool
+	held chan struct{} // Delete waits for it, if it is set
+}
+
+func (r *rows) fail() error {
+	if r.away {
+		return fmt.Errorf("rows: %w", task.ErrUnavailable)
+	}
+	return nil
+}
+
+func (r *rows) Get(_ context.Context, ids []string) (found []task.Row, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		if row, ok := r.byID[id]; ok {
+			found = append(found, row)
+		}
+	}
+	return found, r.fail()
+}
+
+func (r *rows) Versions(ctx context.Context, ids []string) (refs []task.Ref, err error) {
+	found, err := r.Get(ctx, ids)
+	for _, row := range found {
+		refs = append(refs, row.Ref)
+	}
+	return refs, err
+}
+
+func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
+	if r.held != nil {
+		select {
+		case <-r.held:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fail(); err != nil {
+		return nil, err
+	}
+	deleted := make([]bool, len(refs))
+	for i, ref := range refs {
+		if row, ok := r.byID[ref.ID]; ok && row.Ver == ref.Ver {
+			delete(r.byID, ref.ID)
+			deleted[i] = true
+		}
+	}
+	return deleted, nil
+}
+
+func (r *rows) Move(_ context.Context, ref task.Ref, to task.Row) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	row, ok := r.byID[ref.ID]
+	if !ok || row.Ver != ref.Ver {
+		return false, r.fail()
+	}
+	to.Payload = row.Payload
+	r.byID[ref.ID] = to
+	return true, r.fail()
+}
+
+func (r *rows) set(away bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = away
+}
+
+func (r *rows) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byID)
+}
+
+// faulty is the embedded set with faults in front of it.
+type faulty struct {
+	*local.Set
+	mu        sync.Mutex
+	lostClaim int           // so many claims happen, but their answers are lost
+	slowClaim time.Duration // claims happen at once, their answers take that long
+	deaf      bool          // nothing reaches the set, and nothing happens
+}
+
+func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+	f.mu.Lock()
+	lost, slow, deaf := f.lostClaim > 0, f.slowClaim, f.deaf
+	f.lostClaim--
+	f.mu.Unlock()
+	if deaf {
+		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
+	}
+	b, err := f.Set.Claim(ctx, p, token, limit, lease)
+	if slow > 0 {
+		<-time.After(slow)
+	}
+	if lost {
+		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
+	}
+	if ctx.Err() != nil {
+		return task.Batch{}, ctx.Err()
+	}
+	return b, err
+}
+
+func (f *faulty) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.deaf {
+		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
+	}
+	return f.Set.Extend(ctx, p, h)
+}
+
+func (f *faulty) set(deaf bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deaf = deaf
+}
+
+// kit is a consumer with its stores.
+type kit struct {
+	*testing.T
+	c     *consumer.Consumer
+	set   *faulty
+	store *rows
+	done  chan error
+	stop  func()
+}
+
+const far = int64(1) << 50
+
+// bubble runs test in a bubble, with a consumer that does not run yet, on a set of
+// one partition.
+func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		set, err := local.New(local.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := &kit{T: t, set: &faulty{Set: set}, store: &rows{byID: map[string]task.Row{}}, done: make(chan error, 1)}
+		if _, err := set.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
+			t.Fatal(err)
+		}
+		o.Partitions, o.Report = 1, &report.Reporter{}
+		for _, f := range []struct {
+			d   *time.Duration
+			def time.Duration
+		}{{&o.Lease, 15 * time.Second}, {&o.Drain, 30 * time.Second}, {&o.DeliveryTimeout, 10 * time.Minute}} {
+			if *f.d == 0 {
+				*f.d = f.def
+			}
+		}
+		if o.Queue == 0 {
+			o.Queue = 1000
+		}
+		k.c = consumer.New(k.set, k.store, o)
+		test(k)
+	})
+}
+
+// run runs the consumer until stop, which waits for Run to return.
+func (k *kit) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { k.done <- k.c.Run(ctx) }()
+	var once sync.Once
+	k.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-k.done; err != nil {
+				k.Errorf("Run: %v", err)
+			}
+		})
+	}
+	k.Cleanup(k.stop)
+	synctest.Wait()
+}
+
+// add puts n tasks due now into both stores.
+func (k *kit) add(n int, external bool) {
+	k.Helper()
+	asOf, err := k.set.Clock(k.Context(), 0)
+	if err != nil {
+		k.Fatal(err)
+	}
+	now := time.Now().UnixMilli()
+	var entries []task.Entry
+	k.store.mu.Lock()
+	for i := range n {
+		ref := task.Ref{ID: fmt.Sprintf("t%06d", i), Ver: int64(i + 1)}
+		e := task.Entry{Ref: ref, DueMS: now, ExecMS: now, Payload: []byte(ref.ID), External: external}
+		k.store.byID[ref.ID] = task.Row{Ref: ref, DueMS: now, ExecMS: now, Payload: e.Payload, Size: len(e.Payload)}
+		if external {
+			e.Payload = nil
+		}
+		entries = append(entries, e)
+	}
+	k.store.mu.Unlock()
+	if _, err := k.set.Add(k.Context(), 0, task.Adding{AsOf: asOf, Entries: entries}); err != nil {
+		k.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+func (k *kit) consume() *consumer.Delivery {
+	k.Helper()
+	ctx, cancel := context.WithTimeout(k.Context(), 3*time.Hour)
+	defer cancel()
+	d, err := k.c.Consume(ctx)
+	if err != nil {
+		k.Fatalf("Consume: %v", err)
+	}
+	return d
+}
+
+func (k *kit) state() task.State {
+	k.Helper()
+	st, err := k.set.State(k.Context(), 0)
+	if err != nil {
+		k.Fatal(err)
+	}
+	return st
+}
+
+func TestItClaimsNoMoreThanItsCallersTake(t *testing.T) {
+	bubble(t, consumer.Options{Queue: 20}, func(k *kit) {
+		k.add(1000, false)
+		k.run()
+		if st := k.state(); st.Claimed != 0 {
+			k.Errorf("%d tasks are claimed, and nobody consumes", st.Claimed)
+		}
+		first := k.consume()
+		synctest.Wait()
+		if st := k.state(); st.Claimed != 1 {
+			k.Errorf("%d tasks are claimed for one caller", st.Claimed)
+		}
+		first.ConfirmAsync()
+		for range 300 {
+			k.consume().ConfirmAsync()
+			synctest.Wait()
+			if f := k.c.Figures(); f.Queued > 20 {
+				k.Fatalf("%d tasks are queued, Queue is 20", f.Queued)
+			}
+		}
+		if f := k.c.Figures(); f.Queued == 0 || f.Delivered != 301 || f.Confirmed != 301 {
+			k.Errorf("figures are %+v, want 301 delivered and confirmed, and a queue for a quick caller", f)
+		}
+		k.stop()
+	})
+}
+
+func TestAnAnswerThatWasLostIsClaimedOnce(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.set.lostClaim = 3
+		k.add(1, false)
+		k.run()
+		start := time.Now()
+		d := k.consume()
+		if took := time.Since(start); took > time.Second || d.Attempt != 1 {
+			k.Errorf("delivered after %s as attempt %d, want within a second as the first", took, d.Attempt)
+		}
+		if err := d.Confirm(k.Context()); err != nil {
+			k.Error(err)
+		}
+		k.stop()
+	})
+}
+
+// Promise 2: what this process cannot extend it neither hands out nor keeps.
+func TestALeaseThatIsNotExtendedEndsItsDeliveries(t *testing.T) {
+	bubble(t, consumer.Options{Lease: 6 * time.Second}, func(k *kit) {
+		k.add(30, false)
+		k.run()
+		for range 20 { // a quick caller: some are queued after it
+			k.consume().ConfirmAsync()
+			synctest.Wait()
+		}
+		d := k.consume()
+		<-time.After(20 * time.Second)
+		if d.Context().Err() != nil {
+			k.Fatal("the context ended while the lease was extended")
+		}
+		k.set.set(true)
+		lost := time.Now()
+		<-d.Context().Done()
+		if took := time.Since(lost); took > 6*time.Second || !errors.Is(context.Cause(d.Context()), consumer.ErrLeaseLost) {
+			k.Errorf("it ended after %s because of %v, want within the lease and ErrLeaseLost", took, context.Cause(d.Context()))
+		}
+		k.set.set(false)
+		if err := d.Confirm(k.Context()); err != nil {
+			k.Errorf("Confirm without a lease, while the row stands: %v", err)
+		}
+		if f := k.c.Figures(); f.LeasesLost == 0 {
+			k.Error("no lost lease was counted")
+		}
+		k.stop()
+	})
+}
+
+func TestConfirmGoesOnWhileTheStoreIsAway(t *testing.T) {
+	bubble(t, consumer.Options{Lease: 2 * time.Second}, func(k *kit) {
+		k.add(3, false)
+		k.run()
+		var ds []*consumer.Delivery
+		for range 3 {
+			ds = append(ds, k.consume())
+		}
+		k.store.set(true)
+		ds[0].ConfirmAsync()
+		short, cancel := context.WithTimeout(k.Context(), time.Second)
+		defer cancel()
+		if err := ds[1].Confirm(short); !errors.Is(err, context.DeadlineExceeded) {
+			k.Errorf("Confirm with a store that is away: %v, want the end of its context", err)
+		}
+		result := make(chan error, 1)
+		go func() { result <- ds[2].Confirm(context.Background()) }()
+		<-time.After(time.Minute)
+		if expired, err := k.set.Expired(k.Context(), 0, 10, 0); len(expired) > 0 || err != nil {
+			k.Errorf("leases of what is being confirmed ended: %v, %v", expired, err)
+		}
+		k.store.set(false)
+		if err := <-result; err != nil {
+			k.Errorf("Confirm: %v", err)
+		}
+		<-time.After(time.Second)
+		if n, f := k.store.len(), k.c.Figures(); n != 0 || f.Confirmed != 3 || f.InHand+f.Confirming != 0 {
+			k.Errorf("%d rows are left, figures %+v", n, f)
+		}
+		k.stop()
+	})
+}
+
+func TestStopReturnsTheQueueAndWaitsForWhatIsInHand(t *testing.T) {
+	bubble(t, consumer.Options{Lease: 3 * time.Second}, func(k *kit) {
+		k.add(100, false)
+		k.run()
+		for range 30 {
+			k.consume().ConfirmAsync()
+			synctest.Wait()
+		}
+		d := k.consume()
+		if k.c.Figures().Queued == 0 {
+			k.Fatal("nothing is queued")
+		}
+		stopped := make(chan struct{})
+		go func() { k.stop(); close(stopped) }()
+		<-time.After(10 * time.Second)
+		if st := k.state(); st.Claimed != 1 {
+			k.Errorf("%d tasks are claimed while the drain waits, want the one in hand", st.Claimed)
+		}
+		if _, err := k.c.Consume(k.Context()); !errors.Is(err, task.ErrClosed) {
+			k.Errorf("Consume during the drain: %v, want ErrClosed", err)
+		}
+		if d.Context().Err() != nil {
+			k.Error("the context ended before the drain time was over")
+		}
+		at := time.Now()
+		if err := d.Confirm(k.Context()); err != nil {
+			k.Errorf("Confirm during the drain: %v", err)
+		}
+		<-stopped
+		if took := time.Since(at); took > time.Second {
+			k.Errorf("Run returned %s after the last answer", took)
+		}
+	})
+}
+
+func TestStopGivesUpWhatIsNotAnsweredInTime(t *testing.T) {
+	bubble(t, consumer.Options{Drain: 5 * time.Second}, func(k *kit) {
+		k.add(2, false)
+		k.run()
+		d, late := k.consume(), k.consume()
+		at := time.Now()
+		k.stop()
+		if took := time.Since(at); took < 5*time.Second || took > 6*time.Second {
+			k.Errorf("Run returned after %s, want after the drain of 5 s", took)
+		}
+		if cause := context.Cause(d.Context()); !errors.Is(cause, task.ErrClosed) {
+			k.Errorf("the context ended because of %v, want ErrClosed", cause)
+		}
+		if st := k.state(); st.Waiting != 2 || st.Claimed != 0 {
+			k.Errorf("the set holds %+v, want both waiting", st)
+		}
+		if err := d.Confirm(k.Context()); err != nil {
+			k.Errorf("Confirm after Run, while the row stands: %v", err)
+		}
+		if err := late.Rollback(k.Context(), 0); err != nil {
+			k.Errorf("Rollback after Run: %v", err)
+		}
+		if st := k.state(); st.Waiting != 1 {
+			k.Errorf("the set holds %+v, want the one that was not confirmed", st)
+		}
+	})
+}
+
+// With the store away a drain ends nevertheless, and says what it could not do.
+func TestStopEndsWhileTheStoreIsAway(t *testing.T) {
+	bubble(t, consumer.Options{Drain: 5 * time.Second}, func(k *kit) {
+		k.add(1, false)
+		k.run()
+		d := k.consume()
+		k.store.set(true)
+		result := make(chan error, 1)
+		go func() { result <- d.Confirm(context.Background()) }()
+		at := time.Now()
+		k.stop()
+		if took := time.Since(at); took > 8*time.Second {
+			k.Errorf("Run returned after %s", took)
+		}
+		if err := <-result; !errors.Is(err, task.ErrUnavailable) {
+			k.Errorf("Confirm: %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+// What a claim takes that is under way when Run ends goes back at once.
+func TestStopDuringAClaimGivesBackWhatItTakes(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.set.slowClaim = time.Second
+		k.run()
+		ctx, cancel := context.WithCancel(k.Context())
+		go func() { _, _ = k.c.Consume(ctx) }()
+		<-time.After(time.Second)
+		k.add(1, false)
+		<-time.After(500 * time.Millisecond)
+		if st := k.state(); st.Claimed != 1 {
+			k.Fatalf("the set holds %+v, want a claim under way", st)
+		}
+		k.stop()
+		cancel()
+		if st := k.state(); st.Claimed != 0 || st.Waiting != 1 {
+			k.Errorf("the set holds %+v after Run, want the task waiting", st)
+		}
+	})
+}
+
+func TestASecondAnswerIsErrSettled(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		answers := map[string]func(*consumer.Delivery) error{
+			"Confirm":      func(d *consumer.Delivery) error { return d.Confirm(k.Context()) },
+			"ConfirmAsync": func(d *consumer.Delivery) error { d.ConfirmAsync(); return nil },
+			"Rollback":     func(d *consumer.Delivery) error { return d.Rollback(k.Context(), time.Hour) },
+		}
+		k.run()
+		for first, f := range answers {
+			k.add(1, false)
+			d := k.consume()
+			if err := f(d); err != nil {
+				k.Errorf("%s: %v", first, err)
+			}
+			if !errors.Is(context.Cause(d.Context()), task.ErrSettled) {
+				k.Errorf("after %s the context's cause is %v", first, context.Cause(d.Context()))
+			}
+			for second, g := range answers {
+				if err := g(d); second != "ConfirmAsync" && !errors.Is(err, task.ErrSettled) {
+					k.Errorf("%s after %s: %v, want ErrSettled", second, first, err)
+				}
+			}
+			synctest.Wait()
+			if _, err := k.store.Delete(k.Context(), []task.Ref{{ID: "t000000", Ver: 1}}); err != nil {
+				k.Fatal(err)
+			}
+			if _, err := k.set.Set.Remove(k.Context(), 0, "", []task.Ref{{ID: "t000000", Ver: 1}}); err != nil {
+				k.Fatal(err)
+			}
+			<-time.After(time.Minute) // until its tombstone is gone
+		}
+		k.stop()
+	})
+}
+
+func TestADeliveryMadeByHandSettlesToNothing(t *testing.T) {
+	d := &consumer.Delivery{Task: task.Task{ID: "a"}, Attempt: 1}
+	if d.Context().Err() != nil {
+		t.Error("its context has ended")
+	}
+	if err := d.Confirm(t.Context()); err != nil {
+		t.Errorf("Confirm: %v", err)
+	}
+	if err := d.Rollback(t.Context(), 0); !errors.Is(err, task.ErrSettled) {
+		t.Errorf("Rollback after Confirm: %v, want ErrSettled", err)
+	}
+	d.ConfirmAsync()
+	(&consumer.Delivery{}).ConfirmAsync()
+}
+
+// What a caller does to the fields of its delivery is its own affair.
+func TestACallerMayChangeItsDelivery(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.add(2, false)
+		k.run()
+		for _, settle := range []func(*consumer.Delivery) error{
+			func(d *consumer.Delivery) error { return d.Rollback(k.Context(), 0) },
+			func(d *consumer.Delivery) error { return d.Confirm(k.Context()) },
+		} {
+			for range 2 {
+				d := k.consume()
+				d.ID, d.Due, d.Attempt = "another", time.Time{}, -3
+				clear(d.Payload)
+				if err := settle(d); err != nil {
+					k.Errorf("settle: %v", err)
+				}
+			}
+		}
+		if n := k.store.len(); n != 0 {
+			k.Errorf("%d rows are left", n)
+		}
+		k.stop()
+	})
+}
+
+// A member whose payload stays in its row is read with it, and is dropped if the
+// row is gone.
+func TestMembersWithoutARowAreDropped(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.add(40, true)
+		k.store.mu.Lock()
+		for i := range 20 {
+			delete(k.store.byID, fmt.Sprintf("t%06d", 2*i))
+		}
+		k.store.mu.Unlock()
+		k.run()
+		for range 20 {
+			d := k.consume()
+			if string(d.Payload) != d.ID {
+				k.Errorf("%s came with payload %q", d.ID, d.Payload)
+			}
+			if err := d.Confirm(k.Context()); err != nil {
+				k.Error(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(k.Context(), time.Minute)
+		defer cancel()
+		if d, err := k.c.Consume(ctx); err == nil {
+			k.Errorf("%s was delivered and has no row", d.ID)
+		}
+		if st := k.state(); st.Claimed+st.Waiting != 0 {
+			k.Errorf("the set holds %+v", st)
+		}
+		k.stop()
+	})
+}
+
+func TestPayloadsWaitForAStoreThatIsAway(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.store.set(true)
+		k.add(5, true)
+		k.run()
+		time.AfterFunc(20*time.Second, func() { k.store.set(false) })
+		start := time.Now()
+		for range 5 {
+			d := k.consume()
+			if took := time.Since(start); took < 20*time.Second || took > 22*time.Second || d.Attempt != 1 {
+				k.Errorf("%s came after %s as attempt %d, want soon after 20 s as the first", d.ID, took, d.Attempt)
+			}
+			d.ConfirmAsync()
+		}
+		k.stop()
+	})
+}
+
+func TestConfirmAsyncBlocksWhileTooManyWait(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		const limit = 100_000
+		k.store.held = make(chan struct{})
+		k.add(limit+1, false)
+		k.run()
+		for range limit {
+			k.consume().ConfirmAsync()
+		}
+		last := k.consume()
+		returned := make(chan struct{})
+		go func() { last.ConfirmAsync(); close(returned) }()
+		synctest.Wait()
+		select {
+		case <-returned:
+			k.Error("it took one more than 100,000")
+		default:
+		}
+		close(k.store.held)
+		<-returned
+		k.stop()
+		if n := k.store.len(); n != 0 {
+			k.Errorf("%d rows are left", n)
+		}
+	})
+}
+
+func TestRunRunsOnce(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.run()
+		if err := k.c.Run(k.Context()); !errors.Is(err, task.ErrRunning) {
+			k.Errorf("Run beside Run: %v, want ErrRunning", err)
+		}
+		k.stop()
+		if err := k.c.Run(k.Context()); !errors.Is(err, task.ErrClosed) {
+			k.Errorf("Run after Run: %v, want ErrClosed", err)
+		}
+		ended, cancel := context.WithCancel(k.Context())
+		cancel()
+		if _, err := k.c.Consume(ended); !errors.Is(err, context.Canceled) {
+			k.Errorf("Consume with an ended context: %v", err)
+		}
+	})
+}
+
+func TestARollbackOfAnyDelay(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.add(3, false)
+		k.run()
+		ds := []*consumer.Delivery{k.consume(), k.consume(), k.consume()}
+		for i, delay := range []time.Duration{-1 << 63, 0, time.Hour} {
+			if err := ds[i].Rollback(k.Context(), delay); err != nil {
+				k.Errorf("Rollback by %s: %v", delay, err)
+			}
+		}
+		start := time.Now()
+		got := map[int]int{}
+		for range 3 {
+			d := k.consume()
+			got[d.Attempt]++
+			d.ConfirmAsync()
+		}
+		if took := time.Since(start); got[2] != 3 || took < time.Hour || took > time.Hour+time.Second {
+			k.Errorf("attempts %v after %s, want each for the second time, the last after an hour", got, took)
+		}
+		k.stop()
+	})
+}
+
+func BenchmarkConsumeAndConfirm(b *testing.B) {
+	set, err := local.New(local.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := set.Horizon(b.Context(), 0, task.Feed{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
+		b.Fatal(err)
+	}
+	c := consumer.New(set, yes{}, consumer.Options{Partitions: 1, Queue: 1000, Lease: time.Minute, Drain: time.Minute,
+		DeliveryTimeout: time.Hour, Report: &report.Reporter{}})
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	payload := make([]byte, 100)
+	var ver int64
+	fill := func(n int) {
+		asOf, _ := set.Clock(ctx, 0)
+		entries := make([]task.Entry, 0, 1000)
+		for range n {
+			ver++
+			entries = append(entries, task.Entry{Ref: task.Ref{ID: "0123456789abcdef0123456789abcdef0123", Ver: ver}, DueMS: 1, ExecMS: 1, Payload: payload})
+			if len(entries) == 1000 {
+				if _, err := set.Add(ctx, 0, task.Adding{AsOf: asOf, Entries: entries}); err != nil {
+					b.Fatal(err)
+				}
+				entries = entries[:0]
+			}
+		}
+	}
+	b.ReportAllocs()
+	const lot = 100_000
+	for i := 0; b.Loop(); i++ {
+		if i%lot == 0 {
+			b.StopTimer()
+			fill(lot)
+			b.StartTimer()
+		}
+		d, err := c.Consume(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		d.ConfirmAsync()
+	}
+	b.StopTimer()
+	cancel()
+	<-done
+}
+
+// yes is a Store that has each row.
+type yes struct{ *rows }
+
+func (yes) Delete(_ context.Context, refs []task.Ref) ([]bool, error) {
+	all := make([]bool, len(refs))
+	for i := range all {
+		all[i] = true
+	}
+	return all, nil
+}
