@@ -19,8 +19,8 @@ lint: ## gofmt, go vet and staticcheck
 smoke: ## run the quick start for some seconds
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go run ./examples/quickstart --data "$$dir" --tasks 300 --spread 2s --json
 
-accept: ## the heavy runs: minutes of worker processes on real servers, not part of CI
-	go run ./internal/accept
+accept: ## the heavy runs: 15 minutes of worker processes on real servers, not part of CI (ARGS="--scenario kill --json")
+	go run ./internal/accept $(ARGS)
 
 mutants: ## break the code on purpose, one step at a time, and see a named test turn red (ONLY=name,name)
 	$(SERVERS) go run ./internal/mutants $(if $(ONLY),--only $(ONLY))

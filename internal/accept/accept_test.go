@@ -21,6 +21,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(testserver.Closing(m), goleak.IgnoreAnyFunction(testserver.Goroutines))
 }
 
+// The tests run what make accept promises, at a twentieth of its size.
+func TestTheSmallSizeIsATwentieth(t *testing.T) {
+	for _, sc := range scenarios {
+		if sc.small.tasks*20 != sc.full.tasks {
+			t.Errorf("%s: %d tasks are not a twentieth of %d", sc.name, sc.small.tasks, sc.full.tasks)
+		}
+	}
+}
+
 // server brings a server to a test: one that is shared, or its own.
 type server func(testing.TB, testserver.Kind) *testserver.Server
 
@@ -53,38 +62,47 @@ func play(t *testing.T, name string, mysql, redis server, partitions ...int) {
 }
 
 func TestABurstIsDeliveredOnceAndNeverEarly(t *testing.T) {
+	t.Parallel()
 	play(t, "burst", testserver.Shared, testserver.Shared, 1, 4)
 }
 
 func TestASteadyStreamIsDeliveredOnTime(t *testing.T) {
+	t.Parallel()
 	play(t, "steady", testserver.Shared, testserver.Shared, 1, 4)
 }
 
 func TestKilledWorkersLoseNothing(t *testing.T) {
+	t.Parallel()
 	play(t, "kill", testserver.Shared, testserver.Shared, 1, 4)
 }
 
 func TestASlowProcessHoldsUpNothingElse(t *testing.T) {
+	t.Parallel()
 	play(t, "slow", testserver.Shared, testserver.Shared, 1, 4)
 }
 
 func TestAFlushLosesNothingAndRedeliversNothingInHand(t *testing.T) {
+	t.Parallel()
 	play(t, "flush", testserver.Shared, own, 1, 4)
 }
 
 func TestOutagesLoseNothing(t *testing.T) {
+	t.Parallel()
 	play(t, "outage", own, own, 1, 4)
 }
 
 func TestAnOldSnapshotLosesAndResurrectsNothing(t *testing.T) {
+	t.Parallel()
 	play(t, "snapshot", testserver.Shared, own, 1, 4)
 }
 
 func TestAllTasksOfOneMomentAreDelivered(t *testing.T) {
+	t.Parallel()
 	play(t, "moment", testserver.Shared, testserver.Shared, 1, 4)
 }
 
 func TestIdleWorkersCostLittle(t *testing.T) {
+	t.Parallel()
 	play(t, "idle", own, own, 1)
 }
 

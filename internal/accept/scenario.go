@@ -27,6 +27,9 @@ type scenario struct {
 	full     size
 	small    size // a twentieth of the tasks
 	play     func(context.Context, *run) error
+	// unsure: MySQL dies in mid-commit, and a Confirm that is tried again after
+	// it may find the row gone that it deleted itself
+	unsure bool
 }
 
 const (
@@ -58,7 +61,7 @@ var scenarios = []scenario{
 		// a process that takes long beside a fast one; leases are shorter than its work
 		name: "slow", workers: 1, handlers: 64, play: slow,
 		full:  size{tasks: 40_000, lead: 8 * sec, spread: 40 * sec, lease: 5 * sec, span: 10 * sec, late: 1500 * ms},
-		small: size{tasks: 2_000, lead: 3 * sec, spread: 10 * sec, lease: 2 * sec, span: 7 * sec, late: 5 * sec},
+		small: size{tasks: 2_000, lead: 3 * sec, spread: 8 * sec, lease: 2 * sec, span: 5 * sec, late: 4 * sec},
 	},
 	{
 		// FLUSHALL while each worker has 100 tasks in hand
@@ -68,7 +71,7 @@ var scenarios = []scenario{
 	},
 	{
 		// Redis is away and comes back empty, then MySQL is away
-		name: "outage", workers: 4, handlers: 64, play: outage,
+		name: "outage", workers: 4, handlers: 64, play: outage, unsure: true,
 		full:  size{tasks: 40_000, lead: 8 * sec, spread: 60 * sec, hold: 5 * ms, live: 200, times: 1, span: 10 * sec},
 		small: size{tasks: 2_000, lead: 3 * sec, spread: 10 * sec, hold: 5 * ms, live: 100, times: 1, span: 2 * sec},
 	},

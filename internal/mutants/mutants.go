@@ -106,10 +106,20 @@ var mutants = []mutant{
 		"if err == nil || !mends(err) || s.patient.Err() != nil {", "if true {", "./consumer", "TestConfirmGoesOnWhileTheStoreIsAway"},
 	{"member-without-row", "a member whose row is gone is delivered", "consumer/claimer.go",
 		"			gone = append(gone, d.own)\n			c.forget(d)\n", "			gone = append(gone, d.own)\n", "./consumer", "TestMembersWithoutARowAreDropped"},
-	{"register-nothing", "what is in hand is not registered after a flush", "consumer/keeper.go",
-		"kept, a.Entries = append(kept, d), append(a.Entries, d.entry())", "_ = kept", ".", "TestAFlushLosesNothingAndRedeliversNothingInHand/mysql97.redis7/p1"},
 	{"confirmed-member-stays", "rule 1: a confirm forgets the hot set", "consumer/settler.go",
 		"_, err := s.c.set.Remove(ctx, b.p, b.token, refs)", "_, err := s.c.set.Remove(ctx, b.p, b.token, refs[:0])", ".", "TestEachTaskFiresOnceAndNeverEarly/bolt"},
 	{"timeout-for-ever", "a consumer that never answers holds its task", "consumer/keeper.go",
 		"time.Since(d.since) >= c.o.DeliveryTimeout", "false", ".", "TestALongDeliveryIsNotRedeliveredUntilItsTimeout"},
+
+	// What worker processes live through.
+	{"held-not-registered", "after a flush a worker does not say what it holds", "consumer/keeper.go",
+		"				c.register(ctx, b)\n", "				_ = b\n", "./internal/accept", "TestAFlushLosesNothingAndRedeliversNothingInHand/mysql97.redis7/p1"},
+	{"leases-not-extended", "a slow worker loses its leases", "consumer/keeper.go",
+		"			c.extend(ctx, p, bs)\n", "			_, _ = p, bs\n", "./internal/accept", "TestASlowProcessHoldsUpNothingElse/mysql97.redis7/p1"},
+	{"queue-hoards", "a slow worker keeps what it has no hands for", "consumer/claimer.go",
+		"stale = time.Second", "stale = time.Hour", "./internal/accept", "TestASlowProcessHoldsUpNothingElse/mysql97.redis7/p1"},
+	{"dead-batches-stay", "what a killed worker held is given to nobody", "auditor.go",
+		"		a.reap(ctx, p)\n", "		_ = p\n", "./internal/accept", "TestKilledWorkersLoseNothing/mysql97.redis7/p1"},
+	{"old-snapshot-claimed", "workers claim what an old snapshot holds", "hotset/lua/claim.lua",
+		"if run_id() ~= m[10] then return {'COLD', now, 0} end", "", "./internal/accept", "TestAnOldSnapshotLosesAndResurrectsNothing/mysql97.redis7/p1"},
 }
