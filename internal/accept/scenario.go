@@ -66,8 +66,8 @@ var scenarios = []scenario{
 	{
 		// FLUSHALL while each worker has 100 tasks in hand
 		name: "flush", workers: 4, handlers: 128, play: flush,
-		full:  size{tasks: 20_000, lead: 5 * sec, spread: 1 * sec, hold: 2 * sec, times: 5},
-		small: size{tasks: 1_000, lead: 3 * sec, spread: 100 * ms, hold: 3 * sec, times: 1},
+		full:  size{tasks: 20_000, lead: 5 * sec, spread: 60 * sec, hold: 8 * sec, times: 5},
+		small: size{tasks: 1_000, lead: 3 * sec, spread: 100 * ms, hold: 8 * sec, times: 1},
 	},
 	{
 		// Redis is away and comes back empty, then MySQL is away
