@@ -1,10 +1,13 @@
 package triggerhook_test
 
 import (
-	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
 
-func TestMain(m *testing.M) { os.Exit(testserver.Closing(m).Run()) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(testserver.Closing(m), goleak.IgnoreAnyFunction(testserver.Goroutines))
+}
