@@ -1,0 +1,140 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Rules by which a history is judged. Each is told by the act that broke it.
+const (
+	Early       = "early"           // a delivery before its due time, or before a rollback's delay was over
+	Lost        = "lost"            // a task that was neither delivered and finished nor deleted
+	Ghost       = "ghost"           // a delivery begun after a Delete or Reschedule that rules it out had returned
+	AfterDone   = "after confirm"   // a delivery claimed after the row's Confirm had returned nil
+	Unexplained = "unexplained"     // a second delivery without one of the causes that the promises name
+	Overdue     = "overdue"         // a delivery later than Bound after its time and the last fault
+	Inexact     = "not in the file" // a delivery of a task that nobody created
+)
+
+// Limits are what the rules are relative to.
+type Limits struct {
+	Lease time.Duration // of a claim
+	Bound time.Duration // how late a task may be once the last fault is over
+}
+
+// Violation is one broken promise.
+type Violation struct {
+	Rule string
+	ID   string
+	At   int64 // when, unix microseconds
+	Text string
+}
+
+// String says what was broken.
+func (v Violation) String() string { return fmt.Sprintf("%s: %s: %s", v.Rule, v.ID, v.Text) }
+
+// Verdict is what a history shows. Broken counts by rule.
+type Verdict struct {
+	Tasks, Delivered, Confirmed int
+	Deliveries                  int
+	// Duplicates are second and later deliveries of what was created or
+	// rescheduled once; Causes counts them by cause.
+	Duplicates int
+	Causes     map[string]int
+	Broken     map[string]int
+	Violations []Violation
+	LateP50    time.Duration
+	LateP99    time.Duration
+	LateMax    time.Duration
+	Faults     map[string]int
+	// Worst is how late a delivery was at most, by the kind of the fault that it
+	// waited through or that came last before it, counted from the fault's end.
+	Worst map[string]time.Duration
+}
+
+// Kept reports whether all promises were kept.
+func (v *Verdict) Kept() bool { return len(v.Violations) == 0 }
+
+// check is a judgement under way.
+type check struct {
+	*History
+	Limits
+	v    *Verdict
+	late []time.Duration
+	calm []int64 // by fault, in order: the latest end of it and those before it
+}
+
+// Check judges the history by the promises of docs/design.md:
+//
+//   - never early (2), by the clock of the machine, which is the hot set's;
+//   - never lost (1, 5): what was certainly created or rescheduled is delivered,
+//     and confirmed or deleted in the end, and late by no more than Bound once the
+//     last fault is over;
+//   - one delivery while its lease lives (3): a second one follows only a lease
+//     that ran out for a cause, a Rollback, a Redis that lost data, or an answer
+//     whose outcome was unknown; none is claimed after the row's Confirm returned
+//     nil, unless its lease had run out before or Redis had lost data;
+//   - none begins after a Delete that returned nil, and none is claimed after one
+//     that returned ErrClaimed (4), nor at the old time after a Reschedule.
+func (h *History) Check(l Limits) *Verdict {
+	c := &check{History: h, Limits: l, v: &Verdict{Causes: map[string]int{}, Broken: map[string]int{}, Faults: map[string]int{},
+		Worst: map[string]time.Duration{}}}
+	var end int64
+	for _, f := range h.faults {
+		c.v.Faults[f.kind]++
+		end = max(end, f.end)
+		c.calm = append(c.calm, end)
+	}
+	for _, id := range slices.Sorted(maps.Keys(h.tasks)) {
+		c.task(h.tasks[id])
+	}
+	slices.SortStableFunc(c.v.Violations, func(a, b Violation) int { return cmp.Compare(a.At, b.At) })
+	slices.Sort(c.late)
+	if n := len(c.late); n > 0 {
+		c.v.LateP50, c.v.LateP99, c.v.LateMax = c.late[(n-1)/2], c.late[(n-1)*99/100], c.late[n-1]
+	}
+	return c.v
+}
+
+func (c *check) task(s *story) {
+	if slices.ContainsFunc(s.acts, func(a *act) bool { return a.op == Create && a.may() }) {
+		c.v.Tasks++
+	}
+	if len(s.got) > 0 {
+		c.v.Delivered++
+	}
+	c.v.Deliveries += len(s.got)
+	if s.confirmed() {
+		c.v.Confirmed++
+	}
+	c.lost(s)
+	for i, d := range s.got {
+		c.early(s, d)
+		c.deleted(s, d)
+		c.rescheduled(s, d)
+		var last *delivery
+		for _, p := range s.got[:i] {
+			if p.dueMS == d.dueMS {
+				c.done(s, p, d)
+				c.again(s, p, d)
+				last = p
+			}
+		}
+		c.duplicate(s, last, d)
+		c.lateness(s, last, d)
+	}
+}
+
+func (c *check) broke(rule string, s *story, at int64, format string, args ...any) {
+	c.v.Broken[rule]++
+	c.v.Violations = append(c.v.Violations, Violation{Rule: rule, ID: s.id, At: at, Text: fmt.Sprintf(format, args...)})
+}
+
+func (s *story) confirmed() bool {
+	return slices.ContainsFunc(s.got, func(d *delivery) bool {
+		return slices.ContainsFunc(d.answers, func(a *act) bool { return a.op == Confirm && a.result == OK })
+	})
+}

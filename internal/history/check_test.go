@@ -1,0 +1,267 @@
+package history
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Histories of one task, "a", with times in milliseconds; the lease is 3 s and the
+// bound 10 s.
+var limits = Limits{Lease: 3 * time.Second, Bound: 10 * time.Second}
+
+const none = -1 // no end line
+
+func both(from, to int64, e Event, result Result) []Event {
+	e.At = from * 1000
+	e.ID = "a"
+	out := []Event{e}
+	if to != none {
+		e.At, e.End, e.Result = to*1000, true, result
+		out = append(out, e)
+	}
+	return out
+}
+
+var calls int64 = 100
+
+func by(op Op, from, to, due int64, r Result) []Event {
+	calls++
+	return both(from, to, Event{Who: "load", Call: calls, Op: op, DueMS: due}, r)
+}
+func create(from, to, due int64, r Result) []Event     { return by(Create, from, to, due, r) }
+func reschedule(from, to, due int64, r Result) []Event { return by(Reschedule, from, to, due, r) }
+func remove(from, to int64, r Result) []Event          { return by(Delete, from, to, 0, r) }
+
+func taken(began, end int64, who, token string) []Event {
+	return []Event{{At: end * 1000, Who: who, Op: Claim, Began: began * 1000, Token: token, Members: []Member{{ID: "a"}}}}
+}
+func renewed(began int64, who, token string) []Event {
+	return []Event{{At: began*1000 + 500, Who: who, Op: Extend, Began: began * 1000, Tokens: []string{token}}}
+}
+func deliver(at int64, who string, n, due int64) []Event {
+	return []Event{{At: at * 1000, Who: who, Call: n, Op: Deliver, ID: "a", DueMS: due}}
+}
+func confirm(from, to int64, who string, n int64, r Result) []Event {
+	return both(from, to, Event{Who: who, Call: n, Op: Confirm}, r)
+}
+func rollback(from, to int64, who string, n, delay int64, r Result) []Event {
+	return both(from, to, Event{Who: who, Call: n, Op: Rollback, DelayMS: delay}, r)
+}
+func hit(from, to int64, kind, target string, loses bool) []Event {
+	calls++
+	f := both(from, to, Event{Who: "nemesis", Call: calls, Op: Fault, Kind: kind, Target: target, Loses: loses}, OK)
+	for i := range f {
+		f[i].ID = ""
+	}
+	return f
+}
+func crash(at int64, who string) []Event {
+	return []Event{{At: at * 1000, Who: "nemesis", Op: Crash, Target: who}}
+}
+
+// Usual beginnings and ends.
+var (
+	made  = create(0, 10, 1000, OK)
+	w1    = slices.Concat(taken(1000, 1002, "w1", "t1"), deliver(1003, "w1", 1, 1000)) // w1 has it
+	w1End = confirm(1100, 1110, "w1", 1, OK)
+)
+
+// w2 is a second worker that claims, is handed the task at that time and confirms.
+func w2(at int64) []Event {
+	return slices.Concat(taken(at-2, at-1, "w2", "t2"), deliver(at, "w2", 1, 1000), confirm(at+1, at+2, "w2", 1, OK))
+}
+
+func verdict(t *testing.T, parts ...[]Event) (*Verdict, []byte) {
+	t.Helper()
+	var buf bytes.Buffer
+	for _, e := range slices.Concat(parts...) {
+		line, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf.WriteByte('\n')
+		buf.Write(line)
+	}
+	h, err := Read(bytes.NewReader(buf.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.Check(limits), buf.Bytes()
+}
+
+// Each rule finds the histories that break it, and only that rule does.
+func TestEachRuleFindsItsBadHistories(t *testing.T) {
+	for name, bad := range map[string]struct {
+		rule  string
+		parts [][]Event
+	}{
+		"a millisecond before it is due":                               {Early, [][]Event{made, taken(998, 998, "w1", "t1"), deliver(999, "w1", 1, 1000), w1End}},
+		"before a rollback's delay is over":                            {Early, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(1500)}},
+		"at a time that nobody asked for":                              {Inexact, [][]Event{made, taken(1000, 1002, "w1", "t1"), deliver(1500, "w1", 1, 900), w1End, w2(5000)}},
+		"never delivered":                                              {Lost, [][]Event{made}},
+		"created by a call whose answer was lost, and never delivered": {Lost, [][]Event{create(0, 10, 1000, Unknown), create(20, 30, 1000, Exists)}},
+		"the rescheduled one is never delivered":                       {Lost, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone)}},
+		"rolled back and never seen again":                             {Lost, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 0, OK)}},
+		"its worker was killed and nobody else had it":                 {Lost, [][]Event{made, w1, crash(1100, "w1")}},
+		"its row stands at the end":                                    {Lost, [][]Event{made, w1, confirm(1100, none, "w1", 1, ""), {{Who: "nemesis", Op: Left, ID: "a"}}}},
+		"delivered after Delete returned nil":                          {Ghost, [][]Event{made, remove(500, 510, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
+		"delivered after Delete, though claimed before":                {Ghost, [][]Event{made, taken(1000, 1002, "w1", "t1"), remove(1010, 1020, OK), deliver(1030, "w1", 1, 1000)}},
+		"claimed after Delete returned ErrClaimed":                     {Ghost, [][]Event{made, w1, remove(1050, 1060, Claimed), confirm(1100, 1110, "w1", 1, Gone), hit(900, 1200, "flushall", "", true), w2(1200)}},
+		"claimed at the old time after a Reschedule":                   {Ghost, [][]Event{made, reschedule(500, 510, 3000, OK), w1, confirm(1100, 1110, "w1", 1, Gone), taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000), confirm(3003, 3004, "w2", 1, OK)}},
+		"claimed after its Confirm":                                    {AfterDone, [][]Event{made, w1, w1End, hit(900, 5000, "delay", "", false), w2(4500)}},
+		"twice, while the first lease lives":                           {Unexplained, [][]Event{made, w1, w2(2000), confirm(2500, 2510, "w1", 1, Gone)}},
+		"twice, while the first lease is kept":                         {Unexplained, [][]Event{made, w1, renewed(2000, "w1", "t1"), renewed(3000, "w1", "t1"), w2(5000), hit(900, 5000, "delay", "", false)}},
+		"twice, as a lease ran out with no fault":                      {Unexplained, [][]Event{made, w1, w2(4500), confirm(4600, 4610, "w1", 1, Gone)}},
+		"twice, as another worker was stopped":                         {Unexplained, [][]Event{made, w1, hit(1500, 4000, Stop, "w3", false), w2(4500)}},
+		"twice, as Redis lost data before":                             {Unexplained, [][]Event{hit(100, 200, "flushall", "", true), made, w1, w2(2000)}},
+		"twice, while its Confirm is under way":                        {Unexplained, [][]Event{made, w1, confirm(1100, 9000, "w1", 1, Unknown), w2(2000)}},
+		"twice, while its Confirm is under way and succeeds":           {Unexplained, [][]Event{made, w1, confirm(1100, 2500, "w1", 1, OK), w2(2000)}},
+		"twice, and rolled back only then":                             {Unexplained, [][]Event{made, w1, w2(2000), rollback(2100, 2110, "w1", 1, 0, Gone)}},
+		"later than the bound":                                         {Overdue, [][]Event{made, hit(500, 600, "kill", "", false), taken(11001, 11002, "w1", "t1"), deliver(11003, "w1", 1, 1000), confirm(11100, 11110, "w1", 1, OK)}},
+		"later than the bound after a fault":                           {Overdue, [][]Event{made, hit(500, 4000, "kill", "", false), taken(14001, 14002, "w1", "t1"), deliver(14003, "w1", 1, 1000), confirm(14100, 14110, "w1", 1, OK)}},
+		"later than the bound after a rollback":                        {Overdue, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(12000)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, _ := verdict(t, bad.parts...)
+			if v.Kept() || v.Broken[bad.rule] != len(v.Violations) {
+				t.Errorf("found %v, want %s alone", v.Violations, bad.rule)
+			}
+		})
+	}
+}
+
+// What the promises allow is not held against anybody, and is counted by cause.
+func TestWhatThePromisesAllowPasses(t *testing.T) {
+	for name, good := range map[string]struct {
+		cause string
+		parts [][]Event
+	}{
+		"delivered and confirmed": {"", [][]Event{made, w1, w1End}},
+		"deleted":                 {"", [][]Event{made, remove(500, 510, OK)}},
+		"deleted, perhaps":        {"", [][]Event{made, remove(500, none, "")}},
+		"created, perhaps":        {"", [][]Event{create(0, none, 1000, "")}},
+		"created, perhaps, and delivered while the call was under way":   {"", [][]Event{create(0, 2000, 1000, Unknown), w1, w1End}},
+		"claimed before a Delete that said so":                           {"", [][]Event{made, taken(1000, 1002, "w1", "t1"), remove(1010, 1020, Claimed), deliver(1030, "w1", 1, 1000), confirm(1100, 1110, "w1", 1, Gone)}},
+		"delivered while the Delete is under way":                        {"", [][]Event{made, remove(500, 1500, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
+		"delivered in a process that was stopped before it could say so": {"", [][]Event{made, taken(1000, 1002, "w1", "t1"), hit(1002, 6000, Stop, "w1", false), remove(5000, 5010, OK), deliver(6001, "w1", 1, 1000), confirm(6100, 6110, "w1", 1, Gone)}},
+		"rescheduled in flight":                                          {"", [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone), taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000), confirm(3003, 3004, "w2", 1, OK)}},
+		"rolled back":                                                    {RolledBack, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(1620)}},
+		"its worker was killed":                                          {LeaseCrash, [][]Event{made, w1, crash(1500, "w1"), w2(4500)}},
+		"killed while it confirmed":                                      {LeaseCrash, [][]Event{made, w1, confirm(1100, none, "w1", 1, ""), crash(1500, "w1"), w2(4500)}},
+		"its worker was stopped":                                         {LeaseFault + Stop, [][]Event{made, w1, hit(1500, 9000, Stop, "w1", false), w2(4500), confirm(9100, 9110, "w1", 1, Gone)}},
+		"confirmed after its lease had run out":                          {LeaseFault + Stop, [][]Event{made, w1, hit(1500, 4200, Stop, "w1", false), taken(4300, 4301, "w2", "t2"), confirm(4290, 4298, "w1", 1, OK), deliver(4302, "w2", 1, 1000), confirm(4303, 4304, "w2", 1, Gone)}},
+		"nobody reached Redis":                                           {LeaseFault + "cut", [][]Event{made, w1, hit(1500, 4200, "cut", "", false), w2(4500)}},
+		"Redis lost data":                                                {LostData, [][]Event{made, w1, hit(1500, 1600, "flushall", "", true), w2(2500)}},
+		"the answer of its Confirm is unknown":                           {UnknownEnd, [][]Event{made, w1, confirm(1100, 1200, "w1", 1, Unknown), w2(2500)}},
+		"created again as the answer was unknown":                        {CreatedAgain, [][]Event{create(0, 1200, 1000, Unknown), w1, w1End, create(1300, 1310, 1000, OK), w2(1320)}},
+		"deleted and created again":                                      {"", [][]Event{made, remove(500, 510, OK), create(600, 610, 1000, OK), w1, w1End}},
+		"its lease was not renewed in time":                              {LeaseFault + Stop, [][]Event{made, w1, hit(1500, 4900, Stop, "w1", false), renewed(5000, "w1", "t1"), w2(4500), confirm(5100, 5110, "w1", 1, Gone)}},
+		"its own worker claimed it again":                                {LeaseFault + Stop, [][]Event{made, w1, hit(1500, 4200, Stop, "w1", false), taken(4500, 4501, "w1", "t3"), deliver(4502, "w1", 2, 1000), confirm(4600, 4610, "w1", 2, OK)}},
+		"rolled back, and the delay was lost with Redis":                 {RolledBack, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), hit(1200, 1210, "flushall", "", true), w2(1400)}},
+		"rolled back too late":                                           {RolledBack, [][]Event{made, w1, hit(1500, 4200, Stop, "w1", false), rollback(4300, 4310, "w1", 1, 500, OK), w2(4400)}},
+		"late through a fault":                                           {"", [][]Event{made, hit(500, 9000, "mysql", "", false), taken(18000, 18002, "w1", "t1"), deliver(18003, "w1", 1, 1000), confirm(18100, 18110, "w1", 1, OK)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, _ := verdict(t, good.parts...)
+			if !v.Kept() {
+				t.Errorf("broken: %v", v.Violations)
+			}
+			if good.cause != "" && (v.Duplicates != 1 || v.Causes[good.cause] != 1) {
+				t.Errorf("%d duplicates by cause %v, want one by %q", v.Duplicates, v.Causes, good.cause)
+			}
+		})
+	}
+}
+
+func TestTheVerdictHasTheFigures(t *testing.T) {
+	v, _ := verdict(t, made, w1, hit(1500, 1600, "flushall", "", true), w2(2500), hit(3000, 3100, "kill", "w1", false))
+	if v.Tasks != 1 || v.Delivered != 1 || v.Deliveries != 2 || v.Confirmed != 1 || v.Duplicates != 1 {
+		t.Errorf("got %+v", v)
+	}
+	if v.LateMax != 3*time.Millisecond || v.LateP99 != v.LateMax {
+		t.Errorf("late at most %s, p99 %s, want 3ms", v.LateMax, v.LateP99)
+	}
+	if v.Faults["flushall"] != 1 || v.Faults["kill"] != 1 {
+		t.Errorf("faults %v", v.Faults)
+	}
+	v, _ = verdict(t, made, hit(1500, 2000, "flushall", "", true), w2(2500))
+	if got := v.Worst["flushall"]; got != 500*time.Millisecond {
+		t.Errorf("worst lateness after flushall %s, want 500ms", got)
+	}
+}
+
+// The story has the task's lines, its batches' and the faults', and no others.
+func TestTheStoryIsWhole(t *testing.T) {
+	other := Event{At: 5, Who: "load", Op: Create, ID: "b"}
+	_, file := verdict(t, hit(1, 2, "early", "", false), made, []Event{other}, w1, renewed(1500, "w1", "t1"), renewed(1500, "w1", "t9"), crash(1600, "w1"), w2(4500))
+	got, err := Story(bytes.NewReader(file), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ops []string
+	for _, line := range got {
+		var e Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		ops = append(ops, string(e.Op))
+	}
+	want := "fault fault create create claim deliver extend crash claim deliver confirm confirm"
+	if strings.Join(ops, " ") != want {
+		t.Errorf("got  %v\nwant %s", ops, want)
+	}
+}
+
+// What several recorders write can be read; a line that a kill cut short is left
+// out, and spoils no other.
+func TestRecordersShareAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	open := func(who string) *Recorder {
+		t.Helper()
+		r, err := Open(path, who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	a, b := open("w1"), open("w2")
+	n := a.Call()
+	due := Now()/1000 - 1
+	a.Write(Event{Op: Create, Call: n, ID: "a", DueMS: due})
+	a.Write(Event{Op: Create, Call: n, ID: "a", DueMS: due, End: true, Result: OK})
+	if _, err := a.file.WriteString("\n" + `{"at":1,"who":"w1","op":"del`); err != nil {
+		t.Fatal(err)
+	}
+	b.Write(Event{Op: Deliver, Call: 1, ID: "a", DueMS: due}, Event{Op: Confirm, Call: 1, ID: "a"})
+	b.Write(Event{Op: Confirm, Call: 1, ID: "a", End: true, Result: OK})
+	for _, r := range []*Recorder{a, b} {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	h, err := Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := h.Check(limits); !v.Kept() || v.Confirmed != 1 || h.Torn != 1 {
+		t.Errorf("torn %d, %+v", h.Torn, v)
+	}
+	if _, err := Read(strings.NewReader("nonsense")); err == nil {
+		t.Error("a file that is no history is read")
+	}
+	a.Write(Event{Op: Create})
+	if err := a.Close(); err == nil {
+		t.Error("Close does not tell of a write that failed")
+	}
+}

@@ -1,0 +1,243 @@
+package history
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+)
+
+// never is the end of an act whose end no line tells.
+const never int64 = math.MaxInt64
+
+// History is a history in the form that it is judged in.
+type History struct {
+	tasks  map[string]*story
+	leases map[lease][]int64 // when renewals that succeeded were sent
+	faults []*fault          // in order of their beginning
+	ended  map[string]int64  // when processes ended
+	// Torn counts lines that a kill cut short.
+	Torn int
+
+	open map[call]*act
+	live map[call]*delivery
+	hits map[call]*fault
+}
+
+type call struct {
+	who string
+	n   int64
+	op  Op
+	id  string
+}
+
+type lease struct{ who, token string }
+
+// act is a create, reschedule, delete, confirm or rollback.
+type act struct {
+	op         Op
+	begin, end int64
+	result     Result
+	dueMS      int64
+	delayMS    int64
+}
+
+// did reports whether the act certainly took effect, may whether it can have.
+func (a *act) did() bool { return a.result == OK || a.result == Claimed }
+func (a *act) may() bool { return a.did() || a.result == Unknown }
+
+// delivery is one task in a caller's hands.
+type delivery struct {
+	at      int64
+	who     string
+	dueMS   int64
+	claim   claim
+	answers []*act
+}
+
+// claim is when a delivery's task was claimed. Without a line of it: as late as
+// the delivery.
+type claim struct {
+	who        string
+	began, end int64
+	token      string
+}
+
+type fault struct {
+	kind, target string
+	begin, end   int64
+	loses        bool
+}
+
+// story is all that concerns one task.
+type story struct {
+	id     string
+	acts   []*act // creates, reschedules, deletes
+	got    []*delivery
+	claims []claim
+	left   bool
+}
+
+// Read reads a history. Lines may stand in another order than their times.
+func Read(r io.Reader) (*History, error) {
+	h := &History{tasks: map[string]*story{}, leases: map[lease][]int64{}, ended: map[string]int64{},
+		open: map[call]*act{}, live: map[call]*delivery{}, hits: map[call]*fault{}}
+	if err := lines(r, func(e Event, _ []byte) { h.add(e) }, func() { h.Torn++ }); err != nil {
+		return nil, err
+	}
+	h.settle()
+	return h, nil
+}
+
+// lines calls f for each line, and torn for those that are cut short.
+func lines(r io.Reader, f func(Event, []byte), torn func()) error {
+	in := bufio.NewReaderSize(r, 1<<20)
+	for n := 1; ; n++ {
+		line, err := in.ReadBytes('\n')
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			var e Event
+			if bad := json.Unmarshal(line, &e); bad == nil {
+				f(e, line)
+			} else if line[0] == '{' && line[len(line)-1] != '}' {
+				torn()
+			} else {
+				return fmt.Errorf("history, line %d: %w: %.200s", n, bad, line)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read history: %w", err)
+		}
+	}
+}
+
+func (h *History) add(e Event) {
+	switch e.Op {
+	case Create, Reschedule, Delete, Confirm, Rollback:
+		h.addAct(e)
+	case Deliver:
+		d := &delivery{at: e.At, who: e.Who, dueMS: e.DueMS}
+		s := h.story(e.ID)
+		s.got = append(s.got, d)
+		h.live[call{e.Who, e.Call, Deliver, e.ID}] = d
+	case Claim:
+		h.leases[lease{e.Who, e.Token}] = append(h.leases[lease{e.Who, e.Token}], e.Began)
+		for _, m := range e.Members {
+			s := h.story(m.ID)
+			s.claims = append(s.claims, claim{who: e.Who, began: e.Began, end: e.At, token: e.Token})
+		}
+	case Extend:
+		for _, t := range e.Tokens {
+			h.leases[lease{e.Who, t}] = append(h.leases[lease{e.Who, t}], e.Began)
+		}
+	case Fault:
+		h.addFault(e)
+	case Crash:
+		h.ended[e.Target] = e.At
+	case Left:
+		h.story(e.ID).left = true
+	}
+}
+
+func (h *History) story(id string) *story {
+	s := h.tasks[id]
+	if s == nil {
+		s = &story{id: id}
+		h.tasks[id] = s
+	}
+	return s
+}
+
+func (h *History) addAct(e Event) {
+	key := call{e.Who, e.Call, e.Op, e.ID}
+	if e.End {
+		if a := h.open[key]; a != nil { // else its beginning was torn off
+			a.end, a.result = e.At, e.Result
+			delete(h.open, key)
+		}
+		return
+	}
+	a := &act{op: e.Op, begin: e.At, end: never, result: Unknown, dueMS: e.DueMS, delayMS: e.DelayMS}
+	h.open[key] = a
+	if e.Op == Confirm || e.Op == Rollback {
+		if d := h.live[call{e.Who, e.Call, Deliver, e.ID}]; d != nil {
+			d.answers = append(d.answers, a)
+		}
+		return
+	}
+	s := h.story(e.ID)
+	s.acts = append(s.acts, a)
+}
+
+func (h *History) addFault(e Event) {
+	key := call{e.Who, e.Call, Fault, ""}
+	if e.End {
+		if f := h.hits[key]; f != nil {
+			f.end = e.At
+		}
+		return
+	}
+	f := &fault{kind: e.Kind, target: e.Target, begin: e.At, end: never, loses: e.Loses}
+	h.hits[key] = f
+	h.faults = append(h.faults, f)
+}
+
+// settle orders all by time and finds the claim of each delivery: the last of that
+// process and task before it.
+func (h *History) settle() {
+	slices.SortStableFunc(h.faults, func(a, b *fault) int { return int(a.begin - b.begin) })
+	for _, times := range h.leases {
+		slices.Sort(times)
+	}
+	for _, s := range h.tasks {
+		slices.SortStableFunc(s.acts, func(a, b *act) int { return int(a.begin - b.begin) })
+		slices.SortStableFunc(s.got, func(a, b *delivery) int { return int(a.at - b.at) })
+		for _, d := range s.got {
+			d.claim = claim{who: d.who, began: d.at, end: d.at}
+			for _, c := range s.claims {
+				if c.who == d.who && c.end <= d.at && (d.claim.token == "" || c.end > d.claim.end) {
+					d.claim = c
+				}
+			}
+		}
+		s.claims = nil
+	}
+	h.open, h.live, h.hits = nil, nil, nil
+}
+
+// Story returns the lines that concern the task called id, in the order in which
+// they were written: its own, those of the batches that it was in, and the faults
+// and crashes from its first line on until its last.
+func Story(r io.Reader, id string) ([]string, error) {
+	var out, waiting []string
+	tokens := map[string]bool{}
+	err := lines(r, func(e Event, line []byte) {
+		mine := e.ID == id || slices.ContainsFunc(e.Members, func(m Member) bool { return m.ID == id })
+		if mine && e.Op == Claim {
+			tokens[e.Token] = true
+			e.Members = []Member{{ID: id}}
+			line, _ = json.Marshal(e) // it was read from JSON
+		}
+		mine = mine || slices.ContainsFunc(e.Tokens, func(t string) bool { return tokens[t] })
+		switch {
+		case mine:
+			out = append(append(out, waiting...), string(line))
+			waiting = nil
+		case (e.Op == Fault || e.Op == Crash) && (len(out) > 0 || e.Op == Fault):
+			waiting = append(waiting, string(line))
+		}
+		if len(out) == 0 && len(waiting) > before {
+			waiting = waiting[1:]
+		}
+	}, func() {})
+	return out, err
+}
+
+// before is how many faults of the time before a task's first line its story has.
+const before = 6

@@ -1,0 +1,149 @@
+// Package history records what happened in a run of many processes, and judges
+// it by the promises: see Check.
+//
+// A history is a file that all processes of the run append to, one JSON line an
+// event: one unbuffered write before an act and one after it, so that what a
+// killed process did counts. Times are the machine's clock, whatever the process
+// believes the time to be.
+//
+// An act took effect at some moment between its two lines. One whose end is
+// missing, or Unknown, took effect at any moment after its beginning, or never.
+package history
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// Op is what an event is about.
+type Op string
+
+// The acts. Extend stands for all that renews leases.
+const (
+	Create     Op = "create"     // ID, DueMS; Result
+	Reschedule Op = "reschedule" // ID, DueMS; Result
+	Delete     Op = "delete"     // ID; Result
+	Claim      Op = "claim"      // Token, Members, Began; one line, after the act
+	Extend     Op = "extend"     // Tokens, Began; one line, after the act
+	Deliver    Op = "deliver"    // ID, DueMS, Attempt; one line, at the beginning
+	Confirm    Op = "confirm"    // ID, Call of the delivery; Result
+	Rollback   Op = "rollback"   // ID, Call of the delivery, DelayMS; Result
+	Crash      Op = "crash"      // Target: a process that has ended
+	Fault      Op = "fault"      // Kind, Target, Loses
+	Left       Op = "left"       // ID: a row that stands when the run is over
+)
+
+// Result is how an act ended.
+type Result string
+
+// Results. All but OK, Claimed and Unknown say that nothing was changed.
+const (
+	OK       Result = "ok"
+	Claimed  Result = "claimed" // of Delete: done, but a worker had claimed the task
+	NotFound Result = "notfound"
+	Exists   Result = "exists"
+	Gone     Result = "gone"
+	Unknown  Result = "unknown"
+)
+
+// Member is a version of a task in a claimed batch.
+type Member struct {
+	ID  string `json:"id"`
+	Ver int64  `json:"ver"`
+}
+
+// Event is one line. Which fields an Op has is told there.
+type Event struct {
+	At      int64    `json:"at"`             // unix microseconds, the machine's clock
+	Who     string   `json:"who"`            // one life of one process
+	Call    int64    `json:"call,omitempty"` // the same in both lines of an act, unique in Who but for a delivery's answers
+	Op      Op       `json:"op"`
+	End     bool     `json:"end,omitempty"` // the line after the act
+	ID      string   `json:"id,omitempty"`
+	DueMS   int64    `json:"due_ms,omitempty"`
+	DelayMS int64    `json:"delay_ms,omitempty"`
+	Attempt int      `json:"attempt,omitempty"`
+	Result  Result   `json:"result,omitempty"`
+	Error   string   `json:"error,omitempty"` // for people
+	Began   int64    `json:"began,omitempty"` // when the act was sent, of those with one line
+	Token   string   `json:"token,omitempty"`
+	Members []Member `json:"members,omitempty"`
+	Tokens  []string `json:"tokens,omitempty"`
+	Kind    string   `json:"kind,omitempty"`
+	Target  string   `json:"target,omitempty"` // the process that a fault hits; empty: all
+	Loses   bool     `json:"loses,omitempty"`  // Redis loses data by it
+}
+
+// Recorder appends the events of one process. Its methods may be called by any
+// number of goroutines.
+type Recorder struct {
+	who   string
+	file  *os.File
+	calls atomic.Int64
+
+	mu  sync.Mutex
+	err error
+}
+
+// Open opens the history at path for the process called who.
+func Open(path, who string) (*Recorder, error) {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open history: %w", err)
+	}
+	return &Recorder{who: who, file: f}, nil
+}
+
+// Now is the machine's clock in unix microseconds, read from the kernel: a process
+// whose time package was shifted sees the machine's time here.
+func Now() int64 {
+	var tv syscall.Timeval
+	if err := syscall.Gettimeofday(&tv); err != nil {
+		panic(err) // only a bad address makes it fail
+	}
+	return tv.Sec*1_000_000 + int64(tv.Usec)
+}
+
+// Call returns a new number for an act.
+func (r *Recorder) Call() int64 { return r.calls.Add(1) }
+
+// Write appends events with one write, at this moment. An error is kept for Close.
+func (r *Recorder) Write(events ...Event) {
+	at := Now()
+	var buf []byte
+	for _, e := range events {
+		e.At, e.Who = at, r.who
+		line, err := json.Marshal(e)
+		if err != nil {
+			r.fail(err)
+			return
+		}
+		// The line break comes first: a write that a kill cut short (the
+		// kernel may, between pages) spoils no other process's line.
+		buf = append(append(buf, '\n'), line...)
+	}
+	if _, err := r.file.Write(buf); err != nil {
+		r.fail(err)
+	}
+}
+
+func (r *Recorder) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = fmt.Errorf("write history: %w", err)
+	}
+}
+
+// Close closes the file and returns the first error of all writes: a history with
+// gaps proves nothing.
+func (r *Recorder) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(r.err, r.file.Close())
+}

@@ -1,0 +1,310 @@
+package history
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+func ms(us int64) float64 { return float64(us) / 1000 }
+
+// lost: each offer (create or reschedule) that certainly took effect is delivered
+// at its time unless another act may have replaced it; and a task that was
+// certainly created ends with a confirm or a deletion that at least may have been.
+func (c *check) lost(s *story) {
+	var first, last *act
+	for _, a := range s.acts {
+		if !s.offered(a) {
+			continue
+		}
+		if first == nil {
+			first = a
+		}
+		last = a
+		if !s.replaced(a) && !slices.ContainsFunc(s.got, func(d *delivery) bool { return d.dueMS == a.dueMS }) {
+			c.broke(Lost, s, a.begin, "%s for %d was never delivered", a.op, a.dueMS)
+			return
+		}
+	}
+	switch {
+	case s.left:
+		c.broke(Lost, s, never, "its row stands at the end of the run")
+	case first != nil && !s.finished():
+		c.broke(Lost, s, last.begin, "its row went without a confirm or a deletion")
+	}
+}
+
+// offered reports whether a certainly made an offer: it said so, or a later create
+// of the same task, made as the answer was unknown, met it.
+func (s *story) offered(a *act) bool {
+	if a.op != Create || a.result != Unknown {
+		return a.op != Delete && a.did()
+	}
+	return slices.ContainsFunc(s.acts, func(b *act) bool { return b.op == Create && b.result == Exists && b.begin > a.begin })
+}
+
+// replaced reports whether another act may have ended offer a: one that may have
+// been done, and not wholly before it.
+func (s *story) replaced(a *act) bool {
+	return slices.ContainsFunc(s.acts, func(b *act) bool { return b != a && b.op != Create && b.may() && b.end > a.begin })
+}
+
+func (s *story) finished() bool {
+	for _, a := range s.acts {
+		if a.op == Delete && a.may() {
+			return true
+		}
+	}
+	for _, d := range s.got {
+		for _, a := range d.answers {
+			if a.op == Confirm && a.may() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// early: no delivery before its due time; and that is one that somebody asked for.
+func (c *check) early(s *story, d *delivery) {
+	asked := slices.ContainsFunc(s.acts, func(a *act) bool { return a.op != Delete && a.dueMS == d.dueMS && a.begin <= d.at })
+	if !asked {
+		c.broke(Inexact, s, d.at, "%s was handed it for %d, which nobody had asked for", d.who, d.dueMS)
+	}
+	if d.at < d.dueMS*1000 {
+		c.broke(Early, s, d.at, "%s was handed it %.3f ms before %d", d.who, ms(d.dueMS*1000-d.at), d.dueMS)
+	}
+}
+
+// deleted: promise 4.
+func (c *check) deleted(s *story, d *delivery) {
+	for _, a := range s.acts {
+		if a.op != Delete || !a.did() || a.end >= d.at || s.createdAfter(a.begin) || c.stopped(d.who, d.claim.end, d.at) {
+			continue
+		}
+		if a.result == OK {
+			c.broke(Ghost, s, d.at, "%s was handed it %.3f ms after its Delete had returned nil", d.who, ms(d.at-a.end))
+			return
+		}
+		if d.claim.began > a.end {
+			c.broke(Ghost, s, d.at, "%s claimed it %.3f ms after its Delete had returned ErrClaimed", d.who, ms(d.claim.began-a.end))
+			return
+		}
+	}
+}
+
+// createdAfter reports whether a create may have made the task after that moment.
+func (s *story) createdAfter(at int64) bool {
+	return slices.ContainsFunc(s.acts, func(a *act) bool { return a.op == Create && a.may() && a.end > at })
+}
+
+// stopped reports whether process who was stopped for a while between from and
+// to: what it began before that, its line tells only afterwards.
+func (c *check) stopped(who string, from, to int64) bool {
+	return slices.ContainsFunc(c.faults, func(f *fault) bool { return f.kind == Stop && f.target == who && f.begin <= to && f.end >= from })
+}
+
+// Stop is the kind of the fault that stops a process and lets it go on later.
+const Stop = "stop"
+
+// rescheduled: after a Reschedule no claim at the old time.
+func (c *check) rescheduled(s *story, d *delivery) {
+	for _, a := range s.acts {
+		if a.op != Reschedule || !a.did() || d.claim.began <= a.end || a.dueMS == d.dueMS {
+			continue
+		}
+		later := slices.ContainsFunc(s.acts, func(b *act) bool { // an offer at d's time that may have come after a
+			return b.op != Delete && b.may() && b.dueMS == d.dueMS && b.end > a.begin
+		})
+		if !later {
+			c.broke(Ghost, s, d.at, "%s claimed it for %d, %.3f ms after it had been rescheduled to %d", d.who, d.dueMS, ms(d.claim.began-a.end), a.dueMS)
+			return
+		}
+	}
+}
+
+// done: no claim after p's Confirm had returned nil, unless p's lease had run out
+// before, or Redis lost data.
+func (c *check) done(s *story, p, d *delivery) {
+	for _, a := range p.answers {
+		if a.op != Confirm || a.result != OK || d.claim.began <= a.end || s.createdAfter(p.at) {
+			continue
+		}
+		if c.leaseEnd(p, a.end) > a.end && !c.lossBetween(p.claim.began, d.claim.end) {
+			c.broke(AfterDone, s, d.at, "%s claimed it %.3f ms after its Confirm by %s had returned nil", d.who, ms(d.claim.began-a.end), p.who)
+		}
+	}
+}
+
+// leaseEnd is until when p's lease lived at least, by the renewals that were sent
+// up to then and succeeded.
+func (c *check) leaseEnd(p *delivery, by int64) int64 {
+	last := p.claim.began
+	for _, sent := range c.leases[lease{p.claim.who, p.claim.token}] {
+		if sent <= by {
+			last = max(last, sent)
+		}
+	}
+	return last + c.Lease.Microseconds()
+}
+
+func (c *check) lossBetween(from, to int64) bool {
+	return slices.ContainsFunc(c.faults, func(f *fault) bool { return f.loses && f.begin <= to && f.end >= from })
+}
+
+// Causes of a second delivery.
+const (
+	CreatedAgain = "created again"
+	RolledBack   = "rollback"
+	LostData     = "redis lost data"
+	UnknownEnd   = "answer unknown"
+	LeaseCrash   = "lease ran out: its worker ended"
+	LeaseFault   = "lease ran out: " // and the kind of the fault
+)
+
+// cause explains why d follows p, or is empty.
+func (c *check) cause(s *story, p, d *delivery) string {
+	if s.createdTwice(p.at) {
+		return CreatedAgain
+	}
+	for _, a := range p.answers {
+		if a.op == Rollback && a.begin <= d.at {
+			return RolledBack
+		}
+	}
+	if ended, ok := c.ended[p.who]; ok && ended <= d.at && c.leaseEnd(p, d.claim.end) <= d.claim.end {
+		return LeaseCrash
+	}
+	if c.leaseEnd(p, d.claim.end) <= d.claim.end {
+		if f := c.faultOf(p.who, p.claim.began, d.claim.end); f != nil {
+			return LeaseFault + f.kind
+		}
+	}
+	if c.lossBetween(p.claim.began, d.at) {
+		return LostData
+	}
+	for _, a := range p.answers {
+		if a.op == Confirm && a.result == Unknown && a.end <= d.at {
+			return UnknownEnd
+		}
+	}
+	return ""
+}
+
+// createdTwice reports whether a second create may have made the task anew after
+// that moment: one that was called again as the first answer was unknown.
+func (s *story) createdTwice(at int64) bool {
+	n := 0
+	for _, a := range s.acts {
+		if a.op == Create && a.may() {
+			if n++; n > 1 && a.end > at {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// faultOf is a fault that a process felt in that time: its own before those of all.
+func (c *check) faultOf(who string, from, to int64) (found *fault) {
+	for _, f := range c.faults {
+		if f.begin > to || f.end < from || f.target != "" && f.target != who {
+			continue
+		}
+		if found == nil || found.target == "" {
+			found = f
+		}
+	}
+	return found
+}
+
+// again: promise 3, and a rollback's delay.
+func (c *check) again(s *story, p, d *delivery) {
+	switch c.cause(s, p, d) {
+	case "":
+		c.broke(Unexplained, s, d.at, "%s was handed it %.3f ms after %s was, whose lease lived for another %.3f ms at least", d.who, ms(d.at-p.at), p.who,
+			ms(c.leaseEnd(p, d.claim.end)-d.claim.end))
+	case RolledBack:
+		for _, a := range p.answers {
+			if a.op != Rollback || a.result != OK || d.at >= a.begin+a.delayMS*1000 {
+				continue
+			}
+			if c.leaseEnd(p, a.end) > a.end && !c.lossBetween(p.claim.began, d.at) {
+				c.broke(Early, s, d.at, "%s was handed it %.3f ms before the delay of its rollback was over", d.who, ms(a.begin+a.delayMS*1000-d.at))
+			}
+		}
+	}
+}
+
+func (c *check) duplicate(s *story, p, d *delivery) {
+	if p == nil {
+		return
+	}
+	c.v.Duplicates++
+	c.v.Causes[cmp.Or(c.cause(s, p, d), Unexplained)]++
+}
+
+// ready is from when d could have been made: p is the delivery before it.
+func (c *check) ready(s *story, p, d *delivery) (int64, bool) {
+	if p != nil {
+		if s.createdTwice(p.at) {
+			return 0, false
+		}
+		at := c.leaseEnd(p, d.claim.end)
+		for _, a := range p.answers {
+			if a.op == Rollback && a.result == OK {
+				at = a.end + a.delayMS*1000
+			}
+		}
+		return at, true
+	}
+	for _, a := range s.acts {
+		if a.op != Delete && a.did() && a.dueMS == d.dueMS {
+			return max(a.dueMS*1000, a.end), true
+		}
+	}
+	return 0, false // who knows when it was created
+}
+
+// lateness: d comes soon after it is ready and the last fault is over.
+func (c *check) lateness(s *story, p, d *delivery) {
+	ready, known := c.ready(s, p, d)
+	if !known {
+		return
+	}
+	late := max(0, d.at-ready)
+	if p == nil {
+		c.late = append(c.late, time.Duration(late)*time.Microsecond)
+	}
+	calm := ready
+	n, _ := slices.BinarySearchFunc(c.faults, d.at+1, func(f *fault, at int64) int { return int(f.begin - at) })
+	if n > 0 {
+		calm = max(calm, min(c.calm[n-1], d.at))
+	}
+	c.blame(c.faults[:n], ready, d.at)
+	if over := d.at - calm; over > c.Bound.Microseconds() {
+		c.broke(Overdue, s, d.at, "%s was handed it %.3f s after its time and all faults", d.who, ms(over)/1000)
+	}
+}
+
+// blame counts a delivery's lateness to the faults that it waited through; if there
+// were none, to the one that ended last, if that is not long ago.
+func (c *check) blame(faults []*fault, ready, at int64) {
+	var last *fault
+	felt := false
+	for _, f := range faults {
+		if f.end >= ready {
+			felt = true
+			c.worst(f, at-max(ready, min(f.end, at)))
+		} else if last == nil || f.end > last.end {
+			last = f
+		}
+	}
+	if !felt && last != nil && ready-last.end <= c.Bound.Microseconds() {
+		c.worst(last, at-ready)
+	}
+}
+
+func (c *check) worst(f *fault, late int64) {
+	c.v.Worst[f.kind] = max(c.v.Worst[f.kind], time.Duration(late)*time.Microsecond)
+}
