@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/history"
+)
+
+// killWorker: kill -9, and another life after a while.
+func killWorker(st *stage, r *rand.Rand) error {
+	sl := st.anySlot(r)
+	sl.busy.Lock()
+	defer sl.busy.Unlock()
+	return st.hit("kill", sl.who(), false, func() error {
+		sl.kill()
+		hold(between(r, 0, 2*time.Second))
+		return sl.start()
+	})
+}
+
+// stopWorker: SIGSTOP beyond the lease, then SIGCONT.
+func stopWorker(st *stage, r *rand.Rand) error {
+	sl := st.anySlot(r)
+	sl.busy.Lock()
+	defer sl.busy.Unlock()
+	return st.hit(history.Stop, sl.who(), false, func() error {
+		sl.signal(syscall.SIGSTOP)
+		hold(between(r, leaseTime, 2*leaseTime+time.Second))
+		sl.signal(syscall.SIGCONT)
+		return nil
+	})
+}
+
+// drainWorker: a rolling restart. It is to end in good order.
+func drainWorker(st *stage, r *rand.Rand) error {
+	sl := st.anySlot(r)
+	sl.busy.Lock()
+	defer sl.busy.Unlock()
+	return st.hit("drain", sl.who(), false, func() error {
+		if err := sl.drain(2*drainTime + 10*time.Second); err != nil {
+			return err
+		}
+		return sl.start()
+	})
+}
+
+// shiftClock: a worker's clock steps, by 5 s or 1 h, one way or the other, and stays
+// so for a while. That excuses nothing: the fault is only the moment.
+func shiftClock(st *stage, r *rand.Rand) error {
+	sl := st.anySlot(r)
+	off := []int{5, -5, 3600, -3600}[r.IntN(4)]
+	step := func(to int) error {
+		return st.hit("clock", sl.who(), false, func() error {
+			sl.tell(fmt.Sprint("clock ", to))
+			return nil
+		})
+	}
+	if err := step(off); err != nil {
+		return err
+	}
+	hold(between(r, 2*time.Second, 5*time.Second))
+	if r.IntN(2) == 0 { // else until its next life
+		return step(0)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/internal/history"
+)
+
+const (
+	// callTime bounds one call, as a caller in his senses does.
+	callTime = 10 * time.Second
+	// callers create at once in a worker.
+	callers = 4
+	// perCall is how many tasks one call creates at most.
+	perCall = 5
+)
+
+// load creates tasks until it is told to be quiet or ctx ends, and then waits for
+// the changes of mind that are still to come.
+func (w *worker) load(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-w.quiet:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	var all sync.WaitGroup
+	for c := range callers {
+		all.Go(func() {
+			r := w.random(fmt.Sprint(w.Who, "/caller/", c))
+			mean := time.Duration(float64(time.Second) * callers * (1 + perCall) / 2 / w.Rate)
+			for n := 0; ctx.Err() == nil; n++ {
+				w.create(ctx, r, fmt.Sprintf("%s.%d.%d", w.Who, c, n), &all)
+				pause(ctx, time.Duration(r.Int64N(int64(2*mean))))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// create creates some tasks, calls again while the outcome is unknown, and changes
+// its mind about some of them later.
+func (w *worker) create(ctx context.Context, r *rand.Rand, name string, all *sync.WaitGroup) {
+	tasks := make([]*triggerhook.Task, 1+r.IntN(perCall))
+	for i := range tasks {
+		size := 50
+		if r.IntN(20) == 0 {
+			size = 2000 // beyond Options.InlinePayload
+		}
+		tasks[i] = &triggerhook.Task{ID: fmt.Sprint(name, ".", i), Due: due(r, 0), Payload: make([]byte, size)}
+	}
+	for range 4 {
+		if got := w.createOnce(tasks); got != history.Unknown {
+			break
+		}
+		pause(ctx, 200*time.Millisecond)
+	}
+	for _, t := range tasks {
+		switch k := r.IntN(100); {
+		case k < 12:
+			all.Go(func() { w.later(ctx, t, w.delete) })
+		case k < 24:
+			all.Go(func() { w.later(ctx, t, w.reschedule) })
+		}
+	}
+}
+
+// due is in the past, soon, or beyond the window; by the machine's clock, whatever
+// this process's is. Its last digit base 8 is n, so that two offers of one task, of
+// different n, have different times.
+func due(r *rand.Rand, n int64) time.Time {
+	at := history.Now() / 1000
+	switch k := r.IntN(10); {
+	case k < 2:
+		at -= r.Int64N(1000)
+	case k < 8:
+		at += r.Int64N(window.Milliseconds())
+	default:
+		at += window.Milliseconds() + r.Int64N(2*window.Milliseconds())
+	}
+	return time.UnixMilli(at&^7 | n).UTC()
+}
+
+func (w *worker) createOnce(tasks []*triggerhook.Task) (got history.Result) {
+	n := w.rec.Call()
+	var lines []history.Event
+	for _, t := range tasks {
+		lines = append(lines, history.Event{Op: history.Create, Call: n, ID: t.ID, DueMS: t.Due.UnixMilli()})
+	}
+	w.rec.Write(lines...)
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
+	defer cancel()
+	err := w.s.Create(ctx, tasks...)
+	for _, e := range lines {
+		got = w.end(e, err)
+	}
+	return got
+}
+
+// later does act to t at some time until shortly after it is due.
+func (w *worker) later(ctx context.Context, t *triggerhook.Task, act func(*rand.Rand, *triggerhook.Task, int64) history.Result) {
+	r := w.random(t.ID + "/later")
+	wait := max(0, t.Due.Sub(time.UnixMicro(history.Now()))) + 200*time.Millisecond
+	pause(ctx, time.Duration(r.Float64()*float64(wait)))
+	for n := range int64(3) {
+		if act(r, t, n) != history.Unknown {
+			return
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+}
+
+func (w *worker) delete(_ *rand.Rand, t *triggerhook.Task, _ int64) history.Result {
+	e := history.Event{Op: history.Delete, Call: w.rec.Call(), ID: t.ID}
+	w.rec.Write(e)
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
+	defer cancel()
+	return w.end(e, w.s.Delete(ctx, t.ID))
+}
+
+func (w *worker) reschedule(r *rand.Rand, t *triggerhook.Task, n int64) history.Result {
+	to := due(r, 1+n)
+	e := history.Event{Op: history.Reschedule, Call: w.rec.Call(), ID: t.ID, DueMS: to.UnixMilli()}
+	w.rec.Write(e)
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
+	defer cancel()
+	return w.end(e, w.s.Reschedule(ctx, t.ID, to))
+}

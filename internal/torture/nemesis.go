@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/history"
+)
+
+// kind is a kind of fault. do does one of them, from beginning to end; the random
+// numbers are its own.
+type kind struct {
+	own bool // it stops servers, which must be ours
+	do  func(st *stage, r *rand.Rand) error
+}
+
+// kinds of faults, by name. A file each family: fault_*.go.
+var kinds = map[string]kind{
+	"kill":  {do: killWorker},
+	"stop":  {do: stopWorker},
+	"drain": {do: drainWorker},
+	"clock": {do: shiftClock},
+
+	"flushall":      {do: flushAll},
+	"scriptflush":   {do: scriptFlush},
+	"delkey":        {do: deleteKey},
+	"clientkill":    {do: clientKill},
+	"clientpause":   {do: clientPause},
+	"oom":           {do: outOfMemory},
+	"redisempty":    {own: true, do: redisEmpty},
+	"redisold":      {own: true, do: redisOld},
+	"promote":       {own: true, do: promoteReplica},
+	"mysqlkill":     {own: true, do: mysqlKill},
+	"mysqlreadonly": {do: mysqlReadOnly},
+	"deadlock":      {do: deadlocks},
+
+	"latereply": {do: lateReplies},
+	"cut":       {do: cutConnections},
+	"delay":     {do: delayConnections},
+	"halfopen":  {do: halfOpen},
+}
+
+// choose returns the kinds that names stand for, in order.
+func choose(names []string, own bool) ([]string, error) {
+	var out []string
+	for _, name := range names {
+		k, known := kinds[name]
+		switch {
+		case name == "all":
+			for name, k := range kinds {
+				if own || !k.own {
+					out = append(out, name)
+				}
+			}
+		case name == "none":
+		case !known:
+			return nil, fmt.Errorf("no fault is called %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		case k.own && !own:
+			return nil, fmt.Errorf("fault %q stops servers: it needs its own, so no --mysql and --redis", name)
+		default:
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// nemesis does faults until ctx ends: all kinds in a random order, again and again,
+// each third together with the next. After a round it rests for longer than bound,
+// so that lateness is judged also in a long run. A fault that has begun is ended.
+func (st *stage) nemesis(ctx context.Context) error {
+	r := rand.New(rand.NewPCG(st.seed, 0))
+	pause(ctx, 2*time.Second)
+	for n := 0; ctx.Err() == nil && len(st.faults) > 0; n++ {
+		deck := slices.Clone(st.faults)
+		r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+		for len(deck) > 0 && ctx.Err() == nil {
+			some := deck[:min(len(deck), 1+max(0, r.IntN(3)-1))]
+			deck = deck[len(some):]
+			if err := st.together(some, r); err != nil {
+				return err
+			}
+			pause(ctx, time.Duration(r.Int64N(int64(1500*time.Millisecond))))
+		}
+		pause(ctx, bound+5*time.Second)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// together does faults at once.
+func (st *stage) together(names []string, r *rand.Rand) error {
+	var all sync.WaitGroup
+	errs := make([]error, len(names))
+	for i, name := range names {
+		own := rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
+		all.Go(func() {
+			if err := kinds[name].do(st, own); err != nil {
+				errs[i] = fmt.Errorf("fault %s: %w", name, err)
+			}
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hit records a fault from its beginning to its end.
+func (st *stage) hit(kind, target string, loses bool, do func() error) error {
+	e := history.Event{Op: history.Fault, Call: st.rec.Call(), Kind: kind, Target: target, Loses: loses}
+	st.rec.Write(e)
+	err := do()
+	e.End, e.Result = true, history.OK
+	if err != nil {
+		e.Error = err.Error()
+	}
+	st.rec.Write(e)
+	return err
+}
+
+// between is a random time.
+func between(r *rand.Rand, low, high time.Duration) time.Duration {
+	return low + time.Duration(r.Int64N(int64(high-low)))
+}
+
+// anySlot is a random place.
+func (st *stage) anySlot(r *rand.Rand) *slot { return st.slots[r.IntN(len(st.slots))] }
+
+// hold waits in a fault; faults are short and end also if the run does.
+func hold(d time.Duration) { pause(context.Background(), d) }

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// proxy stands between one worker and one server, and does to their connections
+// what networks do. Its methods may be called at any time.
+type proxy struct {
+	listener net.Listener
+
+	mu     sync.Mutex
+	server string
+	closed bool          // connections are refused
+	delay  time.Duration // of what goes either way
+	late   time.Duration // of answers, besides
+	links  map[*link]bool
+}
+
+// link is one connection through a proxy. One that is dead keeps both ends open
+// and swallows what they send, as a network does that forgot the connection.
+type link struct {
+	client, server net.Conn
+	dead           bool // under proxy.mu
+}
+
+func newProxy(server string) (*proxy, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("proxy to %s: %w", server, err)
+	}
+	p := &proxy{listener: l, server: server, links: map[*link]bool{}}
+	go p.serve()
+	return p, nil
+}
+
+func (p *proxy) addr() string { return p.listener.Addr().String() }
+
+// serve ends with close.
+func (p *proxy) serve() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		go p.connect(conn)
+	}
+}
+
+func (p *proxy) connect(client net.Conn) {
+	p.mu.Lock()
+	to, closed := p.server, p.closed
+	p.mu.Unlock()
+	if closed {
+		client.Close()
+		return
+	}
+	server, err := net.DialTimeout("tcp", to, time.Second)
+	if err != nil {
+		client.Close()
+		return
+	}
+	l := &link{client: client, server: server}
+	p.mu.Lock()
+	p.links[l] = true
+	if p.closed || p.server != to { // meanwhile
+		l.shut()
+	}
+	p.mu.Unlock()
+	go p.pump(l, server, client, false)
+	p.pump(l, client, server, true)
+	p.mu.Lock()
+	delete(p.links, l)
+	p.mu.Unlock()
+}
+
+func (l *link) shut() {
+	l.client.Close()
+	l.server.Close()
+}
+
+// pump carries what from sends to to, until one of them closes.
+func (p *proxy) pump(l *link, from, to net.Conn, requests bool) {
+	defer l.shut()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 && p.hold(l, requests) {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// hold waits as long as the network takes, and reports whether it carries on.
+// (Answers come from the server: the pump whose from is the client carries requests.)
+func (p *proxy) hold(l *link, requests bool) bool {
+	p.mu.Lock()
+	wait := p.delay
+	if !requests {
+		wait += p.late
+	}
+	p.mu.Unlock()
+	pause(context.Background(), wait)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !l.dead
+}
+
+// cut closes all connections, and refuses others until mend.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.shut()
+}
+
+// mend ends cut and slow.
+func (p *proxy) mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed, p.delay, p.late = false, 0, 0
+}
+
+// slow delays what goes either way, and answers by late besides, until mend.
+func (p *proxy) slow(delay, late time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay, p.late = delay, late
+}
+
+// forget makes the connections that there are dead, for good; new ones are well.
+func (p *proxy) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.dead = true
+	}
+}
+
+// turn sends all to another server from now on.
+func (p *proxy) turn(server string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server = server
+	p.shut()
+}
+
+func (p *proxy) shut() {
+	for l := range p.links {
+		l.shut()
+	}
+}
+
+func (p *proxy) close() {
+	p.listener.Close()
+	p.cut()
+}
+
+// pause waits for d or for the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

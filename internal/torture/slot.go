@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/history"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+)
+
+// slot is a place for a worker process, with proxies of its own. Its processes are
+// called w1.1, w1.2 and so on, a life each.
+type slot struct {
+	st           *stage
+	name         string
+	mysql, redis *proxy
+
+	busy sync.Mutex // held by the fault that has the process in its hands
+
+	mu    sync.Mutex
+	lives int
+	proc  *testserver.Process
+	in    io.WriteCloser
+}
+
+func newSlot(st *stage, n int) (*slot, error) {
+	sl := &slot{st: st, name: fmt.Sprintf("w%d", n)}
+	var err error
+	if sl.mysql, err = newProxy(st.mysqlAddr); err != nil {
+		return nil, err
+	}
+	if sl.redis, err = newProxy(st.redisAddr); err != nil {
+		sl.mysql.close()
+		return nil, err
+	}
+	return sl, nil
+}
+
+// who is the life that is.
+func (sl *slot) who() string {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	return fmt.Sprintf("%s.%d", sl.name, sl.lives)
+}
+
+// start begins a life.
+func (sl *slot) start() error {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	sl.lives++
+	st := sl.st
+	cfg := *st.mysqlConfig
+	cfg.Addr = sl.mysql.addr()
+	sp := spec{Who: fmt.Sprintf("%s.%d", sl.name, sl.lives), MySQL: cfg.FormatDSN(), Redis: sl.redis.addr(), Namespace: st.ns, Partitions: st.parts,
+		HotTasks: st.hotTasks(), History: st.path, Seed: st.seed, Rate: st.rate / float64(st.workers)}
+	arg, err := json.Marshal(sp)
+	if err != nil {
+		return fmt.Errorf("describe worker: %w", err)
+	}
+	log, err := os.OpenFile(filepath.Join(st.dir, sl.name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("log of %s: %w", sl.name, err)
+	}
+	defer log.Close()
+	fmt.Fprintf(log, "--- %s begins\n", sp.Who)
+	cmd := exec.Command(st.exe, "--worker", string(arg))
+	cmd.Stdout, cmd.Stderr = log, log
+	if sl.in, err = cmd.StdinPipe(); err != nil {
+		return fmt.Errorf("start %s: %w", sp.Who, err)
+	}
+	sl.proc, err = testserver.Spawn(cmd)
+	return err
+}
+
+// tell sends the process a line; one that has ended does not hear it.
+func (sl *slot) tell(line string) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	_, _ = io.WriteString(sl.in, line+"\n")
+}
+
+func (sl *slot) signal(sig syscall.Signal) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	sl.proc.Signal(sig)
+}
+
+// end waits for the process's end and records it.
+func (sl *slot) end() {
+	sl.mu.Lock()
+	proc := sl.proc
+	sl.mu.Unlock()
+	<-proc.Ended()
+	sl.st.rec.Write(history.Event{Op: history.Crash, Target: sl.who()})
+}
+
+func (sl *slot) kill() {
+	sl.signal(syscall.SIGKILL)
+	sl.end()
+}
+
+// drain has the process end in good order, which is to take no longer than that.
+func (sl *slot) drain(within time.Duration) error {
+	sl.mu.Lock()
+	proc := sl.proc
+	sl.mu.Unlock()
+	sl.tell("drain")
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case <-proc.Ended():
+	case <-t.C:
+		sl.kill()
+		return fmt.Errorf("%s did not drain within %s", sl.who(), within)
+	}
+	sl.end()
+	if state := proc.State(); !state.Success() {
+		return fmt.Errorf("%s ended with %s: see its log in %s", sl.who(), state, sl.st.dir)
+	}
+	return nil
+}
+
+func (sl *slot) close() {
+	sl.mu.Lock()
+	proc := sl.proc
+	sl.mu.Unlock()
+	if proc != nil {
+		proc.Signal(syscall.SIGKILL)
+		<-proc.Ended()
+	}
+	sl.mysql.close()
+	sl.redis.close()
+}

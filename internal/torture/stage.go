@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/history"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+)
+
+// bound is how late a task may be once the last fault is over. Measured at worst:
+// see README of the run in DEVELOPERS.md.
+const bound = 25 * time.Second
+
+// stage is where a run takes place: servers, proxies, worker processes, history.
+type stage struct {
+	config
+	dir   string
+	path  string // of the history
+	rec   *history.Recorder
+	ns    string
+	parts int
+	exe   string // of workers
+
+	mysqlServer *testserver.Server // nil if given from outside
+	mysqlAddr   string
+	mysqlConfig *mysql.Config // of workers' DSNs, with the database
+	db          *sql.DB       // the nemesis's, past the proxies
+	store       *durable.MySQL
+
+	redisMu     sync.Mutex         // held by faults that stop or exchange Redis
+	redisServer *testserver.Server // nil if given from outside
+	replica     *testserver.Server
+	redisAddr   string // under mu
+	mysqlMu     sync.Mutex
+
+	mu    sync.Mutex
+	slots []*slot
+}
+
+// setUp brings all but the workers. The stage is to be torn down also after an error.
+func setUp(ctx context.Context, c config) (*stage, error) {
+	st := &stage{config: c, ns: "t" + strings.ToLower(rand.Text()[:8]), parts: 1 + 3*int(c.seed%2)}
+	dir, err := c.keep, error(nil)
+	if dir == "" {
+		dir, err = os.MkdirTemp("", "torture-")
+	} else {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return st, fmt.Errorf("folder of the run: %w", err)
+	}
+	st.dir, st.path = dir, filepath.Join(dir, "history")
+	if err := os.Remove(st.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return st, err
+	}
+	if st.rec, err = history.Open(st.path, "nemesis"); err != nil {
+		return st, err
+	}
+	if err := st.program(ctx); err != nil {
+		return st, err
+	}
+	if err := st.servers(ctx); err != nil {
+		return st, err
+	}
+	return st, st.migrate(ctx)
+}
+
+// program finds the workers' program: this one, or one whose clock can be shifted.
+func (st *stage) program(ctx context.Context) (err error) {
+	if slices.Contains(st.faults, "clock") {
+		st.exe, err = buildShifted(ctx, st.dir)
+		return err
+	}
+	st.exe, err = os.Executable()
+	return err
+}
+
+// servers brings the servers, or takes those that were named.
+func (st *stage) servers(ctx context.Context) (err error) {
+	dsn := st.config.mysql
+	if dsn == "" {
+		if st.mysqlServer, err = testserver.Start(ctx, testserver.MySQL); err != nil {
+			return err
+		}
+		if st.redisServer, err = testserver.Start(ctx, testserver.Redis); err != nil {
+			return err
+		}
+		dsn, st.redisAddr = st.mysqlServer.DSN(""), st.redisServer.Addr
+	} else {
+		st.redisAddr = st.config.redis
+	}
+	if slices.Contains(st.faults, "promote") {
+		if st.replica, err = testserver.Start(ctx, testserver.Redis); err != nil {
+			return err
+		}
+	}
+	if st.mysqlConfig, err = mysql.ParseDSN(dsn); err != nil {
+		return fmt.Errorf("--mysql: %w", err)
+	}
+	st.mysqlAddr, st.mysqlConfig.InterpolateParams = st.mysqlConfig.Addr, true
+	return nil
+}
+
+// migrate makes the database and the tables.
+func (st *stage) migrate(ctx context.Context) error {
+	db, err := sql.Open("mysql", st.mysqlConfig.FormatDSN())
+	if err != nil {
+		return fmt.Errorf("open MySQL: %w", err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+st.ns); err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	st.mysqlConfig.DBName = st.ns
+	if st.db, err = sql.Open("mysql", st.mysqlConfig.FormatDSN()); err != nil {
+		return fmt.Errorf("open MySQL: %w", err)
+	}
+	if st.store, err = durable.NewMySQL(st.db, durable.Options{Namespace: st.ns}); err != nil {
+		return err
+	}
+	rdb := st.client()
+	defer rdb.Close()
+	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: st.ns, Partitions: st.parts})
+	if err != nil {
+		return err
+	}
+	s, err := triggerhook.New(st.store, set, triggerhook.Options{})
+	if err != nil {
+		return err
+	}
+	return s.Migrate(ctx)
+}
+
+// client is a client of the Redis that is, past the proxies. Close it.
+func (st *stage) client() *redis.Client {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return redis.NewClient(&redis.Options{Addr: st.redisAddr, MaxRetries: -1, ReadTimeout: 5 * time.Second, DialTimeout: time.Second})
+}
+
+// run is the run: load and faults, and then quiet until nothing is left.
+func (st *stage) run(ctx context.Context) error {
+	for i := range st.workers {
+		sl, err := newSlot(st, i+1)
+		if err != nil {
+			return err
+		}
+		st.slots = append(st.slots, sl)
+		if err := sl.start(); err != nil {
+			return err
+		}
+	}
+	busy, cancel := context.WithTimeout(ctx, st.duration)
+	defer cancel()
+	if err := st.nemesis(busy); err != nil {
+		return err
+	}
+	for _, sl := range st.slots {
+		sl.tell("quiet")
+	}
+	if err := st.empty(ctx); err != nil {
+		return err
+	}
+	for _, sl := range st.slots {
+		if err := sl.drain(drainTime + 10*time.Second); err != nil {
+			return err
+		}
+	}
+	return errors.Join(ctx.Err(), st.rec.Close())
+}
+
+// empty waits until all rows are gone, for no longer than the last of them may take
+// (what is created now and due beyond the window, and then rolled back once or
+// twice), and records those that are left.
+func (st *stage) empty(ctx context.Context) error {
+	last := 3*window + 2*(window+4*time.Second) + bound
+	for end := time.Now().Add(last); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
+		if n, _, err := st.store.Count(ctx, 10); err == nil && n == 0 {
+			return nil
+		}
+	}
+	rows, err := st.db.QueryContext(ctx, "SELECT id FROM "+st.ns+"_task")
+	if err != nil {
+		return fmt.Errorf("read what is left: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return fmt.Errorf("read what is left: %w", err)
+		}
+		st.rec.Write(history.Event{Op: history.Left, ID: id})
+	}
+	return rows.Err()
+}
+
+// tearDown ends what setUp and run began. It can be called again.
+func (st *stage) tearDown() {
+	for _, sl := range st.slots {
+		sl.close()
+	}
+	if st.db != nil {
+		_, _ = st.db.Exec("DROP DATABASE " + st.ns)
+		st.db.Close()
+	}
+	for _, s := range []*testserver.Server{st.mysqlServer, st.redisServer, st.replica} {
+		if s != nil {
+			_ = s.Close()
+		}
+	}
+}
+
+// abandon tells where the history of a run that failed is.
+func (st *stage) abandon() error { return fmt.Errorf("what there is of the history is in %s", st.path) }
+
+// hotTasks is little in each other pair of seeds, so that the horizon retreats.
+func (st *stage) hotTasks() int {
+	if st.seed/2%2 == 1 {
+		return 150
+	}
+	return math.MaxInt32
+}

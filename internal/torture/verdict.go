@@ -1,0 +1,121 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/history"
+)
+
+// stories is how many offending tasks have their whole story printed.
+const stories = 5
+
+// figures is the verdict as --json prints it.
+type figures struct {
+	Seed        uint64             `json:"seed"`
+	Kept        bool               `json:"kept"`
+	Tasks       int                `json:"tasks"`
+	Delivered   int                `json:"delivered"`
+	Confirmed   int                `json:"confirmed"`
+	Lost        int                `json:"lost"`
+	Early       int                `json:"early"`
+	Ghosts      int                `json:"ghosts"`
+	AfterDone   int                `json:"after_confirm"`
+	Overdue     int                `json:"overdue"`
+	Duplicates  int                `json:"duplicates"`
+	Unexplained int                `json:"unexplained_duplicates"`
+	LateP50     float64            `json:"late_ms_p50"`
+	LateP99     float64            `json:"late_ms_p99"`
+	LateMax     float64            `json:"late_ms_max"`
+	Faults      map[string]int     `json:"faults"`
+	Causes      map[string]int     `json:"duplicates_by_cause"`
+	Worst       map[string]float64 `json:"worst_late_ms_by_fault"`
+}
+
+func newFigures(seed uint64, v *history.Verdict) figures {
+	f := figures{Seed: seed, Kept: v.Kept(), Tasks: v.Tasks, Delivered: v.Delivered, Confirmed: v.Confirmed, Lost: v.Broken[history.Lost],
+		Early: v.Broken[history.Early] + v.Broken[history.Inexact], Ghosts: v.Broken[history.Ghost], AfterDone: v.Broken[history.AfterDone],
+		Overdue: v.Broken[history.Overdue], Duplicates: v.Duplicates, Unexplained: v.Broken[history.Unexplained],
+		LateP50: millis(v.LateP50), LateP99: millis(v.LateP99), LateMax: millis(v.LateMax), Faults: v.Faults, Causes: v.Causes, Worst: map[string]float64{}}
+	for kind, late := range v.Worst {
+		f.Worst[kind] = millis(late)
+	}
+	return f
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// judge reads the history, prints the verdict, and reports whether the promises
+// were kept. The history of a run that kept them is removed unless it is wanted.
+func (st *stage) judge(out io.Writer) (bool, error) {
+	f, err := os.Open(st.path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	h, err := history.Read(f)
+	if err != nil {
+		return false, err
+	}
+	v := h.Check(history.Limits{Lease: leaseTime, Bound: bound})
+	if err := st.tell(f, v); err != nil {
+		return false, err
+	}
+	fig := newFigures(st.seed, v)
+	if st.json {
+		err = json.NewEncoder(out).Encode(fig)
+	} else {
+		err = fig.print(out)
+	}
+	if v.Kept() && st.keep == "" {
+		return true, os.RemoveAll(st.dir)
+	}
+	return v.Kept(), err
+}
+
+// tell prints what was broken, and the first stories whole, on standard error.
+func (st *stage) tell(f io.ReadSeeker, v *history.Verdict) error {
+	told := map[string]bool{}
+	for i, x := range v.Violations {
+		if i < 20 {
+			fmt.Fprintln(os.Stderr, x)
+		}
+		if told[x.ID] || len(told) == stories {
+			continue
+		}
+		told[x.ID] = true
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		lines, err := history.Story(f, x.ID)
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			fmt.Fprintln(os.Stderr, "  ", line)
+		}
+	}
+	if !v.Kept() {
+		fmt.Fprintf(os.Stderr, "%d promises broken; the history is %s; to run it again: --seed %d --duration %s --workers %d\n", len(v.Violations), st.path,
+			st.seed, st.duration, st.workers)
+	}
+	return nil
+}
+
+func (f figures) print(out io.Writer) error {
+	_, err := fmt.Fprintf(out, "seed %d: %d tasks, %d delivered, %d confirmed; %d lost, %d early, %d ghosts, %d after confirm, %d overdue\n"+
+		"%d duplicates, %d unexplained; late p50 %.1f ms p99 %.1f ms max %.1f ms\n", f.Seed, f.Tasks, f.Delivered, f.Confirmed, f.Lost, f.Early, f.Ghosts,
+		f.AfterDone, f.Overdue, f.Duplicates, f.Unexplained, f.LateP50, f.LateP99, f.LateMax)
+	for _, cause := range slices.Sorted(maps.Keys(f.Causes)) {
+		fmt.Fprintf(out, "  %5d second deliveries: %s\n", f.Causes[cause], cause)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(f.Faults)) {
+		fmt.Fprintf(out, "  %5d %-14s worst lateness after it %8.1f ms\n", f.Faults[kind], kind, f.Worst[kind])
+	}
+	return err
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/history"
+)
+
+// What is set shorter than by default, so that a minute has many of each.
+const (
+	leaseTime  = 3 * time.Second
+	window     = 6 * time.Second
+	auditGrace = 2 * time.Second
+	drainTime  = 15 * time.Second
+	consumers  = 24 // a worker
+	// redisTimeout is the Redis client's. Late answers come after it.
+	redisTimeout = time.Second
+)
+
+// spec is what a worker process is told.
+type spec struct {
+	Who        string // this life of it
+	MySQL      string // DSN
+	Redis      string
+	Namespace  string
+	Partitions int
+	HotTasks   int
+	History    string
+	Seed       uint64
+	Rate       float64 // tasks created a second
+}
+
+// worker is one worker process: it creates tasks, changes its mind about some, and
+// consumes. It is told by lines on its standard input what to do next:
+//
+//	clock SECONDS  its clock is that far off from now on
+//	quiet          create no more
+//	drain          end in good order
+//
+// It ends at once when its standard input does.
+type worker struct {
+	spec
+	rec   *history.Recorder
+	s     *triggerhook.Scheduler
+	quiet chan struct{} // closed by quiet
+}
+
+func work(sp spec) error {
+	rec, err := history.Open(sp.History, sp.Who)
+	if err != nil {
+		return err
+	}
+	w := &worker{spec: sp, rec: rec, quiet: make(chan struct{})}
+	if w.s, err = w.open(); err != nil {
+		return err
+	}
+	ctx, drain := context.WithCancel(context.Background())
+	go w.obey(os.Stdin, drain)
+	var all sync.WaitGroup
+	for range consumers {
+		all.Go(func() {
+			for d := range w.s.Deliveries(context.Background()) {
+				w.consume(d)
+			}
+		})
+	}
+	all.Go(func() { w.load(ctx) })
+	err = w.s.Run(ctx)
+	all.Wait()
+	return errors.Join(err, rec.Close())
+}
+
+func (w *worker) open() (*triggerhook.Scheduler, error) {
+	db, err := sql.Open("mysql", w.MySQL)
+	if err != nil {
+		return nil, fmt.Errorf("open MySQL: %w", err)
+	}
+	store, err := durable.NewMySQL(db, durable.Options{Namespace: w.Namespace})
+	if err != nil {
+		return nil, err
+	}
+	rdb := redis.NewClient(&redis.Options{Addr: w.Redis, ReadTimeout: redisTimeout, DialTimeout: redisTimeout})
+	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: w.Namespace, Partitions: w.Partitions})
+	if err != nil {
+		return nil, err
+	}
+	return triggerhook.New(store, &traced{Set: set, rec: w.rec, first: map[string]int64{}}, triggerhook.Options{
+		Lease: leaseTime, Window: window, AuditGrace: auditGrace, Drain: drainTime, HotTasks: w.HotTasks, Queue: 200,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+}
+
+// obey does what it is told until its input ends, and the process with it.
+func (w *worker) obey(in io.Reader, drain func()) {
+	told := bufio.NewScanner(in)
+	for told.Scan() {
+		verb, arg, _ := strings.Cut(told.Text(), " ")
+		switch verb {
+		case "clock":
+			_ = os.Setenv(clockEnv, arg) // a name and a number: it cannot fail
+		case "quiet":
+			close(w.quiet)
+		case "drain":
+			drain()
+		}
+	}
+	os.Exit(3)
+}
+
+// random depends on the seed and on what it is for, not on the order of events.
+func (w *worker) random(of string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, of) // it never fails
+	return rand.New(rand.NewPCG(w.Seed, h.Sum64()))
+}
+
+// consume does with a delivery what the seed wants: most are confirmed soon, some
+// are held beyond a lease, some are rolled back.
+func (w *worker) consume(d *triggerhook.Delivery) {
+	n := w.rec.Call()
+	w.rec.Write(history.Event{Op: history.Deliver, Call: n, ID: d.ID, DueMS: d.Due.UnixMilli(), Attempt: d.Attempt})
+	r := w.random(fmt.Sprint(d.ID, "/", d.Attempt))
+	hold := time.Duration(r.Int64N(int64(20 * time.Millisecond)))
+	if r.IntN(100) < 3 {
+		hold = leaseTime/2 + time.Duration(r.Int64N(int64(2*leaseTime)))
+	}
+	pause(context.Background(), hold)
+	switch k := r.IntN(100); {
+	case k < 6:
+		w.rollback(d, n, time.Duration(r.Int64N(int64(2*time.Second))))
+	case k < 7: // beyond the window
+		w.rollback(d, n, window+time.Duration(r.Int64N(int64(4*time.Second))))
+	case k < 17:
+		w.rec.Write(history.Event{Op: history.Confirm, Call: n, ID: d.ID})
+		d.ConfirmAsync()
+	default:
+		w.confirm(d, n)
+	}
+}
+
+func (w *worker) confirm(d *triggerhook.Delivery, n int64) {
+	e := history.Event{Op: history.Confirm, Call: n, ID: d.ID}
+	w.rec.Write(e)
+	w.end(e, d.Confirm(context.Background()))
+}
+
+func (w *worker) rollback(d *triggerhook.Delivery, n int64, delay time.Duration) {
+	e := history.Event{Op: history.Rollback, Call: n, ID: d.ID, DelayMS: delay.Milliseconds()}
+	w.rec.Write(e)
+	w.end(e, d.Rollback(context.Background(), delay))
+}
+
+// end records how an act ended.
+func (w *worker) end(e history.Event, err error) history.Result {
+	e.End, e.Result = true, result(err)
+	if err != nil {
+		e.Error = err.Error()
+	}
+	w.rec.Write(e)
+	return e.Result
+}
+
+func result(err error) history.Result {
+	switch {
+	case err == nil:
+		return history.OK
+	case errors.Is(err, triggerhook.ErrClaimed):
+		return history.Claimed
+	case errors.Is(err, triggerhook.ErrNotFound):
+		return history.NotFound
+	case errors.Is(err, triggerhook.ErrExists):
+		return history.Exists
+	case errors.Is(err, triggerhook.ErrGone):
+		return history.Gone
+	}
+	return history.Unknown
+}
