@@ -123,9 +123,12 @@ func TestEachRuleFindsItsBadHistories(t *testing.T) {
 		"twice, while its Confirm is under way":                        {Unexplained, [][]Event{made, w1, confirm(1100, 9000, "w1", 1, Unknown), w2(2000)}},
 		"twice, while its Confirm is under way and succeeds":           {Unexplained, [][]Event{made, w1, confirm(1100, 2500, "w1", 1, OK), w2(2000)}},
 		"twice, and rolled back only then":                             {Unexplained, [][]Event{made, w1, w2(2000), rollback(2100, 2110, "w1", 1, 0, Gone)}},
-		"later than the bound":                                         {Overdue, [][]Event{made, hit(500, 600, "kill", "", false), taken(11001, 11002, "w1", "t1"), deliver(11003, "w1", 1, 1000), confirm(11100, 11110, "w1", 1, OK)}},
-		"later than the bound after a fault":                           {Overdue, [][]Event{made, hit(500, 4000, "kill", "", false), taken(14001, 14002, "w1", "t1"), deliver(14003, "w1", 1, 1000), confirm(14100, 14110, "w1", 1, OK)}},
-		"later than the bound after a rollback":                        {Overdue, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(12000)}},
+		"rolled back by one whose lease had run out": {Unexplained, [][]Event{made, w1, hit(1500, 4200, Stop, "w1", false),
+			taken(4300, 4301, "w2", "t2"), deliver(4302, "w2", 1, 1000), rollback(4400, 4410, "w1", 1, 0, OK),
+			taken(4500, 4501, "w3", "t3"), deliver(4502, "w3", 1, 1000), confirm(4503, 4504, "w3", 1, OK), confirm(4600, 4610, "w2", 1, Gone)}},
+		"later than the bound":                  {Overdue, [][]Event{made, hit(500, 600, "kill", "", false), taken(11001, 11002, "w1", "t1"), deliver(11003, "w1", 1, 1000), confirm(11100, 11110, "w1", 1, OK)}},
+		"later than the bound after a fault":    {Overdue, [][]Event{made, hit(500, 4000, "kill", "", false), taken(14001, 14002, "w1", "t1"), deliver(14003, "w1", 1, 1000), confirm(14100, 14110, "w1", 1, OK)}},
+		"later than the bound after a rollback": {Overdue, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(12000)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, _ := verdict(t, bad.parts...)
@@ -165,15 +168,18 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 		"its own worker claimed it again":                                {LeaseFault + Stop, [][]Event{made, w1, hit(1500, 4200, Stop, "w1", false), taken(4500, 4501, "w1", "t3"), deliver(4502, "w1", 2, 1000), confirm(4600, 4610, "w1", 2, OK)}},
 		"rolled back, and the delay was lost with Redis":                 {RolledBack, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), hit(1200, 1210, "flushall", "", true), w2(1400)}},
 		"rolled back too late":                                           {RolledBack, [][]Event{made, w1, hit(1500, 4200, Stop, "w1", false), rollback(4300, 4310, "w1", 1, 500, OK), w2(4400)}},
-		"late through a fault":                                           {"", [][]Event{made, hit(500, 9000, "mysql", "", false), taken(18000, 18002, "w1", "t1"), deliver(18003, "w1", 1, 1000), confirm(18100, 18110, "w1", 1, OK)}},
+		"rolled back by one of two who hold it since Redis lost data": {RolledBack, [][]Event{made, w1, hit(1100, 1110, "flushall", "", true),
+			taken(1200, 1201, "w2", "t2"), deliver(1202, "w2", 1, 1000), rollback(1300, 1310, "w1", 1, 0, OK),
+			taken(1400, 1401, "w3", "t3"), deliver(1402, "w3", 1, 1000), confirm(1403, 1404, "w3", 1, OK), confirm(1500, 1510, "w2", 1, Gone)}},
+		"late through a fault": {"", [][]Event{made, hit(500, 9000, "mysql", "", false), taken(18000, 18002, "w1", "t1"), deliver(18003, "w1", 1, 1000), confirm(18100, 18110, "w1", 1, OK)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, _ := verdict(t, good.parts...)
 			if !v.Kept() {
 				t.Errorf("broken: %v", v.Violations)
 			}
-			if good.cause != "" && (v.Duplicates != 1 || v.Causes[good.cause] != 1) {
-				t.Errorf("%d duplicates by cause %v, want one by %q", v.Duplicates, v.Causes, good.cause)
+			if good.cause != "" && (v.Duplicates == 0 || v.Causes[good.cause] == 0) {
+				t.Errorf("%d duplicates by cause %v, want some by %q", v.Duplicates, v.Causes, good.cause)
 			}
 		})
 	}

@@ -172,6 +172,9 @@ func (c *check) cause(s *story, p, d *delivery) string {
 			return RolledBack
 		}
 	}
+	if c.otherRollback(s, p, d) {
+		return RolledBack
+	}
 	if ended, ok := c.ended[p.who]; ok && ended <= d.at && c.leaseEnd(p, d.claim.end) <= d.claim.end {
 		return LeaseCrash
 	}
@@ -189,6 +192,22 @@ func (c *check) cause(s *story, p, d *delivery) string {
 		}
 	}
 	return ""
+}
+
+// otherRollback reports whether d follows the rollback of another delivery than p.
+// That is no cause while two cannot hold a task; after Redis lost data they can.
+func (c *check) otherRollback(s *story, p, d *delivery) bool {
+	for _, q := range s.got {
+		if q == p || q == d || q.dueMS != d.dueMS || !c.lossBetween(q.claim.began, p.claim.end) {
+			continue
+		}
+		for _, a := range q.answers {
+			if a.op == Rollback && a.begin >= p.claim.began && a.begin <= d.at {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // createdTwice reports whether a second create may have made the task anew after
