@@ -53,6 +53,18 @@ func (m *MySQL) retry(ctx context.Context, act string, f func(*sql.Conn) error) 
 	return m.retryIf(ctx, act, passing, f)
 }
 
+// bounded is retry for a call that shares no statement: it ends in time also if ctx
+// does not.
+func (m *MySQL) bounded(ctx context.Context, act string, f func(context.Context, *sql.Conn) error) error {
+	own, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	err := m.retry(own, act, func(conn *sql.Conn) error { return f(own, conn) })
+	if ctx.Err() != nil {
+		return err
+	}
+	return silent(own, err)
+}
+
 // retryIf is retry with another idea of what another try may mend.
 func (m *MySQL) retryIf(ctx context.Context, act string, again func(error) bool, f func(*sql.Conn) error) error {
 	pause := retry.NewExponential(tryPause)
@@ -94,8 +106,8 @@ func alone(err error) bool {
 	return errors.Is(err, task.ErrTooLarge)
 }
 
-// silent makes the end of a flush's own time the server's fault: the context that
-// ended is not the caller's.
+// silent makes the end of a statement's own time the server's fault: the context
+// that ended is not the caller's.
 func silent(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || errors.Is(err, errAlone) {
 		return err

@@ -110,7 +110,7 @@ func (m *MySQL) version(ctx context.Context, conn *sql.Conn) (v int, err error) 
 
 // Check implements Store.
 func (m *MySQL) Check(ctx context.Context, partitions int) error {
-	return m.retry(ctx, "check", func(conn *sql.Conn) error {
+	return m.bounded(ctx, "check", func(ctx context.Context, conn *sql.Conn) error {
 		if err := m.checkVersion(ctx, conn); err != nil {
 			return err
 		}

@@ -26,7 +26,8 @@ const (
 	// flights is how many grouped statements of a kind are under way at once:
 	// with flush per commit 4 connections reach the server's insert rate.
 	flights = 4
-	// flushTimeout bounds a grouped statement with all its tries.
+	// flushTimeout bounds a statement with all its tries, whatever its caller's
+	// context is: a connection that never answers, nor breaks, holds up nobody.
 	flushTimeout = 10 * time.Second
 )
 
@@ -132,7 +133,7 @@ func (m *MySQL) Namespace() string { return m.ns }
 
 // Move implements Store.
 func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool, err error) {
-	err = m.retry(ctx, "move task", func(conn *sql.Conn) error {
+	err = m.bounded(ctx, "move task", func(ctx context.Context, conn *sql.Conn) error {
 		res, err := conn.ExecContext(ctx, m.sql["move_task"], to.DueMS, to.ExecMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver)
 		if err != nil {
 			return err
@@ -151,7 +152,7 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool
 // Get implements Store.
 func (m *MySQL) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
 	err = eachPart(m, ids, m.idShare, func(part []string) error {
-		return m.retry(ctx, "get tasks", func(conn *sql.Conn) error {
+		return m.bounded(ctx, "get tasks", func(ctx context.Context, conn *sql.Conn) error {
 			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), idArgs(part)...)
 			if err == nil {
 				rows = append(rows, found...)
@@ -202,7 +203,7 @@ func (m *MySQL) findAll(calls [][]string) []batch.Result[[]task.Ref] {
 
 // Scan implements Store.
 func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
-	err = m.retry(ctx, "scan tasks", func(conn *sql.Conn) (err error) {
+	err = m.bounded(ctx, "scan tasks", func(ctx context.Context, conn *sql.Conn) (err error) {
 		rows, err = query(ctx, conn, m.sql["scan_tasks"], inline, after.DueMS, []byte(after.ID), after.DueMS, belowMS, limit)
 		return err
 	})
@@ -211,7 +212,7 @@ func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 
 // Count implements Store. Above limit the estimate is the optimizer's.
 func (m *MySQL) Count(ctx context.Context, limit int) (n int64, exact bool, err error) {
-	err = m.retry(ctx, "count tasks", func(conn *sql.Conn) error {
+	err = m.bounded(ctx, "count tasks", func(ctx context.Context, conn *sql.Conn) error {
 		if err := conn.QueryRowContext(ctx, m.sql["count_tasks"], limit+1).Scan(&n); err != nil {
 			return err
 		}
