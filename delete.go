@@ -95,7 +95,9 @@ func (s *Scheduler) deleteRows(ctx context.Context, refs []task.Ref, open map[st
 // Reschedule gives a task another due time, earlier or later, waiting or in
 // flight: an old delivery can no longer confirm it, and its Context ends. Nil: the
 // task fires at due, and not at its old time unless a worker had claimed it
-// before. ErrNotFound: there is no such task (it may have been confirmed).
+// before. ErrNotFound: there is no such task (it may have been confirmed). After
+// any other error it may fire at either time or both, until this process has told
+// the hot set, which it goes on trying.
 func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) error {
 	dueMS, err := task.DueMS(due)
 	if err = errors.Join(err, task.CheckID(id)); err != nil {
@@ -114,6 +116,7 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 		asOf := s.asOf(ctx, []task.Row{to})
 		moved, err := s.store.Move(ctx, old.Ref, to)
 		if err != nil {
+			s.set.doubt(task.Partition(id, s.parts), old.Ref)
 			return fmt.Errorf("reschedule: %w", err)
 		}
 		if !moved {

@@ -2,6 +2,7 @@ package triggerhook
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,58 +15,125 @@ import (
 // row is gone by then, and a member left behind would fire without one. A removal
 // that is repeated after the server lost its data does no harm.
 //
+// What waits here is an older version of a task that may have another by now. Who
+// removes that one removes the older ones with it, so that a Delete does not
+// return nil while its task can still fire in a version of before.
+//
 // A goroutine exists only while removals wait, and ends with the last of them.
 type guarded struct {
 	hotset.Set
-	report *report.Reporter
+	versions func(ctx context.Context, ids []string) ([]task.Ref, error) // of the durable store
+	report   *report.Reporter
 
 	mu      sync.Mutex
 	waiting []removal
 }
 
 type removal struct {
-	p     int
-	token string
-	refs  []task.Ref
+	p      int
+	token  string
+	refs   []task.Ref
+	unsure time.Time // set: since then it is not known whether the rows are gone
 }
+
+// How long a statement whose answer was lost may take to have its effect, and for
+// how long the store is asked about it.
+const (
+	unsureFor = 10 * time.Second
+	askFor    = time.Minute
+)
 
 // Remove removes, and if that fails goes on trying after it has returned the error.
 func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
-	answers, err := g.Set.Remove(ctx, p, token, refs)
-	if err == nil {
-		return answers, nil
+	older := g.older(token, refs)
+	answers, err := g.Set.Remove(ctx, p, token, slices.Concat(refs, older))
+	if err != nil {
+		g.wait(removal{p: p, token: token, refs: slices.Clone(refs)})
+		return answers[:min(len(answers), len(refs))], err
 	}
+	for i, old := range older {
+		if answers[len(refs)+i] == task.Claimed {
+			at := slices.IndexFunc(refs, func(r task.Ref) bool { return r.ID == old.ID })
+			answers[at] = task.Claimed // some version of it is in a worker's hands
+		}
+	}
+	return answers[:len(refs)], nil
+}
+
+// older returns what waits to be removed of the same tasks. With a token there is
+// nothing to find: the caller holds one version, and says nothing of others.
+func (g *guarded) older(token string, refs []task.Ref) (all []task.Ref) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.waiting = append(g.waiting, removal{p, token, append([]task.Ref(nil), refs...)})
+	if token != "" || len(g.waiting) == 0 {
+		return nil
+	}
+	ids := make(map[string]int64, len(refs))
+	for _, r := range refs {
+		ids[r.ID] = r.Ver
+	}
+	for _, w := range g.waiting {
+		for _, r := range w.refs {
+			if ver, is := ids[r.ID]; is && ver != r.Ver && !slices.Contains(all, r) {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+// doubt notes that ref may have lost its row by a call whose outcome is unknown.
+func (g *guarded) doubt(p int, ref task.Ref) {
+	g.wait(removal{p: p, refs: []task.Ref{ref}, unsure: time.Now()})
+}
+
+func (g *guarded) wait(r removal) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, r)
 	if len(g.waiting) == 1 {
 		go g.repeat()
 	}
-	return answers, err
 }
 
+// repeat tries the first that waits; one that has to wait on goes last.
 func (g *guarded) repeat() {
 	for {
 		g.mu.Lock()
 		r := g.waiting[0]
 		g.mu.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		_, err := g.Set.Remove(ctx, r.p, r.token, r.refs)
-		cancel()
-		if err != nil {
-			g.report.Error("remove from the hot set", err, "tried again until it lands")
-			sleep(context.Background(), 200*time.Millisecond)
-			continue
-		}
+		done := g.again(r)
 		g.mu.Lock()
 		g.waiting = g.waiting[1:]
-		done := len(g.waiting) == 0
-		if done {
+		if !done {
+			g.waiting = append(g.waiting, r)
+		}
+		none := len(g.waiting) == 0
+		if none {
 			g.waiting = nil
 		}
 		g.mu.Unlock()
-		if done {
+		if none {
 			return
 		}
+		if !done {
+			sleep(context.Background(), 200*time.Millisecond)
+		}
 	}
+}
+
+// again tries a removal once more and reports whether nothing is left to do.
+func (g *guarded) again(r removal) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if !r.unsure.IsZero() {
+		stand, err := g.versions(ctx, []string{r.refs[0].ID})
+		if err != nil || slices.Contains(stand, r.refs[0]) {
+			age := time.Since(r.unsure)
+			return age > askFor || err == nil && age > unsureFor
+		}
+	}
+	_, err := g.Set.Remove(ctx, r.p, r.token, r.refs)
+	g.report.Error("remove from the hot set", err, "tried again until it lands")
+	return err == nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -119,5 +120,68 @@ func TestTasksCreatedInAShortOutageAreAddedAfterIt(t *testing.T) {
 				stop()
 			})
 		})
+	}
+}
+
+// vagueStore moves rows, and then does not say so.
+type vagueStore struct {
+	durable.Store
+	vague bool
+}
+
+func (v *vagueStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
+	moved, err := v.Store.Move(ctx, ref, to)
+	if v.vague {
+		return false, fmt.Errorf("move: %w", task.ErrUnavailable)
+	}
+	return moved, err
+}
+
+// A Reschedule that failed halfway leaves the old version in the hot set for a
+// while. A Delete or Reschedule that returns nil takes it along.
+func TestNilMeansThatNoOlderVersionFires(t *testing.T) {
+	far := time.Now().Add(time.Hour)
+	acts := map[string]func(t *testing.T, sch *triggerhook.Scheduler) error{
+		"delete":     func(t *testing.T, sch *triggerhook.Scheduler) error { return sch.Delete(t.Context(), "a") },
+		"reschedule": func(t *testing.T, sch *triggerhook.Scheduler) error { return sch.Reschedule(t.Context(), "a", far) },
+		"wait":       func(t *testing.T, sch *triggerhook.Scheduler) error { sleep(t, time.Second); return nil },
+	}
+	for name, act := range acts {
+		for _, half := range []string{"hotset", "answer"} {
+			t.Run("bolt+local/"+name+"/"+half, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := embedded(t, 1)
+					deaf, vague := &deafSet{Set: s.set}, &vagueStore{Store: s.store}
+					s.set, s.store = deaf, vague
+					sch := s.scheduler(t, triggerhook.Options{})
+					stop := run(t, sch)
+					defer stop()
+					sleep(t, 5*time.Second)
+					due := 100 * time.Millisecond
+					if name == "wait" {
+						due = 800 * time.Millisecond
+					}
+					if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(due)}); err != nil {
+						t.Fatal(err)
+					}
+					deaf.hear(half != "hotset")
+					vague.vague = half == "answer"
+					if err := sch.Reschedule(t.Context(), "a", far); !errors.Is(err, triggerhook.ErrUnavailable) {
+						t.Fatalf("Reschedule, cut off: %v, want ErrUnavailable", err)
+					}
+					synctest.Wait() // what is tried again at once was tried
+					deaf.hear(true)
+					vague.vague = false
+					if err := act(t, sch); err != nil {
+						t.Fatal(err)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+					defer cancel()
+					if d, err := sch.Consume(ctx); err == nil {
+						t.Errorf("it fires for %s", d.Due)
+					}
+				})
+			})
+		}
 	}
 }

@@ -73,7 +73,7 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 		return nil, fmt.Errorf("new scheduler: %w", err)
 	}
 	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger}}
-	s.set = &guarded{Set: set, report: s.report}
+	s.set = &guarded{Set: set, versions: store.Versions, report: s.report}
 	s.consumer = consumer.New(s.set, store, consumer.Options{Partitions: s.parts, Queue: o.Queue, Lease: o.Lease, Drain: o.Drain,
 		DeliveryTimeout: o.DeliveryTimeout, Report: s.report})
 	return s, nil
