@@ -155,6 +155,7 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 		"delivered in a process that was stopped before it could say so": {"", [][]Event{made, taken(1000, 1002, "w1", "t1"), hit(1002, 6000, Stop, "w1", false), remove(5000, 5010, OK), deliver(6001, "w1", 1, 1000), confirm(6100, 6110, "w1", 1, Gone)}},
 		"rescheduled in flight":                                          {"", [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone), taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000), confirm(3003, 3004, "w2", 1, OK)}},
 		"rolled back":                                                    {RolledBack, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(1620)}},
+		"its worker's place was cut off":                                 {LeaseFault + "cut", [][]Event{made, taken(1000, 1002, "w1.7", "t1"), deliver(1003, "w1.7", 1, 1000), hit(1500, 4200, "cut", "w1", false), w2(4500), confirm(4600, 4610, "w1.7", 1, Gone)}},
 		"its worker was killed":                                          {LeaseCrash, [][]Event{made, w1, crash(1500, "w1"), w2(4500)}},
 		"killed while it confirmed":                                      {LeaseCrash, [][]Event{made, w1, confirm(1100, none, "w1", 1, ""), crash(1500, "w1"), w2(4500)}},
 		"its worker was stopped":                                         {LeaseFault + Stop, [][]Event{made, w1, hit(1500, 9000, Stop, "w1", false), w2(4500), confirm(9100, 9110, "w1", 1, Gone)}},

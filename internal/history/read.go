@@ -221,7 +221,7 @@ func Story(r io.Reader, id string) ([]string, error) {
 		mine := e.ID == id || slices.ContainsFunc(e.Members, func(m Member) bool { return m.ID == id })
 		if mine && e.Op == Claim {
 			tokens[e.Token] = true
-			e.Members = []Member{{ID: id}}
+			e.Members = slices.DeleteFunc(e.Members, func(m Member) bool { return m.ID != id })
 			line, _ = json.Marshal(e) // it was read from JSON
 		}
 		mine = mine || slices.ContainsFunc(e.Tokens, func(t string) bool { return tokens[t] })

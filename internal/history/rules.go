@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -227,7 +228,7 @@ func (s *story) createdTwice(at int64) bool {
 // faultOf is a fault that a process felt in that time: its own before those of all.
 func (c *check) faultOf(who string, from, to int64) (found *fault) {
 	for _, f := range c.faults {
-		if f.begin > to || f.end < from || f.target != "" && f.target != who {
+		if f.begin > to || f.end < from || !f.hits(who) {
 			continue
 		}
 		if found == nil || found.target == "" {
@@ -235,6 +236,12 @@ func (c *check) faultOf(who string, from, to int64) (found *fault) {
 		}
 	}
 	return found
+}
+
+// hits reports whether process who feels f: it hits all, or that life of it, or
+// ("w3") all lives of a worker ("w3.1").
+func (f *fault) hits(who string) bool {
+	return f.target == "" || f.target == who || strings.HasPrefix(who, f.target+".")
 }
 
 // again: promise 3, and a rollback's delay.
