@@ -14,7 +14,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/durable/bolt"
+	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/hotset/local"
+	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -82,22 +86,176 @@ func TestBadTasksAreRefusedAndNothingIsStored(t *testing.T) {
 	})
 }
 
-func TestBadOptionsAreRefusedTogether(t *testing.T) {
+// Each option below and above its range, alone, and all together.
+func TestBadOptionsAreRefused(t *testing.T) {
 	s := embedded(t, 1)
-	bad := triggerhook.Options{Window: time.Millisecond, Lease: -1, Drain: -1, DeliveryTimeout: -1, HotTasks: -1, InlinePayload: -1,
-		MaxPayload: 1 << 24, Queue: -1, AuditGrace: -1}
-	_, err := triggerhook.New(s.store, s.set, bad)
-	for _, name := range []string{"Window", "Lease", "Drain", "DeliveryTimeout", "HotTasks", "InlinePayload", "MaxPayload", "Queue", "AuditGrace"} {
-		if !errors.Is(err, triggerhook.ErrInvalid) || !strings.Contains(err.Error(), "Options."+name+" ") {
-			t.Errorf("New: %v, want it to name %s", err, name)
+	all := triggerhook.Options{}
+	for name, set := range map[string][2]func(*triggerhook.Options){
+		"Window":          {func(o *triggerhook.Options) { o.Window = time.Second - 1 }, func(o *triggerhook.Options) { o.Window = 24*time.Hour + 1 }},
+		"Lease":           {func(o *triggerhook.Options) { o.Lease = -1 }, func(o *triggerhook.Options) { o.Lease = 10*time.Minute + 1 }},
+		"Drain":           {func(o *triggerhook.Options) { o.Drain = -1 }, nil},
+		"DeliveryTimeout": {func(o *triggerhook.Options) { o.DeliveryTimeout = -1 }, nil},
+		"HotTasks":        {func(o *triggerhook.Options) { o.HotTasks = -1 }, func(o *triggerhook.Options) { o.HotTasks = 1 << 41 }},
+		"InlinePayload":   {func(o *triggerhook.Options) { o.InlinePayload = -1 }, func(o *triggerhook.Options) { o.InlinePayload = 1 << 24 }},
+		"MaxPayload":      {func(o *triggerhook.Options) { o.MaxPayload = -1 }, func(o *triggerhook.Options) { o.MaxPayload = 1 << 24 }},
+		"Queue":           {func(o *triggerhook.Options) { o.Queue = -1 }, func(o *triggerhook.Options) { o.Queue = 1_000_001 }},
+		"AuditGrace":      {func(o *triggerhook.Options) { o.AuditGrace = -1 }, func(o *triggerhook.Options) { o.AuditGrace = 24*time.Hour + 1 }},
+	} {
+		for _, f := range set {
+			if f == nil {
+				continue
+			}
+			var o triggerhook.Options
+			f(&o)
+			_, err := triggerhook.New(s.store, s.set, o)
+			if !errors.Is(err, triggerhook.ErrInvalid) || strings.Count(err.Error(), "Options.") != 1 || !strings.Contains(err.Error(), "Options."+name+" is ") {
+				t.Errorf("New with %+v: %v, want it to name %s", o, err, name)
+			}
+		}
+		set[0](&all)
+	}
+	if _, err := triggerhook.New(s.store, s.set, all); strings.Count(err.Error(), "Options.") != 9 {
+		t.Errorf("New with nine bad options: %v", err)
+	}
+}
+
+func TestNilAndForeignStoresAreRefused(t *testing.T) {
+	s := embedded(t, 1)
+	var noSQL *durable.MySQL
+	var noFile *bolt.Store
+	var noRedis *hotset.Redis
+	var noSet *local.Set
+	for _, c := range []struct {
+		store durable.Store
+		set   hotset.Set
+		says  []string
+	}{
+		{nil, nil, []string{"store is nil", "set is nil"}}, {noSQL, noRedis, []string{"store is nil", "set is nil"}},
+		{noFile, noSet, []string{"store is nil", "set is nil"}}, {s.store, noSet, []string{"set is nil"}}, {nil, s.set, []string{"store is nil"}},
+	} {
+		_, err := triggerhook.New(c.store, c.set, triggerhook.Options{})
+		for _, says := range c.says {
+			if !errors.Is(err, triggerhook.ErrInvalid) || !strings.Contains(err.Error(), says) {
+				t.Errorf("New(%T, %T): %v, want it to say %q", c.store, c.set, err, says)
+			}
 		}
 	}
-	if _, err := triggerhook.New(nil, nil, triggerhook.Options{}); !errors.Is(err, triggerhook.ErrInvalid) {
-		t.Errorf("New(nil, nil): %v", err)
+	other, err := local.New(local.Options{Namespace: "other"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	other, _ := local.New(local.Options{Namespace: "other"})
-	if _, err := triggerhook.New(s.store, other, triggerhook.Options{}); !errors.Is(err, triggerhook.ErrMismatch) {
+	if _, err := triggerhook.New(s.store, other, triggerhook.Options{}); !errors.Is(err, triggerhook.ErrMismatch) || !strings.Contains(err.Error(), `"other"`) {
 		t.Errorf("New with two namespaces: %v, want ErrMismatch", err)
+	}
+}
+
+func TestBadIDsAndDuesChangeNothing(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "stands", Due: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		before := contents(t, s)
+		for _, id := range []string{"", "a\x00", "\xff", " \n", strings.Repeat("x", 129)} {
+			_, err := sch.Get(t.Context(), id)
+			for verb, err := range map[string]error{
+				"Delete": sch.Delete(t.Context(), "stands", id), "Reschedule": sch.Reschedule(t.Context(), id, time.Now()), "Get": err,
+			} {
+				if !errors.Is(err, triggerhook.ErrInvalid) {
+					t.Errorf("%s of %.20q: %v, want ErrInvalid", verb, id, err)
+				}
+			}
+		}
+		for _, due := range []time.Time{{}, time.Unix(-1, 0), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+			if err := sch.Reschedule(t.Context(), "stands", due); !errors.Is(err, triggerhook.ErrInvalid) {
+				t.Errorf("Reschedule to %s: %v, want ErrInvalid", due, err)
+			}
+		}
+		_, err := sch.Get(t.Context(), "absent")
+		for verb, err := range map[string]error{
+			"Delete": sch.Delete(t.Context(), "absent"), "Reschedule": sch.Reschedule(t.Context(), "absent", time.Now()), "Get": err,
+		} {
+			var which *triggerhook.IDError
+			if !errors.Is(err, triggerhook.ErrNotFound) || !errors.As(err, &which) || len(which.NotFound) != 1 || which.NotFound[0] != "absent" {
+				t.Errorf("%s of an absent task: %v, want ErrNotFound that names it", verb, err)
+			}
+		}
+		if err := sch.Delete(t.Context()); err != nil {
+			t.Errorf("Delete of nothing: %v", err)
+		}
+		if after := contents(t, s); after != before {
+			t.Errorf("the stores hold %s, before %s", after, before)
+		}
+	})
+}
+
+func TestASecondConfirmIsErrSettled(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(-time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, sch)
+		if err := d.Confirm(t.Context()); err != nil {
+			t.Errorf("Confirm: %v", err)
+		}
+		if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrSettled) {
+			t.Errorf("Confirm again: %v, want ErrSettled", err)
+		}
+		empty(t, s)
+	})
+}
+
+// The durable store is new, but the hot set has another number of partitions.
+func TestPartitionsOfTheHotSetAreCompared(t *testing.T) {
+	t.Run("mysql97+redis7", func(t *testing.T) {
+		my, cache := testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis)
+		s := servers(t, my, cache, 1)
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		until(t, "there is a generation", 10*time.Second, func() bool {
+			st, err := s.set.State(t.Context(), 0)
+			return err == nil && st.AsOf.Generation != 0
+		})
+		stop()
+		store, err := durable.NewMySQL(my.DB(t, ""), durable.Options{Namespace: s.store.Namespace()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := hotset.NewRedis(s.redis, hotset.Options{Namespace: s.store.Namespace(), Partitions: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := stores{store: store, set: set}.scheduler(t, triggerhook.Options{})
+		if err := other.Run(t.Context()); !errors.Is(err, triggerhook.ErrMismatch) || !strings.Contains(err.Error(), "1 partitions") {
+			t.Errorf("Run with 2 partitions on a hot set of 1: %v, want ErrMismatch", err)
+		}
+	})
+}
+
+func TestAPayloadThatTheServerDoesNotTakeIsRefused(t *testing.T) {
+	for _, kind := range []testserver.Kind{testserver.MySQL, testserver.MySQL56, testserver.MariaDB} {
+		t.Run(string(kind)+"+redis7", func(t *testing.T) {
+			my := testserver.Own(t, kind, "--max-allowed-packet=64K")
+			s := servers(t, my, testserver.Shared(t, testserver.Redis), 1)
+			err := s.scheduler(t, triggerhook.Options{MaxPayload: 40_000}).Run(t.Context())
+			if !errors.Is(err, triggerhook.ErrRefused) || !strings.Contains(err.Error(), "40000") || !strings.Contains(err.Error(), "max_allowed_packet") {
+				t.Errorf("Run with a MaxPayload of 40000 and packets of 64 KiB: %v, want ErrRefused", err)
+			}
+			sch := s.scheduler(t, triggerhook.Options{MaxPayload: 32_000})
+			run(t, sch)
+			payload := bytes.Repeat([]byte("'"), 32_000)
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: strings.Repeat("'", 128), Due: time.Now(), Payload: payload}); err != nil {
+				t.Fatal(err)
+			}
+			if d := next(t, sch); !bytes.Equal(d.Payload, payload) {
+				t.Errorf("a payload of %d bytes came back with %d", len(payload), len(d.Payload))
+			} else if err := d.Confirm(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -123,32 +281,41 @@ func TestRunSaysWhatWaitingCannotMend(t *testing.T) {
 }
 
 func TestRunRunsOnce(t *testing.T) {
-	s := embedded(t, 1)
-	sch := s.scheduler(t, triggerhook.Options{})
-	stop := run(t, sch)
-	if err := sch.Create(t.Context(), &triggerhook.Task{Due: time.Now()}); err != nil {
-		t.Fatal(err)
-	}
-	if err := next(t, sch).Confirm(t.Context()); err != nil { // now it runs
-		t.Fatal(err)
-	}
-	for range 2 { // running, then closed
-		err := sch.Handle(t.Context(), 1, func(context.Context, *triggerhook.Delivery) error { return nil })
-		if !errors.Is(err, triggerhook.ErrRunning) && !errors.Is(err, triggerhook.ErrClosed) {
-			t.Errorf("Handle beside or after Run: %v", err)
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		if err := sch.Create(t.Context(), &triggerhook.Task{Due: time.Now()}); err != nil {
+			t.Fatal(err)
 		}
-		stop()
-	}
-	if err := sch.Create(t.Context(), &triggerhook.Task{Due: time.Now()}); err != nil {
-		t.Errorf("Create after Run: %v", err)
-	}
+		if err := next(t, sch).Confirm(t.Context()); err != nil { // now it runs
+			t.Fatal(err)
+		}
+		none := func(context.Context, *triggerhook.Delivery) error { return nil }
+		for range 2 { // running, then closed
+			for verb, err := range map[string]error{"Handle": sch.Handle(t.Context(), 1, none), "Run": sch.Run(t.Context())} {
+				if !errors.Is(err, triggerhook.ErrRunning) && !errors.Is(err, triggerhook.ErrClosed) {
+					t.Errorf("%s beside or after Run: %v", verb, err)
+				}
+			}
+			stop()
+		}
+		if err := sch.Handle(t.Context(), 0, none); !errors.Is(err, triggerhook.ErrInvalid) {
+			t.Errorf("Handle with 0 workers: %v, want ErrInvalid", err)
+		}
+		if err := sch.Handle(t.Context(), 1, nil); !errors.Is(err, triggerhook.ErrInvalid) {
+			t.Errorf("Handle without a handler: %v, want ErrInvalid", err)
+		}
+		if err := sch.Create(t.Context(), &triggerhook.Task{Due: time.Now()}); err != nil {
+			t.Errorf("Create after Run: %v", err)
+		}
+	})
 }
 
 func TestConsumeWithoutRunWarnsOnceAndWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	test := func(t *testing.T, s stores, wait time.Duration) {
 		var log bytes.Buffer
-		sch := embedded(t, 1).scheduler(t, triggerhook.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		sch := s.scheduler(t, triggerhook.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
 		defer cancel()
 		if _, err := sch.Consume(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Consume: %v, want the end of its context", err)
@@ -156,6 +323,12 @@ func TestConsumeWithoutRunWarnsOnceAndWaits(t *testing.T) {
 		if n := strings.Count(log.String(), "Run was not called"); n != 1 {
 			t.Errorf("it warned %d times: %s", n, log.String())
 		}
+	}
+	t.Run("bolt+local", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { test(t, embedded(t, 1), time.Minute) })
+	})
+	t.Run("mysql97+redis7", func(t *testing.T) {
+		test(t, servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), 1), 6*time.Second)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -60,13 +61,13 @@ type counts struct {
 func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	o = o.withDefaults()
 	err := o.validate()
-	if store == nil {
+	if isNil(store) {
 		err = errors.Join(err, fmt.Errorf("%w: store is nil", ErrInvalid))
 	}
-	if set == nil {
+	if isNil(set) {
 		err = errors.Join(err, fmt.Errorf("%w: set is nil", ErrInvalid))
 	}
-	if store != nil && set != nil && store.Namespace() != set.Config().Namespace {
+	if !isNil(store) && !isNil(set) && store.Namespace() != set.Config().Namespace {
 		err = errors.Join(err, fmt.Errorf("%w: store has namespace %q, set %q", ErrMismatch, store.Namespace(), set.Config().Namespace))
 	}
 	if err != nil {
@@ -77,6 +78,12 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	s.consumer = consumer.New(s.set, store, consumer.Options{Partitions: s.parts, Queue: o.Queue, Lease: o.Lease, Drain: o.Drain,
 		DeliveryTimeout: o.DeliveryTimeout, Report: s.report})
 	return s, nil
+}
+
+// isNil tells of a nil interface, and of one that holds a nil pointer.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return v == nil || r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 // Namespace returns the namespace of s.
@@ -127,7 +134,7 @@ func (s *Scheduler) run(ctx context.Context) error {
 // check waits until both stores can be worked with, or says why they never will.
 func (s *Scheduler) check(ctx context.Context) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := s.store.Check(ctx, s.parts)
+		err := errors.Join(s.store.Check(ctx, s.parts), s.checkPayload(ctx))
 		for p := 0; p < s.parts && err == nil; p++ {
 			_, err = s.set.State(ctx, p)
 		}
@@ -142,6 +149,22 @@ func (s *Scheduler) check(ctx context.Context) error {
 		s.report.Error("start", err, "tried again")
 		sleep(ctx, wait)
 	}
+}
+
+// checkPayload refuses a MaxPayload that the store's server does not take, for a
+// Store that can tell.
+func (s *Scheduler) checkPayload(ctx context.Context) error {
+	store, ok := s.store.(interface {
+		MaxPayload(context.Context) (int, error)
+	})
+	if !ok {
+		return nil
+	}
+	most, err := store.MaxPayload(ctx)
+	if err == nil && s.o.MaxPayload > most {
+		err = fmt.Errorf("%w: Options.MaxPayload is %d, and the server's max_allowed_packet is sure to take %d", ErrRefused, s.o.MaxPayload, most)
+	}
+	return err
 }
 
 func sleep(ctx context.Context, d time.Duration) {

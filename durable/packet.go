@@ -1,6 +1,8 @@
 package durable
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -52,6 +54,16 @@ func (m *MySQL) checkSize(rows []task.Row) error {
 		}
 	}
 	return nil
+}
+
+// MaxPayload returns how long a payload the server's max_allowed_packet is sure to
+// take, with an id of any length and each byte escaped; 0 if it takes none.
+func (m *MySQL) MaxPayload(ctx context.Context) (int, error) {
+	err := m.bounded(ctx, "read max_allowed_packet", func(context.Context, *sql.Conn) error { return nil }) // the session's setting reads it
+	if err != nil {
+		return 0, err
+	}
+	return int(max(0, (m.server.Load()-rowBytes)/2-task.MaxID)), nil
 }
 
 // escapedTooLarge reports whether a row, its bytes escaped, may be larger than a

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -61,7 +62,7 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 		o.Partitions = 1
 	}
 	err := task.CheckNamespace(o.Namespace)
-	if rdb == nil {
+	if v := reflect.ValueOf(rdb); rdb == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		err = errors.Join(fmt.Errorf("%w: redis client is nil", task.ErrInvalid), err)
 	}
 	if o.Partitions < 1 || o.Partitions > MaxPartitions {

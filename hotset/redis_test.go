@@ -210,10 +210,17 @@ func TestAClockThatStepsBackMakesNothingFresh(t *testing.T) {
 }
 
 func TestNewRedisRefusesBadOptions(t *testing.T) {
-	_, err := hotset.NewRedis(nil, hotset.Options{Namespace: "9", Partitions: 257})
-	for _, want := range []string{"client is nil", `"9"`, "257"} {
-		if !errors.Is(err, task.ErrInvalid) || !strings.Contains(err.Error(), want) {
-			t.Errorf("NewRedis: %v, want it to name %s", err, want)
+	var single *redis.Client
+	var cluster *redis.ClusterClient
+	for name, rdb := range map[string]redis.UniversalClient{"nil": nil, "nil client": single, "nil cluster": cluster} {
+		_, err := hotset.NewRedis(rdb, hotset.Options{Namespace: "9", Partitions: 257})
+		for _, want := range []string{"client is nil", `"9"`, "257"} {
+			if !errors.Is(err, task.ErrInvalid) || !strings.Contains(err.Error(), want) {
+				t.Errorf("NewRedis(%s): %v, want it to name %s", name, err, want)
+			}
 		}
+	}
+	if _, err := hotset.NewRedis(client(t, "127.0.0.1:1"), hotset.Options{Partitions: -1}); !errors.Is(err, task.ErrInvalid) {
+		t.Errorf("NewRedis with -1 partitions: %v, want ErrInvalid", err)
 	}
 }
