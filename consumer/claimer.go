@@ -177,20 +177,44 @@ func maxTime(a, b time.Time) time.Time {
 	return a
 }
 
-// observe measures the hot set's clock against the local one. The truth lies
-// within half the round trip.
-func (c *Consumer) observe(asOf task.AsOf, sent, now time.Time) {
-	mid := sent.Add(now.Sub(sent) / 2)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.offset = time.UnixMicro(asOf.TimeUS).Sub(mid)
+// sight is one reading of the hot set's clock. It is tied to the local monotonic
+// clock, which does not step when somebody sets the machine's time.
+type sight struct {
+	us        int64     // what the hot set's clock said
+	sent, mid time.Time // when it was asked, and in the middle of that and the answer
 }
 
-// local is the local time at which the hot set's clock says ms.
+// observe notes what the hot set's clock said. The truth lies within half the
+// round trip of mid.
+func (c *Consumer) observe(asOf task.AsOf, sent, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sight = sight{us: asOf.TimeUS, sent: sent, mid: sent.Add(now.Sub(sent) / 2)}
+}
+
+// local is the local time at which the hot set's clock says ms, about.
 func (c *Consumer) local(ms int64) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.UnixMilli(ms).Add(-c.offset)
+	return c.sight.mid.Add(time.UnixMilli(ms).Sub(time.UnixMicro(c.sight.us)))
+}
+
+// now is what the hot set's clock says, about; the local time before the first
+// claim.
+func (s sight) now() time.Time {
+	if s.us == 0 {
+		return time.Now()
+	}
+	return time.UnixMicro(s.us).Add(time.Since(s.mid))
+}
+
+// latest is no earlier than what the hot set's clock says: that was read after it
+// was asked for.
+func (s sight) latest() time.Time {
+	if s.us == 0 {
+		return time.Now()
+	}
+	return time.UnixMicro(s.us).Add(time.Since(s.sent))
 }
 
 // accept takes a claimed batch in. What the hot set did not hold whole is read

@@ -83,7 +83,7 @@ type Consumer struct {
 	answering int           // answers under way
 	quiet     chan struct{} // made by the settler's stop, closed when answering is 0
 	settled   recent
-	offset    time.Duration // hot-set clock minus local clock
+	sight     sight // of the hot set's clock, the last one
 }
 
 type stage int
@@ -253,7 +253,7 @@ func (c *Consumer) hand(d *Delivery) bool {
 	}
 	d.since, d.inHand = now, true
 	c.inHand++
-	c.figures.delivered(d.tries, now.Add(c.offset).Sub(time.UnixMilli(d.dueMS)))
+	c.figures.delivered(d.tries, c.sight.now().Sub(time.UnixMilli(d.dueMS)))
 	return true
 }
 

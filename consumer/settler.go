@@ -259,7 +259,7 @@ func (s *settler) postpone(d *Delivery, delay time.Duration) error {
 	p := d.batch.p
 	asOf, clockErr := s.c.set.Clock(ctx, p)
 	to := task.Row{Ref: task.Ref{ID: d.own.ID, Ver: rand.Int64()}, ExecMS: d.execMS, Attempt: d.tries + 1,
-		DueMS: min(task.MaxDue, s.c.hotNow().Add(delay).UnixMilli()+1)}
+		DueMS: min(task.MaxDue, s.c.latest().Add(delay).UnixMilli()+1)}
 	moved, err := s.c.store.Move(ctx, d.own, to)
 	if err != nil {
 		return err
@@ -277,8 +277,10 @@ func (s *settler) postpone(d *Delivery, delay time.Duration) error {
 	return nil
 }
 
-func (c *Consumer) hotNow() time.Time {
+// latest is no earlier than what the hot set's clock says now: a delay is not cut
+// short.
+func (c *Consumer) latest() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Add(c.offset)
+	return c.sight.latest()
 }
