@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/triggerhook/triggerhook/internal/history"
 )
 
 // mysqlKill: kill -9 and restart.
@@ -40,9 +42,10 @@ func mysqlReadOnly(st *stage, r *rand.Rand) error {
 	})
 }
 
-// deadlocks: transactions lock tasks that are about to be confirmed, the last
-// first, which is against the order of the library's statements. They hold more
-// than those, so that it is the library's that the server ends.
+// deadlocks: transactions lock tasks that are about to be confirmed by the primary
+// key first and by their ids after that; the library's deletions go by the ids
+// first. They have written more than those, so it is the library's that the server
+// ends.
 func deadlocks(st *stage, r *rand.Rand) error {
 	st.mysqlMu.Lock()
 	defer st.mysqlMu.Unlock()
@@ -52,6 +55,8 @@ func deadlocks(st *stage, r *rand.Rand) error {
 		if _, err := st.db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS ballast (n INT)"); err != nil {
 			return fmt.Errorf("deadlock: %w", err)
 		}
+		before := st.deadlocked(ctx)
+		defer func() { st.deadlocks += st.deadlocked(ctx) - before }()
 		for end := time.Now().Add(between(r, time.Second, 3*time.Second)); time.Now().Before(end); {
 			if err := st.entangle(ctx); err != nil {
 				return fmt.Errorf("deadlock: %w", err)
@@ -64,10 +69,6 @@ func deadlocks(st *stage, r *rand.Rand) error {
 // entangle is one such transaction. It is rolled back; if it was the one to be
 // ended, no harm is done either.
 func (st *stage) entangle(ctx context.Context) error {
-	ids, err := st.column(ctx, "SELECT id FROM "+st.ns+"_task ORDER BY due_ms LIMIT 12")
-	if err != nil {
-		return err
-	}
 	tx, err := st.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return err
@@ -79,17 +80,30 @@ func (st *stage) entangle(ctx context.Context) error {
 			return err
 		}
 	}
-	for i := len(ids) - 1; i >= 0; i-- {
-		if _, err := tx.ExecContext(ctx, "DO (SELECT COUNT(*) FROM (SELECT id FROM "+st.ns+"_task WHERE id = ? FOR UPDATE) x)", []byte(ids[i])); err != nil {
-			break // a deadlock, or a lock wait
+	now := history.Now() / 1000
+	table := "SELECT id FROM " + st.ns + "_task "
+	ids, err := column(ctx, tx, table+"FORCE INDEX (PRIMARY) WHERE due_ms BETWEEN ? AND ? FOR UPDATE", now-100, now+200)
+	if err != nil {
+		return nil // a lock wait
+	}
+	pause(ctx, 250*time.Millisecond) // deletions come to wait, with their ids locked
+	for _, id := range ids {
+		if _, err := column(ctx, tx, table+"FORCE INDEX (id) WHERE id = ? FOR UPDATE", []byte(id)); err != nil {
+			return nil // a deadlock, or a lock wait
 		}
-		pause(ctx, 10*time.Millisecond)
 	}
 	return nil
 }
 
-func (st *stage) column(ctx context.Context, query string) (all []string, err error) {
-	rows, err := st.db.QueryContext(ctx, query)
+// deadlocked is how many deadlocks MySQL has ended since it started; 0 if it does
+// not say.
+func (st *stage) deadlocked(ctx context.Context) (n int) {
+	_ = st.db.QueryRowContext(ctx, "SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'lock_deadlocks'").Scan(&n)
+	return n
+}
+
+func column(ctx context.Context, tx *sql.Tx, query string, args ...any) (all []string, err error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

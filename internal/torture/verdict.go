@@ -33,6 +33,7 @@ type figures struct {
 	LateP99     float64            `json:"late_ms_p99"`
 	LateMax     float64            `json:"late_ms_max"`
 	Faults      map[string]int     `json:"faults"`
+	Deadlocks   int                `json:"deadlocks"`
 	Causes      map[string]int     `json:"duplicates_by_cause"`
 	Worst       map[string]float64 `json:"worst_late_ms_by_fault"`
 }
@@ -67,6 +68,7 @@ func (st *stage) judge(out io.Writer) (bool, error) {
 		return false, err
 	}
 	fig := newFigures(st.seed, v)
+	fig.Deadlocks = st.deadlocks
 	if st.json {
 		err = json.NewEncoder(out).Encode(fig)
 	} else {
@@ -111,6 +113,9 @@ func (f figures) print(out io.Writer) error {
 	_, err := fmt.Fprintf(out, "seed %d: %d tasks, %d delivered, %d confirmed; %d lost, %d early, %d ghosts, %d after confirm, %d overdue\n"+
 		"%d duplicates, %d unexplained; late p50 %.1f ms p99 %.1f ms max %.1f ms\n", f.Seed, f.Tasks, f.Delivered, f.Confirmed, f.Lost, f.Early, f.Ghosts,
 		f.AfterDone, f.Overdue, f.Duplicates, f.Unexplained, f.LateP50, f.LateP99, f.LateMax)
+	if f.Deadlocks > 0 {
+		fmt.Fprintf(out, "  %5d deadlocks that MySQL had to end\n", f.Deadlocks)
+	}
 	for _, cause := range slices.Sorted(maps.Keys(f.Causes)) {
 		fmt.Fprintf(out, "  %5d second deliveries: %s\n", f.Causes[cause], cause)
 	}
