@@ -61,19 +61,25 @@ func embedded(t *testing.T, partitions int) stores {
 }
 
 func servers(t *testing.T, mysql, cache *testserver.Server, partitions int) stores {
+	rdb := redis.NewClient(&redis.Options{Addr: cache.Addr})
+	t.Cleanup(func() { rdb.Close() })
+	s := onRedis(t, mysql, rdb, partitions)
+	s.redis = rdb
+	return s
+}
+
+func onRedis(t *testing.T, mysql *testserver.Server, rdb redis.UniversalClient, partitions int) stores {
 	ns := "e" + strings.ToLower(rand.Text()[:10])
 	db := mysql.DB(t, "interpolateParams=true")
 	store, err := durable.NewMySQL(db, durable.Options{Namespace: ns})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rdb := redis.NewClient(&redis.Options{Addr: cache.Addr})
-	t.Cleanup(func() { rdb.Close() })
 	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: ns, Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stores{store, set, rdb, db}
+	return stores{store: store, set: set, db: db}
 }
 
 // onAll runs a test on the embedded pair and on real servers, with 1 and 4 partitions.
@@ -191,41 +197,60 @@ func empty(t *testing.T, s stores) {
 }
 
 func TestEachTaskFiresOnceAndNeverEarly(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
-		const n = 2000
-		start := time.Now()
-		all := tasks(n, func(i int) time.Time { return start.Add(time.Duration(i) * time.Millisecond) })
-		a, b := s.scheduler(t, triggerhook.Options{}), s.scheduler(t, triggerhook.Options{})
-		if err := a.Create(t.Context(), all[:n/2]...); err != nil { // before Run: the feeder's
+	onAll(t, fireOnce)
+	for name, kinds := range map[string][2]testserver.Kind{
+		"mysql56+valkey/p4":     {testserver.MySQL56, testserver.Valkey},
+		"mariadb+redis-utf8/p4": {testserver.MariaDB, testserver.RedisUTF8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fireOnce(t, servers(t, testserver.Shared(t, kinds[0]), testserver.Shared(t, kinds[1]), 4))
+		})
+	}
+	t.Run("mysql97+redis7/cluster", func(t *testing.T) {
+		o := &redis.ClusterOptions{}
+		for _, node := range testserver.OwnCluster(t) {
+			o.Addrs = append(o.Addrs, node.Addr)
+		}
+		rdb := redis.NewClusterClient(o)
+		t.Cleanup(func() { rdb.Close() })
+		fireOnce(t, onRedis(t, testserver.Shared(t, testserver.MySQL), rdb, 4))
+	})
+}
+
+func fireOnce(t *testing.T, s stores) {
+	const n = 2000
+	start := time.Now()
+	all := tasks(n, func(i int) time.Time { return start.Add(time.Duration(i) * time.Millisecond) })
+	a, b := s.scheduler(t, triggerhook.Options{}), s.scheduler(t, triggerhook.Options{})
+	if err := a.Create(t.Context(), all[:n/2]...); err != nil { // before Run: the feeder's
+		t.Fatal(err)
+	}
+	stopA, stopB := run(t, a), run(t, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var l ledger
+	wa, wb := l.consume(ctx, t, a, 8), l.consume(ctx, t, b, 8)
+	for i := n / 2; i < n; i += 10 {
+		if err := b.Create(t.Context(), all[i:i+10]...); err != nil {
 			t.Fatal(err)
 		}
-		stopA, stopB := run(t, a), run(t, b)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		var l ledger
-		wa, wb := l.consume(ctx, t, a, 8), l.consume(ctx, t, b, 8)
-		for i := n / 2; i < n; i += 10 {
-			if err := b.Create(t.Context(), all[i:i+10]...); err != nil {
-				t.Fatal(err)
-			}
+	}
+	until(t, "all have fired", 30*time.Second, func() bool { return l.len() == n })
+	cancel()
+	wa.Wait()
+	wb.Wait()
+	stopA()
+	stopB()
+	for id, times := range l.times {
+		if times != 1 {
+			t.Errorf("%s was delivered %d times", id, times)
 		}
-		until(t, "all have fired", 30*time.Second, func() bool { return l.len() == n })
-		cancel()
-		wa.Wait()
-		wb.Wait()
-		stopA()
-		stopB()
-		for id, times := range l.times {
-			if times != 1 {
-				t.Errorf("%s was delivered %d times", id, times)
-			}
-		}
-		if len(l.early) > 0 {
-			t.Errorf("early: %v", l.early)
-		}
-		t.Logf("worst lateness %s", l.worst)
-		empty(t, s)
-	})
+	}
+	if len(l.early) > 0 {
+		t.Errorf("early: %v", l.early)
+	}
+	t.Logf("worst lateness %s", l.worst)
+	empty(t, s)
 }
 
 func TestDeletedTasksDoNotFire(t *testing.T) {
