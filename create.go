@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/triggerhook/triggerhook/internal/batch"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -148,12 +149,18 @@ func (s *Scheduler) addCreated(ctx context.Context, asOf map[int]task.AsOf, rows
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hotWait)
 	defer cancel()
+	waits := make(map[int]<-chan batch.Result[struct{}], len(byPart))
 	for p, rows := range byPart {
-		n, err := s.add(ctx, p, asOf[p], rows)
-		s.counts.preloaded.Add(uint64(n))
-		if err != nil {
-			s.hotFailed("add a created task", err)
-			left = append(left, rows...)
+		waits[p] = s.offers[p].Go(offer{asOf[p], rows})
+	}
+	for p, wait := range waits {
+		select {
+		case r := <-wait:
+			if r.Err != nil {
+				left = append(left, byPart[p]...)
+			}
+		case <-ctx.Done(): // the call before it hangs, and says so
+			left = append(left, byPart[p]...)
 		}
 	}
 	s.addLater(left)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/batch"
 	"github.com/triggerhook/triggerhook/internal/report"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -19,9 +20,12 @@ import (
 // removes that one removes the older ones with it, so that a Delete does not
 // return nil while its task can still fire in a version of before.
 //
+// Removals of concurrent calls that hold no batch share calls to the Set.
+//
 // A goroutine exists only while removals wait, and ends with the last of them.
 type guarded struct {
 	hotset.Set
+	groups   []*removals                                                 // by partition
 	versions func(ctx context.Context, ids []string) ([]task.Ref, error) // of the durable store
 	report   *report.Reporter
 
@@ -43,29 +47,83 @@ const (
 	askFor    = time.Minute
 )
 
+// removals gathers those of concurrent calls, whose refs differ: each has deleted
+// their rows itself.
+type removals = batch.Group[[]task.Ref, []task.Answer]
+
+// removeTimeout bounds a call that removes, whatever its callers wait for.
+const removeTimeout = 5 * time.Second
+
+func guard(set hotset.Set, versions func(context.Context, []string) ([]task.Ref, error), r *report.Reporter) *guarded {
+	g := &guarded{Set: set, versions: versions, report: r}
+	for p := range set.Config().Partitions {
+		g.groups = append(g.groups, &removals{Parallel: hotFlights, MaxWeight: hotCall,
+			Weigh: func(refs []task.Ref) int { return len(refs) },
+			Flush: func(calls [][]task.Ref) []batch.Result[[]task.Answer] { return g.removeAll(p, calls) }})
+	}
+	return g
+}
+
 // Remove removes, and if that fails goes on trying after it has returned the error.
 func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
-	older := g.older(token, refs)
-	answers, err := g.Set.Remove(ctx, p, token, slices.Concat(refs, older))
+	if token == "" && len(refs) > 0 {
+		select {
+		case r := <-g.groups[p].Go(slices.Clone(refs)):
+			return r.Value, r.Err
+		case <-ctx.Done():
+			return nil, ctx.Err() // it goes on
+		}
+	}
+	answers, err := g.Set.Remove(ctx, p, token, refs)
 	if err != nil {
 		g.wait(removal{p: p, token: token, refs: slices.Clone(refs)})
+	}
+	return answers, err
+}
+
+// removeAll removes what a group of calls named, and answers for each call.
+func (g *guarded) removeAll(p int, calls [][]task.Ref) []batch.Result[[]task.Answer] {
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	defer cancel()
+	refs := slices.Concat(calls...)
+	answers, err := g.removeVersions(ctx, p, refs)
+	if err != nil {
+		g.wait(removal{p: p, refs: refs})
+	}
+	res := make([]batch.Result[[]task.Answer], len(calls))
+	for i, call := range calls {
+		n := min(len(call), len(answers))
+		res[i].Value, answers = answers[:n:n], answers[n:]
+		res[i].Err = err
+	}
+	return res
+}
+
+// removeVersions removes refs, and the older versions of their tasks that wait.
+func (g *guarded) removeVersions(ctx context.Context, p int, refs []task.Ref) ([]task.Answer, error) {
+	older := g.older(refs)
+	answers, err := g.Set.Remove(ctx, p, "", slices.Concat(refs, older))
+	if err != nil {
 		return answers[:min(len(answers), len(refs))], err
 	}
 	for i, old := range older {
 		if answers[len(refs)+i] == task.Claimed {
-			at := slices.IndexFunc(refs, func(r task.Ref) bool { return r.ID == old.ID })
-			answers[at] = task.Claimed // some version of it is in a worker's hands
+			for at, r := range refs {
+				if r.ID == old.ID {
+					answers[at] = task.Claimed // some version of it is in a worker's hands
+				}
+			}
 		}
 	}
 	return answers[:len(refs)], nil
 }
 
-// older returns what waits to be removed of the same tasks. With a token there is
-// nothing to find: the caller holds one version, and says nothing of others.
-func (g *guarded) older(token string, refs []task.Ref) (all []task.Ref) {
+// older returns what waits to be removed of the same tasks. Who names a batch holds
+// one version and says nothing of others: that is not asked then.
+func (g *guarded) older(refs []task.Ref) (all []task.Ref) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if token != "" || len(g.waiting) == 0 {
+	if len(g.waiting) == 0 {
 		return nil
 	}
 	ids := make(map[string]int64, len(refs))
@@ -124,7 +182,7 @@ func (g *guarded) repeat() {
 
 // again tries a removal once more and reports whether nothing is left to do.
 func (g *guarded) again(r removal) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	if !r.unsure.IsZero() {
 		stand, err := g.versions(ctx, []string{r.refs[0].ID})

@@ -16,7 +16,7 @@ const module = "github.com/triggerhook/triggerhook"
 // Imports run one way: root -> consumer, durable, hotset -> task.
 func TestImportsRunOneWay(t *testing.T) {
 	allowed := map[string][]string{
-		"":                    {"consumer", "durable", "hotset", "task", "internal/report"},
+		"":                    {"consumer", "durable", "hotset", "task", "internal/batch", "internal/report"},
 		"task":                {},
 		"consumer":            {"task", "internal/batch", "internal/report"},
 		"durable":             {"task", "internal/batch"},

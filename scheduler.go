@@ -43,6 +43,7 @@ type Scheduler struct {
 	counts   counts
 	ns       namespaceCache
 	later    later
+	offers   []*offers // by partition
 
 	mu    sync.Mutex
 	begun bool
@@ -74,7 +75,10 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 		return nil, fmt.Errorf("new scheduler: %w", err)
 	}
 	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger}}
-	s.set = &guarded{Set: set, versions: store.Versions, report: s.report}
+	s.set = guard(set, store.Versions, s.report)
+	for p := range s.parts {
+		s.offers = append(s.offers, s.newOffers(p))
+	}
 	s.consumer = consumer.New(s.set, store, consumer.Options{Partitions: s.parts, Queue: o.Queue, Lease: o.Lease, Drain: o.Drain,
 		DeliveryTimeout: o.DeliveryTimeout, Report: s.report})
 	return s, nil

@@ -32,7 +32,7 @@ type stores struct {
 	db    *sql.DB       // likewise
 }
 
-func (s stores) scheduler(t *testing.T, o triggerhook.Options) *triggerhook.Scheduler {
+func (s stores) scheduler(t testing.TB, o triggerhook.Options) *triggerhook.Scheduler {
 	t.Helper()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -60,7 +60,7 @@ func embedded(t *testing.T, partitions int) stores {
 	return stores{store: store, set: set}
 }
 
-func servers(t *testing.T, mysql, cache *testserver.Server, partitions int) stores {
+func servers(t testing.TB, mysql, cache *testserver.Server, partitions int) stores {
 	rdb := redis.NewClient(&redis.Options{Addr: cache.Addr})
 	t.Cleanup(func() { rdb.Close() })
 	s := onRedis(t, mysql, rdb, partitions)
@@ -68,7 +68,7 @@ func servers(t *testing.T, mysql, cache *testserver.Server, partitions int) stor
 	return s
 }
 
-func onRedis(t *testing.T, mysql *testserver.Server, rdb redis.UniversalClient, partitions int) stores {
+func onRedis(t testing.TB, mysql *testserver.Server, rdb redis.UniversalClient, partitions int) stores {
 	ns := "e" + strings.ToLower(rand.Text()[:10])
 	db := mysql.DB(t, "interpolateParams=true")
 	store, err := durable.NewMySQL(db, durable.Options{Namespace: ns})
@@ -94,7 +94,7 @@ func onAll(t *testing.T, test func(t *testing.T, s stores)) {
 }
 
 // run runs s until the returned function is called, which waits for the drain.
-func run(t *testing.T, s *triggerhook.Scheduler) (stop func()) {
+func run(t testing.TB, s *triggerhook.Scheduler) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -156,7 +156,7 @@ func (l *ledger) consume(ctx context.Context, t *testing.T, s *triggerhook.Sched
 	return &wg
 }
 
-func until(t *testing.T, what string, within time.Duration, ok func() bool) {
+func until(t testing.TB, what string, within time.Duration, ok func() bool) {
 	t.Helper()
 	end := time.After(within)
 	for !ok() {

@@ -55,6 +55,8 @@ var mutants = []mutant{
 		"case version > len(files):", "case version > 1000:", "./durable", "TestANewerSchemaIsRefused/mysql97"},
 
 	// The flows that touch both stores.
+	{"offers-as-of-newest", "rule 3: a group of adds names the newest moment of its callers", "offer.go",
+		"o.asOf.TimeUS < g.asOf.TimeUS", "o.asOf.TimeUS > g.asOf.TimeUS", ".", "TestCreatesThatShareACallAreAddedAsOfTheOldest"},
 	{"time-after-commit", "rule 3: a creator sees the time only after its commit", "create.go",
 		"	asOf := s.asOf(ctx, rows)\n	if err := s.store.Create(ctx, rows); err != nil {\n		return err\n	}\n",
 		"	if err := s.store.Create(ctx, rows); err != nil {\n		return err\n	}\n	asOf := s.asOf(ctx, rows)\n",
