@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -58,7 +59,9 @@ func (s *Scheduler) resign(ctx context.Context, rounds []*role) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
+	failpoint.Hit("drain/resign")
 	_, err := s.set.Elect(ctx, s.name, 0, task.Feeder, task.Auditor)
+	failpoint.Hit("drain/end")
 	s.report.Error("resign", err, "the term ends by itself")
 }
 

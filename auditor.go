@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -64,6 +65,7 @@ func (a *auditor) reap(ctx context.Context, p int) {
 
 // reapBatch reads whose rows stand, after it has seen the time, and gives those back.
 func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
+	failpoint.Hit("reap/read")
 	asOf, err := a.set.Clock(ctx, p)
 	if err != nil {
 		return err
@@ -90,6 +92,7 @@ func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
 		}
 	}
 	if len(gone) > 0 {
+		failpoint.Hit("reap/remove")
 		if _, err := a.set.Remove(ctx, p, b.Token, gone); err != nil {
 			return err
 		}
@@ -97,8 +100,12 @@ func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
 	if len(back.Refs) == 0 && len(gone) > 0 {
 		return nil // the batch ended with its last member
 	}
-	_, err = a.set.Release(ctx, p, back)
-	return err
+	failpoint.Hit("reap/requeue")
+	if _, err := a.set.Release(ctx, p, back); err != nil {
+		return err
+	}
+	failpoint.Hit("reap/end")
+	return nil
 }
 
 // audit looks through the rows that are older than all that wait.
@@ -153,6 +160,7 @@ func (a *auditor) find(ctx context.Context, p int, rows []task.Row) {
 	for i, r := range rows {
 		refs[i] = r.Ref
 	}
+	failpoint.Hit("audit/find")
 	found, err := a.set.Find(ctx, p, refs)
 	if err != nil {
 		a.report.Error("audit", err, "audited again", "partition", p)
@@ -167,10 +175,12 @@ func (a *auditor) find(ctx context.Context, p int, rows []task.Row) {
 	if len(missing) == 0 {
 		return
 	}
+	failpoint.Hit("audit/add")
 	asOf, stand, err := a.again(ctx, p, missing)
 	if err == nil && len(stand) > 0 {
 		var n int
 		n, err = a.add(ctx, p, asOf, stand)
+		failpoint.Hit("audit/end")
 		a.counts.finds.Add(uint64(n))
 		if n > 0 {
 			a.report.Info("audit found tasks that the hot set did not hold", "partition", p, "tasks", n)

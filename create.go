@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -31,11 +32,14 @@ func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
 		return err
 	}
 	asOf := s.asOf(ctx, rows)
+	failpoint.Hit("create/commit")
 	if err := s.store.Create(ctx, rows); err != nil {
 		return err
 	}
 	s.counts.created.Add(uint64(len(rows)))
+	failpoint.Hit("create/add")
 	s.addCreated(ctx, asOf, rows)
+	failpoint.Hit("create/end")
 	return nil
 }
 

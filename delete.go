@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -64,6 +65,7 @@ func keysOf(m map[string]bool) []string {
 // deleteRows deletes rows in the versions read, and then their members (rule 1).
 // Who got another version meanwhile stays open.
 func (s *Scheduler) deleteRows(ctx context.Context, refs []task.Ref, open map[string]bool, out *IDError) error {
+	failpoint.Hit("delete/row")
 	deleted, err := s.store.Delete(ctx, refs)
 	if err != nil {
 		return err
@@ -78,6 +80,7 @@ func (s *Scheduler) deleteRows(ctx context.Context, refs []task.Ref, open map[st
 		}
 	}
 	for p, refs := range byPart { // all of them: a removal that fails is tried again only once it was tried
+		failpoint.Hit("delete/remove")
 		answers, e := s.set.Remove(ctx, p, "", refs)
 		err = errors.Join(err, e)
 		for i, a := range answers {
@@ -89,6 +92,7 @@ func (s *Scheduler) deleteRows(ctx context.Context, refs []task.Ref, open map[st
 	if err != nil {
 		return fmt.Errorf("rows are deleted, the hot set is still to be told: %w", err)
 	}
+	failpoint.Hit("delete/end")
 	return nil
 }
 
@@ -114,6 +118,7 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 		old, to := rows[0], rows[0]
 		to.Ver, to.DueMS, to.ExecMS, to.Attempt = rand.Int64(), dueMS, dueMS, 0
 		asOf := s.asOf(ctx, []task.Row{to})
+		failpoint.Hit("reschedule/move")
 		moved, err := s.store.Move(ctx, old.Ref, to)
 		if err != nil {
 			s.set.doubt(task.Partition(id, s.parts), old.Ref)
@@ -123,11 +128,14 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 			continue // somebody else did so at the same time: theirs came first
 		}
 		s.counts.rescheduled.Add(1)
+		failpoint.Hit("reschedule/remove")
 		_, err = s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{old.Ref})
+		failpoint.Hit("reschedule/add")
 		s.addCreated(ctx, asOf, []task.Row{to})
 		if err != nil {
 			return fmt.Errorf("reschedule: the row is moved, the hot set is still to be told: %w", err)
 		}
+		failpoint.Hit("reschedule/end")
 		return nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -53,6 +54,7 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 		wish, err := f.wish(ctx, p)
 		var st task.Feeding
 		if err == nil {
+			failpoint.Hit("feed/horizon")
 			st, err = f.set.Horizon(ctx, p, wish)
 		}
 		if err != nil {
@@ -98,10 +100,13 @@ func (f *feeder) wish(ctx context.Context, p int) (task.Feed, error) {
 func (f *feeder) early(ctx context.Context, p int, st task.Feeding, wait time.Duration) {
 	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
 	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+wait.Milliseconds()+1000)
+	failpoint.Hit("early/select")
 	rows, err := f.store.Scan(ctx, task.Cursor{DueMS: st.StartMS + 1}, below, page, f.o.InlinePayload)
 	if err == nil {
 		f.counts.scanned.Add(uint64(len(rows)))
+		failpoint.Hit("early/add")
 		st, err = f.set.Feed(ctx, p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(p, rows), Loaded: st.Loaded})
+		failpoint.Hit("early/end")
 		f.counts.preloaded.Add(uint64(st.Taken))
 	}
 	f.report.Error("feed early", err, "fed in turn")
@@ -120,6 +125,7 @@ func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
 		if !ok {
 			return false
 		}
+		failpoint.Hit("feed/select")
 		rows, err := f.store.Scan(ctx, at, below, page, f.o.InlinePayload)
 		if err != nil {
 			f.report.Error("read the window", err, "read again from there")
@@ -187,6 +193,7 @@ func (f *feeder) feed(ctx context.Context, s *partScan, asOf task.AsOf, rows []t
 		from++
 	}
 	entries := f.entriesOf(s.p, rows[from:])
+	failpoint.Hit("feed/add")
 	st, err := f.set.Feed(ctx, s.p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: end})
 	if err != nil {
 		s.done = true
@@ -195,6 +202,7 @@ func (f *feeder) feed(ctx context.Context, s *partScan, asOf task.AsOf, rows []t
 		}
 		return false
 	}
+	failpoint.Hit("feed/end")
 	f.counts.preloaded.Add(uint64(st.Taken))
 	s.state, s.loaded = st, end
 	return true

@@ -16,9 +16,9 @@ const module = "github.com/triggerhook/triggerhook"
 // Imports run one way: root -> consumer, durable, hotset -> task.
 func TestImportsRunOneWay(t *testing.T) {
 	allowed := map[string][]string{
-		"":                    {"consumer", "durable", "hotset", "task", "internal/batch", "internal/report"},
+		"":                    {"consumer", "durable", "hotset", "task", "internal/batch", "internal/failpoint", "internal/report"},
 		"task":                {},
-		"consumer":            {"task", "internal/batch", "internal/report"},
+		"consumer":            {"task", "internal/batch", "internal/failpoint", "internal/report"},
 		"durable":             {"task", "internal/batch"},
 		"durable/bolt":        {"durable", "task", "internal/batch"},
 		"durable/durabletest": {"durable", "task"},
@@ -26,6 +26,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"hotset/local":        {"hotset", "task"},
 		"hotset/hotsettest":   {"hotset", "task"},
 		"internal/batch":      {},
+		"internal/failpoint":  {},
 		"internal/report":     {"task"},
 		"metrics":             {"", "consumer"},
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -123,6 +124,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
 	defer cancel()
 	sent := time.Now()
+	failpoint.Hit("claim/take")
 	b, err := l.set.Claim(call, p, l.tokens[p], n, l.o.Lease)
 	now := time.Now()
 	switch {
@@ -146,6 +148,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	}
 	if len(b.Claims) > 0 {
 		l.tokens[p] = ""
+		failpoint.Hit("claim/end")
 		l.accept(ctx, l.begin(p, b, sent), b.Claims)
 	}
 	return len(b.Claims)
@@ -251,6 +254,7 @@ func (c *Consumer) completeAll(ctx context.Context, b *batch, part []*Delivery) 
 	for i, d := range part {
 		ids[i] = d.own.ID
 	}
+	failpoint.Hit("claim/read")
 	rows, err := c.store.Get(ctx, ids)
 	if err != nil {
 		c.o.Report.Error("read payloads", err, "offer the tasks again in 1 s", "tasks", len(part))
@@ -277,6 +281,7 @@ func (c *Consumer) completeAll(ctx context.Context, b *batch, part []*Delivery) 
 	}
 	c.mu.Unlock()
 	if len(gone) > 0 {
+		failpoint.Hit("claim/drop")
 		_, err = c.set.Remove(ctx, b.p, b.token, gone)
 		c.o.Report.Error("drop tasks without rows", err, "the reaper drops them", "tasks", len(gone))
 	}

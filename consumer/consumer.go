@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/internal/report"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -294,7 +295,9 @@ func (c *Consumer) drain(ctx context.Context) {
 		close(idle)
 	}
 	c.mu.Unlock()
+	failpoint.Hit("drain/queue")
 	c.giveBack(ctx, func(d *Delivery) bool { return !d.inHand })
+	failpoint.Hit("drain/wait")
 	c.mu.Lock()
 	c.queue = queue{}
 	c.mu.Unlock()
@@ -305,6 +308,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	case <-patience.C:
 	}
 	c.settler.stop()
+	failpoint.Hit("drain/rest")
 	c.giveBack(ctx, func(d *Delivery) bool { return !d.settled.Load() })
 	c.mu.Lock()
 	c.stage = closed

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -167,6 +168,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch) (int64, error) {
 	c.mu.Lock()
 	b.open(func(d *Delivery) { ds, ids = append(ds, d), append(ids, d.own.ID) })
 	c.mu.Unlock()
+	failpoint.Hit("register/read")
 	refs, err := c.store.Versions(ctx, ids)
 	if err != nil {
 		return 0, err
@@ -183,10 +185,12 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch) (int64, error) {
 		}
 		kept, a.Entries = append(kept, d), append(a.Entries, d.entry())
 	}
+	failpoint.Hit("register/add")
 	answers, err := c.set.Add(ctx, b.p, a)
 	if err != nil {
 		return 0, err
 	}
+	failpoint.Hit("register/end")
 	for i, d := range kept {
 		if answers[i] != task.Claimed {
 			c.drop(d, ErrLeaseLost)

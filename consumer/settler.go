@@ -8,6 +8,7 @@ import (
 	"time"
 
 	group "github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -117,9 +118,12 @@ func (s *settler) flush(as []answer) []group.Result[struct{}] {
 	for i, a := range as {
 		ds[i], refs[i] = a.d, a.d.own
 	}
+	failpoint.Hit("confirm/row")
 	deleted, err := s.deleteRows(refs)
 	if err == nil {
+		failpoint.Hit("confirm/forget")
 		s.removeMembers(ds, refs)
+		failpoint.Hit("confirm/end")
 	}
 	n := 0
 	for _, d := range deleted {
@@ -209,6 +213,7 @@ func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
 	back := task.Release{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
 	for {
 		ctx, cancel := s.call(hotTimeout)
+		failpoint.Hit("rollback/release")
 		answers, err := s.c.set.Release(ctx, d.batch.p, back)
 		cancel()
 		if err == nil {
@@ -230,6 +235,7 @@ func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
 func (s *settler) settleBack(d *Delivery, delay time.Duration, a task.Answer) error {
 	switch a {
 	case task.Waiting, task.Elsewhere:
+		failpoint.Hit("rollback/end")
 		return nil
 	case task.Dead:
 		return task.ErrGone
@@ -260,6 +266,7 @@ func (s *settler) postpone(d *Delivery, delay time.Duration) error {
 	asOf, clockErr := s.c.set.Clock(ctx, p)
 	to := task.Row{Ref: task.Ref{ID: d.own.ID, Ver: rand.Int64()}, ExecMS: d.execMS, Attempt: d.tries + 1,
 		DueMS: min(task.MaxDue, s.c.latest().Add(delay).UnixMilli()+1)}
+	failpoint.Hit("postpone/move")
 	moved, err := s.c.store.Move(ctx, d.own, to)
 	if err != nil {
 		return err
@@ -267,13 +274,16 @@ func (s *settler) postpone(d *Delivery, delay time.Duration) error {
 	if !moved {
 		return task.ErrGone
 	}
+	failpoint.Hit("postpone/remove")
 	_, err = s.c.set.Remove(ctx, p, d.batch.token, []task.Ref{d.own})
 	s.c.o.Report.Error("remove a postponed task", err, "tried again until it lands")
+	failpoint.Hit("postpone/add")
 	if clockErr == nil {
 		e := task.Entry{Ref: to.Ref, DueMS: to.DueMS, ExecMS: to.ExecMS, Attempt: to.Attempt, External: true}
 		_, err = s.c.set.Add(ctx, p, task.Adding{AsOf: asOf, Entries: []task.Entry{e}})
 		s.c.o.Report.Error("add a postponed task", err, "the feeder or the auditor adds it")
 	}
+	failpoint.Hit("postpone/end")
 	return nil
 }
 

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+)
+
+// creating is an order to create one task.
+func creating(due time.Time) order {
+	return order{Create: []*triggerhook.Task{taskOf("a", due)}}
+}
+
+// Nothing happened, and the same call creates the task.
+func TestACreatorKilledBeforeItsCommitLeavesNothing(t *testing.T) {
+	killedAt(t, "create/commit", 1, func(c *cell) {
+		c.warm()
+		c.kill(creating(time.Now()))
+		c.holds(0, 0, 0)
+		w := c.next(never)
+		c.create(time.Now(), "a")
+		w.delivers("a 1")
+	})
+}
+
+// The feeder has read past the task's time: the auditor finds the row.
+func TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor(t *testing.T) {
+	killedAt(t, "create/add", 1, func(c *cell) {
+		c.warm()
+		c.kill(creating(time.Now()))
+		c.holds(1, 0, 0)
+		w := c.next(500 * time.Millisecond)
+		w.delivers("a 1")
+		w.finds(1)
+	})
+}
+
+// The feeder has not come to the task's time yet: no audit is needed.
+func TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder(t *testing.T) {
+	killedAt(t, "create/add", 1, func(c *cell) {
+		c.Window = time.Second
+		c.warm()
+		c.kill(creating(time.Now().Add(3 * time.Second)))
+		c.holds(1, 0, 0)
+		w := c.next(never)
+		w.delivers("a 1")
+		w.finds(0)
+	})
+}
+
+// The task stands in both stores, though its caller does not know: the same call
+// says that it exists.
+func TestACreatorKilledAfterItsAddHasCreated(t *testing.T) {
+	killedAt(t, "create/end", 1, func(c *cell) {
+		c.warm()
+		c.kill(creating(time.Now()))
+		c.holds(1, 1, 0)
+		if err := c.sch.Create(c.Context(), taskOf("a", time.Now())); !errors.Is(err, triggerhook.ErrExists) {
+			c.Errorf("Create again: %v, want ErrExists", err)
+		}
+		w := c.next(never)
+		w.delivers("a 1")
+		w.finds(0)
+	})
+}

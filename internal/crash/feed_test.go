@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// idle is an order to work without any caller who consumes: the background roles
+// are what it does.
+var idle = order{Work: &work{}}
+
+// scanned checks how many rows the next worker's feeder read.
+func (w *worker) scanned(want uint64) {
+	w.c.Helper()
+	if st, _ := w.sch.Stats(w.c.Context()); st.Process.Scanned != want {
+		w.c.Errorf("killed at %s, and the next worker read %d rows, want %d", w.c.point, st.Process.Scanned, want)
+	}
+}
+
+// Nothing happened. The dead feeder's term ends, and the next one begins.
+func TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced(t *testing.T) {
+	killedAt(t, "feed/horizon", 1, func(c *cell) {
+		c.create(time.Now(), "a", "b")
+		c.kill(idle)
+		if st := c.state(0); st.AsOf.Generation != 0 {
+			c.Errorf("there is generation %d", st.AsOf.Generation)
+		}
+		c.holds(2, 0, 0)
+		c.next(never).delivers("a 1", "b 1")
+	})
+}
+
+// The horizon promises what nobody has read. The next feeder reads from loaded,
+// not from the horizon that it finds.
+func TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded(t *testing.T) {
+	killedAt(t, "feed/select", 1, func(c *cell) {
+		c.create(time.Now(), "a", "b")
+		c.kill(idle)
+		if st := c.state(0); st.HorizonMS <= time.Now().UnixMilli() || st.Loaded != (task.Cursor{}) {
+			c.Errorf("the horizon is %d and loaded %v, want one that is raised, and none", st.HorizonMS, st.Loaded)
+		}
+		c.holds(2, 0, 0)
+		w := c.next(never)
+		w.delivers("a 1", "b 1")
+		w.scanned(2)
+	})
+}
+
+// What was read died with its reader.
+func TestAFeederKilledBetweenSelectAndAddHasMovedNothing(t *testing.T) {
+	killedAt(t, "feed/add", 1, func(c *cell) {
+		c.create(time.Now(), "a", "b")
+		c.kill(idle)
+		if st := c.state(0); st.Loaded != (task.Cursor{}) {
+			c.Errorf("loaded is %v", st.Loaded)
+		}
+		c.holds(2, 0, 0)
+		w := c.next(never)
+		w.delivers("a 1", "b 1")
+		w.scanned(2)
+	})
+}
+
+// A page is in, the next one is not: the next feeder goes on between them, in the
+// middle of a millisecond.
+func TestAFeederKilledBetweenTwoPagesIsFollowedFromThere(t *testing.T) {
+	killedAt(t, "feed/add:2", 1, func(c *cell) {
+		const n, page = 1100, 1000
+		due := time.Now()
+		all := make([]*triggerhook.Task, n)
+		want := make([]string, n)
+		for i := range all {
+			all[i] = taskOf(fmt.Sprintf("a%04d", i), due)
+			want[i] = fmt.Sprintf("a%04d 1", i)
+		}
+		if err := c.sch.Create(c.Context(), all...); err != nil {
+			c.Fatal(err)
+		}
+		c.kill(idle)
+		if st := c.state(0); st.Loaded.ID != all[page-1].ID {
+			c.Errorf("loaded is %v, want the page's last, %s", st.Loaded, all[page-1].ID)
+		}
+		c.holds(n, page, 0)
+		w := c.next(never)
+		w.delivers(want...)
+		w.scanned(n - page)
+	})
+}
+
+// The page is in one of two partitions: each catches up from its own loaded.
+func TestAFeederKilledBetweenTwoPartitionsLosesNeither(t *testing.T) {
+	killedAt(t, "feed/add:2", 2, func(c *cell) {
+		var ids, want []string
+		for p := range 2 {
+			id := idIn(p)
+			ids, want = append(ids, id), append(want, id+" 1")
+		}
+		c.create(time.Now(), ids...)
+		c.kill(idle)
+		c.holds(2, 1, 0)
+		c.next(never).delivers(want...)
+	})
+}
+
+// idIn is the ID of a task in that one of two partitions.
+func idIn(p int) string {
+	for i := 0; ; i++ {
+		if id := fmt.Sprint("a", i); task.Partition(id, 2) == p {
+			return id
+		}
+	}
+}
+
+// A page and loaded go in with one script, so nothing is left to do.
+func TestAFeederKilledAfterItsAddHasLoaded(t *testing.T) {
+	killedAt(t, "feed/end", 1, func(c *cell) {
+		c.create(time.Now(), "a", "b")
+		c.kill(idle)
+		if st := c.state(0); st.Loaded.DueMS != st.HorizonMS {
+			c.Errorf("loaded is %v, want the horizon, %d", st.Loaded, st.HorizonMS)
+		}
+		c.holds(2, 2, 0)
+		w := c.next(never)
+		w.delivers("a 1", "b 1")
+		w.scanned(0)
+	})
+}
+
+// soon creates tasks of which some fall due while a new generation waits for those
+// who register, however long a process takes to begin it.
+func soon(c *cell) (want []string) {
+	for i := range 4 {
+		id := fmt.Sprint("a", i)
+		c.create(time.Now().Add(time.Duration(2*i+1)*time.Second), id)
+		want = append(want, id+" 1")
+	}
+	return want
+}
+
+// What falls due while a new generation waits is fed early, and if the feeder dies
+// before it has, in turn.
+func TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn(t *testing.T) {
+	killedAt(t, "early/select", 1, func(c *cell) {
+		want := soon(c)
+		c.kill(idle)
+		c.holds(4, 0, 0)
+		c.next(never).delivers(want...)
+	})
+}
+
+func TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn(t *testing.T) {
+	killedAt(t, "early/add", 1, func(c *cell) {
+		want := soon(c)
+		c.kill(idle)
+		c.holds(4, 0, 0)
+		c.next(never).delivers(want...)
+	})
+}
+
+// What was fed early is read again in turn: it is a member then, whether it waits
+// or is in somebody's hands, and is not offered twice.
+func TestWhatADeadFeederFedEarlyIsNotFedTwice(t *testing.T) {
+	killedAt(t, "early/end", 1, func(c *cell) {
+		want := soon(c)
+		c.kill(idle)
+		if st := c.state(0); st.Waiting == 0 || st.Loaded != (task.Cursor{}) {
+			c.Fatalf("%d tasks were fed early and loaded is %v, want some, and none", st.Waiting, st.Loaded)
+		}
+		w := c.next(never, func(w *worker, _ *place) {
+			w.hold = func(*triggerhook.Delivery) { // until it was read again
+				c.until("the next feeder has loaded", func() bool { return c.state(0).Loaded.DueMS > 0 })
+				<-time.After(300 * time.Millisecond)
+			}
+		})
+		w.delivers(want...)
+	})
+}

@@ -1,0 +1,153 @@
+// Command crash is a process that is to be killed: it does one thing that a
+// scheduler does, against real servers, and its tests kill it at each point that
+// docs/crashes.md lists. They build it with -tags failpoint and name the point in
+// the environment; in any other build it does its order and ends.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
+)
+
+// orderEnv is the variable that holds the order.
+const orderEnv = "TRIGGERHOOK_CRASH_ORDER"
+
+// place is where a scheduler works, and how.
+type place struct {
+	DSN, Redis, Namespace            string
+	Partitions                       int
+	Window, Lease, AuditGrace, Drain time.Duration
+}
+
+// order is what the process is told to do: one of the four.
+type order struct {
+	place
+	Create     []*triggerhook.Task
+	Delete     []string
+	Reschedule *triggerhook.Task // its ID, to its Due
+	Work       *work
+}
+
+// work is how the process works: Workers handlers confirm the first Confirms
+// deliveries, and do with all others what Then says.
+type work struct {
+	Workers, Confirms int
+	Then              string        // "keep" (never answers) or "rollback"
+	Delay             time.Duration // of a rollback
+	Stop              bool          // drain once one is kept and others wait in the queue
+}
+
+func main() {
+	if err := obey(os.Getenv(orderEnv)); err != nil {
+		fmt.Fprintln(os.Stderr, "crash:", err)
+		os.Exit(1)
+	}
+}
+
+func obey(text string) error {
+	var o order
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return fmt.Errorf("read %s: %w", orderEnv, err)
+	}
+	m, err := o.open(os.Stderr)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	switch {
+	case len(o.Create) > 0:
+		err = m.sch.Create(ctx, o.Create...)
+	case len(o.Delete) > 0:
+		err = m.sch.Delete(ctx, o.Delete...)
+	case o.Reschedule != nil:
+		err = m.sch.Reschedule(ctx, o.Reschedule.ID, o.Reschedule.Due)
+	case o.Work != nil:
+		err = o.Work.do(ctx, m.sch)
+	}
+	return errors.Join(err, m.Close())
+}
+
+// do works until it is to stop.
+func (w *work) do(ctx context.Context, sch *triggerhook.Scheduler) error {
+	if w.Workers == 0 {
+		return sch.Run(ctx)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var delivered atomic.Int64
+	return sch.Handle(ctx, w.Workers, func(_ context.Context, d *triggerhook.Delivery) error {
+		fmt.Println(d.ID, d.Attempt) // unbuffered: the tests read it while this process lives
+		switch {
+		case delivered.Add(1) <= int64(w.Confirms):
+			return nil
+		case w.Then == "rollback":
+			return d.Rollback(context.Background(), w.Delay)
+		case w.Stop:
+			stopWhenQueued(sch, stop)
+		}
+		select {} // whoever waits for an answer waits for ever
+	})
+}
+
+// stopWhenQueued stops the process' work when all confirms have landed and tasks
+// wait in its queue, beside the one in the caller's hands.
+func stopWhenQueued(sch *triggerhook.Scheduler, stop func()) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		st, err := sch.Stats(context.Background())
+		if err == nil && st.Process.Confirming == 0 && st.Process.Queued > 0 {
+			stop()
+			return
+		}
+	}
+}
+
+// member is a scheduler and what it stands on.
+type member struct {
+	sch   *triggerhook.Scheduler
+	store durable.Store
+	set   hotset.Set
+	db    *sql.DB
+	rdb   *redis.Client
+}
+
+// Close closes what open opened.
+func (m *member) Close() error { return errors.Join(m.db.Close(), m.rdb.Close()) }
+
+// open makes a member of the place, whose logger writes to log.
+func (p place) open(log io.Writer) (*member, error) {
+	db, err := sql.Open("mysql", p.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("open MySQL: %w", err)
+	}
+	db.SetMaxOpenConns(4)
+	m := &member{db: db, rdb: redis.NewClient(&redis.Options{Addr: p.Redis, PoolSize: 10})}
+	m.store, err = durable.NewMySQL(db, durable.Options{Namespace: p.Namespace})
+	if err == nil {
+		m.set, err = hotset.NewRedis(m.rdb, hotset.Options{Namespace: p.Namespace, Partitions: p.Partitions})
+	}
+	if err == nil {
+		m.sch, err = triggerhook.New(m.store, m.set, triggerhook.Options{Window: p.Window, Lease: p.Lease, AuditGrace: p.AuditGrace,
+			Drain: p.Drain, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
