@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test lint smoke accept mutants
+.PHONY: help test lint smoke accept torture mutants vuln
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,5 +22,11 @@ smoke: ## run the quick start for some seconds
 accept: ## the heavy runs: 15 minutes of worker processes on real servers, not part of CI (ARGS="--scenario kill --json")
 	go run ./internal/accept $(ARGS)
 
-mutants: ## break the code on purpose, one step at a time, and see a named test turn red (ONLY=name,name)
-	$(SERVERS) go run ./internal/mutants $(if $(ONLY),--only $(ONLY))
+torture: ## a minute of worker processes under all faults, on servers of its own (ARGS="--seed 7 --duration 5m --json")
+	go run ./internal/torture $(ARGS)
+
+mutants: ## break the code on purpose, one step at a time, and see a named test turn red (ONLY=name,name ARGS=--torture)
+	$(SERVERS) go run ./internal/mutants $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+vuln: ## look for known vulnerabilities in the dependencies
+	go run ./internal/vuln $(ARGS)

@@ -15,6 +15,7 @@ const (
 	Ghost       = "ghost"           // a delivery begun after a Delete or Reschedule that rules it out had returned
 	AfterDone   = "after confirm"   // a delivery claimed after the row's Confirm had returned nil
 	Unexplained = "unexplained"     // a second delivery without one of the causes that the promises name
+	Untrue      = "untrue"          // a Confirm or Delete that returned nil although the row was certainly gone before
 	Overdue     = "overdue"         // a delivery later than Bound after its time and the last fault
 	Inexact     = "not in the file" // a delivery of a task that nobody created
 )
@@ -38,6 +39,7 @@ func (v Violation) String() string { return fmt.Sprintf("%s: %s: %s", v.Rule, v.
 
 // Verdict is what a history shows. Broken counts by rule.
 type Verdict struct {
+	Began                       int64 // when the first line was written, unix microseconds
 	Tasks, Delivered, Confirmed int
 	Deliveries                  int
 	// Duplicates are second and later deliveries of what was created or
@@ -49,7 +51,9 @@ type Verdict struct {
 	LateP50    time.Duration
 	LateP99    time.Duration
 	LateMax    time.Duration
-	Faults     map[string]int
+	Faults     map[string]int // by kind
+	Variants   map[string]int // by kind and variant
+	Starved    int            // times that a process was not let run, by nobody's will
 	// Worst is how late a delivery was at most, by the kind of the fault that it
 	// waited through or that came last before it, counted from the fault's end.
 	Worst map[string]time.Duration
@@ -78,13 +82,15 @@ type check struct {
 //     whose outcome was unknown; none is claimed after the row's Confirm returned
 //     nil, unless its lease had run out before or Redis had lost data;
 //   - none begins after a Delete that returned nil, and none is claimed after one
-//     that returned ErrClaimed (4), nor at the old time after a Reschedule.
+//     that returned ErrClaimed (4), nor at the old time after a Reschedule;
+//   - a row is removed once: no Confirm or Delete returns nil after another that
+//     did, nor a Confirm after a Reschedule.
 func (h *History) Check(l Limits) *Verdict {
 	c := &check{History: h, Limits: l, v: &Verdict{Causes: map[string]int{}, Broken: map[string]int{}, Faults: map[string]int{},
-		Worst: map[string]time.Duration{}}}
+		Variants: map[string]int{}, Worst: map[string]time.Duration{}, Began: h.began}}
 	var end int64
 	for _, f := range h.faults {
-		c.v.Faults[f.kind]++
+		c.count(f)
 		end = max(end, f.end)
 		c.calm = append(c.calm, end)
 	}
@@ -99,6 +105,17 @@ func (h *History) Check(l Limits) *Verdict {
 	return c.v
 }
 
+func (c *check) count(f *fault) {
+	if f.kind == Starved {
+		c.v.Starved++
+		return
+	}
+	c.v.Faults[f.kind]++
+	if f.variant != "" {
+		c.v.Variants[f.kind+" "+f.variant]++
+	}
+}
+
 func (c *check) task(s *story) {
 	if slices.ContainsFunc(s.acts, func(a *act) bool { return a.op == Create && a.may() }) {
 		c.v.Tasks++
@@ -111,6 +128,7 @@ func (c *check) task(s *story) {
 		c.v.Confirmed++
 	}
 	c.lost(s)
+	c.untrue(s)
 	for i, d := range s.got {
 		c.early(s, d)
 		c.deleted(s, d)

@@ -17,16 +17,23 @@ const never int64 = math.MaxInt64
 // History is a history in the form that it is judged in.
 type History struct {
 	tasks  map[string]*story
-	leases map[lease][]int64 // when renewals that succeeded were sent
+	leases map[lease][]int64 // when claims and renewals that succeeded were sent
+	sent   map[lease]int64   // when a batch was claimed first: an answer may have been lost
 	faults []*fault          // in order of their beginning
 	ended  map[string]int64  // when processes ended
+	began  int64             // the first line
 	// Torn counts lines that a kill cut short.
 	Torn int
 
-	open map[call]*act
-	live map[call]*delivery
-	hits map[call]*fault
+	open  map[call]*act
+	calls map[call]int64 // when a claim or extension was sent
+	live  map[call]*delivery
+	hits  map[call]*fault
 }
+
+// doubt is how long after its end an act that ended as Unknown may take effect: what
+// was sent may wait in a network, or for a lock.
+const doubt = 10_000_000
 
 type call struct {
 	who string
@@ -40,7 +47,9 @@ type lease struct{ who, token string }
 // act is a create, reschedule, delete, confirm or rollback.
 type act struct {
 	op         Op
-	begin, end int64
+	who        string
+	begin, end int64 // it took effect between these, if it did
+	told       int64 // when its end was told, never if it was not
 	result     Result
 	dueMS      int64
 	delayMS    int64
@@ -68,9 +77,9 @@ type claim struct {
 }
 
 type fault struct {
-	kind, target string
-	begin, end   int64
-	loses        bool
+	kind, variant, target string
+	begin, end            int64
+	loses, parts, blurs   bool
 }
 
 // story is all that concerns one task.
@@ -84,8 +93,8 @@ type story struct {
 
 // Read reads a history. Lines may stand in another order than their times.
 func Read(r io.Reader) (*History, error) {
-	h := &History{tasks: map[string]*story{}, leases: map[lease][]int64{}, ended: map[string]int64{},
-		open: map[call]*act{}, live: map[call]*delivery{}, hits: map[call]*fault{}}
+	h := &History{tasks: map[string]*story{}, leases: map[lease][]int64{}, sent: map[lease]int64{}, ended: map[string]int64{},
+		open: map[call]*act{}, calls: map[call]int64{}, live: map[call]*delivery{}, hits: map[call]*fault{}}
 	if err := lines(r, func(e Event, _ []byte) { h.add(e) }, func() { h.Torn++ }); err != nil {
 		return nil, err
 	}
@@ -118,6 +127,9 @@ func lines(r io.Reader, f func(Event, []byte), torn func()) error {
 }
 
 func (h *History) add(e Event) {
+	if h.began == 0 || e.At < h.began {
+		h.began = e.At
+	}
 	switch e.Op {
 	case Create, Reschedule, Delete, Confirm, Rollback:
 		h.addAct(e)
@@ -126,22 +138,41 @@ func (h *History) add(e Event) {
 		s := h.story(e.ID)
 		s.got = append(s.got, d)
 		h.live[call{e.Who, e.Call, Deliver, e.ID}] = d
-	case Claim:
-		h.leases[lease{e.Who, e.Token}] = append(h.leases[lease{e.Who, e.Token}], e.Began)
-		for _, m := range e.Members {
-			s := h.story(m.ID)
-			s.claims = append(s.claims, claim{who: e.Who, began: e.Began, end: e.At, token: e.Token})
-		}
-	case Extend:
-		for _, t := range e.Tokens {
-			h.leases[lease{e.Who, t}] = append(h.leases[lease{e.Who, t}], e.Began)
-		}
+	case Claim, Extend:
+		h.addLease(e)
 	case Fault:
 		h.addFault(e)
 	case Crash:
 		h.ended[e.Target] = e.At
 	case Left:
 		h.story(e.ID).left = true
+	}
+}
+
+// addLease takes a claim or an extension in.
+func (h *History) addLease(e Event) {
+	key := call{e.Who, e.Call, e.Op, ""}
+	if !e.End {
+		h.calls[key] = e.At
+		if at := (lease{e.Who, e.Token}); e.Op == Claim && h.sent[at] == 0 {
+			h.sent[at] = e.At
+		}
+		return
+	}
+	began, told := h.calls[key]
+	delete(h.calls, key)
+	if !told || e.Result != OK {
+		return
+	}
+	if e.Op == Claim {
+		e.Tokens = []string{e.Token}
+	}
+	for _, t := range e.Tokens {
+		h.leases[lease{e.Who, t}] = append(h.leases[lease{e.Who, t}], began)
+	}
+	for _, m := range e.Members {
+		s := h.story(m.ID)
+		s.claims = append(s.claims, claim{who: e.Who, began: h.sent[lease{e.Who, e.Token}], end: e.At, token: e.Token})
 	}
 }
 
@@ -158,12 +189,15 @@ func (h *History) addAct(e Event) {
 	key := call{e.Who, e.Call, e.Op, e.ID}
 	if e.End {
 		if a := h.open[key]; a != nil { // else its beginning was torn off
-			a.end, a.result = e.At, e.Result
+			a.end, a.told, a.result = e.At, e.At, e.Result
+			if a.result == Unknown {
+				a.end += doubt
+			}
 			delete(h.open, key)
 		}
 		return
 	}
-	a := &act{op: e.Op, begin: e.At, end: never, result: Unknown, dueMS: e.DueMS, delayMS: e.DelayMS}
+	a := &act{op: e.Op, who: e.Who, begin: e.At, end: never, told: never, result: Unknown, dueMS: e.DueMS, delayMS: e.DelayMS}
 	h.open[key] = a
 	if e.Op == Confirm || e.Op == Rollback {
 		if d := h.live[call{e.Who, e.Call, Deliver, e.ID}]; d != nil {
@@ -183,7 +217,10 @@ func (h *History) addFault(e Event) {
 		}
 		return
 	}
-	f := &fault{kind: e.Kind, target: e.Target, begin: e.At, end: never, loses: e.Loses}
+	f := &fault{kind: e.Kind, variant: e.Variant, target: e.Target, begin: e.At, end: never, loses: e.Loses, parts: e.Parts, blurs: e.Blurs}
+	if e.Began > 0 {
+		f.begin, f.end = e.Began, e.At
+	}
 	h.hits[key] = f
 	h.faults = append(h.faults, f)
 }
@@ -208,7 +245,7 @@ func (h *History) settle() {
 		}
 		s.claims = nil
 	}
-	h.open, h.live, h.hits = nil, nil, nil
+	h.open, h.calls, h.sent, h.live, h.hits = nil, nil, nil, nil, nil
 }
 
 // Story returns the lines that concern the task called id, in the order in which
@@ -217,13 +254,20 @@ func (h *History) settle() {
 func Story(r io.Reader, id string) ([]string, error) {
 	var out, waiting []string
 	tokens := map[string]bool{}
+	claims := map[call]string{} // beginnings, of which nobody knows yet what they take
 	err := lines(r, func(e Event, line []byte) {
+		if key := (call{e.Who, e.Call, Claim, ""}); e.Op == Claim && !e.End {
+			claims[key] = string(line)
+			return
+		}
 		mine := e.ID == id || slices.ContainsFunc(e.Members, func(m Member) bool { return m.ID == id })
 		if mine && e.Op == Claim {
 			tokens[e.Token] = true
 			e.Members = slices.DeleteFunc(e.Members, func(m Member) bool { return m.ID != id })
 			line, _ = json.Marshal(e) // it was read from JSON
+			line = append([]byte(claims[call{e.Who, e.Call, Claim, ""}]+"\n"), line...)
 		}
+		delete(claims, call{e.Who, e.Call, e.Op, ""})
 		mine = mine || slices.ContainsFunc(e.Tokens, func(t string) bool { return tokens[t] })
 		switch {
 		case mine:

@@ -7,7 +7,8 @@
 // believes the time to be.
 //
 // An act took effect at some moment between its two lines. One whose end is
-// missing, or Unknown, took effect at any moment after its beginning, or never.
+// missing took effect at any moment after its beginning, or never; one that ended
+// as Unknown did so no later than some seconds after that (doubt).
 package history
 
 import (
@@ -28,13 +29,13 @@ const (
 	Create     Op = "create"     // ID, DueMS; Result
 	Reschedule Op = "reschedule" // ID, DueMS; Result
 	Delete     Op = "delete"     // ID; Result
-	Claim      Op = "claim"      // Token, Members, Began; one line, after the act
-	Extend     Op = "extend"     // Tokens, Began; one line, after the act
-	Deliver    Op = "deliver"    // ID, DueMS, Attempt; one line, at the beginning
+	Claim      Op = "claim"      // Token; at its end Members too; Result
+	Extend     Op = "extend"     // Tokens; at its end those that were renewed; Result
+	Deliver    Op = "deliver"    // ID, DueMS, Attempt; its end is the line of its Confirm or Rollback
 	Confirm    Op = "confirm"    // ID, Call of the delivery; Result
 	Rollback   Op = "rollback"   // ID, Call of the delivery, DelayMS; Result
 	Crash      Op = "crash"      // Target: a process that has ended
-	Fault      Op = "fault"      // Kind, Target, Loses
+	Fault      Op = "fault"      // Kind, Variant, Target, Loses, Parts, Blurs; Began if it was seen only afterwards
 	Left       Op = "left"       // ID: a row that stands when the run is over
 )
 
@@ -70,13 +71,16 @@ type Event struct {
 	Attempt int      `json:"attempt,omitempty"`
 	Result  Result   `json:"result,omitempty"`
 	Error   string   `json:"error,omitempty"` // for people
-	Began   int64    `json:"began,omitempty"` // when the act was sent, of those with one line
+	Began   int64    `json:"began,omitempty"` // unix microseconds: an act of one line, whose At is its end
 	Token   string   `json:"token,omitempty"`
 	Members []Member `json:"members,omitempty"`
 	Tokens  []string `json:"tokens,omitempty"`
 	Kind    string   `json:"kind,omitempty"`
+	Variant string   `json:"variant,omitempty"`
 	Target  string   `json:"target,omitempty"` // the process that a fault hits; empty: all
 	Loses   bool     `json:"loses,omitempty"`  // Redis loses data by it
+	Parts   bool     `json:"parts,omitempty"`  // it keeps Target from Redis, so that its leases may run out
+	Blurs   bool     `json:"blurs,omitempty"`  // answers of MySQL may be lost by it, so that Target asks again
 }
 
 // Recorder appends the events of one process. Its methods may be called by any

@@ -80,7 +80,7 @@ func (c *check) early(s *story, d *delivery) {
 // deleted: promise 4.
 func (c *check) deleted(s *story, d *delivery) {
 	for _, a := range s.acts {
-		if a.op != Delete || !a.did() || a.end >= d.at || s.createdAfter(a.begin) || c.stopped(d.who, d.claim.end, d.at) {
+		if a.op != Delete || !a.did() || a.end >= d.at || c.madeAfter(s, a.begin) || c.stopped(d.who, d.claim.end, d.at) {
 			continue
 		}
 		if a.result == OK {
@@ -94,9 +94,60 @@ func (c *check) deleted(s *story, d *delivery) {
 	}
 }
 
-// createdAfter reports whether a create may have made the task after that moment.
-func (s *story) createdAfter(at int64) bool {
-	return slices.ContainsFunc(s.acts, func(a *act) bool { return a.op == Create && a.may() && a.end > at })
+// madeAfter reports whether a create may have made the task anew after that moment,
+// at which its row had been removed: one that was called again, or one that asked
+// MySQL again as an answer was lost.
+func (c *check) madeAfter(s *story, at int64) bool {
+	n := 0
+	for _, a := range s.acts {
+		if a.op == Create && a.may() {
+			n++
+		}
+	}
+	return slices.ContainsFunc(s.acts, func(a *act) bool {
+		return a.op == Create && a.may() && a.end > at && (n > 1 || c.blurred(a))
+	})
+}
+
+// blurred reports whether answers of MySQL may have been lost during a.
+func (c *check) blurred(a *act) bool {
+	return slices.ContainsFunc(c.faults, func(f *fault) bool { return f.blurs && f.hits(a.who) && f.begin <= a.end && f.end >= a.begin })
+}
+
+// untrue: a row is removed once, and what says that it removed it did.
+func (c *check) untrue(s *story) {
+	var removals []*act
+	for _, a := range s.acts {
+		if a.op == Delete && a.did() {
+			removals = append(removals, a)
+		}
+	}
+	for _, d := range s.got {
+		for _, a := range d.answers {
+			if a.op != Confirm || a.result != OK {
+				continue
+			}
+			removals = append(removals, a)
+			for _, m := range s.acts {
+				if m.op == Reschedule && m.did() && m.end < a.begin && m.dueMS != d.dueMS && !s.askedLater(m, d.dueMS) && !c.blurred(a) {
+					c.broke(Untrue, s, a.begin, "%s confirmed what had been rescheduled to %d %.3f ms before", a.who, m.dueMS, ms(a.begin-m.end))
+				}
+			}
+		}
+	}
+	for _, a := range removals {
+		for _, b := range removals {
+			if a.end < b.begin && !c.madeAfter(s, a.begin) && !c.blurred(b) {
+				c.broke(Untrue, s, b.begin, "%s of %s returned nil, %.3f ms after the row was gone by a %s", b.op, b.who, ms(b.begin-a.end), a.op)
+				return
+			}
+		}
+	}
+}
+
+// askedLater reports whether an offer at that time may have come after m.
+func (s *story) askedLater(m *act, dueMS int64) bool {
+	return slices.ContainsFunc(s.acts, func(b *act) bool { return b.op != Delete && b.may() && b.dueMS == dueMS && b.end > m.begin })
 }
 
 // stopped reports whether process who was stopped for a while between from and
@@ -105,8 +156,11 @@ func (c *check) stopped(who string, from, to int64) bool {
 	return slices.ContainsFunc(c.faults, func(f *fault) bool { return f.kind == Stop && f.target == who && f.begin <= to && f.end >= from })
 }
 
-// Stop is the kind of the fault that stops a process and lets it go on later.
-const Stop = "stop"
+// Kinds of faults that the rules know.
+const (
+	Stop    = "stop"    // stops a process and lets it go on later
+	Starved = "starved" // nobody's will: the machine did not let a process run
+)
 
 // rescheduled: after a Reschedule no claim at the old time.
 func (c *check) rescheduled(s *story, d *delivery) {
@@ -114,24 +168,29 @@ func (c *check) rescheduled(s *story, d *delivery) {
 		if a.op != Reschedule || !a.did() || d.claim.began <= a.end || a.dueMS == d.dueMS {
 			continue
 		}
-		later := slices.ContainsFunc(s.acts, func(b *act) bool { // an offer at d's time that may have come after a
-			return b.op != Delete && b.may() && b.dueMS == d.dueMS && b.end > a.begin
-		})
-		if !later {
+		if !s.askedLater(a, d.dueMS) {
 			c.broke(Ghost, s, d.at, "%s claimed it for %d, %.3f ms after it had been rescheduled to %d", d.who, d.dueMS, ms(d.claim.began-a.end), a.dueMS)
 			return
 		}
 	}
 }
 
+// settled is how long after a Confirm what was known before it may still raise the
+// task, if Redis loses the tombstones: 10 s, and until the next claim.
+const settled = 15_000_000
+
 // done: no claim after p's Confirm had returned nil, unless p's lease had run out
-// before, or Redis lost data.
+// before, or Redis had lost data by then. (A loss soon after takes the tombstone.)
 func (c *check) done(s *story, p, d *delivery) {
 	for _, a := range p.answers {
-		if a.op != Confirm || a.result != OK || d.claim.began <= a.end || s.createdAfter(p.at) {
+		if a.op != Confirm || a.result != OK || d.claim.began <= a.end || c.madeAfter(s, p.at) {
 			continue
 		}
-		if c.leaseEnd(p, a.end) > a.end && !c.lossBetween(p.claim.began, d.claim.end) {
+		loss := c.lossBetween(p.claim.began, min(d.claim.end, a.end+settled))
+		if loss && d.claim.began > a.end+settled {
+			loss = c.lossBetween(p.claim.began, a.end)
+		}
+		if c.leaseEnd(p, a.end) > a.end && !loss {
 			c.broke(AfterDone, s, d.at, "%s claimed it %.3f ms after its Confirm by %s had returned nil", d.who, ms(d.claim.began-a.end), p.who)
 		}
 	}
@@ -140,13 +199,18 @@ func (c *check) done(s *story, p, d *delivery) {
 // leaseEnd is until when p's lease lived at least, by the renewals that were sent
 // up to then and succeeded.
 func (c *check) leaseEnd(p *delivery, by int64) int64 {
+	return c.renewed(p, by) + c.Lease.Microseconds()
+}
+
+// renewed is when the last claim or renewal up to then was sent that succeeded.
+func (c *check) renewed(p *delivery, by int64) int64 {
 	last := p.claim.began
 	for _, sent := range c.leases[lease{p.claim.who, p.claim.token}] {
 		if sent <= by {
 			last = max(last, sent)
 		}
 	}
-	return last + c.Lease.Microseconds()
+	return last
 }
 
 func (c *check) lossBetween(from, to int64) bool {
@@ -169,18 +233,18 @@ func (c *check) cause(s *story, p, d *delivery) string {
 		return CreatedAgain
 	}
 	for _, a := range p.answers {
-		if a.op == Rollback && a.begin <= d.at {
+		if a.op == Rollback && a.may() && a.begin <= d.at {
 			return RolledBack
 		}
 	}
 	if c.otherRollback(s, p, d) {
 		return RolledBack
 	}
-	if ended, ok := c.ended[p.who]; ok && ended <= d.at && c.leaseEnd(p, d.claim.end) <= d.claim.end {
-		return LeaseCrash
-	}
-	if c.leaseEnd(p, d.claim.end) <= d.claim.end {
-		if f := c.faultOf(p.who, p.claim.began, d.claim.end); f != nil {
+	if over := c.leaseEnd(p, d.claim.end); over <= d.claim.end {
+		if ended, ok := c.ended[p.who]; ok && ended <= d.at {
+			return LeaseCrash
+		}
+		if f := c.parted(p.who, c.renewed(p, d.claim.end), over); f != nil {
 			return LeaseFault + f.kind
 		}
 	}
@@ -188,7 +252,7 @@ func (c *check) cause(s *story, p, d *delivery) string {
 		return LostData
 	}
 	for _, a := range p.answers {
-		if a.op == Confirm && a.result == Unknown && a.end <= d.at {
+		if a.op == Confirm && a.result == Unknown && a.told <= d.at {
 			return UnknownEnd
 		}
 	}
@@ -203,7 +267,7 @@ func (c *check) otherRollback(s *story, p, d *delivery) bool {
 			continue
 		}
 		for _, a := range q.answers {
-			if a.op == Rollback && a.begin >= p.claim.began && a.begin <= d.at {
+			if a.op == Rollback && a.may() && a.begin >= p.claim.began && a.begin <= d.at {
 				return true
 			}
 		}
@@ -225,13 +289,15 @@ func (s *story) createdTwice(at int64) bool {
 	return false
 }
 
-// faultOf is a fault that a process felt in that time: its own before those of all.
-func (c *check) faultOf(who string, from, to int64) (found *fault) {
+// parted is a fault that kept a process from Redis in that time, in which it should
+// have renewed a lease: its own before those of all, what was done to it before
+// what came of itself.
+func (c *check) parted(who string, from, to int64) (found *fault) {
 	for _, f := range c.faults {
-		if f.begin > to || f.end < from || !f.hits(who) {
+		if !f.parts || f.begin > to || f.end < from || !f.hits(who) {
 			continue
 		}
-		if found == nil || found.target == "" {
+		if found == nil || found.kind == Starved || found.target == "" && f.kind != Starved {
 			found = f
 		}
 	}

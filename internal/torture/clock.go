@@ -45,8 +45,8 @@ func shift() (sec int64) {
 `
 )
 
-// buildShifted builds this program with a clock that can be shifted, in dir.
-func buildShifted(ctx context.Context, dir string) (string, error) {
+// buildShifted builds a program with a clock that can be shifted, in dir.
+func buildShifted(ctx context.Context, dir, program string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
 		return "", fmt.Errorf("find Go's sources: %w", err)
@@ -68,10 +68,16 @@ func buildShifted(ctx context.Context, dir string) (string, error) {
 		}
 		replace[filepath.Join(src, name)] = file
 	}
-	return goBuild(ctx, dir, replace)
+	return goBuild(ctx, dir, program, replace)
 }
 
-func goBuild(ctx context.Context, dir string, replace map[string]string) (string, error) {
+// sources is the folder of this program's sources.
+func sources() string {
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Dir(here)
+}
+
+func goBuild(ctx context.Context, dir, program string, replace map[string]string) (string, error) {
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", fmt.Errorf("describe package time: %w", err)
@@ -80,9 +86,8 @@ func goBuild(ctx context.Context, dir string, replace map[string]string) (string
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		return "", fmt.Errorf("describe package time: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", file, "-o", out, ".")
-	_, here, _, _ := runtime.Caller(0)
-	cmd.Dir = filepath.Dir(here)
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", file, "-o", out, program)
+	cmd.Dir = sources()
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build a worker whose clock can be shifted: %w: %s", err, text)
 	}

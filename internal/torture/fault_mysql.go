@@ -14,7 +14,7 @@ import (
 func mysqlKill(st *stage, r *rand.Rand) error {
 	st.mysqlMu.Lock()
 	defer st.mysqlMu.Unlock()
-	return st.hit("mysqlkill", "", false, func() error {
+	return st.hit(history.Event{Kind: "mysqlkill", Blurs: true}, func() error {
 		st.mysqlServer.Kill()
 		hold(between(r, 0, 3*time.Second))
 		return st.mysqlServer.Boot(context.Background())
@@ -33,7 +33,7 @@ func mysqlReadOnly(st *stage, r *rand.Rand) error {
 		}
 		return nil
 	}
-	return st.hit("mysqlreadonly", "", false, func() error {
+	return st.hit(history.Event{Kind: "mysqlreadonly"}, func() error {
 		if err := set("SET GLOBAL super_read_only = ON"); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func deadlocks(st *stage, r *rand.Rand) error {
 	defer st.mysqlMu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	return st.hit("deadlock", "", false, func() error {
+	return st.hit(history.Event{Kind: "deadlock"}, func() error {
 		if _, err := st.db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS ballast (n INT)"); err != nil {
 			return fmt.Errorf("deadlock: %w", err)
 		}

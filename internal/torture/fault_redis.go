@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook/internal/history"
 )
 
 // command runs commands on the Redis that is. Another fault may have stopped it,
@@ -23,21 +25,21 @@ func (st *stage) command(do func(ctx context.Context, rdb *redis.Client)) error 
 
 // flushAll: all data is gone at once.
 func flushAll(st *stage, _ *rand.Rand) error {
-	return st.hit("flushall", "", true, func() error {
+	return st.hit(history.Event{Kind: "flushall", Loses: true}, func() error {
 		return st.command(func(ctx context.Context, rdb *redis.Client) { rdb.FlushAll(ctx) })
 	})
 }
 
 // scriptFlush: all scripts are forgotten.
 func scriptFlush(st *stage, _ *rand.Rand) error {
-	return st.hit("scriptflush", "", false, func() error {
+	return st.hit(history.Event{Kind: "scriptflush"}, func() error {
 		return st.command(func(ctx context.Context, rdb *redis.Client) { rdb.ScriptFlush(ctx) })
 	})
 }
 
 // deleteKey: some keys go, one after the other, as an eviction takes them.
 func deleteKey(st *stage, r *rand.Rand) error {
-	return st.hit("delkey", "", true, func() error {
+	return st.hit(history.Event{Kind: "delkey", Loses: true}, func() error {
 		return st.command(func(ctx context.Context, rdb *redis.Client) {
 			for range 1 + r.IntN(3) {
 				keys, _ := rdb.Keys(ctx, fmt.Sprintf("{%s:%d}:*", st.ns, r.IntN(st.parts))).Result()
@@ -52,7 +54,7 @@ func deleteKey(st *stage, r *rand.Rand) error {
 
 // clientKill: Redis closes all connections.
 func clientKill(st *stage, _ *rand.Rand) error {
-	return st.hit("clientkill", "", false, func() error {
+	return st.hit(history.Event{Kind: "clientkill"}, func() error {
 		return st.command(func(ctx context.Context, rdb *redis.Client) {
 			for _, kind := range []string{"normal", "pubsub"} {
 				rdb.ClientKillByFilter(ctx, "TYPE", kind, "SKIPME", "yes")
@@ -64,7 +66,7 @@ func clientKill(st *stage, _ *rand.Rand) error {
 // clientPause: Redis answers nobody for a while.
 func clientPause(st *stage, r *rand.Rand) error {
 	d := between(r, 200*time.Millisecond, leaseTime)
-	return st.hit("clientpause", "", false, func() error {
+	return st.hit(history.Event{Kind: "clientpause", Parts: true}, func() error {
 		err := st.command(func(ctx context.Context, rdb *redis.Client) { rdb.ClientPause(ctx, d) })
 		hold(d)
 		return err
@@ -76,7 +78,7 @@ func outOfMemory(st *stage, r *rand.Rand) error {
 	limit := func(bytes string) error {
 		return st.command(func(ctx context.Context, rdb *redis.Client) { rdb.ConfigSet(ctx, "maxmemory", bytes) })
 	}
-	return st.hit("oom", "", false, func() error {
+	return st.hit(history.Event{Kind: "oom"}, func() error {
 		err := limit("1")
 		hold(between(r, time.Second, 4*time.Second))
 		return errors.Join(err, limit("0"))
@@ -87,7 +89,7 @@ func outOfMemory(st *stage, r *rand.Rand) error {
 func redisEmpty(st *stage, r *rand.Rand) error {
 	st.redisMu.Lock()
 	defer st.redisMu.Unlock()
-	return st.hit("redisempty", "", true, func() error {
+	return st.hit(history.Event{Kind: "redisempty", Loses: true, Parts: true}, func() error {
 		st.redisServer.Kill()
 		hold(between(r, 0, 3*time.Second))
 		return errors.Join(st.redisServer.Forget(), st.redisServer.Boot(context.Background()))
@@ -100,7 +102,7 @@ func redisOld(st *stage, r *rand.Rand) error {
 	defer st.redisMu.Unlock()
 	_ = st.redisServer.Snapshot() // if it is paused, there is none: then it comes back empty
 	hold(between(r, 500*time.Millisecond, 5*time.Second))
-	return st.hit("redisold", "", true, func() error {
+	return st.hit(history.Event{Kind: "redisold", Loses: true, Parts: true}, func() error {
 		st.redisServer.Kill()
 		hold(between(r, 0, 3*time.Second))
 		return errors.Join(st.redisServer.Boot(context.Background()), st.redisServer.Forget())
@@ -118,7 +120,7 @@ func promoteReplica(st *stage, r *rand.Rand) error {
 		return err
 	}
 	hold(between(r, time.Second, 2*time.Second))
-	return st.hit("promote", "", true, func() error {
+	return st.hit(history.Event{Kind: "promote", Loses: true, Parts: true}, func() error {
 		if err := follow(replica.Addr, ""); err != nil {
 			return err
 		}

@@ -9,13 +9,24 @@ import (
 	"github.com/triggerhook/triggerhook/internal/history"
 )
 
-// killWorker: kill -9, and another life after a while.
+// killWorker: kill -9, and another life after a while. Each other time the process
+// loses its way to Redis first, as on a machine that fails piece by piece: then it
+// dies with much done in MySQL of which Redis does not know.
 func killWorker(st *stage, r *rand.Rand) error {
 	sl := st.anySlot(r)
 	sl.busy.Lock()
 	defer sl.busy.Unlock()
-	return st.hit("kill", sl.who(), false, func() error {
+	e := history.Event{Kind: "kill", Target: sl.who()}
+	if r.IntN(2) == 0 {
+		e.Variant = "cut off before"
+	}
+	return st.hit(e, func() error {
+		if e.Variant != "" {
+			sl.redis.cut()
+			hold(between(r, 500*time.Millisecond, leaseTime/2))
+		}
 		sl.kill()
+		sl.redis.mend()
 		hold(between(r, 0, 2*time.Second))
 		return sl.start()
 	})
@@ -26,7 +37,7 @@ func stopWorker(st *stage, r *rand.Rand) error {
 	sl := st.anySlot(r)
 	sl.busy.Lock()
 	defer sl.busy.Unlock()
-	return st.hit(history.Stop, sl.who(), false, func() error {
+	return st.hit(history.Event{Kind: history.Stop, Target: sl.who(), Parts: true, Blurs: true}, func() error {
 		sl.signal(syscall.SIGSTOP)
 		hold(between(r, leaseTime, 2*leaseTime+time.Second))
 		sl.signal(syscall.SIGCONT)
@@ -39,7 +50,7 @@ func drainWorker(st *stage, r *rand.Rand) error {
 	sl := st.anySlot(r)
 	sl.busy.Lock()
 	defer sl.busy.Unlock()
-	return st.hit("drain", sl.who(), false, func() error {
+	return st.hit(history.Event{Kind: "drain", Target: sl.who()}, func() error {
 		if err := sl.drain(2*drainTime + 10*time.Second); err != nil {
 			return err
 		}
@@ -53,7 +64,8 @@ func shiftClock(st *stage, r *rand.Rand) error {
 	sl := st.anySlot(r)
 	off := []int{5, -5, 3600, -3600}[r.IntN(4)]
 	step := func(to int) error {
-		return st.hit("clock", sl.who(), false, func() error {
+		e := history.Event{Kind: "clock", Variant: fmt.Sprintf("%+d s", to), Target: sl.who()}
+		return st.hit(e, func() error {
 			sl.tell(fmt.Sprint("clock ", to))
 			return nil
 		})

@@ -57,20 +57,44 @@ func (w *worker) create(ctx context.Context, r *rand.Rand, name string, all *syn
 		}
 		tasks[i] = &triggerhook.Task{ID: fmt.Sprint(name, ".", i), Due: due(r, 0), Payload: make([]byte, size)}
 	}
+	steady := w.hasty(ctx, r, tasks, all)
 	for range 4 {
 		if got := w.createOnce(tasks); got != history.Unknown {
 			break
 		}
 		pause(ctx, 200*time.Millisecond)
 	}
-	for _, t := range tasks {
+	for _, t := range steady {
 		switch k := r.IntN(100); {
-		case k < 12:
+		case k < 10:
 			all.Go(func() { w.later(ctx, t, w.delete) })
-		case k < 24:
+		case k < 20:
 			all.Go(func() { w.later(ctx, t, w.reschedule) })
 		}
 	}
+}
+
+// hasty changes its mind about some tasks while they are being created, and returns
+// the others. What it meets may be no row, a row that the hot set does not know of,
+// or one that it does.
+func (w *worker) hasty(ctx context.Context, r *rand.Rand, tasks []*triggerhook.Task, all *sync.WaitGroup) (steady []*triggerhook.Task) {
+	for _, t := range tasks {
+		k, wait := r.IntN(100), time.Duration(r.Int64N(int64(30*time.Millisecond)))
+		if k >= 6 {
+			steady = append(steady, t)
+			continue
+		}
+		act := w.delete
+		if k < 3 {
+			act = w.reschedule
+		}
+		copied := *t // Create fills t in
+		all.Go(func() {
+			pause(ctx, wait)
+			act(w.random(copied.ID+"/hasty"), &copied, 0)
+		})
+	}
+	return steady
 }
 
 // due is in the past, soon, or beyond the window; by the machine's clock, whatever

@@ -103,5 +103,5 @@ func torture(ctx context.Context, c config) (bool, error) {
 	if err := st.run(ctx); err != nil {
 		return false, errors.Join(err, st.abandon())
 	}
-	return st.judge(os.Stdout)
+	return st.judge(os.Stdout, os.Stderr)
 }

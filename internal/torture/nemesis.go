@@ -40,10 +40,11 @@ var kinds = map[string]kind{
 	"mysqlreadonly": {do: mysqlReadOnly},
 	"deadlock":      {do: deadlocks},
 
-	"latereply": {do: lateReplies},
-	"cut":       {do: cutConnections},
-	"delay":     {do: delayConnections},
-	"halfopen":  {do: halfOpen},
+	"latereply":   {do: lateReplies},
+	"laterequest": {do: lateRequests},
+	"cut":         {do: cutConnections},
+	"delay":       {do: delayConnections},
+	"halfopen":    {do: halfOpen},
 }
 
 // choose returns the kinds that names stand for, in order.
@@ -71,26 +72,55 @@ func choose(names []string, own bool) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-// nemesis does faults until ctx ends: all kinds in a random order, again and again,
+// nemesis does faults until busy ends: all kinds in a random order, again and again,
 // each third together with the next. After a round it rests for longer than bound,
-// so that lateness is judged also in a long run. A fault that has begun is ended.
-func (st *stage) nemesis(ctx context.Context) error {
+// so that lateness is judged also in a long run. The first round is whole, however
+// long it takes, and a fault that has begun is ended.
+func (st *stage) nemesis(ctx, busy context.Context) error {
 	r := rand.New(rand.NewPCG(st.seed, 0))
 	pause(ctx, 2*time.Second)
-	for n := 0; ctx.Err() == nil && len(st.faults) > 0; n++ {
-		deck := slices.Clone(st.faults)
-		r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
-		for len(deck) > 0 && ctx.Err() == nil {
-			some := deck[:min(len(deck), 1+max(0, r.IntN(3)-1))]
-			deck = deck[len(some):]
+	for n := 0; (n == 0 || busy.Err() == nil) && ctx.Err() == nil && len(st.faults) > 0; n++ {
+		for _, some := range round(r, st.faults) {
+			if n > 0 && busy.Err() != nil || ctx.Err() != nil {
+				break
+			}
 			if err := st.together(some, r); err != nil {
 				return err
 			}
-			pause(ctx, time.Duration(r.Int64N(int64(1500*time.Millisecond))))
+			pause(busy, time.Duration(r.Int64N(int64(time.Second))))
 		}
-		pause(ctx, bound+5*time.Second)
+		if err := st.lull(busy, r); err != nil {
+			return err
+		}
 	}
-	<-ctx.Done()
+	<-busy.Done()
+	return nil
+}
+
+// round puts all faults in a random order, each third together with the next.
+func round(r *rand.Rand, faults []string) (all [][]string) {
+	deck := slices.Clone(faults)
+	r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+	for len(deck) > 0 {
+		n := min(len(deck), 1+max(0, r.IntN(3)-1))
+		all, deck = append(all, deck[:n]), deck[n:]
+	}
+	return all
+}
+
+// lull is the rest after a round. At its beginning requests are held back which
+// arrive when nothing else excuses what they do: soon, and after all tombstones of
+// their time are gone.
+func (st *stage) lull(busy context.Context, r *rand.Rand) error {
+	if slices.Contains(st.faults, "laterequest") {
+		sl := st.anySlot(r)
+		for _, wait := range []time.Duration{between(r, 3*time.Second, 5*time.Second), between(r, forgotten, forgotten+3*time.Second)} {
+			if err := st.holdBack(sl, r, wait); err != nil {
+				return err
+			}
+		}
+	}
+	pause(busy, bound+15*time.Second)
 	return nil
 }
 
@@ -116,8 +146,8 @@ func (st *stage) together(names []string, r *rand.Rand) error {
 }
 
 // hit records a fault from its beginning to its end.
-func (st *stage) hit(kind, target string, loses bool, do func() error) error {
-	e := history.Event{Op: history.Fault, Call: st.rec.Call(), Kind: kind, Target: target, Loses: loses}
+func (st *stage) hit(e history.Event, do func() error) error {
+	e.Op, e.Call = history.Fault, st.rec.Call()
 	st.rec.Write(e)
 	err := do()
 	e.End, e.Result = true, history.OK

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -18,14 +19,17 @@ type proxy struct {
 	closed bool          // connections are refused
 	delay  time.Duration // of what goes either way
 	late   time.Duration // of answers, besides
+	holds  bool          // scripts are held back
 	links  map[*link]bool
 }
 
 // link is one connection through a proxy. One that is dead keeps both ends open
-// and swallows what they send, as a network does that forgot the connection.
+// and swallows what they send, as a network does that forgot the connection. One
+// that holds something back keeps its server's end open when the client hangs up.
 type link struct {
 	client, server net.Conn
-	dead           bool // under proxy.mu
+	dead           bool     // under proxy.mu
+	held           [][]byte // under proxy.mu
 }
 
 func newProxy(server string) (*proxy, error) {
@@ -74,7 +78,9 @@ func (p *proxy) connect(client net.Conn) {
 	go p.pump(l, server, client, false)
 	p.pump(l, client, server, true)
 	p.mu.Lock()
-	delete(p.links, l)
+	if len(l.held) == 0 {
+		delete(p.links, l)
+	}
 	p.mu.Unlock()
 }
 
@@ -85,10 +91,13 @@ func (l *link) shut() {
 
 // pump carries what from sends to to, until one of them closes.
 func (p *proxy) pump(l *link, from, to net.Conn, requests bool) {
-	defer l.shut()
+	defer p.hangUp(l)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
+		if n > 0 && requests && p.keep(l, buf[:n]) {
+			continue
+		}
 		if n > 0 && p.hold(l, requests) {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
@@ -97,6 +106,63 @@ func (p *proxy) pump(l *link, from, to net.Conn, requests bool) {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// hangUp ends a link when one of its ends has gone.
+func (p *proxy) hangUp(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(l.held) > 0 {
+		l.client.Close()
+		return
+	}
+	l.shut()
+}
+
+// keep holds a script's call back if that is to be, and all that follows it.
+func (p *proxy) keep(l *link, request []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.holds && len(l.held) == 0 || p.holds && len(l.held) == 0 && !bytes.Contains(bytes.ToLower(request), []byte("evalsha")) {
+		return false
+	}
+	l.held = append(l.held, bytes.Clone(request))
+	return true
+}
+
+// holdBack makes the scripts that are called from now on not arrive. Their clients
+// hang up in the end.
+func (p *proxy) holdBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holds = true
+}
+
+// letGo ends that, and returns the links whose calls are still to arrive.
+func (p *proxy) letGo() (held []*link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holds = false
+	for l := range p.links {
+		if len(l.held) > 0 {
+			l.client.Close()
+			delete(p.links, l)
+			held = append(held, l)
+		}
+	}
+	return held
+}
+
+// arrive lets what was held back arrive; the connections end after it.
+func (p *proxy) arrive(held []*link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range held {
+		for _, part := range l.held {
+			_, _ = l.server.Write(part) // the server may have gone
+		}
+		time.AfterFunc(time.Second, l.shut)
 	}
 }
 

@@ -55,6 +55,7 @@ type stage struct {
 
 	mu    sync.Mutex
 	slots []*slot
+	late  sync.WaitGroup // requests that are still to arrive
 }
 
 // setUp brings all but the workers. The stage is to be torn down also after an error.
@@ -88,7 +89,7 @@ func setUp(ctx context.Context, c config) (*stage, error) {
 // program finds the workers' program: this one, or one whose clock can be shifted.
 func (st *stage) program(ctx context.Context) (err error) {
 	if slices.Contains(st.faults, "clock") {
-		st.exe, err = buildShifted(ctx, st.dir)
+		st.exe, err = buildShifted(ctx, st.dir, ".")
 		return err
 	}
 	st.exe, err = os.Executable()
@@ -172,7 +173,9 @@ func (st *stage) run(ctx context.Context) error {
 	}
 	busy, cancel := context.WithTimeout(ctx, st.duration)
 	defer cancel()
-	if err := st.nemesis(busy); err != nil {
+	err := st.nemesis(ctx, busy)
+	st.late.Wait()
+	if err != nil {
 		return err
 	}
 	for _, sl := range st.slots {

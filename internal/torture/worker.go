@@ -83,9 +83,34 @@ func work(sp spec) error {
 		})
 	}
 	all.Go(func() { w.load(ctx) })
+	ended := make(chan struct{})
+	all.Go(func() { w.watch(ended) })
 	err = w.s.Run(ctx)
+	close(ended)
 	all.Wait()
 	return errors.Join(err, rec.Close())
+}
+
+const (
+	watchEvery = 100 * time.Millisecond
+	starvedFor = 700 * time.Millisecond // longer than a busy machine lets a process wait, as a rule
+)
+
+// watch records when the machine did not let this process run: its leases may run
+// out then, and that is nobody's fault.
+func (w *worker) watch(ended <-chan struct{}) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for last := history.Now(); ; last = history.Now() {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+		if history.Now()-last > starvedFor.Microseconds() {
+			w.rec.Write(history.Event{Op: history.Fault, Kind: history.Starved, Target: w.Who, Parts: true, Began: last})
+		}
+	}
 }
 
 func (w *worker) open() (*triggerhook.Scheduler, error) {
@@ -102,7 +127,7 @@ func (w *worker) open() (*triggerhook.Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return triggerhook.New(store, &traced{Set: set, rec: w.rec, first: map[string]int64{}}, triggerhook.Options{
+	return triggerhook.New(store, &traced{Set: set, rec: w.rec}, triggerhook.Options{
 		Lease: leaseTime, Window: window, AuditGrace: auditGrace, Drain: drainTime, HotTasks: w.HotTasks, Queue: 200,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})

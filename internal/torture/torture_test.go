@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/history"
+)
+
+// The test binary is the workers' program too.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "--worker" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// Some seconds of everything, with few faults: the promises are kept, and each
+// fault has happened.
+func TestASmallRunKeepsThePromises(t *testing.T) {
+	for seed := range uint64(2) { // 1 partition and 4
+		t.Run(fmt.Sprintf("mysql97+redis7/p%d", 1+3*seed), func(t *testing.T) {
+			t.Parallel()
+			c, err := parse([]string{"--seed", fmt.Sprint(2 + 3*seed), "--duration", "8s", "--workers", "2", "--faults",
+				"kill,flushall,clock,cut,scriptflush", "--json"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			st, err := setUp(t.Context(), c)
+			defer st.tearDown()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := st.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var out, stories bytes.Buffer
+			if kept, err := st.judge(&out, &stories); !kept || err != nil {
+				t.Errorf("kept %t, %v: %s", kept, err, &stories)
+			}
+			var f figures
+			if err := json.Unmarshal(out.Bytes(), &f); err != nil {
+				t.Fatal(err)
+			}
+			if f.Tasks < 100 || f.Confirmed < 50 || f.Delivered < f.Confirmed || st.parts != 1+3*int(seed) {
+				t.Errorf("%d partitions, %s", st.parts, &out)
+			}
+			for _, name := range c.faults {
+				if f.Faults[name] == 0 {
+					t.Errorf("no %s: %v", name, f.Faults)
+				}
+			}
+		})
+	}
+}
+
+// A broken promise makes the verdict false, and its whole story is printed.
+func TestABrokenPromiseIsToldWithItsStory(t *testing.T) {
+	st := stage{config: config{json: true, faults: []string{"kill", "oom"}}, path: filepath.Join(t.TempDir(), "history")}
+	rec, err := history.Open(st.path, "w1.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	due := time.Now().Add(time.Hour).UnixMilli()
+	rec.Write(history.Event{Op: history.Create, Call: 1, ID: "a", DueMS: due})
+	rec.Write(history.Event{Op: history.Create, Call: 1, ID: "a", DueMS: due, End: true, Result: history.OK})
+	rec.Write(history.Event{Op: history.Deliver, Call: 1, ID: "a", DueMS: due})
+	rec.Write(history.Event{Op: history.Create, Call: 2, ID: "b", DueMS: due})
+	if err := rec.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var out, stories bytes.Buffer
+	if kept, err := st.judge(&out, &stories); kept || err != nil {
+		t.Errorf("kept %t, %v", kept, err)
+	}
+	if text := stories.String(); strings.Count(text, `"op":"create"`) != 2 || !strings.Contains(text, "early: a:") || strings.Contains(text, `"b"`) {
+		t.Errorf("told: %s", text)
+	}
+	var f map[string]any
+	if err := json.Unmarshal(out.Bytes(), &f); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"tasks", "delivered", "confirmed", "lost", "early", "ghosts", "duplicates", "unexplained_duplicates", "late_ms_p99"} {
+		if _, is := f[key].(float64); !is {
+			t.Errorf("%s is %v", key, f[key])
+		}
+	}
+	if faults, _ := f["faults"].(map[string]any); len(faults) != 2 || f["early"] != 1.0 || f["lost"] != 1.0 {
+		t.Errorf("got %s", &out)
+	}
+}
+
+func TestFaultsAreChosenByName(t *testing.T) {
+	for names, want := range map[string]string{"kill,cut": "cut kill", "none": "", "kill,kill": "kill"} {
+		got, err := choose(strings.Split(names, ","), true)
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("choose %s: %v, %v, want %s", names, got, err, want)
+		}
+	}
+	all, err := choose([]string{"all"}, true)
+	if err != nil || len(all) != len(kinds) {
+		t.Errorf("all: %v, %v", all, err)
+	}
+	outside, err := choose([]string{"all"}, false)
+	if err != nil || slices.Contains(outside, "mysqlkill") || !slices.Contains(outside, "flushall") {
+		t.Errorf("all on servers of somebody else: %v, %v", outside, err)
+	}
+	for _, names := range []string{"", "nonsense"} {
+		if _, err := choose([]string{names}, true); err == nil {
+			t.Errorf("choose %q: no error", names)
+		}
+	}
+	if _, err := choose([]string{"redisold"}, false); err == nil {
+		t.Error("a server of somebody else is to be stopped")
+	}
+	for _, args := range []string{"--mysql=a", "--redis=b", "--workers=0", "--rate=0", "more"} {
+		if _, err := parse([]string{args}); err == nil {
+			t.Errorf("%s: no error", args)
+		}
+	}
+}
+
+// The same seed makes the same plan and the same load, another one makes others.
+func TestASeedDecidesTheRun(t *testing.T) {
+	plan := func(seed uint64) string {
+		w := worker{spec: spec{Seed: seed}}
+		r := rand.New(rand.NewPCG(seed, 0))
+		return fmt.Sprint(round(r, []string{"a", "b", "c", "d", "e", "f"}), w.random("x").Int64(), w.random("y").Int64())
+	}
+	first, again, other := plan(1), plan(1), plan(2)
+	if first != again {
+		t.Errorf("two plans of one seed differ: %s, %s", first, again)
+	}
+	if first == other {
+		t.Error("two seeds have one plan")
+	}
+}
+
+// clockProgram prints by how many seconds package time is ahead of the kernel, and
+// whether the monotonic clock is too.
+const clockProgram = `package main
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+)
+
+func main() {
+	var tv syscall.Timeval
+	if err := syscall.Gettimeofday(&tv); err != nil {
+		panic(err)
+	}
+	start := time.Now()
+	fmt.Println(start.Unix()-tv.Sec, time.Since(start) < time.Minute)
+}
+`
+
+func TestAClockIsShifted(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "main.go")
+	if err := os.WriteFile(source, []byte(clockProgram), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program, err := buildShifted(context.Background(), dir, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range map[string][]string{"": {"0", "1"}, "3600": {"3600", "3601"}, "-5": {"-5", "-4"}} {
+		cmd := exec.Command(program)
+		cmd.Env = append(os.Environ(), clockEnv+"="+set)
+		out, err := cmd.Output()
+		got := strings.Fields(string(out))
+		if err != nil || len(got) != 2 || !slices.Contains(want, got[0]) || got[1] != "true" {
+			t.Errorf("shifted by %q: %s %v, want one of %v", set, out, err, want)
+		}
+	}
+}
