@@ -148,7 +148,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	}
 	if len(b.Claims) > 0 {
 		l.tokens[p] = ""
-		failpoint.Hit("claim/end")
+		failpoint.Hit("claim/hand")
 		l.accept(ctx, l.begin(p, b, sent), b.Claims)
 	}
 	return len(b.Claims)
@@ -234,6 +234,7 @@ func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
 	if len(part) > 0 && c.completeAll(ctx, b, part) {
 		c.enqueueAll(b, func(d *Delivery) bool { return d.partial })
 	}
+	failpoint.Hit("claim/end")
 }
 
 func (c *Consumer) enqueueAll(b *batch, which func(*Delivery) bool) {

@@ -3,8 +3,6 @@ package main
 import (
 	"testing"
 	"time"
-
-	"github.com/triggerhook/triggerhook/task"
 )
 
 // dying stages a batch that nobody extends: its worker has died.
@@ -65,15 +63,11 @@ func missing(c *cell) {
 	c.Helper()
 	c.AuditGrace = 300 * time.Millisecond
 	c.warm()
-	due := time.Now()
-	c.create(due, "a")
+	c.create(time.Now(), "a")
 	if n, err := c.rdb.Del(c.Context(), "{"+c.Namespace+":0}:due").Result(); err != nil || n != 1 {
 		c.Fatalf("%d keys deleted, %v", n, err)
 	}
-	b := task.Row{Ref: task.Ref{ID: "b", Ver: 1}, DueMS: due.UnixMilli(), ExecMS: due.UnixMilli(), Payload: []byte("b")}
-	if err := c.store.Create(c.Context(), []task.Row{b}); err != nil {
-		c.Fatal(err)
-	}
+	c.rows(time.Now(), "b")
 }
 
 // Nothing happened; the next auditor looks at the same rows.

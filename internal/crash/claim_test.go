@@ -31,10 +31,21 @@ func TestAClaimerKilledBeforeItClaimsHasTakenNothing(t *testing.T) {
 // What the script took is in a batch under a lease. The reaper gives it back, and
 // that counts: a task that kills its worker is not tried for ever without a trace.
 func TestAClaimerKilledAfterItClaimedLosesItsLease(t *testing.T) {
+	killedAt(t, "claim/hand", 1, func(c *cell) {
+		c.warm()
+		c.create(time.Now(), "a")
+		c.kill(claiming).was()
+		c.holds(1, 0, 1)
+		c.next(never).delivers("a 2")
+	})
+}
+
+// Handed out, and not answered.
+func TestAClaimerKilledAfterItHandedOutLosesItsLease(t *testing.T) {
 	killedAt(t, "claim/end", 1, func(c *cell) {
 		c.warm()
 		c.create(time.Now(), "a")
-		c.kill(claiming).was("")
+		c.kill(order{Work: &work{Workers: 1, Then: "keep"}})
 		c.holds(1, 0, 1)
 		c.next(never).delivers("a 2")
 	})
@@ -45,7 +56,7 @@ func TestAClaimerKilledBeforeItReadsPayloadsLosesItsLease(t *testing.T) {
 	killedAt(t, "claim/read", 1, func(c *cell) {
 		c.warm()
 		c.create(time.Now(), "large")
-		c.kill(claiming).was("")
+		c.kill(claiming).was()
 		c.holds(1, 0, 1)
 		c.next(never).delivers("large 2")
 	})
@@ -57,8 +68,20 @@ func TestAClaimerKilledBeforeItDropsAMemberWithoutARowLeavesItToTheReaper(t *tes
 		c.warm()
 		c.create(time.Now(), "large")
 		c.deleteRow("large")
-		c.kill(claiming).was("")
+		c.kill(claiming).was()
 		c.holds(0, 0, 1)
 		c.next(never).delivers()
+	})
+}
+
+func TestAClaimerKilledAfterItDroppedAMemberWithoutARowLeavesNothing(t *testing.T) {
+	killedAt(t, "claim/end", 1, func(c *cell) {
+		c.warm()
+		c.create(time.Now(), "large")
+		c.deleteRow("large")
+		c.kill(claiming).was()
+		c.holds(0, 0, 0)
+		c.create(time.Now(), "b")
+		c.next(never).delivers("b 1")
 	})
 }

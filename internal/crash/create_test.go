@@ -20,7 +20,9 @@ func TestACreatorKilledBeforeItsCommitLeavesNothing(t *testing.T) {
 		c.kill(creating(time.Now()))
 		c.holds(0, 0, 0)
 		w := c.next(never)
-		c.create(time.Now(), "a")
+		if err := c.sch.Create(c.Context(), taskOf("a", time.Now())); err != nil {
+			c.Fatal(err)
+		}
 		w.delivers("a 1")
 	})
 }

@@ -24,7 +24,7 @@ func (w *worker) scanned(want uint64) {
 // Nothing happened. The dead feeder's term ends, and the next one begins.
 func TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced(t *testing.T) {
 	killedAt(t, "feed/horizon", 1, func(c *cell) {
-		c.create(time.Now(), "a", "b")
+		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
 		if st := c.state(0); st.AsOf.Generation != 0 {
 			c.Errorf("there is generation %d", st.AsOf.Generation)
@@ -38,7 +38,7 @@ func TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced(t *testing.T) {
 // not from the horizon that it finds.
 func TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded(t *testing.T) {
 	killedAt(t, "feed/select", 1, func(c *cell) {
-		c.create(time.Now(), "a", "b")
+		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
 		if st := c.state(0); st.HorizonMS <= time.Now().UnixMilli() || st.Loaded != (task.Cursor{}) {
 			c.Errorf("the horizon is %d and loaded %v, want one that is raised, and none", st.HorizonMS, st.Loaded)
@@ -53,7 +53,7 @@ func TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded(t *testing.T) 
 // What was read died with its reader.
 func TestAFeederKilledBetweenSelectAndAddHasMovedNothing(t *testing.T) {
 	killedAt(t, "feed/add", 1, func(c *cell) {
-		c.create(time.Now(), "a", "b")
+		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
 		if st := c.state(0); st.Loaded != (task.Cursor{}) {
 			c.Errorf("loaded is %v", st.Loaded)
@@ -70,19 +70,15 @@ func TestAFeederKilledBetweenSelectAndAddHasMovedNothing(t *testing.T) {
 func TestAFeederKilledBetweenTwoPagesIsFollowedFromThere(t *testing.T) {
 	killedAt(t, "feed/add:2", 1, func(c *cell) {
 		const n, page = 1100, 1000
-		due := time.Now()
-		all := make([]*triggerhook.Task, n)
-		want := make([]string, n)
-		for i := range all {
-			all[i] = taskOf(fmt.Sprintf("a%04d", i), due)
-			want[i] = fmt.Sprintf("a%04d 1", i)
+		ids, want := make([]string, n), make([]string, n)
+		for i := range n {
+			ids[i] = fmt.Sprintf("a%04d", i)
+			want[i] = ids[i] + " 1"
 		}
-		if err := c.sch.Create(c.Context(), all...); err != nil {
-			c.Fatal(err)
-		}
+		c.rows(time.Now(), ids...)
 		c.kill(idle)
-		if st := c.state(0); st.Loaded.ID != all[page-1].ID {
-			c.Errorf("loaded is %v, want the page's last, %s", st.Loaded, all[page-1].ID)
+		if st := c.state(0); st.Loaded.ID != ids[page-1] {
+			c.Errorf("loaded is %v, want the page's last, %s", st.Loaded, ids[page-1])
 		}
 		c.holds(n, page, 0)
 		w := c.next(never)
@@ -99,7 +95,7 @@ func TestAFeederKilledBetweenTwoPartitionsLosesNeither(t *testing.T) {
 			id := idIn(p)
 			ids, want = append(ids, id), append(want, id+" 1")
 		}
-		c.create(time.Now(), ids...)
+		c.rows(time.Now(), ids...)
 		c.kill(idle)
 		c.holds(2, 1, 0)
 		c.next(never).delivers(want...)
@@ -118,7 +114,7 @@ func idIn(p int) string {
 // A page and loaded go in with one script, so nothing is left to do.
 func TestAFeederKilledAfterItsAddHasLoaded(t *testing.T) {
 	killedAt(t, "feed/end", 1, func(c *cell) {
-		c.create(time.Now(), "a", "b")
+		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
 		if st := c.state(0); st.Loaded.DueMS != st.HorizonMS {
 			c.Errorf("loaded is %v, want the horizon, %d", st.Loaded, st.HorizonMS)
@@ -130,14 +126,16 @@ func TestAFeederKilledAfterItsAddHasLoaded(t *testing.T) {
 	})
 }
 
-// soon creates tasks of which some fall due while a new generation waits for those
-// who register, however long a process takes to begin it.
+// soon has tasks fall due while the process that is to die begins a generation and
+// waits for those who register, however long it takes to begin.
 func soon(c *cell) (want []string) {
-	for i := range 4 {
-		id := fmt.Sprint("a", i)
-		c.create(time.Now().Add(time.Duration(2*i+1)*time.Second), id)
-		want = append(want, id+" 1")
-	}
+	c.kill(idle, func() {
+		for i := range 4 {
+			id := fmt.Sprint("a", i)
+			c.rows(time.Now().Add(time.Duration(2*i+1)*time.Second), id)
+			want = append(want, id+" 1")
+		}
+	})
 	return want
 }
 
@@ -146,7 +144,6 @@ func soon(c *cell) (want []string) {
 func TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn(t *testing.T) {
 	killedAt(t, "early/select", 1, func(c *cell) {
 		want := soon(c)
-		c.kill(idle)
 		c.holds(4, 0, 0)
 		c.next(never).delivers(want...)
 	})
@@ -155,7 +152,6 @@ func TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn(t *testing.T) {
 func TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn(t *testing.T) {
 	killedAt(t, "early/add", 1, func(c *cell) {
 		want := soon(c)
-		c.kill(idle)
 		c.holds(4, 0, 0)
 		c.next(never).delivers(want...)
 	})
@@ -166,7 +162,6 @@ func TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn(t *testing.T) {
 func TestWhatADeadFeederFedEarlyIsNotFedTwice(t *testing.T) {
 	killedAt(t, "early/end", 1, func(c *cell) {
 		want := soon(c)
-		c.kill(idle)
 		if st := c.state(0); st.Waiting == 0 || st.Loaded != (task.Cursor{}) {
 			c.Fatalf("%d tasks were fed early and loaded is %v, want some, and none", st.Waiting, st.Loaded)
 		}

@@ -27,6 +27,9 @@ import (
 // orderEnv is the variable that holds the order.
 const orderEnv = "TRIGGERHOOK_CRASH_ORDER"
 
+// ready is what the process says when it is connected, and waits for a sign.
+const ready = "ready"
+
 // place is where a scheduler works, and how.
 type place struct {
 	DSN, Redis, Namespace            string
@@ -69,6 +72,13 @@ func obey(text string) error {
 		return err
 	}
 	ctx := context.Background()
+	for p := range o.Partitions { // connect: a Create gives the hot set a moment only
+		if _, err := m.set.State(ctx, p); err != nil {
+			return errors.Join(err, m.Close())
+		}
+	}
+	fmt.Println(ready)
+	_, _ = os.Stdin.Read(make([]byte, 1)) // its end is the sign to begin
 	switch {
 	case len(o.Create) > 0:
 		err = m.sch.Create(ctx, o.Create...)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -128,15 +126,46 @@ func (c *cell) warm() {
 	w.stop()
 }
 
-// create creates tasks from the test's own process, which is production's build.
+// rows stores rows, of which the hot set learns nothing.
+func (c *cell) rows(due time.Time, ids ...string) []task.Row {
+	c.Helper()
+	all := make([]task.Row, len(ids))
+	for i, id := range ids {
+		payload := taskOf(id, due).Payload
+		ms := due.UnixMilli() + 1
+		all[i] = task.Row{Ref: task.Ref{ID: id, Ver: int64(i)}, DueMS: ms, ExecMS: ms, Payload: payload, Size: len(payload)}
+	}
+	if err := c.store.Create(c.Context(), all); err != nil {
+		c.Fatal(err)
+	}
+	return all
+}
+
+// create does what Create does with a hot set that answers, however slowly.
 func (c *cell) create(due time.Time, ids ...string) {
 	c.Helper()
-	for _, id := range ids {
-		if err := c.sch.Create(c.Context(), taskOf(id, due)); err != nil {
+	byPart := map[int][]task.Entry{}
+	for _, r := range c.rows(due, ids...) {
+		e := task.Entry{Ref: r.Ref, DueMS: r.DueMS, ExecMS: r.ExecMS, Payload: r.Payload}
+		if len(r.Payload) > inline {
+			e.Payload, e.External = nil, true
+		}
+		p := task.Partition(r.ID, c.Partitions)
+		byPart[p] = append(byPart[p], e)
+	}
+	for p, entries := range byPart {
+		asOf, err := c.set.Clock(c.Context(), p)
+		if err == nil {
+			_, err = c.set.Add(c.Context(), p, task.Adding{AsOf: asOf, Entries: entries})
+		}
+		if err != nil {
 			c.Fatal(err)
 		}
 	}
 }
+
+// inline is the longest payload that the hot set holds.
+const inline = 1 << 10
 
 // taskOf is a task of that name; one that is called large has a payload that the
 // hot set does not hold.
@@ -156,8 +185,8 @@ type victim struct {
 	log     string
 }
 
-// start starts the process.
-func (c *cell) start(o order) *victim {
+// start starts the process, and has it begin when all of last is done.
+func (c *cell) start(o order, last ...func()) *victim {
 	c.Helper()
 	path, err := program()
 	if err != nil {
@@ -172,35 +201,45 @@ func (c *cell) start(o order) *victim {
 	v := &victim{c: c, out: filepath.Join(dir, "out"), log: filepath.Join(dir, "log")}
 	cmd := exec.Command(path)
 	cmd.Env = append(os.Environ(), orderEnv+"="+string(text), failpoint.Env+"="+c.point)
-	for _, f := range []struct {
-		name string
-		to   func(*os.File)
-	}{{v.out, func(f *os.File) { cmd.Stdout = f }}, {v.log, func(f *os.File) { cmd.Stderr = f }}} {
-		file, err := os.Create(f.name)
-		if err != nil {
-			c.Fatal(err)
-		}
-		defer file.Close()
-		f.to(file)
+	out, err1 := os.Create(v.out)
+	log, err2 := os.Create(v.log)
+	wait, begin, err3 := os.Pipe()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		c.Fatal(err)
 	}
-	if v.process, err = testserver.Spawn(cmd); err != nil {
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = wait, out, log
+	v.process, err = testserver.Spawn(cmd)
+	if err := errors.Join(err, wait.Close(), out.Close(), log.Close()); err != nil {
 		c.Fatal(err)
 	}
 	c.Cleanup(func() {
 		v.process.Signal(os.Kill)
 		<-v.process.Ended()
 	})
+	c.until("the process is there", func() bool { return v.said() != "" || v.process.State() != nil })
+	for _, f := range last {
+		f()
+	}
+	if err := begin.Close(); err != nil {
+		c.Fatal(err)
+	}
 	return v
 }
 
-// delivered is what it was delivered so far, as "id attempt".
-func (v *victim) delivered() []string {
+// said is what it wrote so far.
+func (v *victim) said() string {
 	v.c.Helper()
 	text, err := os.ReadFile(v.out)
 	if err != nil {
 		v.c.Fatal(err)
 	}
-	return strings.Split(strings.TrimSpace(string(text)), "\n")
+	return string(text)
+}
+
+// delivered is what it was delivered so far, as "id attempt".
+func (v *victim) delivered() []string {
+	v.c.Helper()
+	return strings.Split(strings.TrimSpace(v.said()), "\n")[1:]
 }
 
 // died waits for its death, which must have come by the kernel's kill.
@@ -218,10 +257,10 @@ func (v *victim) died() {
 	}
 }
 
-// kill has a process do that, and die at the cell's point.
-func (c *cell) kill(o order) *victim {
+// kill has a process do that, after all of last, and die at the cell's point.
+func (c *cell) kill(o order, last ...func()) *victim {
 	c.Helper()
-	v := c.start(o)
+	v := c.start(o, last...)
 	v.died()
 	return v
 }
@@ -279,119 +318,5 @@ func (c *cell) until(what string, ok func() bool) {
 		case <-end:
 			c.Fatalf("killed at %s: waited in vain until %s", c.point, what)
 		}
-	}
-}
-
-// worker is the next worker: a scheduler in the test's own process.
-type worker struct {
-	c    *cell
-	sch  *triggerhook.Scheduler
-	hold func(d *triggerhook.Delivery) // before it confirms
-	stop func()
-
-	mu    sync.Mutex
-	tasks []delivery
-}
-
-// delivery is one that the next worker was handed, and confirmed.
-type delivery struct {
-	*triggerhook.Delivery
-	at  time.Time
-	err error // of its Confirm
-}
-
-// String tells a delivery: its task, its attempt, and "gone" if its row was.
-func (d delivery) String() string {
-	switch {
-	case errors.Is(d.err, triggerhook.ErrGone):
-		return fmt.Sprintf("%s %d gone", d.ID, d.Attempt)
-	case d.err != nil:
-		return fmt.Sprintf("%s %d %v", d.ID, d.Attempt, d.err)
-	}
-	return fmt.Sprintf("%s %d", d.ID, d.Attempt)
-}
-
-// next starts the next worker, with that AuditGrace.
-func (c *cell) next(grace time.Duration, change ...func(w *worker, p *place)) *worker {
-	c.Helper()
-	p := c.place
-	p.AuditGrace, p.Drain = grace, patience
-	w := &worker{c: c, hold: func(*triggerhook.Delivery) {}}
-	for _, f := range change {
-		f(w, &p)
-	}
-	w.sch = c.join(p).sch
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.sch.Handle(ctx, 8, w.handle) }()
-	w.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			c.Errorf("Handle: %v", err)
-		}
-	})
-	c.Cleanup(w.stop)
-	return w
-}
-
-func (w *worker) handle(_ context.Context, d *triggerhook.Delivery) error {
-	got := delivery{Delivery: d, at: time.Now()}
-	w.hold(d)
-	got.err = d.Confirm(context.Background())
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.tasks = append(w.tasks, got)
-	return nil
-}
-
-// ends waits until nothing is left in either store, stops the worker, and returns
-// what it was delivered, in the order of its confirms. None of it was early, and
-// each had its payload.
-func (w *worker) ends() []delivery {
-	w.c.Helper()
-	w.c.until("nothing is left in either store", func() bool {
-		n, _, err := w.c.store.Count(w.c.Context(), 10_000)
-		if err != nil {
-			w.c.Fatal(err)
-		}
-		for p := range w.c.Partitions {
-			st := w.c.state(p)
-			n += st.Waiting + st.Claimed
-		}
-		return n == 0
-	})
-	w.stop()
-	for _, d := range w.tasks {
-		if d.at.Before(d.Due) {
-			w.c.Errorf("%s was delivered %s before its time", d, d.Due.Sub(d.at))
-		}
-		if want := taskOf(d.ID, d.Due).Payload; !bytes.Equal(d.Payload, want) {
-			w.c.Errorf("%s was delivered with %d bytes of payload, want %d", d, len(d.Payload), len(want))
-		}
-	}
-	return w.tasks
-}
-
-// delivers waits for the end and compares what was delivered, sorted.
-func (w *worker) delivers(want ...string) []delivery {
-	w.c.Helper()
-	all := w.ends()
-	got := make([]string, len(all))
-	for i, d := range all {
-		got[i] = d.String()
-	}
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		w.c.Errorf("killed at %s, and the next worker was delivered %q, want %q", w.c.point, got, want)
-	}
-	return all
-}
-
-// finds checks how many tasks its auditor found missing.
-func (w *worker) finds(want uint64) {
-	w.c.Helper()
-	if st, _ := w.sch.Stats(w.c.Context()); st.Process.AuditFinds != want {
-		w.c.Errorf("killed at %s, and the next auditor found %d tasks, want %d", w.c.point, st.Process.AuditFinds, want)
 	}
 }

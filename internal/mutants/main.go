@@ -30,7 +30,7 @@ func main() {
 	torture := flag.Bool("torture", false, "run internal/torture on each, not its test")
 	flag.Parse()
 	if *list {
-		for _, m := range mutants {
+		for _, m := range all() {
 			fmt.Printf("%-28s %s\n", m.name, m.what)
 		}
 		return
@@ -62,7 +62,7 @@ func run(ctx context.Context, only []string, kill func(mutant, context.Context, 
 	defer os.RemoveAll(tree)
 	ran := 0
 	var errs []error
-	for _, m := range mutants {
+	for _, m := range all() {
 		if only != nil && !slices.Contains(only, m.name) {
 			continue
 		}
@@ -100,14 +100,17 @@ func copyTree(ctx context.Context) (string, error) {
 	return dir, nil
 }
 
-// mutant is one change that must turn one test red.
+// all are the mutants of all files.
+func all() []mutant { return slices.Concat(mutants, crashes) }
+
+// mutant is one change that must turn one test red, or each of some.
 type mutant struct {
 	name     string
 	what     string // is broken
 	file     string
 	old, new string // old stands in file once
 	pkg      string
-	test     string // what go test -run takes
+	test     string // what go test -run takes; each of several, parted by |, must fail
 }
 
 // alive applies m, has it killed, and restores the file.
@@ -132,7 +135,7 @@ func (m mutant) alive(ctx context.Context, tree string, kill func(mutant, contex
 
 // kill runs m's test.
 func (m mutant) kill(ctx context.Context, tree string) (string, error) {
-	out, err := command(ctx, tree, "test", "-count=1", "-timeout=60s", "-run", m.test, m.pkg)
+	out, err := command(ctx, tree, "test", "-count=1", "-timeout=90s", "-run", m.test, m.pkg)
 	switch {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
@@ -143,7 +146,16 @@ func (m mutant) kill(ctx context.Context, tree string) (string, error) {
 	case !strings.Contains(out, "--- FAIL") && !strings.Contains(out, "panic: test timed out"):
 		return "", fmt.Errorf("%s did not run: %s", m.test, out)
 	}
-	return "turned " + m.test + " red", nil
+	tests := strings.Split(m.test, "|")
+	if len(tests) == 1 {
+		return "turned " + m.test + " red", nil
+	}
+	for _, t := range tests {
+		if !strings.Contains(out, "--- FAIL: "+t+" ") {
+			return "", fmt.Errorf("it survived %s", t)
+		}
+	}
+	return fmt.Sprintf("turned %d tests red", len(tests)), nil
 }
 
 // torture runs the torture program for a minute.

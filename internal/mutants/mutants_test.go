@@ -11,7 +11,7 @@ import (
 // cannot leave one behind unnoticed until somebody runs them all.
 func TestEachMutantFitsTheCode(t *testing.T) {
 	names := map[string]bool{}
-	for _, m := range mutants {
+	for _, m := range all() {
 		if names[m.name] {
 			t.Errorf("two mutants are called %s", m.name)
 		}

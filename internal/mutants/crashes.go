@@ -1,0 +1,126 @@
+package main
+
+// cells are the tests of docs/crashes.md.
+const cells = "./internal/crash"
+
+// crashes take away what a crash is recovered by; or, where nothing is to be
+// recovered, the order of steps that leaves it so. Each test of a mutant, parted
+// by |, must turn red.
+var crashes = []mutant{
+	// What finds it.
+	{"dead-role-is-held", "nobody takes a dead process' roles over", "agents.go",
+		"term = 2800 * time.Millisecond", "term = 60 * time.Second", cells,
+		"TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced|TestAReaperKilledBeforeItReadsRowsIsReplaced|" +
+			"TestAReaperKilledBeforeItDropsWhatHasNoRowIsReplaced|TestAReaperKilledBetweenRemoveAndRequeueIsReplaced|" +
+			"TestAnAuditorKilledBeforeItAsksIsReplaced|TestAnAuditorKilledBetweenFindAndAddIsReplaced|" +
+			"TestADrainKilledBeforeItResignsHoldsItsRolesForATerm"},
+	{"dead-batch-is-kept", "nobody reaps", "auditor.go",
+		"		a.reap(ctx, p)\n", "		_ = p\n", cells,
+		"TestAClaimerKilledAfterItClaimedLosesItsLease|TestAClaimerKilledAfterItHandedOutLosesItsLease|" +
+			"TestAClaimerKilledBeforeItReadsPayloadsLosesItsLease|" +
+			"TestAClaimerKilledBeforeItDropsAMemberWithoutARowLeavesItToTheReaper|TestAConfirmKilledBeforeItsRowIsRedelivered|" +
+			"TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered|TestARollbackKilledBeforeItsReleaseLosesItsLease|" +
+			"TestAPostponementKilledBeforeItsMoveLosesItsLease|TestADrainKilledBeforeTheQueueGoesBackLosesItsLeases|" +
+			"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand|TestADrainKilledBeforeTheRestGoesBackLosesOnlyWhatIsInHand|" +
+			"TestAHolderKilledAfterItRegisteredLosesItsLease"},
+	{"audit-is-blind", "nobody finds a row that the feeder has read past", "auditor.go",
+		"if f.Answer == task.Absent || f.Answer == task.Orphan {", "if f.Answer == 99 {", cells,
+		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
+			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime"},
+	{"feeder-is-blind", "nobody reads the rows ahead", "feeder.go",
+		"f.store.Scan(ctx, at, below, page, f.o.InlinePayload)", "f.store.Scan(ctx, task.Cursor{DueMS: max(at.DueMS, below)}, below, page, f.o.InlinePayload)", cells,
+		"TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder|TestAPostponementKilledBetweenRemoveAndAddIsFed"},
+
+	// The feeder.
+	{"round-is-presumed", "a feeder presumes that the one before it had read up to its horizon", "hotset/lua/horizon.lua",
+		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, 0}",
+		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, 0}", cells,
+		"TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded|TestAFeederKilledBetweenSelectAndAddHasMovedNothing|" +
+			"TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn|TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn|" +
+			"TestAHolderKilledBeforeItReadsWhatToRegisterIsForgotten|TestAHolderKilledBeforeItRegistersIsForgotten"},
+	{"page-ends-its-millisecond", "loaded skips the rest of a page's last millisecond", "hotset/lua/feed.lua",
+		"'loaded_id', id)", "'loaded_id', string.char(255))", cells, "TestAFeederKilledBetweenTwoPagesIsFollowedFromThere"},
+	{"scan-from-the-first", "a scan begins where the first partition stands", "feeder.go",
+		"if open == 0 || s.loaded.Less(at) {", "if open == 0 {", cells, "TestAFeederKilledBetweenTwoPartitionsLosesNeither"},
+	{"loaded-apart", "a page goes in without loaded", "hotset/lua/feed.lua",
+		"if at >= tonumber(m[6]) then", "if at < 0 then", cells, "TestAFeederKilledAfterItsAddHasLoaded"},
+	{"members-fed-again", "what is a member is taken in again", "hotset/lua/prelude.lua",
+		"    elseif have[i] then answers[i] = 7\n", "", cells,
+		"TestWhatADeadFeederFedEarlyIsNotFedTwice|TestAHolderKilledAfterItRegisteredLosesItsLease"},
+
+	// Creators, deleters, reschedulers.
+	{"add-before-commit", "rule 1: a creator adds before its row stands", "create.go",
+		"	failpoint.Hit(\"create/commit\")\n", "	s.addCreated(ctx, asOf, rows)\n	failpoint.Hit(\"create/commit\")\n", cells,
+		"TestACreatorKilledBeforeItsCommitLeavesNothing"},
+	{"create-without-add", "a creator leaves its task to the auditor", "create.go",
+		"	failpoint.Hit(\"create/add\")\n	s.addCreated(ctx, asOf, rows)\n", "	_ = asOf\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
+	{"remove-before-row", "rule 1: a deleter removes the member before its row is gone", "delete.go",
+		"	failpoint.Hit(\"delete/row\")\n", "	for _, r := range refs {\n		_, _ = s.set.Remove(ctx, task.Partition(r.ID, s.parts), \"\", []task.Ref{r})\n	}\n	failpoint.Hit(\"delete/row\")\n",
+		cells, "TestADeleterKilledBeforeItsRowHasDeletedNothing"},
+	{"gone-is-delivered", "a member whose row is gone is handed out though its row was asked for", "consumer/claimer.go",
+		"			gone = append(gone, d.own)\n			c.forget(d)\n", "			gone = append(gone, d.own)\n", cells,
+		"TestADeleterKilledBetweenRowAndRemoveLeavesAtMostOneDelivery"},
+	{"gone-is-kept", "a confirm that finds no row leaves the member", "consumer/settler.go",
+		"		s.removeMembers(ds, refs)\n", "		for i := range ds {\n			if deleted[i] {\n				s.removeMembers(ds[i:i+1], refs[i:i+1])\n			}\n		}\n", cells,
+		"TestADeleterKilledBetweenRowAndRemoveLeavesAtMostOneDelivery|TestADeleterKilledBetweenTwoPartitionsLeavesOne"},
+	{"delete-without-remove", "a deleter leaves the member", "delete.go",
+		"answers, e := s.set.Remove(ctx, p, \"\", refs)", "answers, e := s.set.Remove(ctx, p, \"\", nil)", cells,
+		"TestADeleterKilledAfterItsRemoveLeavesNothing"},
+	{"remove-before-move", "rule 1: a rescheduler removes the member before its row is moved", "delete.go",
+		"		failpoint.Hit(\"reschedule/move\")\n", "		_, _ = s.set.Remove(ctx, task.Partition(id, s.parts), \"\", []task.Ref{old.Ref})\n		failpoint.Hit(\"reschedule/move\")\n", cells,
+		"TestAReschedulerKilledBeforeItsMoveHasMovedNothing"},
+	{"move-without-add", "a rescheduler leaves the new version to the auditor", "delete.go",
+		"		s.addCreated(ctx, asOf, []task.Row{to})\n", "		_ = asOf\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},
+
+	// Claims and answers.
+	{"claim-counts", "a claim counts as an attempt", "consumer/delivery.go",
+		"tries+1, payload", "tries+2, payload", cells, "TestAClaimerKilledBeforeItClaimsHasTakenNothing"},
+	{"forget-before-row", "rule 1: a confirm removes the member before its row is gone", "consumer/settler.go",
+		"	failpoint.Hit(\"confirm/row\")\n", "	s.removeMembers(ds, refs)\n	failpoint.Hit(\"confirm/row\")\n", cells,
+		"TestAConfirmKilledBeforeItsRowIsRedelivered"},
+	{"confirm-without-forget", "a confirm leaves the member", "consumer/settler.go",
+		"_, err := s.c.set.Remove(ctx, b.p, b.token, refs)", "_, err := s.c.set.Remove(ctx, b.p, b.token, refs[:0])", cells,
+		"TestAConfirmKilledAfterItsForgetLeavesNothing"},
+	{"claim-drops-nothing", "what has no row stays in its batch until the lease is over", "consumer/claimer.go",
+		"_, err = c.set.Remove(ctx, b.p, b.token, gone)", "_, err = c.set.Clock(ctx, b.p)", cells,
+		"TestAClaimerKilledAfterItDroppedAMemberWithoutARowLeavesNothing"},
+	{"rollback-uncounted", "a rollback counts no attempt", "consumer/settler.go",
+		"Delay: delay, Counted: true}", "Delay: delay}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
+	{"rollback-undelayed", "a rollback forgets its delay", "consumer/settler.go",
+		"Delay: delay, Counted: true}", "Counted: true}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
+	{"postponed-uncounted", "a rollback beyond the horizon counts no attempt", "consumer/settler.go",
+		"Attempt: d.tries + 1,", "Attempt: d.tries,", cells,
+		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay|TestAPostponementKilledBetweenRemoveAndAddIsFed|" +
+			"TestAPostponementKilledAfterItsAddKeepsDelayAndAttempt"},
+
+	// The reaper and the auditor.
+	{"reap-uncounted", "a lost lease counts no attempt", "auditor.go",
+		"Counted: true, Expired: true", "Expired: true", cells,
+		"TestAClaimerKilledAfterItClaimedLosesItsLease|TestAReaperKilledAfterItsRequeueHasCountedOnce"},
+	{"reap-drops-nothing", "what has no row stays in its batch", "auditor.go",
+		"		if _, err := a.set.Remove(ctx, p, b.Token, gone); err != nil {", "		if _, err := a.set.Clock(ctx, p); err != nil {", cells,
+		"TestAClaimerKilledBeforeItDropsAMemberWithoutARowLeavesItToTheReaper|TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered|" +
+			"TestAReaperKilledBeforeItDropsWhatHasNoRowIsReplaced"},
+	{"reap-without-rows", "rule 5: the reaper gives back what has no row", "auditor.go",
+		"		if stand[r] {", "		if true {", cells, "TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered"},
+	{"reap-any-version", "the reaper takes any version's row for the member's", "auditor.go",
+		"		stand[r] = true\n", "		for _, b := range b.Refs {\n			stand[b] = stand[b] || b.ID == r.ID\n		}\n", cells,
+		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay"},
+	{"audit-orphans-only", "the auditor passes over what left no record", "auditor.go",
+		"if f.Answer == task.Absent || f.Answer == task.Orphan {", "if f.Answer == task.Orphan {", cells,
+		"TestAnAuditorKilledBetweenFindAndAddIsReplaced"},
+	{"audit-adds-nothing", "the auditor does not add what it found", "auditor.go",
+		"n, err = a.add(ctx, p, asOf, stand)", "n, err = a.add(ctx, p, asOf, stand[:0])", cells,
+		"TestAnAuditorKilledAfterItsAddHasAdded"},
+
+	// The drain.
+	{"drain-keeps-the-queue", "a drain waits with the queue in its hands", "consumer/consumer.go",
+		"c.giveBack(ctx, func(d *Delivery) bool { return !d.inHand })", "c.giveBack(ctx, func(*Delivery) bool { return false })", cells,
+		"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand"},
+	{"drain-counts", "what a drain gives back counts as an attempt", "consumer/consumer.go",
+		"c.release(ctx, b, ds, task.Release{AtDue: true})", "c.release(ctx, b, ds, task.Release{AtDue: true, Counted: true})", cells,
+		"TestADrainKilledBeforeItResignsHoldsItsRolesForATerm|TestADrainKilledAfterItResignedHoldsNothing"},
+	{"drain-without-resigning", "a drain keeps its roles", "agents.go",
+		"s.set.Elect(ctx, s.name, 0, task.Feeder, task.Auditor)", "s.set.Elect(ctx, s.name, term, task.Feeder, task.Auditor)", cells,
+		"TestADrainKilledAfterItResignedHoldsNothing"},
+}
