@@ -3,13 +3,16 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test lint smoke accept torture mutants vuln
+.PHONY: help test model-test lint smoke accept torture mutants vuln
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: ## run all tests with the race detector, on real servers that it brings
-	@set -o pipefail; $(SERVERS) go test -race -json -timeout 15m ./... | go run ./internal/testcount
+	@set -o pipefail; RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -json -timeout 15m ./... | go run ./internal/testcount
+
+model-test: ## random sequences of calls against a plain model, 10,000 on each implementation (CHECKS=1000)
+	RAPID_CHECKS=$(or $(CHECKS),10000) $(SERVERS) go test -count=1 -timeout 4h -v -run '^TestModel$$' ./durable/... ./hotset/... .
 
 lint: ## gofmt, go vet and staticcheck
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt-clean: $$out"; exit 1; }

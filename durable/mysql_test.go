@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/durable/durabletest"
 	"github.com/triggerhook/triggerhook/internal/testserver"
@@ -32,6 +34,19 @@ func TestStore(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			server := testserver.Shared(t, kind)
 			durabletest.Run(t, func(t *testing.T) durable.Store { return open(t, server.DB(t, "")) })
+		})
+	}
+}
+
+func TestModel(t *testing.T) {
+	for _, kind := range sqlKinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := open(t, testserver.Shared(t, kind).DB(t, ""))
+			if err := s.Migrate(t.Context(), 4); err != nil {
+				t.Fatal(err)
+			}
+			rapid.Check(t, func(rt *rapid.T) { durabletest.Model(rt, s) })
 		})
 	}
 }

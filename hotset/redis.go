@@ -173,13 +173,14 @@ func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) 
 // some calls long: the next Horizon goes on.
 func (r *Redis) retreat(ctx context.Context, p int, f task.Feed, s task.Feeding) (task.Feeding, error) {
 	var skip int64
+	before := s.HorizonMS
 	for range 100 {
 		a, err := r.run(ctx, p, "retreat", nil, s.AsOf.Generation, f.Epoch, f.Limit, skip)
 		if err != nil {
 			return s, err
 		}
 		s = a.feeding()
-		s.Retreated = true
+		s.Retreated = s.HorizonMS < before
 		kept, dropped := a.int(), a.int()
 		skip += kept
 		if a.err != nil || kept+dropped < chunk || s.Members <= f.Limit {

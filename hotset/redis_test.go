@@ -3,6 +3,7 @@ package hotset_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
 
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/hotset/hotsettest"
@@ -45,6 +47,46 @@ func TestSet(t *testing.T) {
 		hotsettest.Run(t, func(t *testing.T, partitions int) hotset.Set {
 			return open(t, client(t, miniredis.RunT(t).Addr()), partitions)
 		})
+	})
+}
+
+func TestModel(t *testing.T) {
+	for _, partitions := range []int{1, 4} {
+		for _, kind := range []testserver.Kind{testserver.Redis, testserver.Valkey} {
+			t.Run(fmt.Sprintf("%s/p%d", kind, partitions), func(t *testing.T) {
+				t.Parallel()
+				rdb := client(t, testserver.Shared(t, kind).Addr)
+				model(t, rdb, partitions, false, func(d time.Duration) { <-time.After(d) })
+			})
+		}
+		t.Run(fmt.Sprintf("miniredis/p%d", partitions), func(t *testing.T) {
+			t.Parallel()
+			server, now := miniredis.RunT(t), time.Now()
+			server.SetTime(now)
+			model(t, client(t, server.Addr()), partitions, true, func(d time.Duration) {
+				now = now.Add(d)
+				server.SetTime(now)
+			})
+		})
+	}
+}
+
+// model runs the model test. Turned: pass turns the server's clock.
+func model(t *testing.T, rdb *redis.Client, partitions int, turned bool, pass func(time.Duration)) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := open(t, rdb, partitions)
+		lose := func(p int, all bool) {
+			tag := fmt.Sprintf("{%s:%d}:", s.Config().Namespace, p)
+			lost := []string{tag + "meta"}
+			if all {
+				lost = rdb.Keys(rt.Context(), tag+"*").Val()
+				lost = slices.DeleteFunc(lost, func(k string) bool { return k == tag+"agent" }) // who holds a role is no member's concern
+			}
+			if err := rdb.Unlink(rt.Context(), append(lost, tag+"none")...).Err(); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		hotsettest.Model(rt, hotsettest.World{Set: s, Pass: pass, Turned: turned, Lose: lose})
 	})
 }
 

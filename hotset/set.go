@@ -72,15 +72,18 @@ type Set interface {
 	// Add takes entries in and answers for each, in order: Waiting (taken),
 	// Present (a member already), Beyond (its DueMS is not below the horizon;
 	// not taken) or Dead. With a.Token the entries are put into that batch under
-	// a.Lease, whatever the horizon and also those that wait: Claimed. One
-	// that stands in another batch answers Elsewhere and stays there.
+	// a.Lease, whatever the horizon and also those that wait, whose record
+	// becomes the entry: Claimed. One that stands in another batch answers
+	// Elsewhere and stays there.
 	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)
 
 	// Remove removes members for good, leaves tombstones, and answers for
 	// each what it was: Waiting, Claimed or Absent. token names the batch that
 	// the caller holds them in; "" if it holds none (the answer Claimed then
-	// tells that some worker does). A cold partition answers Absent and nil:
-	// the next generation reads the rows.
+	// tells that some worker does); with a token all may be answered Claimed.
+	// A batch that was not named may still tell of them: a repeated Claim as
+	// Lost, Expired, and Find as Claimed. A cold partition answers Absent and
+	// nil: the next generation reads the rows.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error)
 
 	// Claim moves at most limit due members into the batch called token, oldest

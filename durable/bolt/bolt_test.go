@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/durable/bolt"
@@ -33,6 +34,16 @@ func open(t *testing.T, path string) *bolt.Store {
 func TestStore(t *testing.T) {
 	t.Run("bolt", func(t *testing.T) {
 		durabletest.Run(t, func(t *testing.T) durable.Store { return open(t, filepath.Join(t.TempDir(), "tasks")) })
+	})
+}
+
+func TestModel(t *testing.T) {
+	t.Run("bolt", func(t *testing.T) {
+		s := open(t, filepath.Join(t.TempDir(), "tasks"))
+		if err := s.Migrate(t.Context(), 4); err != nil {
+			t.Fatal(err)
+		}
+		rapid.Check(t, func(rt *rapid.T) { durabletest.Model(rt, s) })
 	})
 }
 

@@ -178,7 +178,7 @@ func (s *Set) Elect(ctx context.Context, holder string, length time.Duration, ro
 			t.holder, t.ends, all[i].Held = holder, now.Add(length), true
 		}
 		s.terms[role] = t
-		all[i].Epoch, all[i].Left = t.epoch, t.ends.Sub(now)
+		all[i].Epoch, all[i].Left = t.epoch, max(0, t.ends.Sub(now))
 	}
 	return all, nil
 }

@@ -2,11 +2,13 @@ package local_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/hotset/hotsettest"
@@ -27,6 +29,19 @@ func open(t *testing.T, partitions int) hotset.Set {
 
 func TestSet(t *testing.T) {
 	t.Run("local", func(t *testing.T) { hotsettest.Run(t, open) })
+}
+
+// Each sequence has a bubble, so that its clock is exact.
+func TestModel(t *testing.T) {
+	for _, partitions := range []int{1, 4} {
+		t.Run(fmt.Sprintf("local/p%d", partitions), func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				rapid.SyncTest(rt, func(rt *rapid.T) {
+					hotsettest.Model(rt, hotsettest.World{Set: open(t, partitions), Turned: true, Pass: func(d time.Duration) { <-time.After(d) }})
+				})
+			})
+		})
+	}
 }
 
 // A tombstone lives T at least, and what was known before it is stale by then.

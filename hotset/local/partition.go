@@ -118,9 +118,10 @@ func (p *partition) raise(f task.Feed) (task.Feeding, error) {
 	if len(p.members) <= f.Limit {
 		return p.feeding(), nil
 	}
+	before := p.horizon
 	p.retreat(f.Limit)
 	s := p.feeding()
-	s.Retreated = true
+	s.Retreated = p.horizon < before
 	return s, nil
 }
 
@@ -224,6 +225,7 @@ func (p *partition) register(a task.Adding) []task.Answer {
 			p.members[e.Ref] = it
 		case it.batch == nil:
 			p.due.remove(it)
+			it.Entry = copyEntry(e) // its holder knows of rollbacks that the row does not
 		}
 		answers[i] = task.Claimed
 		it.batch, b.members[e.Ref] = b, it

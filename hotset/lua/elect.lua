@@ -23,14 +23,13 @@ for i = 3, #ARGV do
   local ends, epoch = tonumber(a[at + 2] or 0), tonumber(a[at + 3] or 0)
   local mine, held, new = a[at + 1] == ARGV[1] and ends > ms, 0, 0
   if ARGV[2] == '0' then
-    if mine then set(role .. ':until', '0') end
-    ends = ms
+    if mine then set(role .. ':until', '0'); ends = ms end
   elseif mine or ends <= ms then
     if not mine then epoch, new = math.max(epoch + 1, us), 1 end
     held, ends = 1, ms + ARGV[2]
     set(role .. ':holder', ARGV[1], role .. ':until', int(ends), role .. ':epoch', int(epoch))
   end
-  out[#out + 1] = held; out[#out + 1] = epoch; out[#out + 1] = ends - ms; out[#out + 1] = new
+  out[#out + 1] = held; out[#out + 1] = epoch; out[#out + 1] = math.max(0, ends - ms); out[#out + 1] = new
 end
 if #changes > 0 then
   redis.call('HDEL', KEYS[1], '') -- not deny-oom: roles are held at maxmemory too

@@ -15,7 +15,7 @@ local keep = math.max(0, tonumber(ARGV[4]) - (members - waiting))
 local last = redis.call('ZRANGE', due, keep, keep, 'WITHSCORES')
 local at, id, kept, drop = tonumber(m[6]), m[7], 0, {}
 if last[2] and tonumber(last[2]) < horizon then horizon = tonumber(last[2]) end
-if at >= horizon then at, id = horizon, '' end
+if last[2] and at >= horizon then at, id = horizon, '' end
 redis.call('ZREM', lease, '') -- not deny-oom: a retreat is what frees memory
 redis.call('HSET', meta, 'horizon', int(horizon), 'loaded_ms', int(at), 'loaded_id', id)
 local beyond = redis.call('ZRANGE', due, keep + tonumber(ARGV[5]), keep + tonumber(ARGV[5]) + 999)

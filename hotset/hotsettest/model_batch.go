@@ -1,0 +1,385 @@
+package hotsettest
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// The calls of Model that concern batches and removals.
+
+func (m *model) claim(rt *rapid.T) {
+	p := m.part(rt)
+	token, limit, lease := m.newToken(), rapid.IntRange(-1, 6).Draw(rt, "limit"), drawLease(rt)
+	got, err := m.Claim(rt.Context(), p.n, token, limit, lease)
+	at := m.sync(rt, p)
+	if p.gen == 0 {
+		if !is(err, task.ErrCold) {
+			rt.Fatalf("Claim from a cold partition: %+v, %v", got, err)
+		}
+		return
+	}
+	if err != nil || len(got.Claims) > max(0, limit) {
+		rt.Fatalf("Claim of %d took %d, %v", limit, len(got.Claims), err)
+	}
+	for _, c := range got.Claims {
+		x := p.members[c.Ref]
+		if x == nil || x.token != "" || x.offer.lo > at.hi/1000 || !sameClaim(c, x.Entry) {
+			rt.Fatalf("Claim took %+v at %v, the member is %+v", c, at, x)
+		}
+		x.token = token
+	}
+	for _, c := range got.Claims {
+		for _, u := range p.members {
+			if u.token == "" && u.offer.hi < p.members[c.Ref].offer.lo {
+				rt.Fatalf("Claim took %+v and left the older %+v", p.members[c.Ref], u)
+			}
+		}
+	}
+	for _, u := range p.members {
+		if u.token == "" && u.offer.hi <= at.lo/1000 && len(got.Claims) < limit {
+			rt.Fatalf("Claim of %d took %d at %v and left %+v", limit, len(got.Claims), at, u)
+		}
+	}
+	if len(got.Claims) > 0 {
+		p.lease(token, at, lease)
+	}
+	p.next(rt, got)
+}
+
+// next checks what a claim says of the next one that waits.
+func (p *modelPart) next(rt *rapid.T, got task.Batch) {
+	next, n := span{}, 0
+	for _, u := range p.members {
+		if u.token == "" {
+			if n++; n == 1 {
+				next = u.offer
+			}
+			next = span{min(next.lo, u.offer.lo), min(next.hi, u.offer.hi)}
+		}
+	}
+	if !within(got.NextMS, next) || got.AsOf.Generation != p.gen {
+		rt.Fatalf("Claim in generation %d says that the next is offered at %d, want %v in %d", got.AsOf.Generation, got.NextMS, next, p.gen)
+	}
+}
+
+func sameClaim(c task.Claim, e task.Entry) bool {
+	return !c.Lost && c.Ref == e.Ref && c.DueMS == e.DueMS && c.ExecMS == e.ExecMS && c.Attempt == e.Attempt &&
+		c.External == e.External && bytes.Equal(c.Payload, e.Payload)
+}
+
+// claimAgain asks for a batch whose answer was lost.
+func (m *model) claimAgain(rt *rapid.T) {
+	p := m.part(rt)
+	token := p.batchToken(rt)
+	if token == "" {
+		return
+	}
+	lease := drawLease(rt)
+	got, err := m.Claim(rt.Context(), p.n, token, rapid.IntRange(0, 6).Draw(rt, "limit"), lease)
+	at := m.sync(rt, p)
+	if err != nil {
+		rt.Fatalf("Claim again: %v", err)
+	}
+	n := 0
+	for _, c := range got.Claims {
+		x := p.members[c.Ref]
+		switch {
+		case c.Lost && p.batches[token].ghosts[c.Ref]:
+		case x == nil || x.token != token || !sameClaim(c, x.Entry):
+			rt.Fatalf("Claim of batch %q again gave %+v, the member is %+v", token, c, x)
+		default:
+			n++
+		}
+	}
+	if n != p.held(token) {
+		rt.Fatalf("Claim of batch %q again gave %d members of %d", token, n, p.held(token))
+	}
+	p.lease(token, at, lease)
+	p.next(rt, got)
+}
+
+func (m *model) extend(rt *rapid.T) {
+	p := m.part(rt)
+	h := task.Held{Generation: p.gen, Refs: p.refs(rt, 0), Lease: drawLease(rt)}
+	if a := p.moment(rt); rapid.IntRange(0, 5).Draw(rt, "another generation") == 5 {
+		h.Generation = a.Generation
+	}
+	for _, t := range []string{p.batchToken(rt), p.ghostly(), "never"} {
+		if t != "" && rapid.Bool().Draw(rt, "extend one") && !slices.Contains(h.Tokens, t) {
+			h.Tokens = append(h.Tokens, t)
+		}
+	}
+	got, err := m.Extend(rt.Context(), p.n, h)
+	at := m.sync(rt, p)
+	switch {
+	case p.gen == 0 && is(err, task.ErrCold), p.gen != 0 && h.Generation != p.gen && is(err, task.ErrAborted):
+		return
+	case p.gen == 0 || h.Generation != p.gen || err != nil:
+		rt.Fatalf("Extend %+v in generation %d: %+v, %v", h, p.gen, got, err)
+	}
+	var lost []string
+	var gone []task.Ref
+	for _, t := range h.Tokens {
+		ghostly := p.batches[t] != nil && p.held(t) == 0
+		if p.batches[t] == nil || ghostly && slices.Contains(got.Lost, t) {
+			lost = append(lost, t)
+			delete(p.batches, t)
+		} else {
+			p.lease(t, at, h.Lease)
+		}
+	}
+	for _, r := range h.Refs {
+		if p.members[r] == nil {
+			gone = append(gone, r)
+		}
+	}
+	if !slices.Equal(got.Lost, lost) || !slices.Equal(got.Gone, gone) {
+		rt.Fatalf("Extend %+v: lost %q, gone %v; want %q, %v", h, got.Lost, got.Gone, lost, gone)
+	}
+}
+
+// ghostly is a batch of which it is not known whether it has ended.
+func (p *modelPart) ghostly() string {
+	var all []string
+	for t := range p.batches {
+		if p.held(t) == 0 {
+			all = append(all, t)
+		}
+	}
+	slices.Sort(all)
+	return slices.Concat(all, []string{""})[0]
+}
+
+func (m *model) release(rt *rapid.T) {
+	p := m.part(rt)
+	r := task.Release{Token: p.batchToken(rt), AtDue: rapid.Bool().Draw(rt, "at due"), Counted: rapid.Bool().Draw(rt, "counted"),
+		Expired: rapid.Bool().Draw(rt, "expired"), AsOf: p.moment(rt), Refs: p.refs(rt, 1)}
+	r.Delay = rapid.SampledFrom([]time.Duration{-time.Second, 0, time.Millisecond, 1500 * time.Microsecond, 5 * time.Second, time.Hour, 2 * time.Hour}).Draw(rt, "delay")
+	if r.Token == "" {
+		r.Token = "never"
+	}
+	got, err := m.Release(rt.Context(), p.n, r)
+	at := m.sync(rt, p)
+	b := p.batches[r.Token]
+	alive := r.Expired && b != nil && at.lo < b.ends.hi  // may be
+	over := !r.Expired || b == nil || at.hi >= b.ends.lo // may be
+	allowed := []error{nil}
+	if p.gen == 0 {
+		allowed = []error{task.ErrCold}
+	} else if r.Expired {
+		if allowed = p.stale(r.AsOf, at); alive {
+			allowed = append(allowed, nil)
+		}
+	}
+	if !is(err, allowed...) {
+		rt.Fatalf("Release %+v at %v: %v, want one of %v", r, at, err, allowed)
+	}
+	if err != nil {
+		return
+	}
+	answered(rt, "Release", len(r.Refs), got)
+	if none := !slices.ContainsFunc(got, func(a task.Answer) bool { return a != task.Claimed }); none && alive {
+		return // the lease holds, nothing was changed
+	}
+	if !over {
+		rt.Fatalf("Release %+v at %v answered %d, the lease holds until %v", r, at, got, b.ends)
+	}
+	for i, ref := range r.Refs {
+		offer, allowed := p.releasing(r, ref, at)
+		if !slices.Contains(allowed, got[i]) {
+			rt.Fatalf("Release %+v at %v answered %d for %+v, want one of %d; the horizon is %d", r, at, got[i], ref, allowed, p.horizon)
+		}
+		if got[i] == task.Waiting {
+			x := p.members[ref]
+			x.token, x.offer = "", offer
+			x.Attempt += int(one(r.Counted))
+		}
+	}
+	p.end()
+}
+
+// releasing tells when a member will be offered again, and what may be answered.
+func (p *modelPart) releasing(r task.Release, ref task.Ref, at span) (span, []task.Answer) {
+	x := p.members[ref]
+	gone, removed := p.removed[ref]
+	switch {
+	case removed && at.hi < gone.last+ttl:
+		return span{}, []task.Answer{task.Dead}
+	case removed:
+		return span{}, []task.Answer{task.Dead, task.Absent}
+	case x == nil:
+		return span{}, []task.Answer{task.Absent}
+	case x.token != r.Token:
+		return span{}, []task.Answer{task.Elsewhere}
+	case r.AtDue:
+		return span{x.DueMS, x.DueMS}, []task.Answer{task.Waiting}
+	case r.Delay <= 0:
+		return span{at.lo / 1000, at.hi / 1000}, []task.Answer{task.Waiting}
+	}
+	offer := at.plus(r.Delay.Microseconds())
+	offer = span{(offer.lo + 999) / 1000, offer.hi/1000 + 2}
+	switch {
+	case offer.lo >= p.horizon:
+		return offer, []task.Answer{task.Beyond}
+	case offer.hi >= p.horizon:
+		return offer, []task.Answer{task.Beyond, task.Waiting}
+	}
+	return offer, []task.Answer{task.Waiting}
+}
+
+func (m *model) remove(rt *rapid.T) {
+	p := m.part(rt)
+	refs, token := p.refs(rt, 1), ""
+	if rapid.Bool().Draw(rt, "with a token") {
+		token = p.batchToken(rt)
+	}
+	got, err := m.Remove(rt.Context(), p.n, token, refs)
+	at := m.sync(rt, p)
+	if err != nil {
+		rt.Fatalf("Remove: %v", err)
+	}
+	answered(rt, "Remove", len(refs), got)
+	for i, ref := range refs {
+		x, want := p.members[ref], task.Absent
+		if x != nil && x.token == "" {
+			want = task.Waiting
+		} else if x != nil {
+			want = task.Claimed
+		}
+		if got[i] != want && (token == "" || got[i] != task.Claimed) {
+			rt.Fatalf("Remove with token %q answered %d for %+v, want %d", token, got[i], ref, want)
+		}
+		if x != nil && x.token != "" && x.token != token {
+			p.batches[x.token].ghosts[ref] = true
+		}
+		delete(p.members, ref)
+		gone, removed := p.removed[ref]
+		if !removed {
+			gone.first, gone.gen = at.lo, p.gen
+		}
+		if gone.last = at.lo; p.gen == 0 {
+			gone.last = -ttl // a cold partition keeps no tombstone
+		}
+		p.removed[ref] = gone
+	}
+	p.end()
+}
+
+func (m *model) find(rt *rapid.T) {
+	p := m.part(rt)
+	refs := p.refs(rt, 1)
+	got, err := m.Find(rt.Context(), p.n, refs)
+	m.sync(rt, p)
+	if err != nil || len(got) != len(refs) {
+		rt.Fatalf("Find of %d: %+v, %v", len(refs), got, err)
+	}
+	for i, ref := range refs {
+		x, f := p.members[ref], got[i]
+		ghost := false
+		for _, b := range p.batches {
+			ghost = ghost || b.ghosts[ref]
+		}
+		switch {
+		case x == nil && (f == task.Found{} || ghost && f.Answer == task.Claimed):
+		case x != nil && x.token == "" && f.Answer == task.Waiting && f.Attempt == x.Attempt && within(f.NextMS, x.offer):
+			x.offer = span{f.NextMS, f.NextMS}
+		case x != nil && x.token != "" && f.Answer == task.Claimed && f.Attempt == x.Attempt:
+		default:
+			rt.Fatalf("Find of %+v answered %+v, the member is %+v", ref, f, x)
+		}
+	}
+}
+
+func (m *model) expired(rt *rapid.T) {
+	p := m.part(rt)
+	limit, lease := rapid.IntRange(0, 4).Draw(rt, "limit"), drawLease(rt)
+	got, err := m.Expired(rt.Context(), p.n, limit, lease)
+	at := m.sync(rt, p)
+	since := p.start.plus(lease.Microseconds())
+	if err != nil || len(got) > limit || len(got) > 0 && (p.gen == 0 || at.hi < since.lo) {
+		rt.Fatalf("Expired of at most %d at %v, none before %v: %+v, %v", limit, at, since, got, err)
+	}
+	told := map[string]bool{}
+	for _, r := range got {
+		b, n := p.batches[r.Token], 0
+		if b == nil || at.hi < b.ends.lo || told[r.Token] {
+			rt.Fatalf("Expired told at %v of %+v, which is %+v", at, r, b)
+		}
+		told[r.Token] = true
+		for _, ref := range r.Refs {
+			x := p.members[ref]
+			if x != nil && x.token == r.Token {
+				n++
+			} else if !b.ghosts[ref] {
+				rt.Fatalf("Expired told of %+v in batch %q, the member is %+v", ref, r.Token, x)
+			}
+		}
+		if n != p.held(r.Token) {
+			rt.Fatalf("Expired told of %d members of batch %q, which has %d", n, r.Token, p.held(r.Token))
+		}
+	}
+	for t, b := range p.batches {
+		if len(got) < limit && at.lo >= since.hi && at.lo >= b.ends.hi && p.held(t) > 0 && !told[t] {
+			rt.Fatalf("Expired at %v told of %+v and not of %q, whose lease ended at %v", at, got, t, b.ends)
+		}
+	}
+}
+
+// modelTerm is who holds a role.
+type modelTerm struct {
+	holder string
+	ends   span // us
+	epoch  int64
+}
+
+func (m *model) elect(rt *rapid.T) {
+	p := m.parts[0]
+	if p.now == 0 {
+		m.sync(rt, p)
+	}
+	who := rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "holder")
+	length := rapid.SampledFrom([]time.Duration{0, 5 * time.Millisecond, 5 * time.Second, time.Hour}).Draw(rt, "term")
+	roles := rapid.SampledFrom([][]task.Role{{task.Feeder}, {task.Auditor, task.Feeder}}).Draw(rt, "roles")
+	got, err := m.Elect(rt.Context(), who, length, roles...)
+	at := m.sync(rt, p)
+	if err != nil || len(got) != len(roles) {
+		rt.Fatalf("Elect of %d roles: %+v, %v", len(roles), got, err)
+	}
+	for i, role := range roles {
+		if m.terms[role] == nil {
+			m.terms[role] = &modelTerm{}
+		}
+		if !m.terms[role].stand(who, length, at, got[i]) {
+			rt.Fatalf("%s stood for %s of %v at %v and was answered %+v, it was %+v", who, role, length, at, got[i], *m.terms[role])
+		}
+	}
+}
+
+// stand takes an answer over, and reports whether it is right.
+func (t *modelTerm) stand(who string, length time.Duration, at span, got task.Term) bool {
+	runs, over := at.lo < t.ends.hi, at.hi >= t.ends.lo // may be
+	left := span{(t.ends.lo - at.hi) / 1000, (t.ends.hi - at.lo) / 1000}
+	begins := got.Held && got.Fresh && got.Epoch > t.epoch && over
+	renews := got.Held && !got.Fresh && got.Epoch == t.epoch && runs && t.holder == who
+	const ms = int64(time.Millisecond / time.Microsecond)
+	switch {
+	case length == 0 && !got.Held && !got.Fresh && got.Epoch == t.epoch:
+		if t.holder == who && runs {
+			t.ends = span{0, at.hi}
+			return got.Left == 0
+		}
+		return within(got.Left.Milliseconds(), span{max(0, left.lo-1), max(0, left.hi+1)})
+	case length > 0 && (begins || renews):
+		t.holder, t.epoch = who, got.Epoch
+		t.ends = span{at.lo + length.Microseconds() - ms, at.hi + length.Microseconds() + ms}
+		return within(got.Left.Milliseconds(), span{length.Milliseconds() - 1, length.Milliseconds() + 1})
+	case length > 0 && !got.Held && !got.Fresh && got.Epoch == t.epoch && runs && t.holder != who:
+		return within(got.Left.Milliseconds(), span{max(0, left.lo-1), left.hi + 1})
+	}
+	return false
+}
