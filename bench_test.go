@@ -51,3 +51,46 @@ func benchmark(b *testing.B, act func(*triggerhook.Scheduler, *triggerhook.Task)
 		})
 	}
 }
+
+// From the first Consume of overdue tasks to the last, by one consumer, and on to
+// the last row deleted: "rows" begins with an empty hot set, and with Run.
+func BenchmarkConsume(b *testing.B) {
+	for _, from := range []string{"rows", "hotset"} {
+		b.Run(from, func(b *testing.B) {
+			s := servers(b, testserver.Shared(b, testserver.MySQL), testserver.Shared(b, testserver.Redis), 1)
+			sch := s.scheduler(b, triggerhook.Options{})
+			all := tasks(b.N, func(i int) time.Time { return time.Now().Add(-time.Hour) })
+			for i := 0; i < len(all); i += 1000 {
+				if err := sch.Create(b.Context(), all[i:min(i+1000, len(all))]...); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if from == "hotset" {
+				run(b, sch)
+				until(b, "all are preloaded", time.Minute, func() bool {
+					st, err := s.set.State(b.Context(), 0)
+					return err == nil && st.Waiting == int64(b.N)
+				})
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			start := time.Now()
+			if from == "rows" {
+				run(b, sch)
+			}
+			for range b.N {
+				d, err := sch.Consume(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				d.ConfirmAsync()
+			}
+			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "sent/s")
+			until(b, "all are confirmed", time.Minute, func() bool {
+				st, err := sch.Stats(b.Context())
+				return err == nil && st.Process.Confirmed == uint64(b.N)
+			})
+			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "confirmed/s")
+		})
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 const (
 	asyncLimit    = 100_000 // confirms that may wait before ConfirmAsync blocks
-	confirmsAtAll = 4       // grouped confirms under way at once
+	confirmsAtAll = 8       // grouped confirms under way at once
 	retryPause    = 200 * time.Millisecond
 	storeTimeout  = 15 * time.Second // of one call: longer than the store's own tries
 	hotTimeout    = 2 * time.Second  // the same of the hot set

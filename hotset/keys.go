@@ -1,10 +1,10 @@
 package hotset
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -61,23 +61,28 @@ func record(e task.Entry) string {
 }
 
 func parseRecord(ref task.Ref, rec string) (task.Entry, error) {
-	parts := bytes.SplitN([]byte(rec), []byte(":"), 5)
 	e := task.Entry{Ref: ref}
-	if len(parts) != 5 || len(parts[3]) != 1 {
-		return e, fmt.Errorf("record of %q has a strange shape", ref.ID)
-	}
 	var nums [3]int64
+	rest := rec
 	for i := range nums {
-		n, err := strconv.ParseInt(string(parts[i]), 10, 64)
+		text, after, ok := strings.Cut(rest, ":")
+		if !ok {
+			return e, fmt.Errorf("record of %q has a strange shape", ref.ID)
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return e, fmt.Errorf("record of %q has a strange number: %w", ref.ID, err)
 		}
-		nums[i] = n
+		nums[i], rest = n, after
+	}
+	flag, payload, ok := strings.Cut(rest, ":")
+	if !ok || flag != "i" && flag != "x" {
+		return e, fmt.Errorf("record of %q has a strange shape", ref.ID)
 	}
 	e.DueMS, e.ExecMS, e.Attempt = nums[0], nums[1], int(nums[2])
-	e.External = parts[3][0] == 'x'
-	if len(parts[4]) > 0 {
-		e.Payload = parts[4]
+	e.External = flag == "x"
+	if payload != "" {
+		e.Payload = []byte(payload)
 	}
 	return e, nil
 }

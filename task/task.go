@@ -76,7 +76,14 @@ func DueMS(due time.Time) (int64, error) {
 // Partition returns the partition, 0 to n-1, of the task called id. It is the
 // same for ever: crc32 (IEEE) of the id modulo n.
 func Partition(id string, n int) int {
-	return int(crc32.ChecksumIEEE([]byte(id)) % uint32(n))
+	if n == 1 {
+		return 0
+	}
+	sum := ^uint32(0) // crc32.ChecksumIEEE would have id copied to the heap
+	for i := range len(id) {
+		sum = crc32.IEEETable[byte(sum)^id[i]] ^ sum>>8
+	}
+	return int(^sum % uint32(n))
 }
 
 // CheckNamespace returns nil for a legal namespace, else an error that matches
