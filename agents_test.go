@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,39 @@ func TestATaskCreatedDuringAScanIsNotMissed(t *testing.T) {
 			t.Errorf("%d of 8 tasks fired, at worst %s late", l.len(), l.worst)
 		}
 		stop()
+	})
+}
+
+// A feeder's page is read, and fed only after any tombstone is forgotten; its tasks
+// were deleted meanwhile.
+func TestAFeederThatReadForLongRaisesNoGhost(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		creator := s.scheduler(t, triggerhook.Options{})
+		due := time.Now().Add(50 * time.Second)
+		all := tasks(8, func(int) time.Time { return due })
+		if err := creator.Create(t.Context(), all...); err != nil {
+			t.Fatal(err)
+		}
+		var read atomic.Bool
+		feeding := s
+		feeding.store = &scanned{s.store, func() {
+			if read.Swap(true) {
+				return
+			}
+			for _, x := range all {
+				if err := creator.Delete(t.Context(), x.ID); err != nil {
+					t.Errorf("Delete: %v", err)
+				}
+			}
+			sleep(t, 4*task.TombstoneTTL)
+		}}
+		sch := feeding.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		if l := drain(t, sch, 2*time.Minute); l.len() > 0 {
+			t.Errorf("%d deleted tasks fired: %v", l.len(), l.times)
+		}
+		stop()
+		empty(t, s)
 	})
 }
 

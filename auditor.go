@@ -131,7 +131,7 @@ func (a *auditor) audit(ctx context.Context) {
 	}
 	var at task.Cursor
 	for ctx.Err() == nil {
-		rows, err := a.store.Scan(ctx, at, top, page, 0)
+		rows, err := a.store.Scan(ctx, at, top, pageRows, 0)
 		if err != nil {
 			a.report.Error("audit", err, "audited again")
 			return
@@ -147,7 +147,7 @@ func (a *auditor) audit(ctx context.Context) {
 		for p, rows := range suspects {
 			a.find(ctx, p, rows)
 		}
-		if len(rows) < page {
+		if len(rows) < pageRows {
 			return
 		}
 		at = rows[len(rows)-1].Cursor()

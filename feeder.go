@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// page is how many rows the feeder reads at once.
-	page = 1000
+	// pageRows is how many rows the feeder and the auditor read at once.
+	pageRows = 1000
 	// feedEvery is how often the horizon is raised: well within the shortest
 	// Window. It is also how soon a partition is found cold.
 	feedEvery = time.Second
@@ -31,7 +31,8 @@ const (
 // or the creator's add came after the horizon.
 //
 // One scan of the durable store serves all partitions; it begins at the lowest
-// loaded. A partition that fails, or is full, is left out of the scan and catches
+// loaded. Each page carries moments of its own, and what a creator commits after it
+// was read that creator adds itself, so reading one page ahead changes nothing. A partition that fails, or is full, is left out of the scan and catches
 // up from its own loaded.
 type feeder struct {
 	*Scheduler
@@ -92,7 +93,7 @@ func (f *feeder) wish(ctx context.Context, p int) (task.Feed, error) {
 	}
 	low := asOf.TimeUS / 1000
 	now := min(max(low, time.Now().UnixMilli()), low+task.TombstoneTTL.Milliseconds()/2)
-	return task.Feed{Epoch: f.epoch, HorizonMS: now + f.o.Window.Milliseconds(), Limit: max(1, f.o.HotTasks/f.parts)}, nil
+	return task.Feed{Epoch: f.epoch, HorizonMS: now + f.o.Window.Milliseconds(), Limit: f.limit()}, nil
 }
 
 // early feeds what falls due while a new generation waits for workers to register
@@ -101,7 +102,7 @@ func (f *feeder) early(ctx context.Context, p int, st task.Feeding, wait time.Du
 	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
 	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+wait.Milliseconds()+1000)
 	failpoint.Hit("early/select")
-	rows, err := f.store.Scan(ctx, task.Cursor{DueMS: st.StartMS + 1}, below, page, f.o.InlinePayload)
+	rows, err := f.store.Scan(ctx, task.Cursor{DueMS: st.StartMS + 1}, below, pageRows, f.o.InlinePayload)
 	if err == nil {
 		f.counts.scanned.Add(uint64(len(rows)))
 		failpoint.Hit("early/add")
@@ -113,32 +114,38 @@ func (f *feeder) early(ctx context.Context, p int, st task.Feeding, wait time.Du
 }
 
 // scan reads from the lowest loaded on, and reports whether all partitions are
-// full up to their horizons.
+// full up to their horizons. While a page is fed the next one is read.
 func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	complete := true
+	var ahead <-chan sheet
+	defer func() {
+		if ahead != nil {
+			cancel()
+			<-ahead
+		}
+	}()
 	for ctx.Err() == nil {
 		at, below, open := f.lowest(scans)
-		if open == 0 {
+		if len(open) == 0 {
 			break
 		}
-		asOf, ok := f.moments(ctx, scans)
-		if !ok {
+		if ahead == nil {
+			ahead = f.read(ctx, at, below, open)
+		}
+		page := <-ahead
+		ahead = nil
+		if page.err != nil {
+			f.report.Error("read the window", page.err, "read again from there")
 			return false
 		}
-		failpoint.Hit("feed/select")
-		rows, err := f.store.Scan(ctx, at, below, page, f.o.InlinePayload)
-		if err != nil {
-			f.report.Error("read the window", err, "read again from there")
-			return false
-		}
-		f.counts.scanned.Add(uint64(len(rows)))
-		end := task.Cursor{DueMS: below}
-		if len(rows) == page {
-			end = rows[len(rows)-1].Cursor()
+		if page.more && f.room(scans, len(page.rows)) {
+			ahead = f.read(ctx, page.end, below, open)
 		}
 		for _, s := range scans {
 			if !s.done {
-				complete = f.feed(ctx, s, asOf[s.p], rows, end) && complete
+				complete = f.feed(ctx, s, page) && complete
 			}
 		}
 	}
@@ -148,53 +155,93 @@ func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
 	return complete
 }
 
-// lowest returns where to read on, up to where, and how many partitions need it.
-func (f *feeder) lowest(scans []*partScan) (at task.Cursor, below int64, open int) {
+// sheet is a page of the scan: the rows up to end.
+type sheet struct {
+	asOf map[int]task.AsOf // by partition, seen before the rows were read (rule 3)
+	rows []task.Row
+	end  task.Cursor
+	more bool // there may be rows beyond end
+	err  error
+}
+
+// read reads a page, and answers once.
+func (f *feeder) read(ctx context.Context, at task.Cursor, below int64, open []*partScan) <-chan sheet {
+	answer := make(chan sheet, 1)
+	go func() {
+		page := sheet{asOf: f.moments(ctx, open), end: task.Cursor{DueMS: below}}
+		failpoint.Hit("feed/select")
+		page.rows, page.err = f.store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)
+		f.counts.scanned.Add(uint64(len(page.rows)))
+		if page.more = len(page.rows) == pageRows; page.more {
+			page.end = page.rows[len(page.rows)-1].Cursor()
+		}
+		answer <- page
+	}()
+	return answer
+}
+
+// room reports whether a partition is likely to take more once n rows are fed.
+func (f *feeder) room(scans []*partScan, n int) bool {
 	for _, s := range scans {
-		full := s.state.Members >= max(1, f.o.HotTasks/f.parts)
+		if !s.done && s.state.Members+n/len(scans) < f.limit() {
+			return true
+		}
+	}
+	return false
+}
+
+// limit is how many members a partition may hold.
+func (f *feeder) limit() int { return max(1, f.o.HotTasks/f.parts) }
+
+// lowest returns where to read on, up to where, and which partitions need it.
+func (f *feeder) lowest(scans []*partScan) (at task.Cursor, below int64, open []*partScan) {
+	for _, s := range scans {
+		full := s.state.Members >= f.limit()
 		if s.done = s.done || full || s.loaded.DueMS >= s.state.HorizonMS; s.done {
 			continue
 		}
-		if open == 0 || s.loaded.Less(at) {
+		if len(open) == 0 || s.loaded.Less(at) {
 			at = s.loaded
 		}
 		below = max(below, s.state.HorizonMS)
-		open++
+		open = append(open, s)
 	}
 	return at, below, open
 }
 
-// moments takes each partition's time before the rows are read (rule 3), under
-// the generation that the round began with (rule 4).
-func (f *feeder) moments(ctx context.Context, scans []*partScan) (map[int]task.AsOf, bool) {
-	all := map[int]task.AsOf{}
-	for _, s := range scans {
-		if s.done {
-			continue
-		}
+// moments takes each partition's time before rows are read. One that does not
+// answer is left out.
+func (f *feeder) moments(ctx context.Context, open []*partScan) map[int]task.AsOf {
+	all := make(map[int]task.AsOf, len(open))
+	for _, s := range open {
 		a, err := f.set.Clock(ctx, s.p)
-		if err != nil || a.Generation != s.state.AsOf.Generation {
+		if err != nil {
 			f.report.Error("ask the hot set's time", err, "partition left out of this scan", "partition", s.p)
-			s.done = true
 			continue
 		}
 		all[s.p] = a
 	}
-	return all, len(all) > 0
+	return all
 }
 
-// feed feeds one page to a partition; rows before its loaded are in already.
-func (f *feeder) feed(ctx context.Context, s *partScan, asOf task.AsOf, rows []task.Row, end task.Cursor) bool {
-	if !s.loaded.Less(end) {
+// feed feeds one page to a partition, under the generation that the round began
+// with (rule 4); rows before its loaded are in already.
+func (f *feeder) feed(ctx context.Context, s *partScan, page sheet) bool {
+	if !s.loaded.Less(page.end) {
 		return true
 	}
+	asOf, told := page.asOf[s.p]
+	if !told || asOf.Generation != s.state.AsOf.Generation {
+		s.done = true
+		return false
+	}
 	from := 0
-	for from < len(rows) && !s.loaded.Less(rows[from].Cursor()) {
+	for from < len(page.rows) && !s.loaded.Less(page.rows[from].Cursor()) {
 		from++
 	}
-	entries := f.entriesOf(s.p, rows[from:])
+	entries := f.entriesOf(s.p, page.rows[from:])
 	failpoint.Hit("feed/add")
-	st, err := f.set.Feed(ctx, s.p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: end})
+	st, err := f.set.Feed(ctx, s.p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: page.end})
 	if err != nil {
 		s.done = true
 		if !errors.Is(err, task.ErrCold) && !errors.Is(err, task.ErrAborted) && !errors.Is(err, task.ErrStale) {
@@ -204,7 +251,7 @@ func (f *feeder) feed(ctx context.Context, s *partScan, asOf task.AsOf, rows []t
 	}
 	failpoint.Hit("feed/end")
 	f.counts.preloaded.Add(uint64(st.Taken))
-	s.state, s.loaded = st, end
+	s.state, s.loaded = st, page.end
 	return true
 }
 

@@ -49,7 +49,7 @@ func (s *Scheduler) repeatAdds() {
 	for {
 		sleep(context.Background(), hotRest)
 		for p, all := range s.later.byPartition(s.parts) {
-			for rows := range slices.Chunk(all, page) {
+			for rows := range slices.Chunk(all, pageRows) {
 				ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 				err := s.addAgain(ctx, p, rows)
 				cancel()

@@ -20,14 +20,14 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-func client(t *testing.T, addr string) *redis.Client {
+func client(t testing.TB, addr string) *redis.Client {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { rdb.Close() })
 	return rdb
 }
 
-func open(t *testing.T, rdb redis.UniversalClient, partitions int) *hotset.Redis {
+func open(t testing.TB, rdb redis.UniversalClient, partitions int) *hotset.Redis {
 	t.Helper()
 	s, err := hotset.NewRedis(rdb, hotset.Options{Namespace: "t" + strings.ToLower(rand.Text()[:12]), Partitions: partitions})
 	if err != nil {
