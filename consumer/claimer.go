@@ -221,11 +221,13 @@ func (s sight) latest() time.Time {
 }
 
 // accept takes a claimed batch in. What the hot set did not hold whole is read
-// from the durable store, one query a batch.
+// from the durable store, one query a batch; so is what is offered again, for a
+// member may have been left without its row (a deleter died before it removed it):
+// one that is rolled back each time would be offered for ever.
 func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
 	var part []*Delivery
 	for i, cl := range claims {
-		if cl.Lost || cl.External {
+		if cl.Lost || cl.External || cl.Attempt > 0 {
 			b.members[i].partial = true
 			part = append(part, b.members[i])
 		}

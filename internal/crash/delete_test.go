@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -29,6 +30,26 @@ func TestADeleterKilledBetweenRowAndRemoveLeavesAtMostOneDelivery(t *testing.T) 
 		c.kill(order{Delete: []string{"a", "large"}})
 		c.holds(0, 2, 0)
 		c.next(never).delivers("a 1 gone")
+	})
+}
+
+// A handler that fails each time does not keep such a member alive: what is offered
+// again is looked up.
+func TestADeleterKilledBetweenRowAndRemoveLeavesNothingToRetry(t *testing.T) {
+	killedAt(t, "delete/remove", 1, func(c *cell) {
+		c.Lease = 10 * time.Minute
+		c.warm()
+		c.create(time.Now(), "a")
+		c.kill(order{Delete: []string{"a"}})
+		c.holds(0, 1, 0)
+		w := c.next(never, func(w *worker, _ *place) {
+			w.hold = func(d *triggerhook.Delivery) { // as after a handler's error
+				if err := d.Rollback(context.Background(), 100*time.Millisecond); err != nil {
+					c.Errorf("Rollback: %v", err)
+				}
+			}
+		})
+		w.delivers("a 1 given back")
 	})
 }
 

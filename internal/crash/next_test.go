@@ -30,11 +30,14 @@ type delivery struct {
 	err error // of its Confirm
 }
 
-// String tells a delivery: its task, its attempt, and "gone" if its row was.
+// String tells a delivery: its task, its attempt, and "gone" if its row was, or
+// "given back" if the test rolled it back.
 func (d delivery) String() string {
 	switch {
 	case errors.Is(d.err, triggerhook.ErrGone):
 		return fmt.Sprintf("%s %d gone", d.ID, d.Attempt)
+	case errors.Is(d.err, triggerhook.ErrSettled):
+		return fmt.Sprintf("%s %d given back", d.ID, d.Attempt)
 	case d.err != nil:
 		return fmt.Sprintf("%s %d %v", d.ID, d.Attempt, d.err)
 	}
