@@ -28,7 +28,7 @@ var crashes = []mutant{
 		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
 			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime"},
 	{"feeder-is-blind", "nobody reads the rows ahead", "feeder.go",
-		"f.store.Scan(ctx, at, below, page, f.o.InlinePayload)", "f.store.Scan(ctx, task.Cursor{DueMS: max(at.DueMS, below)}, below, page, f.o.InlinePayload)", cells,
+		"f.store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.store.Scan(ctx, task.Cursor{DueMS: max(at.DueMS, below)}, below, pageRows, f.o.InlinePayload)", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder|TestAPostponementKilledBetweenRemoveAndAddIsFed"},
 
 	// The feeder.
@@ -41,7 +41,7 @@ var crashes = []mutant{
 	{"page-ends-its-millisecond", "loaded skips the rest of a page's last millisecond", "hotset/lua/feed.lua",
 		"'loaded_id', id)", "'loaded_id', string.char(255))", cells, "TestAFeederKilledBetweenTwoPagesIsFollowedFromThere"},
 	{"scan-from-the-first", "a scan begins where the first partition stands", "feeder.go",
-		"if open == 0 || s.loaded.Less(at) {", "if open == 0 {", cells, "TestAFeederKilledBetweenTwoPartitionsLosesNeither"},
+		"if len(open) == 0 || s.loaded.Less(at) {", "if len(open) == 0 {", cells, "TestAFeederKilledBetweenTwoPartitionsLosesNeither"},
 	{"loaded-apart", "a page goes in without loaded", "hotset/lua/feed.lua",
 		"if at >= tonumber(m[6]) then", "if at < 0 then", cells, "TestAFeederKilledAfterItsAddHasLoaded"},
 	{"members-fed-again", "what is a member is taken in again", "hotset/lua/prelude.lua",
