@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -355,6 +357,35 @@ func TestNamesFollowConventions(t *testing.T) {
 	problems, err := testutil.CollectAndLint(metrics.NewCollector(s))
 	if err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v, %v", problems, err)
+	}
+}
+
+// docs/operations.md names each metric, and none that does not exist.
+func TestOperationsNamesEachMetric(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]bool{}
+	for _, name := range regexp.MustCompile(`triggerhook_[a-z_]+`).FindAllString(string(text), -1) {
+		told[name] = true
+	}
+	store, set := embedded(t, 1)
+	ch := make(chan *prometheus.Desc, 100)
+	metrics.NewCollector(scheduler(t, store, set, triggerhook.Options{})).Describe(ch)
+	close(ch)
+	is := map[string]bool{}
+	for d := range ch {
+		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]
+		is[name] = true
+		if !told[name] {
+			t.Errorf("%s is not told of", name)
+		}
+	}
+	for name := range told {
+		if !is[name] {
+			t.Errorf("%s does not exist", name)
+		}
 	}
 }
 
