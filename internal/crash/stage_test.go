@@ -314,7 +314,7 @@ func (c *cell) until(what string, ok func() bool) {
 	end := time.After(patience)
 	for !ok() {
 		select {
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond):
 		case <-end:
 			c.Fatalf("killed at %s: waited in vain until %s", c.point, what)
 		}
