@@ -17,6 +17,10 @@ import (
 // that was under way may still happen. The others are deleted. After any other
 // error some rows may be deleted; if it is ErrUnavailable all of them may be, with
 // the hot set still to be told, which this process goes on trying.
+//
+// In the second after Redis has lost its data nobody can tell what was claimed
+// before: then Delete may return nil, and a worker that had claimed the task may
+// still hand it out until it has asked for its row.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	out := &IDError{}
 	open := map[string]bool{}

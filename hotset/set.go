@@ -61,7 +61,8 @@ type Set interface {
 	// lowering it. A partition that holds f.Limit members or more keeps its
 	// horizon; one that holds more retreats: horizon and loaded fall to the
 	// time of the member that is one too many, and the waiting members due at
-	// or above it are dropped, some at each call.
+	// or above it are dropped, some at each call: not those with attempts, of
+	// which, and of their delay, their rows may not know.
 	Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error)
 
 	// Feed takes the page's entries in, unless they are members already,

@@ -85,21 +85,23 @@ func (m *model) retreat(rt *rapid.T, p *modelPart, f task.Feed, got task.Feeding
 			p.loaded = task.Cursor{DueMS: p.horizon}
 		}
 	}
-	left := 0
+	left, stay := 0, 0
 	for _, x := range waiting {
 		found, err := m.Find(rt.Context(), p.n, []task.Ref{x.Ref})
 		switch {
 		case err != nil:
 			rt.Fatalf("Find: %v", err)
+		case found[0].Answer == task.Waiting && (x.DueMS < p.horizon || x.Attempt > 0):
+			stay++
 		case found[0].Answer == task.Waiting:
-			left += int(one(x.DueMS >= p.horizon && x.offer.lo >= p.horizon))
-		case x.DueMS < p.horizon:
-			rt.Fatalf("the retreat to %d dropped %+v, due before that", p.horizon, x.Entry)
+			left += int(one(x.offer.lo >= p.horizon))
+		case x.DueMS < p.horizon || x.Attempt > 0:
+			rt.Fatalf("the retreat to %d dropped %+v", p.horizon, x.Entry)
 		default:
 			delete(p.members, x.Ref)
 		}
 	}
-	if left > 0 && len(p.members) > f.Limit {
+	if left > 0 && len(p.members)-stay > f.Limit {
 		rt.Fatalf("the retreat to %d left %d members, %d of them beyond it; %d are allowed", p.horizon, len(p.members), left, f.Limit)
 	}
 }

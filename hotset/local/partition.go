@@ -126,7 +126,8 @@ func (p *partition) raise(f task.Feed) (task.Feeding, error) {
 }
 
 // retreat lowers the horizon to the time of the member that is one too many and
-// drops who waits beyond it and is due there; one that was put off stays.
+// drops who waits beyond it and is due there; one that was put off stays, and one
+// that has attempts: its row may not know of them, nor of its delay.
 func (p *partition) retreat(limit int) {
 	sorted := slices.Clone(p.due.items)
 	slices.SortFunc(sorted, func(a, b *item) int { return cmp.Compare(a.score, b.score) })
@@ -139,7 +140,7 @@ func (p *partition) retreat(limit int) {
 		p.loaded = task.Cursor{DueMS: p.horizon}
 	}
 	for _, it := range sorted[keep:] {
-		if it.DueMS >= p.horizon {
+		if it.DueMS >= p.horizon && it.Attempt == 0 {
 			p.due.remove(it)
 			delete(p.members, it.Ref)
 		}

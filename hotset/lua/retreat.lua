@@ -7,7 +7,8 @@
 -- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, kept, dropped}
 -- COST     O(1000 log n)
 -- Invariant: who is dropped is due at or beyond loaded, so the feeder reads its row again. One whose offer was put off (a
--- rollback) but whose row is due before that stays. No tombstones: who is dropped may come back.
+-- rollback) but whose row is due before that stays, as does one that has attempts: its row may not know of them, nor of
+-- the delay. No tombstones: who is dropped may come back.
 -- A repeat is harmless: it retreats a little further at most.
 if not gen or tonumber(ARGV[2]) ~= gen or tonumber(ARGV[3]) < tonumber(m[8]) then return {'ABORT', now, gen or 0} end
 local members, waiting = redis.call('HLEN', tasks), redis.call('ZCARD', due)
@@ -21,8 +22,8 @@ redis.call('HSET', meta, 'horizon', int(horizon), 'loaded_ms', int(at), 'loaded_
 local beyond = redis.call('ZRANGE', due, keep + tonumber(ARGV[5]), keep + tonumber(ARGV[5]) + 999)
 local records = #beyond > 0 and redis.call('HMGET', tasks, unpack(beyond)) or {}
 for i, member in ipairs(beyond) do
-  local of = records[i] and tonumber(string.match(records[i], '^%d+'))
-  if not of or of >= horizon then drop[#drop + 1] = member else kept = kept + 1 end
+  local of, attempt = string.match(records[i] or '', '^(%d+):%d+:(%d+)')
+  if not of or tonumber(of) >= horizon and attempt == '0' then drop[#drop + 1] = member else kept = kept + 1 end
 end
 each('ZREM', due, drop)
 each('HDEL', tasks, drop)

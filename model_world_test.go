@@ -1,0 +1,202 @@
+package triggerhook_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// modelWorld is where the model test of the Scheduler runs.
+type modelWorld struct {
+	store   durable.Store
+	set     hotset.Set
+	flush   func(*rapid.T)  // the hot set loses all it holds
+	pass    []time.Duration // by what times may pass in one step
+	dues    []time.Duration // from now
+	delays  []time.Duration // of rollbacks
+	lease   time.Duration
+	patient time.Duration // how long after the last task's time all are to have fired
+}
+
+// process is one process of a namespace: a scheduler that can be killed.
+type process struct {
+	*triggerhook.Scheduler
+	dead atomic.Bool
+	stop context.CancelFunc
+	done chan error
+}
+
+func (w *modelWorld) start(rt *rapid.T, o triggerhook.Options) *process {
+	p := &process{done: make(chan error, 1)}
+	o.Lease, o.AuditGrace, o.Drain = w.lease, time.Second, time.Millisecond
+	o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	var err error
+	if p.Scheduler, err = triggerhook.New(mortalStore{w.store, &p.dead}, mortalSet{w.set, &p.dead}, o); err != nil {
+		rt.Fatal(err)
+	}
+	if err := p.Migrate(rt.Context()); err != nil {
+		rt.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	go func() { p.done <- p.Run(ctx) }()
+	return p
+}
+
+// end ends a process, killed or by its own will; all of it is gone then.
+func (p *process) end(rt *rapid.T, kill bool) {
+	p.dead.Store(p.dead.Load() || kill)
+	p.stop()
+	if err := <-p.done; err != nil {
+		rt.Fatalf("Run: %v", err)
+	}
+}
+
+// mortalStore and mortalSet are what a process has of the stores: nothing that it
+// says reaches them once it is dead.
+type mortalStore struct {
+	durable.Store
+	dead *atomic.Bool
+}
+
+type mortalSet struct {
+	hotset.Set
+	dead *atomic.Bool
+}
+
+var errDead = fmt.Errorf("the process is dead: %w", task.ErrUnavailable)
+
+func (m mortalStore) Create(ctx context.Context, rows []task.Row) error {
+	if m.dead.Load() {
+		return errDead
+	}
+	return m.Store.Create(ctx, rows)
+}
+
+func (m mortalStore) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
+	if m.dead.Load() {
+		return nil, errDead
+	}
+	return m.Store.Delete(ctx, refs)
+}
+
+func (m mortalStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
+	if m.dead.Load() {
+		return false, errDead
+	}
+	return m.Store.Move(ctx, ref, to)
+}
+
+func (m mortalSet) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+	if m.dead.Load() {
+		return task.Feeding{}, errDead
+	}
+	return m.Set.Horizon(ctx, p, f)
+}
+
+func (m mortalSet) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+	if m.dead.Load() {
+		return task.Feeding{}, errDead
+	}
+	return m.Set.Feed(ctx, p, page)
+}
+
+func (m mortalSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+	if m.dead.Load() {
+		return nil, errDead
+	}
+	return m.Set.Add(ctx, p, a)
+}
+
+// Remove answers without a word of it having been heard: the dead do not try again.
+func (m mortalSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+	if m.dead.Load() {
+		return make([]task.Answer, len(refs)), nil
+	}
+	return m.Set.Remove(ctx, p, token, refs)
+}
+
+func (m mortalSet) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+	if m.dead.Load() {
+		return task.Batch{}, errDead
+	}
+	return m.Set.Claim(ctx, p, token, limit, lease)
+}
+
+func (m mortalSet) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	if m.dead.Load() {
+		return task.Extended{}, errDead
+	}
+	return m.Set.Extend(ctx, p, h)
+}
+
+func (m mortalSet) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+	if m.dead.Load() {
+		return nil, errDead
+	}
+	return m.Set.Release(ctx, p, r)
+}
+
+func (m mortalSet) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	if m.dead.Load() {
+		return nil, errDead
+	}
+	return m.Set.Elect(ctx, holder, term, roles...)
+}
+
+// flushed is a hot set in memory that can be exchanged for an empty one. What is
+// being watched stays so.
+type flushed struct {
+	hotset.Set
+	now atomic.Pointer[hotset.Set]
+}
+
+func (f *flushed) set() hotset.Set { return *f.now.Load() }
+
+func (f *flushed) Clock(ctx context.Context, p int) (task.AsOf, error)  { return f.set().Clock(ctx, p) }
+func (f *flushed) State(ctx context.Context, p int) (task.State, error) { return f.set().State(ctx, p) }
+func (f *flushed) Horizon(ctx context.Context, p int, w task.Feed) (task.Feeding, error) {
+	return f.set().Horizon(ctx, p, w)
+}
+func (f *flushed) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+	return f.set().Feed(ctx, p, page)
+}
+func (f *flushed) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+	return f.set().Add(ctx, p, a)
+}
+func (f *flushed) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+	return f.set().Remove(ctx, p, token, refs)
+}
+func (f *flushed) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+	return f.set().Claim(ctx, p, token, limit, lease)
+}
+func (f *flushed) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	return f.set().Extend(ctx, p, h)
+}
+func (f *flushed) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+	return f.set().Release(ctx, p, r)
+}
+func (f *flushed) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
+	return f.set().Find(ctx, p, refs)
+}
+func (f *flushed) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
+	return f.set().Expired(ctx, p, limit, lease)
+}
+func (f *flushed) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	return f.set().Elect(ctx, holder, term, roles...)
+}
+
+// short is a name that no other sequence has.
+func short() string { return "m" + strings.ToLower(rand.Text()[:12]) }
