@@ -328,7 +328,9 @@ func (c *Consumer) returnStale(ctx context.Context) time.Duration {
 	}
 	c.mu.Unlock()
 	for b, ds := range byBatch {
+		failpoint.Hit("return/release")
 		c.release(context.WithoutCancel(ctx), b, ds, task.Release{AtDue: true})
+		failpoint.Hit("return/end")
 	}
 	return again
 }

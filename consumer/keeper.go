@@ -67,6 +67,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 		}
 		c.mu.Unlock()
 		sent := time.Now()
+		failpoint.Hit("extend/renew")
 		e, err := c.set.Extend(ctx, p, h)
 		switch {
 		case errors.Is(err, task.ErrAborted):
@@ -80,6 +81,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			c.o.Report.Error("extend leases", err, "extended again at the next beat", "partition", p)
 			continue
 		}
+		failpoint.Hit("extend/end")
 		for _, ref := range e.Gone {
 			c.drop(byRef[ref], task.ErrGone)
 		}

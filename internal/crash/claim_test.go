@@ -45,7 +45,7 @@ func TestAClaimerKilledAfterItHandedOutLosesItsLease(t *testing.T) {
 	killedAt(t, "claim/end", 1, func(c *cell) {
 		c.warm()
 		c.create(time.Now(), "a")
-		c.kill(order{Work: &work{Workers: 1, Then: "keep"}})
+		c.kill(keeping)
 		c.holds(1, 0, 1)
 		c.next(never).delivers("a 2")
 	})
@@ -85,3 +85,27 @@ func TestAClaimerKilledAfterItDroppedAMemberWithoutARowLeavesNothing(t *testing.
 		c.next(never).delivers("b 1")
 	})
 }
+
+// A lease ends a lease after its last extension, whoever sent it.
+func TestAKeeperKilledBeforeItExtendsLosesItsLease(t *testing.T) {
+	killedAt(t, "extend/renew", 1, func(c *cell) {
+		c.warm()
+		c.create(time.Now(), "a")
+		c.kill(keeping).was("a 1")
+		c.holds(1, 0, 1)
+		c.next(never).delivers("a 2")
+	})
+}
+
+func TestAKeeperKilledAfterItExtendedLosesItsLease(t *testing.T) {
+	killedAt(t, "extend/end", 1, func(c *cell) {
+		c.warm()
+		c.create(time.Now(), "a")
+		c.kill(keeping).was("a 1")
+		c.holds(1, 0, 1)
+		c.next(never).delivers("a 2")
+	})
+}
+
+// keeping is an order to claim, hand out, and wait for an answer that never comes.
+var keeping = order{Work: &work{Workers: 1, Then: "keep"}}

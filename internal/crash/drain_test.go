@@ -9,10 +9,10 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// draining kills a process in its drain, when one task was in its caller's hands
-// and others in its queue. It returns how many tasks are left, and how many of
-// them are in a batch.
-func draining(c *cell) (left, claimed int) {
+// hoarding kills a process when one task is in its caller's hands and others were
+// in its queue. It returns how many tasks are left, and how many of them are in a
+// batch: a confirm may have been on its way, so some may be members without a row.
+func hoarding(c *cell, stop bool) (left, leased int) {
 	c.Helper()
 	c.warm()
 	var ids []string
@@ -20,11 +20,16 @@ func draining(c *cell) (left, claimed int) {
 		ids = append(ids, fmt.Sprintf("a%02d", i))
 	}
 	c.create(time.Now(), ids...)
-	c.kill(order{Work: &work{Workers: 1, Confirms: 10, Then: "keep", Stop: true}})
-	claimed = int(c.state(0).Claimed)
-	c.holds(30, 30-claimed, claimed)
-	return 30, claimed
+	c.kill(order{Work: &work{Workers: 1, Confirms: 10, Then: "keep", Stop: stop}})
+	n, _, err := c.store.Count(c.Context(), 1000)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return int(n), int(n - c.state(0).Waiting)
 }
+
+// draining is hoarding, and then a drain.
+func draining(c *cell) (left, leased int) { return hoarding(c, true) }
 
 // attempts checks that all that was left is delivered once; what was in a batch
 // counts a lost lease, and nothing else does.
@@ -47,33 +52,33 @@ func (c *cell) attempts(left, lost int) {
 // Queue and hands are leased still: the reaper gives them back.
 func TestADrainKilledBeforeTheQueueGoesBackLosesItsLeases(t *testing.T) {
 	killedAt(t, "drain/queue", 1, func(c *cell) {
-		left, claimed := draining(c)
-		if claimed < 2 {
-			c.Errorf("%d tasks are claimed, want one in hand and some in the queue", claimed)
+		left, leased := draining(c)
+		if leased < 2 {
+			c.Errorf("%d tasks are leased, want one in hand and some in the queue", leased)
 		}
-		c.attempts(left, claimed)
+		c.attempts(left, leased)
 	})
 }
 
 // The queue is back, and counts nothing; what is in hand is leased.
 func TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand(t *testing.T) {
 	killedAt(t, "drain/wait", 1, func(c *cell) {
-		left, claimed := draining(c)
-		if claimed != 1 {
-			c.Errorf("%d tasks are claimed, want the one in hand", claimed)
+		left, leased := draining(c)
+		if leased != 1 {
+			c.Errorf("%d tasks are leased, want the one in hand", leased)
 		}
-		c.attempts(left, claimed)
+		c.attempts(left, leased)
 	})
 }
 
 // The caller had its time, and did not answer.
 func TestADrainKilledBeforeTheRestGoesBackLosesOnlyWhatIsInHand(t *testing.T) {
 	killedAt(t, "drain/rest", 1, func(c *cell) {
-		left, claimed := draining(c)
-		if claimed != 1 {
-			c.Errorf("%d tasks are claimed, want the one in hand", claimed)
+		left, leased := draining(c)
+		if leased != 1 {
+			c.Errorf("%d tasks are leased, want the one in hand", leased)
 		}
-		c.attempts(left, claimed)
+		c.attempts(left, leased)
 	})
 }
 
@@ -94,9 +99,9 @@ func TestADrainKilledBeforeItResignsHoldsItsRolesForATerm(t *testing.T) {
 // The roles are free at once.
 func TestADrainKilledAfterItResignedHoldsNothing(t *testing.T) {
 	killedAt(t, "drain/end", 1, func(c *cell) {
-		left, claimed := draining(c)
-		if claimed != 0 {
-			c.Errorf("%d tasks are claimed", claimed)
+		left, leased := draining(c)
+		if leased != 0 {
+			c.Errorf("%d tasks are leased", leased)
 		}
 		terms, err := c.set.Elect(c.Context(), "the test", time.Millisecond, task.Feeder, task.Auditor)
 		if err != nil {
@@ -108,5 +113,28 @@ func TestADrainKilledAfterItResignedHoldsNothing(t *testing.T) {
 			}
 		}
 		c.attempts(left, 0)
+	})
+}
+
+// What has waited too long in the queue is leased still.
+func TestAQueueKilledBeforeItGoesBackLosesItsLeases(t *testing.T) {
+	killedAt(t, "return/release", 1, func(c *cell) {
+		left, leased := hoarding(c, false)
+		if leased < 2 {
+			c.Errorf("%d tasks are leased, want one in hand and some in the queue", leased)
+		}
+		c.attempts(left, leased)
+	})
+}
+
+// It is back, and counts nothing; what is in hand is leased, and what has not
+// waited that long.
+func TestAQueueKilledAfterItWentBackLosesOnlyWhatIsLeft(t *testing.T) {
+	killedAt(t, "return/end", 1, func(c *cell) {
+		left, leased := hoarding(c, false)
+		if leased < 1 {
+			c.Error("nothing is leased, want one in hand")
+		}
+		c.attempts(left, leased)
 	})
 }

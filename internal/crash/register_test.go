@@ -12,7 +12,7 @@ func flushed(c *cell) {
 	c.Lease = 5 * time.Second
 	c.warm()
 	c.create(time.Now(), "a")
-	v := c.start(order{Work: &work{Workers: 1, Then: "keep"}})
+	v := c.start(keeping)
 	c.until("the process holds the task", func() bool { return slices.Equal(v.delivered(), []string{"a 1"}) })
 	keys, err := c.rdb.Keys(c.Context(), "{"+c.Namespace+":*").Result()
 	if err == nil {

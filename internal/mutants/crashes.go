@@ -22,7 +22,8 @@ var crashes = []mutant{
 			"TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered|TestARollbackKilledBeforeItsReleaseLosesItsLease|" +
 			"TestAPostponementKilledBeforeItsMoveLosesItsLease|TestADrainKilledBeforeTheQueueGoesBackLosesItsLeases|" +
 			"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand|TestADrainKilledBeforeTheRestGoesBackLosesOnlyWhatIsInHand|" +
-			"TestAHolderKilledAfterItRegisteredLosesItsLease"},
+			"TestAHolderKilledAfterItRegisteredLosesItsLease|TestAKeeperKilledBeforeItExtendsLosesItsLease|" +
+			"TestAKeeperKilledAfterItExtendedLosesItsLease|TestAQueueKilledBeforeItGoesBackLosesItsLeases"},
 	{"audit-is-blind", "nobody finds a row that the feeder has read past", "auditor.go",
 		"if f.Answer == task.Absent || f.Answer == task.Orphan {", "if f.Answer == 99 {", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
@@ -116,7 +117,10 @@ var crashes = []mutant{
 		"n, err = a.add(ctx, p, asOf, stand)", "n, err = a.add(ctx, p, asOf, stand[:0])", cells,
 		"TestAnAuditorKilledAfterItsAddHasAdded"},
 
-	// The drain.
+	// The queue, and the drain.
+	{"return-counts", "what has waited too long counts as an attempt", "consumer/claimer.go",
+		"c.release(context.WithoutCancel(ctx), b, ds, task.Release{AtDue: true})", "c.release(context.WithoutCancel(ctx), b, ds, task.Release{AtDue: true, Counted: true})", cells,
+		"TestAQueueKilledAfterItWentBackLosesOnlyWhatIsLeft"},
 	{"drain-keeps-the-queue", "a drain waits with the queue in its hands", "consumer/consumer.go",
 		"c.giveBack(ctx, func(d *Delivery) bool { return !d.inHand })", "c.giveBack(ctx, func(*Delivery) bool { return false })", cells,
 		"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand"},
