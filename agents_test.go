@@ -190,6 +190,18 @@ func TestTheReaperGivesBackOnlyWhatHasARow(t *testing.T) {
 		if _, err := s.store.Delete(t.Context(), refs); err != nil {
 			t.Fatal(err)
 		}
+		sleep(t, 30*time.Second) // and nobody consumes, who would look at the row too
+		var waiting int64
+		for p := range s.set.Config().Partitions {
+			st, err := s.set.State(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			waiting += st.Waiting
+		}
+		if waiting != 20 {
+			t.Errorf("%d tasks were given back, want the 20 that have rows", waiting)
+		}
 		l := drain(t, sch, time.Minute)
 		for _, id := range ids {
 			if l.times[id] > 0 {

@@ -16,6 +16,7 @@ import (
 type worker struct {
 	c    *cell
 	sch  *triggerhook.Scheduler
+	idle bool                          // nobody consumes: the background roles are what it does
 	hold func(d *triggerhook.Delivery) // before it confirms
 	stop func()
 
@@ -56,7 +57,13 @@ func (c *cell) next(grace time.Duration, change ...func(w *worker, p *place)) *w
 	w.sch = c.join(p).sch
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.sch.Handle(ctx, 8, w.handle) }()
+	go func() {
+		if w.idle {
+			done <- w.sch.Run(ctx)
+		} else {
+			done <- w.sch.Handle(ctx, 8, w.handle)
+		}
+	}()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -128,3 +135,6 @@ func (w *worker) finds(want uint64) {
 		w.c.Errorf("killed at %s, and the next auditor found %d tasks, want %d", w.c.point, st.Process.AuditFinds, want)
 	}
 }
+
+// roles changes the next worker into one with which nobody consumes.
+func roles(w *worker, _ *place) { w.idle = true }

@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // The confirm had no effect: the task is delivered again when the lease is over.
@@ -17,14 +19,14 @@ func TestAConfirmKilledBeforeItsRowIsRedelivered(t *testing.T) {
 }
 
 // The task is done, though its caller does not know. The reaper reads rows before
-// it gives anything back.
+// it gives anything back; nobody claims here, who would look at the row too.
 func TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered(t *testing.T) {
 	killedAt(t, "confirm/forget", 1, func(c *cell) {
 		c.warm()
 		c.create(time.Now(), "a")
 		c.kill(claiming).was("a 1")
 		c.holds(0, 0, 1)
-		c.next(never).delivers()
+		c.next(never, roles).delivers()
 	})
 }
 
@@ -60,26 +62,32 @@ func TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt(t *testing.T) {
 	killedAt(t, "rollback/end", 1, func(c *cell) {
 		const delay = 2 * time.Second
 		c.warm()
-		begun := time.Now()
-		c.create(begun, "a")
-		c.kill(returning(delay)).was("a 1")
+		c.create(time.Now(), "a")
+		var begun time.Time
+		c.kill(returning(delay), func() { begun = time.Now() }).was("a 1")
 		c.holds(1, 1, 0)
+		at := time.UnixMilli(c.state(0).OldestMS)
+		if at.Before(begun.Add(delay)) {
+			c.Errorf("it is offered %s after its rollback began, want at least %s", at.Sub(begun), delay)
+		}
 		for _, d := range c.next(never).delivers("a 2") {
-			if d.at.Before(begun.Add(delay)) {
-				c.Errorf("%s was delivered %s after its rollback began, want at least %s", d, d.at.Sub(begun), delay)
+			if d.at.Before(at) {
+				c.Errorf("%s was delivered %s before the end of its delay", d, at.Sub(d.at))
 			}
 		}
 	})
 }
 
 // postponing is how a rollback beyond the horizon is staged: the window is short.
-func postponing(c *cell) *victim {
+// It returns the version that was rolled back.
+func postponing(c *cell) (old task.Ref) {
+	c.Helper()
 	c.Window = time.Second
 	c.warm()
 	c.create(time.Now(), "a")
-	v := c.kill(returning(5 * time.Second))
-	v.was("a 1")
-	return v
+	old = c.row("a").Ref
+	c.kill(returning(5 * time.Second)).was("a 1")
+	return old
 }
 
 // postponed waits for the delivery of a task that was postponed: when its row
@@ -105,11 +113,17 @@ func TestAPostponementKilledBeforeItsMoveLosesItsLease(t *testing.T) {
 }
 
 // The row has another version, and the batch holds one that has none: the reaper
-// compares versions, not IDs.
+// compares versions, not IDs. Nobody claims until it has.
 func TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay(t *testing.T) {
 	killedAt(t, "postpone/remove", 1, func(c *cell) {
-		postponing(c)
+		old := postponing(c)
 		c.holds(1, 0, 1)
+		w := c.next(never, roles)
+		c.until("the old version is dropped", func() bool {
+			found, err := c.set.Find(c.Context(), 0, []task.Ref{old})
+			return err == nil && found[0].Answer == task.Absent
+		})
+		w.stop()
 		c.postponed("a 2")
 	})
 }
