@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test model-test lint smoke accept torture mutants vuln
+.PHONY: help test model-test fuzz lint smoke accept torture mutants vuln
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ test: ## run all tests with the race detector, on real servers that it brings
 
 model-test: ## random sequences of calls against a plain model, 10,000 on each implementation (CHECKS=1000)
 	RAPID_CHECKS=$(or $(CHECKS),10000) $(SERVERS) go test -count=1 -timeout 4h -v -run '^TestModel$$' ./durable/... ./hotset/... .
+
+fuzz: ## each fuzz target for some seconds (TIME=60s)
+	@bash scripts/fuzz.sh $(or $(TIME),10s)
 
 lint: ## gofmt, go vet and staticcheck
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt-clean: $$out"; exit 1; }

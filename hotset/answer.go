@@ -155,9 +155,19 @@ func (a *answer) answers(n int) []task.Answer {
 		return all
 	}
 	for i := range all {
-		all[i] = task.Answer(a.int())
+		all[i] = a.answer(task.Present)
 	}
 	return all
+}
+
+// answer reads one that is no greater than most.
+func (a *answer) answer(most task.Answer) task.Answer {
+	n := a.int()
+	if n < 0 || n > int64(most) {
+		a.fail("has a strange answer")
+		return task.Absent
+	}
+	return task.Answer(n)
 }
 
 // indices reads a list of 1-based indices below n.

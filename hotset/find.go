@@ -137,7 +137,7 @@ func (r *Redis) ask(ctx context.Context, p int, refs []task.Ref, index []int, to
 			return nil, err
 		}
 		for _, i := range part {
-			found[i] = task.Found{Answer: task.Answer(a.int()), NextMS: a.int(), Attempt: int(a.int())}
+			found[i] = task.Found{Answer: a.answer(again), NextMS: a.int(), Attempt: int(a.int())}
 			if found[i].Answer == again {
 				open = append(open, i)
 			}

@@ -76,7 +76,7 @@ func parseRecord(ref task.Ref, rec string) (task.Entry, error) {
 		nums[i], rest = n, after
 	}
 	flag, payload, ok := strings.Cut(rest, ":")
-	if !ok || flag != "i" && flag != "x" {
+	if !ok || flag != "i" && flag != "x" || flag == "x" && payload != "" {
 		return e, fmt.Errorf("record of %q has a strange shape", ref.ID)
 	}
 	e.DueMS, e.ExecMS, e.Attempt = nums[0], nums[1], int(nums[2])

@@ -60,12 +60,15 @@ func DueMS(due time.Time) (int64, error) {
 	if due.IsZero() {
 		return 0, fmt.Errorf("%w: due is the zero time", ErrInvalid)
 	}
-	ms := due.UnixMilli()
-	if due.Nanosecond()%int(time.Millisecond) != 0 {
-		ms++
-	}
 	if due.Unix() < 0 {
 		return 0, fmt.Errorf("%w: due %s lies before 1970", ErrInvalid, due.UTC().Format(time.RFC3339Nano))
+	}
+	ms := MaxDue + 1
+	if due.Unix() <= MaxDue/1000 { // else UnixMilli may overflow
+		ms = due.UnixMilli()
+	}
+	if due.Nanosecond()%int(time.Millisecond) != 0 {
+		ms++
 	}
 	if ms > MaxDue {
 		return 0, fmt.Errorf("%w: due %s lies beyond year 9999", ErrInvalid, due.UTC().Format(time.RFC3339Nano))

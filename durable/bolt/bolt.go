@@ -225,8 +225,10 @@ func (s *Store) Create(ctx context.Context, rows []task.Row) error {
 		var taken []string
 		var missing []task.Row
 		for _, r := range own {
-			old, ok := t.get(r.ID)
+			old, ok, err := t.get(r.ID)
 			switch {
+			case err != nil:
+				return err
 			case !ok:
 				missing = append(missing, r)
 			case old.Ver != r.Ver:
@@ -258,7 +260,10 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 			return err
 		}
 		for i, ref := range own {
-			r, ok := t.get(ref.ID)
+			r, ok, err := t.get(ref.ID)
+			if err != nil {
+				return &brokenError{err} // others before it may be gone
+			}
 			if ok && r.Ver == ref.Ver {
 				if err := t.drop(r); err != nil {
 					return &brokenError{err}
@@ -282,7 +287,10 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 		if err != nil {
 			return err
 		}
-		r, ok := t.get(ref.ID)
+		r, ok, err := t.get(ref.ID)
+		if err != nil {
+			return err
+		}
 		if !ok || r.Ver != ref.Ver {
 			moved = ok && r.Ver == to.Ver
 			return nil
@@ -303,7 +311,11 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 func (s *Store) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
 	err = s.view(ctx, "get tasks", func(t *table) error {
 		for _, id := range ids {
-			if r, ok := t.get(id); ok {
+			r, ok, err := t.get(id)
+			if err != nil {
+				return err
+			}
+			if ok {
 				r.Payload = bytes.Clone(r.Payload)
 				rows = append(rows, r)
 			}
@@ -317,7 +329,11 @@ func (s *Store) Get(ctx context.Context, ids []string) (rows []task.Row, err err
 func (s *Store) Versions(ctx context.Context, ids []string) (refs []task.Ref, err error) {
 	err = s.view(ctx, "find versions", func(t *table) error {
 		for _, id := range ids {
-			if r, ok := t.get(id); ok {
+			r, ok, err := t.get(id)
+			if err != nil {
+				return err
+			}
+			if ok {
 				refs = append(refs, r.Ref)
 			}
 		}
@@ -335,7 +351,10 @@ func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 			if bytes.Equal(k, from) && after.ID != "" {
 				continue
 			}
-			r := decode(k, v)
+			r, err := decode(k, v)
+			if err != nil {
+				return err
+			}
 			if r.DueMS >= belowMS {
 				break
 			}
@@ -378,21 +397,23 @@ func (t *table) drop(r task.Row) error {
 }
 
 // get returns the row of id; its payload is valid in this transaction only.
-func (t *table) get(id string) (task.Row, bool) {
+func (t *table) get(id string) (r task.Row, ok bool, err error) {
 	key := t.ids.Get([]byte(id))
 	if key == nil {
-		return task.Row{}, false
+		return r, false, nil
 	}
-	return decode(key, t.rows.Get(key)), true
+	r, err = decode(key, t.rows.Get(key))
+	return r, err == nil, err
 }
 
 const header = 28 // bytes before the payload
 
-func decode(k, v []byte) task.Row {
-	r := task.Row{Ref: task.Ref{ID: string(k[8:])}, DueMS: int64(binary.BigEndian.Uint64(k))}
-	if len(v) < header {
-		return r
+// decode reads a row. One that is cut short is the file's damage.
+func decode(k, v []byte) (task.Row, error) {
+	if len(k) <= 8 || len(v) < header {
+		return task.Row{}, fmt.Errorf("the file is damaged: row %q has %d bytes, at least %d are due", k, len(v), header)
 	}
+	r := task.Row{Ref: task.Ref{ID: string(k[8:])}, DueMS: int64(binary.BigEndian.Uint64(k))}
 	r.ExecMS = int64(binary.BigEndian.Uint64(v))
 	r.Ver = int64(binary.BigEndian.Uint64(v[8:]))
 	r.Attempt = int(binary.BigEndian.Uint32(v[16:]))
@@ -400,5 +421,5 @@ func decode(k, v []byte) task.Row {
 	if r.Size = len(v) - header; r.Size > 0 {
 		r.Payload = v[header:]
 	}
-	return r
+	return r, nil
 }
