@@ -24,6 +24,7 @@ type rows struct {
 	mu   sync.Mutex
 	byID map[string]task.Row
 	away bool
+	lost error         // of the next Delete, which happens all the same
 	held chan struct{} // Delete waits for it, if it is set
 }
 
@@ -73,6 +74,10 @@ func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 			deleted[i] = true
 		}
 	}
+	if err := r.lost; err != nil {
+		r.lost = nil
+		return nil, err
+	}
 	return deleted, nil
 }
 
@@ -107,6 +112,7 @@ type faulty struct {
 	lostClaim int           // so many claims happen, but their answers are lost
 	slowClaim time.Duration // claims happen at once, their answers take that long
 	deaf      bool          // nothing reaches the set, and nothing happens
+	mute      bool          // extensions happen, their answers are lost; releases do not reach the set
 }
 
 func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
@@ -136,7 +142,20 @@ func (f *faulty) Extend(ctx context.Context, p int, h task.Held) (task.Extended,
 	if f.deaf {
 		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
 	}
-	return f.Set.Extend(ctx, p, h)
+	e, err := f.Set.Extend(ctx, p, h)
+	if f.mute {
+		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
+	}
+	return e, err
+}
+
+func (f *faulty) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mute {
+		return nil, fmt.Errorf("release: %w", task.ErrUnavailable)
+	}
+	return f.Set.Release(ctx, p, r)
 }
 
 func (f *faulty) set(deaf bool) {

@@ -127,7 +127,9 @@ func (d *Delivery) ConfirmAsync() {
 }
 
 // Rollback gives the task back: it is offered again delay from now, at once if
-// delay is not positive. ctx bounds only the wait. task.ErrGone: its row is gone.
+// delay is not positive; without the delay if its lease had run out before. ctx
+// bounds only the wait, which lasts while the hot set is away. task.ErrGone: its
+// row is gone.
 // task.ErrSettled: d was settled before.
 func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
 	if err := d.settle(); err != nil || d.c == nil {

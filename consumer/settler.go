@@ -172,14 +172,30 @@ func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref) {
 	}
 }
 
-// deleteRows tries until the store answers, or nobody is patient any more.
+// deleteRows tries until the store answers, or nobody is patient any more. A row
+// that an earlier try may have deleted, and that is missing later, was deleted here.
 func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
+	unsure := map[task.Ref]bool{}
 	for {
 		ctx, cancel := s.call(storeTimeout)
 		deleted, err := s.c.store.Delete(ctx, refs)
 		cancel()
-		if err == nil || !mends(err) || s.patient.Err() != nil {
-			return deleted, err
+		if err == nil {
+			for i, r := range refs {
+				deleted[i] = deleted[i] || unsure[r]
+				delete(unsure, r) // one delivery of it was confirmed, no more
+			}
+			return deleted, nil
+		}
+		if !mends(err) || s.patient.Err() != nil {
+			return nil, err
+		}
+		doubtful := task.Unsure(err)
+		if errors.Is(err, context.DeadlineExceeded) { // nobody heard how it ended
+			doubtful = refs
+		}
+		for _, r := range doubtful {
+			unsure[r] = true
 		}
 		s.c.o.Report.Error("confirm", err, "tried again", "tasks", len(refs))
 		pause(s.patient, retryPause)
@@ -207,8 +223,10 @@ func (s *settler) rollback(d *Delivery, delay time.Duration) <-chan error {
 	return done
 }
 
-// giveBack tries until the hot set answers or the lease is over: then the reaper
-// gives the task back, and the row tells whether there is one.
+// giveBack tries until the hot set answers, also when the lease is over by this
+// process's clock: an extension whose answer was lost may have kept it alive, and
+// then nobody else can give the task back with its delay. If the lease is over
+// indeed the member stands elsewhere, and this changes nothing.
 func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
 	back := task.Release{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
 	for {
@@ -219,14 +237,11 @@ func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
 		if err == nil {
 			return s.settleBack(d, delay, answers[0])
 		}
-		s.c.mu.Lock()
-		over := d.over
-		s.c.mu.Unlock()
-		if over || s.patient.Err() != nil {
+		if s.patient.Err() != nil { // the reaper gives it back
 			return s.stands(d)
 		}
 		if !errors.Is(err, task.ErrCold) {
-			s.c.o.Report.Error("roll back", err, "tried again while the lease lives")
+			s.c.o.Report.Error("roll back", err, "tried again")
 		}
 		pause(s.patient, retryPause)
 	}

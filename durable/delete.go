@@ -25,7 +25,9 @@ import (
 // ref that never existed is not said to be deleted.
 //
 // More refs than a statement takes are several commits: if one fails, those
-// before it stay.
+// before it stay. Such rows, and those of commits whose answers were lost until the
+// last try, are named by the error (task.UnsureError), so that a caller who goes on
+// trying learns the truth.
 func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	if len(refs) == 0 {
 		return nil, nil
@@ -33,12 +35,26 @@ func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	own := slices.Clone(refs)
 	deleted, err := m.deletes.Do(ctx, own)
 	if errors.Is(err, errAlone) {
-		deleted, err = m.lone.deletes.Do(ctx, own)
+		before := task.Unsure(err)
+		if deleted, err = m.lone.deletes.Do(ctx, own); err != nil {
+			err = doubtful(append(task.Unsure(err), before...), err)
+		}
+		for i, r := range own[:len(deleted)] {
+			deleted[i] = deleted[i] || slices.Contains(before, r)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("delete %d tasks: %w", len(refs), err)
 	}
 	return deleted, nil
+}
+
+// doubtful is err, which says nothing of what became of refs.
+func doubtful(refs []task.Ref, err error) error {
+	if len(refs) == 0 {
+		return err
+	}
+	return &task.UnsureError{Refs: refs, Err: err}
 }
 
 // refsShare is a call's share of a statement in rows.
@@ -64,7 +80,18 @@ func (m *MySQL) deleteAll(calls [][]task.Ref) []batch.Result[[]bool] {
 	}
 	res := make([]batch.Result[[]bool], len(calls))
 	for i, refs := range calls {
-		res[i] = batch.Result[[]bool]{Value: claim(refs, gone), Err: silent(ctx, err)}
+		mine := claim(refs, gone)
+		if err == nil {
+			res[i].Value = mine
+			continue
+		}
+		var maybe []task.Ref
+		for j, r := range refs {
+			if mine[j] {
+				maybe = append(maybe, r)
+			}
+		}
+		res[i].Err = doubtful(maybe, silent(ctx, err))
 	}
 	return res
 }
@@ -88,17 +115,19 @@ func claim(refs []task.Ref, gone map[task.Ref]bool) []bool {
 	return mine
 }
 
-// deleteRefs deletes in statements of bounded size and returns what it deleted.
+// deleteRefs deletes in statements of bounded size and returns what it deleted; with
+// an error that is what it has or may have deleted.
 func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []task.Ref) (map[task.Ref]bool, error) {
 	gone := make(map[task.Ref]bool, len(refs))
 	err := eachPart(m, refs, m.refShare, func(part []task.Ref) error {
 		d := deletion{m: m, refs: part, gone: gone}
-		return m.retryIf(ctx, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) })
+		err := m.retryIf(ctx, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) })
+		if err != nil {
+			d.note(d.maybe)
+		}
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return gone, nil
+	return gone, err
 }
 
 // deletion is one statement's worth of refs on its way through its tries.
@@ -114,10 +143,14 @@ func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range append(d.maybe, stood...) { // a row that does not stand now is missing
+	d.note(append(d.maybe, stood...)) // a row that does not stand now is missing
+	return nil
+}
+
+func (d *deletion) note(refs []task.Ref) {
+	for _, r := range refs {
 		d.gone[r] = true
 	}
-	return nil
 }
 
 // delete returns the refs that it deleted.

@@ -45,8 +45,11 @@ func lost(err error) bool {
 }
 
 // unsure reports whether a commit that ended with err may have happened: its
-// answer was lost. With ErrBadConn nothing was sent.
-func unsure(err error) bool { return lost(err) && !errors.Is(err, driver.ErrBadConn) }
+// answer was lost, or nobody waited for it any longer. With ErrBadConn nothing was
+// sent.
+func unsure(err error) bool {
+	return lost(err) && !errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
 
 // typed adds the sentinel that tells what err is.
 func typed(err error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type wire struct {
 	cfg  *mysql.Config
 	sent []call
 	lose func(stmt string) (before, after bool)
+	errs []uint16 // the server's, by number
 }
 
 // call is a statement as it was sent.
@@ -76,6 +78,12 @@ func (w *wire) tap(c *wireConn, stmt string, args []driver.NamedValue, f func() 
 		return mysql.ErrInvalidConn
 	}
 	err := f()
+	var my *mysql.MySQLError
+	if errors.As(err, &my) {
+		w.mu.Lock()
+		w.errs = append(w.errs, my.Number)
+		w.mu.Unlock()
+	}
 	if after && err == nil {
 		c.Close()
 		return mysql.ErrInvalidConn
@@ -95,6 +103,27 @@ func (w *wire) loseOnce(prefix string, before bool) {
 		done = true
 		return before, !before
 	}
+}
+
+// cut loses the connection after the first statement with that beginning, and all
+// others from then on before theirs; at once if there is none.
+func (w *wire) cut(prefix string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gone := prefix == ""
+	w.lose = func(stmt string) (bool, bool) {
+		if !gone && strings.HasPrefix(stmt, prefix) {
+			gone = true
+			return false, true
+		}
+		return gone, false
+	}
+}
+
+func (w *wire) mend() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lose = nil
 }
 
 // take returns what was sent since the last take.
@@ -255,6 +284,45 @@ func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool
 	if n, _, err := s.Count(ctx, 10); n != 0 || err != nil {
 		t.Errorf("%d rows are left, %v", n, err)
 	}
+}
+
+// A deletion that fails says what it may have deleted, and has: its caller, who goes
+// on trying, meets no rows then.
+func TestAFailedDeleteNamesWhatItMayHaveDeleted(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		s, w := wired(t, kind)
+		rows, refs := numbered(1500)
+		if err := s.Create(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+		ghost := task.Ref{ID: "ghost", Ver: 7}
+		for name, c := range map[string]struct {
+			refs []task.Ref
+			at   string // the connection is lost after that statement, and then no other can be made
+			want []task.Ref
+		}{
+			"one":                 {refs[:1], "DELETE", refs[:1]},
+			"one, not sent":       {refs[1:2], "", nil},
+			"some":                {refs[10:20], "COMMIT", refs[10:20]},
+			"some, not all":       {append(slices.Clone(refs[20:30]), ghost), "COMMIT", refs[20:30]},
+			"some, not committed": {refs[30:40], "DELETE", nil},
+			"of two statements":   {refs[100:1400], "COMMIT", refs[100:1100]},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w.cut(c.at)
+				_, err := s.Delete(t.Context(), c.refs)
+				w.mend()
+				if err == nil {
+					t.Fatal("Delete succeeded")
+				}
+				got := task.Unsure(err)
+				slices.SortFunc(got, func(a, b task.Ref) int { return strings.Compare(a.ID, b.ID) })
+				if !slices.Equal(got, c.want) {
+					t.Errorf("it is unsure of %d refs, want %d: %v", len(got), len(c.want), err)
+				}
+			})
+		}
+	})
 }
 
 // A caller alone pays one statement, and nobody pays for the session again.

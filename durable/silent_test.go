@@ -3,6 +3,7 @@ package durable_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +26,9 @@ func TestASilentServerIsUnavailable(t *testing.T) {
 		server.Pause()
 		defer server.Continue()
 		ctx := context.Background()
+		if _, err := s.Delete(ctx, refs[:1]); !errors.Is(err, task.ErrUnavailable) || !slices.Equal(task.Unsure(err), refs[:1]) {
+			t.Errorf("Delete: %v, unsure of %v, want ErrUnavailable, and unsure of its row", err, task.Unsure(err))
+		}
 		var all sync.WaitGroup
 		for name, call := range map[string]func() error{
 			"Get":      func() error { _, err := s.Get(ctx, []string{"task-00000"}); return err },

@@ -49,7 +49,8 @@ type Store interface {
 	// Delete deletes the rows that exist in the versions named and reports for
 	// each ref, in order, whether this call deleted it. Refs are distinct. On
 	// a retry after a connection that was lost in mid-commit, rows that are
-	// found missing count as deleted by this call.
+	// found missing count as deleted by this call. An error may match a
+	// *task.UnsureError, with the refs whose rows may be deleted all the same.
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 
 	// Move gives the row of ref a new version and time: Ver, DueMS, ExecMS and

@@ -1,11 +1,36 @@
 package task
 
+import "errors"
+
 // Ref names one version of a task: its ID and the Ver of its row. Ver is random
 // and new at each create and reschedule, so a version that is gone never comes
 // back.
 type Ref struct {
 	ID  string
 	Ver int64
+}
+
+// UnsureError is the error of a deletion that may have deleted the rows of Refs
+// nevertheless, or has. Who tries again counts those of them that are missing then
+// as deleted by himself.
+type UnsureError struct {
+	Refs []Ref
+	Err  error
+}
+
+// Error says what Err says.
+func (e *UnsureError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *UnsureError) Unwrap() error { return e.Err }
+
+// Unsure returns the refs that err is unsure of.
+func Unsure(err error) []Ref {
+	var e *UnsureError
+	if errors.As(err, &e) {
+		return e.Refs
+	}
+	return nil
 }
 
 // Row is a task as the durable store holds it. A row exists if and only if the
