@@ -120,7 +120,7 @@ var mutants = []mutant{
 	{"claim-without-bound", "a claim takes more than the queue may hold", "consumer/claimer.go",
 		"target := min(len(c.waiters)+c.settled.sum(), c.o.Queue)", "target := 10 * c.o.Queue", "./consumer", "TestItClaimsNoMoreThanItsCallersTake"},
 	{"confirm-gives-up", "a confirm fails when the store is away for a moment", "consumer/settler.go",
-		"if err == nil || !mends(err) || s.patient.Err() != nil {", "if true {", "./consumer", "TestConfirmGoesOnWhileTheStoreIsAway"},
+		"if !mends(err) || s.patient.Err() != nil {", "if true {", "./consumer", "TestConfirmGoesOnWhileTheStoreIsAway"},
 	{"member-without-row", "a member whose row is gone is delivered", "consumer/claimer.go",
 		"			gone = append(gone, d.own)\n			c.forget(d)\n", "			gone = append(gone, d.own)\n", "./consumer", "TestMembersWithoutARowAreDropped"},
 	{"confirmed-member-stays", "rule 1: a confirm forgets the hot set", "consumer/settler.go",
