@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test model-test fuzz lint smoke accept torture mutants vuln
+.PHONY: help test model-test fuzz lint smoke accept torture mutants vuln bench bench-test bench-smoke
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ lint: ## gofmt, go vet and staticcheck
 	go run $(STATICCHECK) ./...
 	go vet -tags failpoint ./...
 
+bench-test: ## gofmt, go vet, staticcheck and the tests of the benchmarks' own module
+	cd bench && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test ./...
+
 smoke: ## run the quick start for some seconds
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go run ./examples/quickstart --data "$$dir" --tasks 300 --spread 2s --json
 
@@ -37,3 +40,10 @@ mutants: ## break the code on purpose, one step at a time, and see a named test 
 
 vuln: ## look for known vulnerabilities in the dependencies
 	go run ./internal/vuln $(ARGS)
+
+bench: ## measure all scenarios at full size beside the peers: hours (RUNS=5 SCENARIO=create,send SYSTEM=all)
+	cd bench && go run . run --system $(or $(SYSTEM),all) --scenario $(or $(SCENARIO),all) --runs $(or $(RUNS),5) --json results.jsonl
+	cd bench && go run . report --plots plots results.jsonl
+
+bench-smoke: ## run each scenario small, for the library and the limit: to see that it works, never to judge a time
+	cd bench && go run . run --n 500 --workers 2

@@ -11,6 +11,9 @@ import (
 // to be run in production; Redis keeps nothing on disk by itself.
 func (s *Server) command() *exec.Cmd {
 	_, port, _ := net.SplitHostPort(s.Addr)
+	if s.Kind == Postgres {
+		return s.postgresServer(port)
+	}
 	if !s.Kind.SQL() {
 		return s.redis(port)
 	}

@@ -13,10 +13,14 @@ import (
 // probe bounds one question to a server.
 const probe = time.Second
 
-// answers reports whether the server greets (MySQL) or answers PING (Redis).
+// answers reports whether the server greets (MySQL, PostgreSQL) or answers PING (Redis).
 func (s *Server) answers() bool {
-	if s.Kind.SQL() {
+	switch {
+	case s.Kind.SQL():
 		_, err := s.greeting()
+		return err == nil
+	case s.Kind == Postgres:
+		_, err := s.hello()
 		return err == nil
 	}
 	pong, err := s.ask("PING")
@@ -25,8 +29,11 @@ func (s *Server) answers() bool {
 
 // Version asks the server what it is: "9.7.1", "10.11.14", "7.0.15".
 func (s *Server) Version() (string, error) {
-	if s.Kind.SQL() {
+	switch {
+	case s.Kind.SQL():
 		return s.greeting()
+	case s.Kind == Postgres:
+		return s.hello()
 	}
 	info, err := s.ask("INFO server")
 	if err != nil {

@@ -127,6 +127,9 @@ func install(ctx context.Context, kind Kind) (string, error) {
 
 // prepare fills the data folder.
 func (s *Server) prepare() error {
+	if s.Kind == Postgres {
+		return s.preparePostgres()
+	}
 	if !s.Kind.SQL() {
 		return nil
 	}
@@ -200,6 +203,10 @@ func (s *Server) ours() bool {
 		return true
 	}
 	pid := strconv.Itoa(s.child.cmd.Process.Pid)
+	if s.Kind == Postgres {
+		b, _ := os.ReadFile(filepath.Join(s.dir, "data", "postmaster.pid"))
+		return strings.HasPrefix(string(b), pid+"\n")
+	}
 	if s.Kind.SQL() {
 		b, _ := os.ReadFile(filepath.Join(s.dir, "pid"))
 		return strings.TrimSpace(string(b)) == pid
@@ -291,6 +298,14 @@ func (s *Server) Forget() error {
 		return fmt.Errorf("forget the snapshot of %s: %w", s.Kind, err)
 	}
 	return nil
+}
+
+// PID is the server's process; 0 while it is down, and if it is not ours.
+func (s *Server) PID() int {
+	if s.child == nil {
+		return 0
+	}
+	return s.child.cmd.Process.Pid
 }
 
 // Dir is the server's data folder; empty if it was given from outside.

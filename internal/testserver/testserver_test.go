@@ -93,3 +93,15 @@ func TestServersEndWithTheirProcess(t *testing.T) {
 		}
 	}
 }
+
+// PostgreSQL refuses root, and is run as another user for it.
+func TestPostgresAnswersWhoeverStartsIt(t *testing.T) {
+	s := Own(t, Postgres)
+	v, err := s.Version()
+	if err != nil || !strings.HasPrefix(v, "15.") {
+		t.Errorf("version is %q, %v; want 15", v, err)
+	}
+	if s.PID() == 0 {
+		t.Error("its process is not known")
+	}
+}

@@ -37,6 +37,14 @@ valkey) "$here/debroot.sh" sid "$root" valkey-tools;;
 redis-utf8) # Redis 7 with the locale that it is to run under: Lua then compares strings by that locale
   "$here/debroot.sh" bookworm "$root" redis-tools locales libc-bin; mkdir -p "$base/locale"
   I18NPATH=$root/usr/share/i18n run usr/bin/localedef -i en_US -f UTF-8 --no-archive "$base/locale/en_US.UTF-8" >&2;;
+postgres15) # for the benchmarks; a program finds its files, and initdb finds postgres, by where it is itself
+  "$here/debroot.sh" bookworm "$root" postgresql-15; cp "$here/debrun.sh" "$root/"
+  bin=usr/lib/postgresql/15/bin
+  for p in postgres initdb; do
+    [ -e "$root/$bin/$p.elf" ] || mv "$root/$bin/$p" "$root/$bin/$p.elf"
+    printf '#!/usr/bin/env bash\nroot=$(cd "$(dirname "$0")/../../../../.." && pwd)\nARGV0=$0 exec "$root/debrun.sh" "$root" %s "$@"\n' "$bin/$p.elf" >"$root/$bin/$p"
+    chmod 755 "$root/$bin/$p" "$root/debrun.sh"
+  done;;
 *) echo "unknown kind of server: $kind" >&2; exit 2;;
 esac
 touch "$base/installed"; echo "$base"

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/triggerhook/triggerhook/internal/testserver"
+)
+
+// field is the servers of a run, with the delays before them.
+type field struct {
+	direct, clients place
+	versions        map[string]string
+	servers         map[string]*testserver.Server
+	closes          []io.Closer
+}
+
+// mysqlArgs make MySQL one that measures, not one that tests: room for a table's
+// pages, and a log that is not full all the time. It flushes at each commit.
+var mysqlArgs = []string{"--innodb-buffer-pool-size=1G", "--innodb-redo-log-capacity=2G"}
+
+// bring starts the servers that the systems asked for need.
+func bring(ctx context.Context, w wish) (f *field, err error) {
+	f = &field{versions: map[string]string{}, servers: map[string]*testserver.Server{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	own := slices.Contains(w.systems, "triggerhook") || slices.Contains(w.systems, "limit")
+	for _, s := range []struct {
+		name   string
+		kind   testserver.Kind
+		wanted bool
+		args   []string
+		at     func(p *place, addr string)
+	}{
+		{"mysql", testserver.MySQL, own, mysqlArgs, func(p *place, addr string) {
+			cfg := mysql.NewConfig()
+			cfg.User, cfg.Net, cfg.Addr = "root", "tcp", addr
+			p.MySQL = cfg.FormatDSN()
+		}},
+		{"redis", testserver.Redis, own, nil, func(p *place, addr string) { p.Redis = addr }},
+		{"flushed", testserver.Redis, slices.Contains(w.systems, "asynq"), []string{"--appendonly", "yes", "--appendfsync", "always"},
+			func(p *place, addr string) { p.Flushed = addr }},
+		{"postgres", testserver.Postgres, slices.Contains(w.systems, "river"), nil,
+			func(p *place, addr string) { p.Postgres = "postgres://postgres@" + addr }},
+	} {
+		if !s.wanted {
+			continue
+		}
+		server, err := testserver.Start(ctx, s.kind, s.args...)
+		if err != nil {
+			return f, err
+		}
+		f.servers[s.name] = server
+		f.closes = append(f.closes, server)
+		if f.versions[strings.Replace(s.name, "flushed", "redis", 1)], err = server.Version(); err != nil {
+			return f, err
+		}
+		addr := server.Addr
+		s.at(&f.direct, addr)
+		if w.rtt > 0 {
+			p, err := newProxy(addr, w.rtt)
+			if err != nil {
+				return f, err
+			}
+			f.closes = append([]io.Closer{p}, f.closes...)
+			addr = p.addr()
+		}
+		s.at(&f.clients, addr)
+	}
+	f.library()
+	return f, nil
+}
+
+// library notes the versions of what is measured.
+func (f *field) library() {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return
+	}
+	for _, d := range info.Deps {
+		switch d.Path {
+		case "github.com/hibiken/asynq":
+			f.versions["asynq"] = d.Version
+		case "github.com/riverqueue/river":
+			f.versions["river"] = d.Version
+		}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			f.versions["triggerhook"] = fmt.Sprintf("%.12s", s.Value)
+		}
+	}
+}
+
+// pids are the servers that a system uses.
+func (f *field) pids(system string) (all []int) {
+	for _, name := range map[string][]string{"triggerhook": {"mysql", "redis"}, "limit": {"mysql", "redis"}, "asynq": {"flushed"}, "river": {"postgres"}}[system] {
+		if s := f.servers[name]; s != nil {
+			all = append(all, s.PID())
+		}
+	}
+	return all
+}
+
+// Close stops all of it.
+func (f *field) Close() error {
+	var errs []error
+	for _, c := range f.closes {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"time"
+)
+
+// jobEnv makes this program the process of one measurement: a job.
+const jobEnv = "TRIGGERHOOK_BENCH_JOB"
+
+// job is one measurement: a scenario's variant on one system.
+type job struct {
+	Scenario, System string
+	Variant          variant
+	N, Workers       int
+	Payload          int
+	RTT              time.Duration
+	Run              int
+	Name             string // its namespace and database: nothing of another's is there
+	Clients, Direct  place  // by way of the delay, and for measuring
+	PIDs             []int  // of the servers
+	Versions         map[string]string
+	Dir              string // for its files
+	Profile          string
+}
+
+// place is where the servers are.
+type place struct {
+	MySQL    string // DSN without a database
+	Redis    string
+	Flushed  string // a Redis that flushes its log at each write: where it is the durable store
+	Postgres string
+}
+
+// jobs lists the measurements of one run: systems side by side, so that a machine
+// that slows down does so to all.
+func jobs(w wish) []job {
+	var all []job
+	for _, name := range w.scenarios {
+		sc := scenarios[name]
+		seen := map[string]bool{}
+		for _, v := range sc.variants {
+			if w.workers > 0 {
+				v.Workers = w.workers
+			}
+			if key := fmt.Sprint(v.Name, v.Workers); seen[key] {
+				continue
+			} else {
+				seen[key] = true
+			}
+			for _, system := range w.systems {
+				n := sc.n
+				if system == "asynq" || system == "river" {
+					n = sc.peersN
+				}
+				if w.n > 0 {
+					n = w.n
+				}
+				if v.Rows > max(n, leastRows) {
+					continue
+				}
+				if v.Rows > 0 {
+					n = min(n, growTasks)
+				}
+				all = append(all, job{Scenario: name, System: system, Variant: v, N: max(1, n/max(1, v.Share)), Workers: v.Workers,
+					Payload: w.payload, RTT: w.rtt, Profile: w.profile})
+			}
+		}
+	}
+	return all
+}
+
+// run measures j in a process of its own and writes its lines.
+func (f *field) run(ctx context.Context, j job, out io.Writer) error {
+	j.Name = "b" + strings.ToLower(rand.Text()[:12])
+	j.Clients, j.Direct, j.PIDs, j.Versions = f.clients, f.direct, f.pids(j.System), f.versions
+	dir, err := os.MkdirTemp("", "triggerhook-bench-")
+	if err != nil {
+		return fmt.Errorf("folder of a measurement: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	j.Dir = dir
+	text, err := json.Marshal(j)
+	if err != nil {
+		return fmt.Errorf("write down a job: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), jobEnv+"="+string(text))
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 20 * time.Second
+	return cmd.Run()
+}
+
+// jobMain is the process of one measurement.
+func jobMain(ctx context.Context, text string) error {
+	var j job
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return fmt.Errorf("read job: %w", err)
+	}
+	if j.Profile != "" {
+		stop, err := j.profile()
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	lines, err := j.measure(ctx)
+	var no cannot
+	if errors.As(err, &no) {
+		l := j.line(nil)
+		l.Cannot = string(no)
+		lines, err = []line{l}, nil
+	}
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(os.Stdout)
+	for _, l := range lines {
+		if err := enc.Encode(l); err != nil {
+			return fmt.Errorf("write result: %w", err)
+		}
+	}
+	return nil
+}
+
+func (j job) profile() (stop func(), err error) {
+	name := fmt.Sprintf("%s-%s-%s-%d.prof", j.Scenario, strings.ReplaceAll(j.Variant.Name, " ", "_"), j.System, j.Run)
+	f, err := os.Create(filepath.Join(j.Profile, name))
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
+}
+
+func (j job) measure(ctx context.Context) (lines []line, err error) {
+	sys, err := open(ctx, j, true)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, sys.close()) }()
+	m, err := newMeter(j)
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
+	return scenarios[j.Scenario].measure(ctx, &stage{job: j, sys: sys, meter: m})
+}
+
+// line begins a result of j, with what a meter has read if it is not nil.
+func (j job) line(r *reading) line {
+	l := line{Scenario: j.Scenario, Variant: j.Variant.Name, System: j.System, N: j.N, Workers: j.Workers, Payload: j.Payload,
+		RTTMS: float64(j.RTT.Microseconds()) / 1000, Run: j.Run, Versions: maps.Clone(j.Versions), Cores: runtime.NumCPU()}
+	l.Versions["go"] = runtime.Version()
+	if r != nil {
+		r.fill(&l)
+	}
+	return l
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// line is one result. What a system does not have (statements of MySQL where there
+// is none) is null, never 0.
+type line struct {
+	Scenario           string            `json:"scenario"`
+	Variant            string            `json:"variant,omitempty"`
+	System             string            `json:"system"`
+	N                  int               `json:"n"`
+	Workers            int               `json:"workers"`
+	Payload            int               `json:"payload"`
+	RTTMS              float64           `json:"rtt_ms"`
+	RatePerS           float64           `json:"rate_per_s"`
+	P50MS              float64           `json:"p50_ms"`
+	P99MS              float64           `json:"p99_ms"`
+	P999MS             float64           `json:"p999_ms"`
+	MaxMS              float64           `json:"max_ms"`
+	CPUS               float64           `json:"cpu_s"` // of the clients and the servers
+	AllocBytesPerTask  float64           `json:"alloc_bytes_per_task"`
+	RedisCmdsPerTask   *float64          `json:"redis_cmds_per_task"`
+	RedisUSPerTask     *float64          `json:"redis_us_per_task"`
+	MySQLStmtsPerTask  *float64          `json:"mysql_stmts_per_task"`
+	RSSMB              float64           `json:"rss_mb"` // the most that the measuring process, or the largest worker, had
+	Versions           map[string]string `json:"versions"`
+	Cores              int               `json:"cores"`
+	Run                int               `json:"run"`
+	FirstMS            *float64          `json:"first_ms,omitempty"`              // of what p50_ms is the median of
+	IdleRedisCmdsPerS  *float64          `json:"idle_redis_cmds_per_s,omitempty"` // while nothing is due
+	IdleMySQLStmtsPerS *float64          `json:"idle_mysql_stmts_per_s,omitempty"`
+	Rows               int               `json:"rows,omitempty"` // that stand in the store besides
+	Series             []point           `json:"series,omitempty"`
+	Cannot             string            `json:"cannot,omitempty"` // why this system has no figures here
+}
+
+// figures are those of which runs have medians; nil: this system has none.
+func (l *line) figures() []*float64 {
+	return []*float64{&l.RatePerS, &l.P50MS, &l.P99MS, &l.P999MS, &l.MaxMS, &l.CPUS, &l.AllocBytesPerTask, &l.RSSMB,
+		l.RedisCmdsPerTask, l.RedisUSPerTask, l.MySQLStmtsPerTask, l.FirstMS, l.IdleRedisCmdsPerS, l.IdleMySQLStmtsPerS}
+}
+
+// clone copies l with the figures that it points to.
+func (l line) clone() line {
+	for _, p := range []**float64{&l.RedisCmdsPerTask, &l.RedisUSPerTask, &l.MySQLStmtsPerTask, &l.FirstMS, &l.IdleRedisCmdsPerS, &l.IdleMySQLStmtsPerS} {
+		if *p != nil {
+			v := **p
+			*p = &v
+		}
+	}
+	return l
+}
+
+// point is one of a backlog's tenths.
+type point struct {
+	Done     int     `json:"done"`
+	AtS      float64 `json:"at_s"`
+	RatePerS float64 `json:"rate_per_s"`
+	RedisMB  float64 `json:"redis_mb"` // the most that Redis held until then
+	Purge    float64 `json:"purge"`    // undo logs that MySQL has still to purge
+}
+
+// spread puts the percentiles of d into l, and the first one if it is asked for.
+func (l *line) spread(d []time.Duration, first bool) {
+	slices.Sort(d)
+	l.P50MS, l.P99MS, l.P999MS, l.MaxMS = ms(quantile(d, 0.5)), ms(quantile(d, 0.99)), ms(quantile(d, 0.999)), ms(quantile(d, 1))
+	if first && len(d) > 0 {
+		v := ms(d[0])
+		l.FirstMS = &v
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// quantile is the smallest of sorted values that at least the part q of all do not
+// exceed; 0 if there are none.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i := int(q * float64(len(sorted)))
+	if float64(i) == q*float64(len(sorted)) {
+		i--
+	}
+	return sorted[min(max(i, 0), len(sorted)-1)]
+}
+
+func perSecond(n int, d time.Duration) float64 {
+	return float64(n) / max(d, time.Microsecond).Seconds()
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// meter reads what a measurement costs: of this process, of its workers once they
+// have ended, and of the servers, which it asks past the delay.
+type meter struct {
+	j     job
+	db    *sql.DB       // nil: the system has no MySQL
+	rdb   *redis.Client // nil: no Redis
+	began sums
+	calls func() int64
+}
+
+// sums are readings that only grow.
+type sums struct {
+	at      time.Time
+	cpu     time.Duration
+	alloc   uint64
+	usec    float64 // of Redis, in scripts
+	scripts float64 // that Redis ran
+	asked   float64 // statements, of MySQL
+	sent    int64   // commands, to Redis
+	rssMax  float64 // MiB
+}
+
+// reading is what a measurement cost.
+type reading struct {
+	sums
+	tasks   int
+	redis   bool
+	mysql   bool
+	workers []workerSums // of worker processes
+}
+
+func newMeter(j job) (*meter, error) {
+	m := &meter{j: j}
+	var err error
+	switch j.System {
+	case "triggerhook", "limit":
+		m.rdb = redis.NewClient(&redis.Options{Addr: j.Direct.Redis})
+		if m.db, err = sql.Open("mysql", j.Direct.MySQL); err != nil {
+			return nil, fmt.Errorf("open MySQL: %w", err)
+		}
+		m.db.SetMaxOpenConns(1)
+	case "asynq":
+		m.rdb = redis.NewClient(&redis.Options{Addr: j.Direct.Flushed})
+	}
+	return m, nil
+}
+
+func (m *meter) close() {
+	if m.db != nil {
+		_ = m.db.Close()
+	}
+	if m.rdb != nil {
+		_ = m.rdb.Close()
+	}
+}
+
+// begin begins a measurement of what sys does.
+func (m *meter) begin(ctx context.Context, sys system) (err error) {
+	m.calls = sys.calls
+	runtime.GC()
+	m.began, err = m.read(ctx)
+	return err
+}
+
+// end ends it; tasks is how many it was about.
+func (m *meter) end(ctx context.Context, tasks int, workers ...workerSums) (*reading, error) {
+	now, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := m.began
+	r := &reading{tasks: tasks, redis: m.rdb != nil, mysql: m.db != nil, workers: workers, sums: sums{at: now.at, cpu: now.cpu - b.cpu,
+		alloc: now.alloc - b.alloc, usec: now.usec - b.usec, asked: now.asked - b.asked - 1, sent: now.sent - b.sent, rssMax: now.rssMax}}
+	return r, nil
+}
+
+func (m *meter) read(ctx context.Context) (s sums, err error) {
+	s.at = time.Now()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	s.alloc = mem.TotalAlloc
+	if m.calls != nil {
+		s.sent = m.calls()
+	}
+	if m.rdb != nil {
+		if s.scripts, s.usec, err = m.scripts(ctx); err != nil {
+			return s, err
+		}
+	}
+	if m.db != nil {
+		var name string
+		if err = m.db.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &s.asked); err != nil {
+			return s, fmt.Errorf("ask MySQL: %w", err)
+		}
+	}
+	s.cpu, s.rssMax, err = usage(m.j.PIDs)
+	return s, err
+}
+
+// scripts is how many scripts Redis ran and how long that took, in which all is done
+// by the library, and all but some commands by asynq.
+func (m *meter) scripts(ctx context.Context) (calls, usec float64, err error) {
+	info, err := m.rdb.Info(ctx, "commandstats").Result()
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask Redis: %w", err)
+	}
+	for _, verb := range []string{"evalsha", "eval"} {
+		_, rest, ok := strings.Cut(info, "cmdstat_"+verb+":")
+		var c, u float64
+		if _, err := fmt.Sscanf(rest, "calls=%f,usec=%f", &c, &u); ok && err != nil {
+			return 0, 0, fmt.Errorf("ask Redis: %w", err)
+		}
+		calls, usec = calls+c, usec+u
+	}
+	return calls, usec, nil
+}
+
+// redisMB is what Redis holds, and purge what MySQL has still to purge.
+func (m *meter) redisMB(ctx context.Context) float64 {
+	if m.rdb == nil {
+		return 0
+	}
+	info, err := m.rdb.Info(ctx, "memory").Result()
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(info, "used_memory:")
+	text, _, _ := strings.Cut(rest, "\r")
+	n, _ := strconv.ParseFloat(text, 64)
+	return n / (1 << 20)
+}
+
+func (m *meter) purge(ctx context.Context) (n float64) {
+	if m.db != nil {
+		_ = m.db.QueryRowContext(ctx, "SELECT count FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'").Scan(&n)
+	}
+	return n
+}
+
+// usage is the processor time of this process, of its children that have ended,
+// and of the servers; and the most memory that this process had, in MiB.
+func usage(pids []int) (cpu time.Duration, rss float64, err error) {
+	var self, children syscall.Rusage
+	err = errors.Join(syscall.Getrusage(syscall.RUSAGE_SELF, &self), syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read usage: %w", err)
+	}
+	for _, u := range []syscall.Rusage{self, children} {
+		cpu += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	for _, pid := range pids {
+		cpu += treeCPU(pid)
+	}
+	return cpu, float64(self.Maxrss) / 1024, nil
+}
+
+// treeCPU is the processor time of a server, with its child processes: those that
+// live, and those that have ended.
+func treeCPU(pid int) (cpu time.Duration) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	for i := 11; i < 15 && i < len(fields); i++ { // utime, stime, and those of waited-for children, in hundredths
+		n, _ := strconv.ParseInt(fields[i], 10, 64)
+		cpu += time.Duration(n) * 10 * time.Millisecond
+	}
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, name := range lists {
+		f, err := os.Open(name)
+		if err != nil {
+			continue
+		}
+		words := bufio.NewScanner(f)
+		for words.Split(bufio.ScanWords); words.Scan(); {
+			if child, err := strconv.Atoi(words.Text()); err == nil {
+				cpu += treeCPU(child)
+			}
+		}
+		_ = f.Close()
+	}
+	return cpu
+}
+
+// fill puts a reading into a result.
+func (r *reading) fill(l *line) {
+	per := 1 / float64(max(r.tasks, 1))
+	alloc, sent, rss := float64(r.alloc), float64(r.sent), r.rssMax
+	for _, w := range r.workers {
+		alloc, sent, rss = alloc+float64(w.Alloc), sent+float64(w.Sent), max(rss, w.RSSMB)
+	}
+	l.CPUS, l.RSSMB, l.AllocBytesPerTask = r.cpu.Seconds(), rss, alloc*per
+	if r.redis {
+		cmds, usec := sent*per, r.usec*per
+		l.RedisCmdsPerTask, l.RedisUSPerTask = &cmds, &usec
+	}
+	if r.mysql {
+		stmts := r.asked * per
+		l.MySQLStmtsPerTask = &stmts
+	}
+}

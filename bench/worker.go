@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// workerEnv makes this program one worker process of a measurement.
+const workerEnv = "TRIGGERHOOK_BENCH_WORKER"
+
+// workerSpec is what a worker process is told.
+type workerSpec struct {
+	Job  job
+	File string // where it writes down its deliveries
+}
+
+// workerSums are what a worker process has cost, which it tells at its end.
+type workerSums struct {
+	Alloc uint64
+	Sent  int64
+	RSSMB float64
+}
+
+// recordSize is one delivery: the task's index and when, unix microseconds.
+const recordSize = 16
+
+// workerMain consumes until standard input ends.
+func workerMain(ctx context.Context, text string) (err error) {
+	var spec workerSpec
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		return fmt.Errorf("read spec: %w", err)
+	}
+	f, err := os.Create(spec.File)
+	if err != nil {
+		return fmt.Errorf("file of deliveries: %w", err)
+	}
+	sys, err := open(ctx, spec.Job, false)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	d := &diary{out: bufio.NewWriterSize(f, 1<<16)}
+	go d.flushing(ctx)
+	err = sys.consume(ctx, consumption{consumers: 1, confirm: true, deliver: d.deliver})
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	sums := workerSums{Alloc: mem.TotalAlloc, Sent: max(0, sys.calls())}
+	_, sums.RSSMB, _ = usage(nil)
+	return errors.Join(err, sys.close(), d.flush(), f.Close(), json.NewEncoder(os.Stdout).Encode(sums))
+}
+
+// diary writes down deliveries. Nobody is killed here, so it may keep some back.
+type diary struct {
+	mu  sync.Mutex
+	out *bufio.Writer
+}
+
+func (d *diary) deliver(id string) {
+	var rec [recordSize]byte
+	binary.LittleEndian.PutUint64(rec[:], uint64(indexOf(id)))
+	binary.LittleEndian.PutUint64(rec[8:], uint64(time.Now().UnixMicro()))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, _ = d.out.Write(rec[:]) // an error stays until flush
+}
+
+func (d *diary) flush() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.out.Flush()
+}
+
+// flushing lets the driver see how far it is.
+func (d *diary) flushing(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = pause(ctx, 50*time.Millisecond)
+		_ = d.flush()
+	}
+}
+
+// crew is the worker processes of a measurement.
+type crew struct {
+	cmds  []*exec.Cmd
+	stdin []io.Closer
+	sums  []io.Reader
+	files []string
+}
+
+// hire starts n worker processes.
+func (s *stage) hire(n int) (*crew, error) {
+	c := &crew{}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	for i := range n {
+		spec := workerSpec{Job: s.job, File: filepath.Join(s.Dir, fmt.Sprintf("worker-%d", i))}
+		text, err := json.Marshal(spec)
+		if err != nil {
+			return c, fmt.Errorf("start a worker: %w", err)
+		}
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), jobEnv+"=", workerEnv+"="+string(text))
+		cmd.Stderr = os.Stderr
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			return c, fmt.Errorf("start a worker: %w", err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			return c, fmt.Errorf("start a worker: %w", err)
+		}
+		c.cmds, c.stdin, c.sums, c.files = append(c.cmds, cmd), append(c.stdin, in), append(c.sums, out), append(c.files, spec.File)
+	}
+	return c, nil
+}
+
+// delivered is how many deliveries they have written down.
+func (c *crew) delivered() (n int) {
+	for _, name := range c.files {
+		if st, err := os.Stat(name); err == nil {
+			n += int(st.Size() / recordSize)
+		}
+	}
+	return n
+}
+
+// dismiss ends them, and puts into book what they wrote down.
+func (c *crew) dismiss(book *ledger) (all []workerSums, err error) {
+	for _, in := range c.stdin {
+		_ = in.Close() // which is the word to stop
+	}
+	for i, cmd := range c.cmds {
+		var sums workerSums
+		if e := json.NewDecoder(c.sums[i]).Decode(&sums); e != nil {
+			err = errors.Join(err, fmt.Errorf("a worker told nothing at its end: %w", e))
+		}
+		err = errors.Join(err, cmd.Wait())
+		all = append(all, sums)
+	}
+	for _, name := range c.files {
+		text, e := os.ReadFile(name)
+		err = errors.Join(err, e)
+		for ; len(text) >= recordSize; text = text[recordSize:] {
+			book.note(int(int64(binary.LittleEndian.Uint64(text))), time.UnixMicro(int64(binary.LittleEndian.Uint64(text[8:]))))
+		}
+	}
+	return all, err
+}
