@@ -228,6 +228,37 @@ func (s *slowStore) Create(ctx context.Context, rows []task.Row) error {
 	return err
 }
 
+// lateStore is a store whose creators take that long until they commit.
+type lateStore struct {
+	durable.Store
+	stop time.Duration
+}
+
+func (s *lateStore) Create(ctx context.Context, rows []task.Row) error {
+	<-time.After(s.stop)
+	return s.Store.Create(ctx, rows)
+}
+
+// A task lies more than the largest Window ahead of what its creator knew of the
+// time; when the creator commits, the feeder has read past its due time.
+func TestASlowCommitOfAFarTaskIsNotMissed(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{Window: 24 * time.Hour, AuditGrace: 24 * time.Hour})
+		stop := run(t, sch)
+		sleep(t, 5*time.Second)
+		slow := s
+		slow.store = &lateStore{s.store, 2 * time.Hour}
+		due := time.Now().Add(25 * time.Hour)
+		if err := slow.scheduler(t, triggerhook.Options{}).Create(t.Context(), tasks(8, func(int) time.Time { return due })...); err != nil {
+			t.Errorf("Create: %v", err)
+		}
+		if l := drain(t, sch, 24*time.Hour); l.len() != 8 || l.worst > time.Second {
+			t.Errorf("%d of 8 tasks fired, at worst %s late", l.len(), l.worst)
+		}
+		stop()
+	})
+}
+
 // A creator stops between its commit and its add, longer than any tombstone
 // lasts, and its task is deleted meanwhile.
 func TestACreatorWhoStoppedRaisesNoGhost(t *testing.T) {

@@ -19,6 +19,10 @@ const (
 	// hotRest for how long it does not try after a failure: addLater takes over.
 	hotWait = 100 * time.Millisecond
 	hotRest = time.Second
+	// far is how far ahead of what a creator last knew of the time a task is due
+	// that no feeder can have asked for: the largest Window, and a day for the
+	// clocks and for how long a commit may take.
+	far = 2 * maxWindow
 )
 
 // Create stores tasks, all or none, and fills in empty IDs. Nil: each survives the
@@ -145,9 +149,9 @@ func (s *Scheduler) addCreated(ctx context.Context, asOf map[int]task.AsOf, rows
 		p := task.Partition(r.ID, s.parts)
 		a, ok := asOf[p]
 		switch {
-		case !ok && r.DueMS <= time.Now().Add(maxWindow).UnixMilli():
+		case !ok && r.DueMS <= time.Now().Add(far).UnixMilli():
 			left = append(left, r)
-		case ok && r.DueMS <= a.TimeUS/1000+maxWindow.Milliseconds():
+		case ok && r.DueMS <= a.TimeUS/1000+far.Milliseconds():
 			byPart[p] = append(byPart[p], r)
 		}
 	}

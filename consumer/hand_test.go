@@ -22,3 +22,18 @@ func TestWhatLostItsLeaseIsNotHandedOut(t *testing.T) {
 		}
 	}
 }
+
+// Nor is a batch extended or registered whose deadline has passed: who has its
+// tasks by now may have lost its own lease with the server's data.
+func TestABatchWhoseDeadlineHasPassedIsNotExtended(t *testing.T) {
+	c := New(nil, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
+	claims := []task.Claim{{Entry: task.Entry{Ref: task.Ref{ID: "a", Ver: 1}}}}
+	for token, left := range map[string]time.Duration{"late": 0, "early": time.Minute} {
+		b := c.begin(0, task.Batch{Token: token, Claims: claims}, time.Now())
+		b.timer.Stop()
+		b.deadline = time.Now().Add(left)
+	}
+	if got := c.live()[0]; len(got) != 1 || got[0].token != "early" {
+		t.Errorf("%d batches are to be extended, want the one whose deadline is ahead", len(got))
+	}
+}

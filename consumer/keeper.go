@@ -31,13 +31,19 @@ func (c *Consumer) keep(ctx context.Context) {
 	}
 }
 
-// live returns the batches of each partition.
+// live returns the batches of each partition, but those whose deadline has passed,
+// which expire is about to end: their lease may have been reaped, and old data that
+// a failover brings back may hold it still; nor may they register before who has
+// their tasks now.
 func (c *Consumer) live() map[int][]*batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := map[int][]*batch{}
+	now := time.Now()
 	for _, b := range c.batches {
-		all[b.p] = append(all[b.p], b)
+		if now.Before(b.deadline) {
+			all[b.p] = append(all[b.p], b)
+		}
 	}
 	return all
 }

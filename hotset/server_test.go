@@ -390,14 +390,25 @@ func TestToldTimeIsRemembered(t *testing.T) {
 }
 
 // Lost leases may mean old data: a worker is told to register, not to give up.
-func TestExtendOnAnotherServerIsCold(t *testing.T) {
+// Old data, which a failover or a snapshot brings back, may hold batches and leases
+// that were reaped since; it names another server.
+func TestBatchesOfAnotherServerAreCold(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
 	f := warm(t, s)
+	add(t, s, f, many(1))
+	if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); err != nil || len(b.Claims) != 1 {
+		t.Fatalf("Claim: %d members, %v, want 1", len(b.Claims), err)
+	}
 	rdb.HSet(t.Context(), key(s, "meta"), "run_id", "another")
-	_, err := s.Extend(t.Context(), 0, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Second})
-	if !errors.Is(err, task.ErrCold) {
-		t.Errorf("Extend: %v, want ErrCold", err)
+	if _, err := s.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrCold) {
+		t.Errorf("Claim once more with the token of a batch: %v, want ErrCold", err)
+	}
+	for _, token := range []string{"t", "lost"} {
+		_, err := s.Extend(t.Context(), 0, task.Held{Generation: f.AsOf.Generation, Tokens: []string{token}, Lease: time.Second})
+		if !errors.Is(err, task.ErrCold) {
+			t.Errorf("Extend of batch %q: %v, want ErrCold", token, err)
+		}
 	}
 }
 

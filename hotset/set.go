@@ -81,10 +81,9 @@ type Set interface {
 	// Remove removes members for good, leaves tombstones, and answers for
 	// each what it was: Waiting, Claimed or Absent. token names the batch that
 	// the caller holds them in; "" if it holds none (the answer Claimed then
-	// tells that some worker does); with a token all may be answered Claimed.
-	// A batch that was not named may still tell of them: a repeated Claim as
-	// Lost, Expired, and Find as Claimed. A cold partition answers Absent and
-	// nil: the next generation reads the rows.
+	// tells that some worker does, or may: a member that has a tombstone answers
+	// so too, as a removal whose answer was lost may be made again). A cold
+	// partition answers Absent and nil: the next generation reads the rows.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error)
 
 	// Claim moves at most limit due members into the batch called token, oldest

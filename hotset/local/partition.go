@@ -248,10 +248,10 @@ func (p *partition) remove(token string, refs []task.Ref) []task.Answer {
 		p.gone[k] = map[task.Ref]struct{}{}
 	}
 	for i, ref := range refs {
-		p.gone[k][ref] = struct{}{}
-		if token != "" {
-			answers[i] = task.Claimed
+		if token != "" || p.dead(ref) {
+			answers[i] = task.Claimed // also of one removed before: see Set
 		}
+		p.gone[k][ref] = struct{}{}
 		it := p.members[ref]
 		if it == nil {
 			continue

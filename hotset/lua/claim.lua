@@ -11,6 +11,7 @@
 if not gen then return {'COLD', now, 0} end
 local members = {}
 if redis.call('EXISTS', KEYS[8]) == 1 then
+  if m[10] ~= run_id() then return {'COLD', now, 0} end -- a batch of old data may have been reaped since
   members = redis.call('SMEMBERS', KEYS[8])
   redis.call('ZREM', lease, ARGV[2])
   redis.call('ZADD', lease, int(ms + 1 + ARGV[4]), ARGV[2])

@@ -6,10 +6,11 @@
 -- ARGV[5]  token, ... n times, member, ... the rest; at most 1000 each
 -- RETURNS  {OK, now, generation, {index of a token that is lost, ...}, {index of a member that is gone, ...}}
 -- COST     O(k log n)
--- The first write is not deny-oom. A token that is missing may mean old data: then the server is looked at.
+-- The first write is not deny-oom. The server is looked at: old data may hold a lease that was reaped since.
 -- A repeat is harmless: a lease is renewed once more.
 if not gen then return {'COLD', now, 0} end
 if tonumber(ARGV[2]) ~= gen then return {'ABORT', now, gen} end
+if #ARGV > 4 and run_id() ~= m[10] then return {'COLD', now, 0} end
 local n, lost, gone = tonumber(ARGV[4]), {}, {}
 if n > 0 then redis.call('ZREM', lease, '') end
 for i = 1, n do
@@ -20,7 +21,6 @@ for i = 1, n do
     lost[#lost + 1] = i
   end
 end
-if #lost > 0 and run_id() ~= m[10] then return {'COLD', now, 0} end
 for i = 5 + n, #ARGV do
   if redis.call('HEXISTS', tasks, ARGV[i]) == 0 then gone[#gone + 1] = i - 4 - n end
 end

@@ -6,13 +6,14 @@
 -- RETURNS  {OK, now, generation or 0, answer, ...}: 1 waited, 2 claimed, 0 neither; with a token 2 for all
 -- COST     O(k log n); with a token no loop over members
 -- Invariant: a tombstone outlives what anybody may still know. The first write is not deny-oom.
--- A repeat is harmless, though it answers 0.
+-- A repeat is harmless. It cannot tell what the first one met, so it answers 2: somebody may have it in hand.
 if not gen then return {'OK', now, 0} end
-local members, answers = {unpack(ARGV, 3)}, {}
+local members, answers, before = {unpack(ARGV, 3)}, {}, nil
 if ARGV[2] == '' then
   for i, member in ipairs(members) do
     local waited, known = redis.call('ZREM', due, member), redis.call('HDEL', tasks, member)
-    answers[i] = waited == 1 and 1 or known == 1 and 2 or 0
+    if waited == 0 and known == 0 then before = before or dead(members) end
+    answers[i] = waited == 1 and 1 or (known == 1 or before and before[i]) and 2 or 0
   end
 else
   redis.call('SREM', KEYS[8], unpack(members))
