@@ -46,6 +46,12 @@ func Model(rt *rapid.T, w World) {
 		"": m.compare, "horizon": m.horizon, "feed": m.feed, "add": m.add, "register": m.register, "claim": m.claim,
 		"claim again": m.claimAgain, "extend": m.extend, "release": m.release, "remove": m.remove, "find": m.find,
 		"expired": m.expired, "elect": m.elect, "pass": m.pass,
+		"add more": m.add, "claim more": m.claim, "release more": m.release, // what the others need to have happened
+	}
+	if !rapid.Bool().Draw(rt, "begin cold") {
+		for _, p := range m.parts {
+			m.warm(rt, p)
+		}
 	}
 	if w.Lose != nil {
 		actions["lose"] = m.lose
@@ -197,6 +203,14 @@ func (p *modelPart) moment(rt *rapid.T) task.AsOf {
 	return p.moments[len(p.moments)-1-back]
 }
 
+// warm begins a generation that takes all.
+func (m *model) warm(rt *rapid.T, p *modelPart) {
+	m.sync(rt, p)
+	f := task.Feed{Epoch: 1, HorizonMS: far + 2, Limit: 9}
+	got, err := m.Horizon(rt.Context(), p.n, f)
+	m.begin(rt, p, f, got, err, m.sync(rt, p))
+}
+
 // entry draws one that is new to the partition.
 func (p *modelPart) entry(rt *rapid.T) task.Entry {
 	e := task.Entry{Ref: task.Ref{ID: rapid.SampledFrom([]string{"a", "b", "ab", "é", "{:}", strings.Repeat("x", task.MaxID)}).Draw(rt, "id")}}
@@ -256,6 +270,16 @@ func (p *modelPart) refs(rt *rapid.T, low int) []task.Ref {
 	}
 	if len(all) < low || rapid.IntRange(0, 4).Draw(rt, "a new ref") == 4 {
 		all = append(all, p.entry(rt).Ref)
+	}
+	return all
+}
+
+// ofBatch draws members of a batch.
+func (p *modelPart) ofBatch(rt *rapid.T, token string) (all []task.Ref) {
+	for _, e := range p.known {
+		if x := p.members[e.Ref]; x != nil && x.token == token && rapid.Bool().Draw(rt, "one of the batch") {
+			all = append(all, e.Ref)
+		}
 	}
 	return all
 }

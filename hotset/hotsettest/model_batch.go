@@ -158,7 +158,10 @@ func (p *modelPart) ghostly() string {
 func (m *model) release(rt *rapid.T) {
 	p := m.part(rt)
 	r := task.Release{Token: p.batchToken(rt), AtDue: rapid.Bool().Draw(rt, "at due"), Counted: rapid.Bool().Draw(rt, "counted"),
-		Expired: rapid.Bool().Draw(rt, "expired"), AsOf: p.moment(rt), Refs: p.refs(rt, 1)}
+		Expired: rapid.Bool().Draw(rt, "expired"), AsOf: p.moment(rt)}
+	if r.Refs = p.ofBatch(rt, r.Token); len(r.Refs) == 0 || r.Token == "" {
+		r.Refs = p.refs(rt, 1)
+	}
 	r.Delay = rapid.SampledFrom([]time.Duration{-time.Second, 0, time.Millisecond, 1500 * time.Microsecond, 5 * time.Second, time.Hour, 2 * time.Hour}).Draw(rt, "delay")
 	if r.Token == "" {
 		r.Token = "never"
@@ -237,6 +240,9 @@ func (m *model) remove(rt *rapid.T) {
 	refs, token := p.refs(rt, 1), ""
 	if rapid.Bool().Draw(rt, "with a token") {
 		token = p.batchToken(rt)
+		if held := p.ofBatch(rt, token); token != "" && len(held) > 0 {
+			refs = held
+		}
 	}
 	got, err := m.Remove(rt.Context(), p.n, token, refs)
 	at := m.sync(rt, p)

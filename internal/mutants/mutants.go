@@ -104,6 +104,16 @@ var mutants = []mutant{
 	{"hot-set-without-bound", "HotTasks is not kept", "feeder.go",
 		"full := s.state.Members >= f.limit()", "full := false", ".", "TestABacklogDrainsThroughABoundedHotSet"},
 
+	// What sequences of calls find.
+	{"tombstones-die-early", "rule 2: tombstones are dropped with the next period of T", "hotset/local/partition.go",
+		"p.gone[k%3] = nil", "p.gone[k%3], p.gone[(k+2)%3] = nil, nil", "./hotset/local", "TestModel/local/p1"},
+	{"retreat-forgets-attempts", "a retreat drops what was rolled back", "hotset/lua/retreat.lua",
+		" and attempt == '0'", "", "./hotset", "TestModel/miniredis/p1"},
+	{"scan-inclusive", "a scan returns rows that are due at its bound", "durable/bolt/bolt.go",
+		"if r.DueMS >= belowMS {", "if r.DueMS > belowMS {", "./durable/bolt", "TestModel/bolt"},
+	{"postponed-at-once", "a rollback beyond the horizon forgets its delay", "consumer/settler.go",
+		"s.c.latest().Add(delay).UnixMilli()+1)", "s.c.latest().UnixMilli()+1)", ".", "TestModel/bolt"},
+
 	// The consumer.
 	{"hand-out-after-lease", "promise 2: a task is handed out after its lease", "consumer/consumer.go",
 		"if d.over || !now.Before(d.batch.deadline) {", "if false {", "./consumer", "TestWhatLostItsLeaseIsNotHandedOut"},
