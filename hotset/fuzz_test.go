@@ -64,15 +64,16 @@ func sameEntry(a, b task.Entry) bool {
 // Replies of a wrong shape are errors: whatever a server answers to each verb, no
 // call panics, and one that returns nil returns what its contract allows.
 func FuzzReplies(f *testing.F) {
+	h := &replies{}
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	f.Cleanup(func() { rdb.Close() })
+	rdb.AddHook(h)
+	s, err := NewRedis(rdb, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, verb, n uint8, ok bool, reply []byte) {
-		h := &replies{data: reply, ok: ok}
-		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
-		defer rdb.Close()
-		rdb.AddHook(h)
-		s, err := NewRedis(rdb, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		h.data, h.ok, s.seen[0] = reply, ok, sighting{}
 		refs := make([]task.Ref, n%4)
 		for i := range refs {
 			refs[i] = task.Ref{ID: "a", Ver: int64(i)}

@@ -9,5 +9,5 @@ grep -rhoE --include='*_test.go' --with-filename '^func Fuzz[A-Za-z]+' . | sort 
 	target=${func#func }
 	printf '%s %s: ' "$(dirname "$file")" "$target"
 	go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" "$(dirname "$file")" > "$log" 2>&1 || { cat "$log"; exit 1; }
-	grep -o 'execs: [0-9]*' "$log" | tail -1
+	grep -o 'execs: [0-9]*' "$log" | tail -1 || echo 'its corpus'
 done
