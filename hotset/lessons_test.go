@@ -1,0 +1,141 @@
+package hotset_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// What went wrong in other schedulers: see the table in docs/reliability.md.
+
+// cost is how many commands a call is, those inside scripts among them.
+func cost(t *testing.T, rdb *redis.Client, call func() error) int {
+	t.Helper()
+	before := processed(t, rdb)
+	if err := call(); err != nil {
+		t.Fatal(err)
+	}
+	return processed(t, rdb) - before - 1
+}
+
+// A script's work is bounded by what its caller asks for, not by what the set holds.
+func TestNoScriptsWorkGrowsWithTheSet(t *testing.T) {
+	rdb := client(t, testserver.Own(t, testserver.Redis).Addr)
+	ctx := t.Context()
+	costs := func(members int) map[string]int {
+		s := open(t, rdb, 1)
+		entries := many(members)
+		f, err := s.Horizon(ctx, 0, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 2 * members})
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(t, s, f, entries)
+		for i := range members / 4 {
+			if _, err := s.Claim(ctx, 0, fmt.Sprint("t", i), 1, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refs := func(from int) (some []task.Ref) {
+			for _, e := range entries[from : from+5] {
+				some = append(some, e.Ref)
+			}
+			return some
+		}
+		gen := f.AsOf.Generation
+		fresh := func(name string) []task.Entry {
+			return []task.Entry{{Ref: task.Ref{ID: name, Ver: 1}, DueMS: 1}, {Ref: task.Ref{ID: name, Ver: 2}, DueMS: 1}}
+		}
+		all := map[string]int{}
+		for name, call := range map[string]func() error{
+			"claim": func() error { _, err := s.Claim(ctx, 0, "ten", 10, time.Minute); return err },
+			"horizon": func() error {
+				_, err := s.Horizon(ctx, 0, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 2 * members})
+				return err
+			},
+			"state":  func() error { _, err := s.State(ctx, 0); return err },
+			"leases": func() error { _, err := s.Expired(ctx, 0, 10, time.Second); return err },
+			"extend": func() error {
+				_, err := s.Extend(ctx, 0, task.Held{Generation: gen, Tokens: []string{"t0", "t1"}, Refs: refs(0), Lease: time.Minute})
+				return err
+			},
+			"release": func() error { _, err := s.Release(ctx, 0, task.Release{Token: "t2", Refs: refs(0)}); return err },
+			"remove":  func() error { _, err := s.Remove(ctx, 0, "", refs(members-5)); return err },
+			"add":     func() error { _, err := s.Add(ctx, 0, task.Adding{AsOf: f.AsOf, Entries: fresh("added")}); return err },
+			"register": func() error {
+				_, err := s.Add(ctx, 0, task.Adding{AsOf: f.AsOf, Entries: fresh("held"), Token: "h", Lease: time.Minute})
+				return err
+			},
+			"feed": func() error {
+				_, err := s.Feed(ctx, 0, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: fresh("fed")})
+				return err
+			},
+		} {
+			all[name] = cost(t, rdb, call)
+		}
+		return all
+	}
+	costs(40) // loads the scripts
+	few, lots := costs(40), costs(4000)
+	for name, n := range lots {
+		if n > few[name]+4 { // once in 10 s a call pays for a new period of tombstones
+			t.Errorf("%s is %d commands with 40 members, %d with 4000", name, few[name], n)
+		}
+	}
+}
+
+// A replica that takes over without its master's last writes is cold, whatever it
+// holds: nothing is claimed from it before a new generation.
+func TestAReplicaThatTookOverIsCold(t *testing.T) {
+	master, replica := testserver.Own(t, testserver.Redis), testserver.Own(t, testserver.Redis)
+	old, rdb := client(t, master.Addr), client(t, replica.Addr)
+	s := open(t, old, 1)
+	f := warm(t, s)
+	add(t, s, f, many(2))
+	if err := rdb.Do(t.Context(), "REPLICAOF", "127.0.0.1", master.Addr[len("127.0.0.1:"):]).Err(); err != nil {
+		t.Fatal(err)
+	}
+	has := func(n int64) bool { return rdb.ZCard(t.Context(), key(s, "due")).Val() == n }
+	for end := time.Now().Add(20 * time.Second); !has(2); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the replica does not follow")
+		}
+	}
+	if err := rdb.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute) // the replica does not hear of it
+	if err != nil || len(b.Claims) != 1 {
+		t.Fatalf("Claim: %v, %v", b, err)
+	}
+	if _, err := s.Remove(t.Context(), 0, "t", []task.Ref{b.Claims[0].Ref}); err != nil {
+		t.Fatal(err)
+	}
+	master.Kill()
+	s2, err := hotset.NewRedis(rdb, hotset.Options{Namespace: s.Config().Namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !has(2) {
+		t.Fatal("the replica does not hold what was removed")
+	}
+	if got, err := s2.Claim(t.Context(), 0, "u", 2, time.Minute); !errors.Is(err, task.ErrCold) {
+		t.Errorf("Claim from the replica: %v, %v, want ErrCold", got, err)
+	}
+	if _, err := s2.Extend(context.Background(), 0, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute}); !errors.Is(err, task.ErrCold) {
+		t.Errorf("Extend on the replica: %v, want ErrCold", err)
+	}
+	if after := warm(t, s2); !after.Fresh || after.Members != 0 {
+		t.Errorf("the next generation: %+v, want a fresh one that is empty", after)
+	}
+	if _, err := s2.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
+		t.Errorf("Add with knowledge of the master: %v, want ErrStale", err)
+	}
+}
