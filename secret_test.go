@@ -145,3 +145,47 @@ func TestSecretsAreInNoLogAndNoError(t *testing.T) {
 		}
 	})
 }
+
+// Whatever bytes a caller gives are data to both servers: nothing of them is read as
+// SQL or Lua, and they come back as they were.
+func TestCallersBytesAreData(t *testing.T) {
+	hostile := []string{"'; DROP TABLE x_task; -- ", "`", `\`, `\'`, `"`, `%s%d`, "{x}", "]] redis.call('FLUSHALL')", "a\nb\r", "KEYS[1]", "?", ":ids", "\u00bf\u0027", "🔥"}
+	onAll(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{InlinePayload: 1 << 10})
+		run(t, sch)
+		want := map[string]string{}
+		var all []*triggerhook.Task
+		for i, text := range hostile {
+			payload := strings.Repeat(text+"\x00\xff", 1+i%2*1000) // short ones go through Redis, long ones do not
+			want[text] = payload
+			all = append(all, &triggerhook.Task{ID: text, Due: time.Now().Add(time.Hour), Payload: []byte(payload)})
+		}
+		if err := sch.Create(t.Context(), all...); err != nil {
+			t.Fatal(err)
+		}
+		if err := sch.Create(t.Context(), all...); !errors.Is(err, triggerhook.ErrExists) {
+			t.Errorf("Create again: %v, want ErrExists", err)
+		}
+		for _, id := range hostile {
+			if info, err := sch.Get(t.Context(), id); err != nil || info.ID != id || string(info.Payload) != want[id] {
+				t.Errorf("Get %q: %q, %v", id, info.ID, err)
+			}
+			if err := sch.Reschedule(t.Context(), id, time.Now()); err != nil {
+				t.Errorf("Reschedule %q: %v", id, err)
+			}
+		}
+		for range hostile {
+			d := next(t, sch)
+			if text, ok := want[d.ID]; !ok || string(d.Payload) != text {
+				t.Errorf("delivered %q with %d bytes, want %d", d.ID, len(d.Payload), len(text))
+			}
+			delete(want, d.ID)
+			if err := d.Confirm(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := sch.Delete(t.Context(), hostile...); !errors.Is(err, triggerhook.ErrNotFound) {
+			t.Errorf("Delete of what was confirmed: %v, want ErrNotFound", err)
+		}
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -82,8 +85,23 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 	})
 }
 
-// A user needs no right beyond those on its own database; after the first start
-// none to create tables; and one who may only read is refused.
+// documentedRights reads from docs/security.md what a user is granted.
+func documentedRights(t *testing.T, user string) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`GRANT ([A-Z, ]+) ON jobs\.\* TO '` + user + `'@`).FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("docs/security.md grants nothing to %s", user)
+	}
+	return string(m[1])
+}
+
+// A user needs no right beyond those that the documentation names, on its own
+// database: after the first start none to create tables; and none of the others can
+// be left out.
 func TestRightsThatAreNeeded(t *testing.T) {
 	for _, kind := range sqlKinds {
 		t.Run(string(kind), func(t *testing.T) {
@@ -93,7 +111,7 @@ func TestRightsThatAreNeeded(t *testing.T) {
 			if err := root.QueryRow("SELECT DATABASE()").Scan(&name); err != nil {
 				t.Fatal(err)
 			}
-			for user, rights := range map[string]string{"th_all": "CREATE, SELECT, INSERT, UPDATE, DELETE", "th_rows": "SELECT, INSERT, UPDATE, DELETE", "th_read": "SELECT"} {
+			for user, rights := range map[string]string{"th_all": documentedRights(t, "triggerhook_admin"), "th_rows": documentedRights(t, "triggerhook"), "th_read": "SELECT"} {
 				exec(t, root, "CREATE USER '"+user+"'@'%'", "CREATE USER '"+user+"'@'localhost'",
 					"GRANT "+rights+" ON `"+name+"`.* TO '"+user+"'@'%'", "GRANT "+rights+" ON `"+name+"`.* TO '"+user+"'@'localhost'")
 			}
@@ -109,6 +127,17 @@ func TestRightsThatAreNeeded(t *testing.T) {
 			if err := reader.Create(t.Context(), []task.Row{{Ref: task.Ref{ID: "a", Ver: 1}}}); !errors.Is(err, task.ErrRefused) {
 				t.Errorf("Create by a reader: %v, want ErrRefused", err)
 			}
+			rights := strings.Split(documentedRights(t, "triggerhook"), ", ")
+			for i, right := range rights {
+				user := "th_no_" + strings.ToLower(right)
+				others := strings.Join(slices.Delete(slices.Clone(rights), i, i+1), ", ")
+				for _, host := range []string{"%", "localhost"} {
+					exec(t, root, "CREATE USER '"+user+"'@'"+host+"'", "GRANT "+others+" ON `"+name+"`.* TO '"+user+"'@'"+host+"'")
+				}
+				if err := life(t, open(t, as(t, server, user, name))); !errors.Is(err, task.ErrRefused) {
+					t.Errorf("a task's life without the right to %s: %v, want ErrRefused", right, err)
+				}
+			}
 			for what, db := range map[string]*sql.DB{
 				"no such user": as(t, server, "th_nobody", name), "no such database": as(t, server, "root", "th_nowhere"), "no database": as(t, server, "root", ""),
 			} {
@@ -118,6 +147,21 @@ func TestRightsThatAreNeeded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// life creates, moves, reads and deletes a task, as far as it may.
+func life(t *testing.T, s *durable.MySQL) error {
+	t.Helper()
+	ref, to := task.Ref{ID: "life", Ver: 1}, task.Ref{ID: "life", Ver: 2}
+	err := s.Create(t.Context(), []task.Row{{Ref: ref}})
+	if err == nil {
+		_, err = s.Move(t.Context(), ref, task.Row{Ref: to})
+	}
+	if err == nil {
+		_, err = s.Get(t.Context(), []string{"life"})
+	}
+	_, gone := s.Delete(t.Context(), []task.Ref{ref, to})
+	return errors.Join(err, gone)
 }
 
 // A small max_allowed_packet makes statements small, and fails nobody but a row

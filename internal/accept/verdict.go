@@ -64,9 +64,7 @@ func (r *run) judge() error {
 	r.never("early", v.Early)
 	r.never("delivered again though nobody held them was killed", v.Unexplained)
 	r.never("delivered after they were confirmed", v.Ghosts)
-	if !r.unsure {
-		r.never("confirms that failed", v.Failed)
-	}
+	r.never("confirms that failed", v.Failed)
 	r.below("p99 lateness in ms", v.Late99, float64(r.size.late99.Milliseconds()))
 	r.below("lateness in ms", v.LateMax, float64(r.size.late.Milliseconds()))
 	return nil

@@ -15,6 +15,7 @@ const (
 	Ghost       = "ghost"           // a delivery begun after a Delete or Reschedule that rules it out had returned
 	AfterDone   = "after confirm"   // a delivery claimed after the row's Confirm had returned nil
 	Unexplained = "unexplained"     // a second delivery without one of the causes that the promises name
+	Stale       = "stale"           // a delivery whose claim was answered after its lease was over
 	Untrue      = "untrue"          // a Confirm or Delete that returned nil although the row was certainly gone before
 	Overdue     = "overdue"         // a delivery later than Bound after its time and the last fault
 	Inexact     = "not in the file" // a delivery of a task that nobody created
@@ -77,6 +78,7 @@ type check struct {
 //   - never lost (1, 5): what was certainly created or rescheduled is delivered,
 //     and confirmed or deleted in the end, and late by no more than Bound once the
 //     last fault is over;
+//   - none is handed out whose claim was answered after its lease was over (2);
 //   - one delivery while its lease lives (3): a second one follows only a lease
 //     that ran out for a cause, a Rollback, a Redis that lost data, or an answer
 //     whose outcome was unknown; none is claimed after the row's Confirm returned
@@ -131,6 +133,7 @@ func (c *check) task(s *story) {
 	c.untrue(s)
 	for i, d := range s.got {
 		c.early(s, d)
+		c.stale(s, d)
 		c.deleted(s, d)
 		c.rescheduled(s, d)
 		var last *delivery

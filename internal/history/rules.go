@@ -77,6 +77,14 @@ func (c *check) early(s *story, d *delivery) {
 	}
 }
 
+// stale: promise 2. When the answer came the process knew how long its lease lives:
+// that long from when it had asked.
+func (c *check) stale(s *story, d *delivery) {
+	if over := c.leaseEnd(d, d.claim.end); d.claim.token != "" && over <= d.claim.end {
+		c.broke(Stale, s, d.at, "%s was handed it by a claim that was answered %.3f ms after its lease", d.who, ms(d.claim.end-over))
+	}
+}
+
 // deleted: promise 4.
 func (c *check) deleted(s *story, d *delivery) {
 	for _, a := range s.acts {
@@ -232,10 +240,8 @@ func (c *check) cause(s *story, p, d *delivery) string {
 	if s.createdTwice(p.at) {
 		return CreatedAgain
 	}
-	for _, a := range p.answers {
-		if a.op == Rollback && a.may() && a.begin <= d.at {
-			return RolledBack
-		}
+	if slices.ContainsFunc(p.answers, func(a *act) bool { return a.begin <= d.at && c.gaveBack(a) }) {
+		return RolledBack
 	}
 	if c.otherRollback(s, p, d) {
 		return RolledBack
@@ -259,6 +265,13 @@ func (c *check) cause(s *story, p, d *delivery) string {
 	return ""
 }
 
+// gaveBack reports whether a is a Rollback that may have given its task back. One
+// that met no row in the end may have done so before, where Redis's answers were
+// lost and it tried again: somebody else finished the task meanwhile.
+func (c *check) gaveBack(a *act) bool {
+	return a.op == Rollback && (a.may() || a.result == Gone && c.parted(a.who, a.begin, a.end) != nil)
+}
+
 // otherRollback reports whether d follows the rollback of another delivery than p.
 // That is no cause while two cannot hold a task; after Redis lost data they can.
 func (c *check) otherRollback(s *story, p, d *delivery) bool {
@@ -267,7 +280,7 @@ func (c *check) otherRollback(s *story, p, d *delivery) bool {
 			continue
 		}
 		for _, a := range q.answers {
-			if a.op == Rollback && a.may() && a.begin >= p.claim.began && a.begin <= d.at {
+			if c.gaveBack(a) && a.begin >= p.claim.began && a.begin <= d.at {
 				return true
 			}
 		}

@@ -25,4 +25,9 @@ func TestEachMutantFitsTheCode(t *testing.T) {
 			t.Errorf("%s: %q stands %d times in %s, want once", m.name, m.old, n, m.file)
 		}
 	}
+	for _, name := range tortured {
+		if !names[name] {
+			t.Errorf("no mutant is called %s", name)
+		}
+	}
 }

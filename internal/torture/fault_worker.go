@@ -32,22 +32,35 @@ func killWorker(st *stage, r *rand.Rand) error {
 	})
 }
 
-// stopWorker: SIGSTOP beyond the lease, then SIGCONT.
+// stopWorker: SIGSTOP beyond the lease, then SIGCONT. Redis's answers are slow just
+// before, so that there are claims on their way.
 func stopWorker(st *stage, r *rand.Rand) error {
 	sl := st.anySlot(r)
 	sl.busy.Lock()
 	defer sl.busy.Unlock()
 	return st.hit(history.Event{Kind: history.Stop, Target: sl.who(), Parts: true, Blurs: true}, func() error {
+		sl.redis.slow(0, redisTimeout/2)
+		hold(redisTimeout / 2)
 		sl.signal(syscall.SIGSTOP)
+		sl.redis.mend()
 		hold(between(r, leaseTime, 2*leaseTime+time.Second))
 		sl.signal(syscall.SIGCONT)
 		return nil
 	})
 }
 
-// drainWorker: a rolling restart. It is to end in good order.
+// drainWorker: a rolling restart of half the workers. Each is to end in good order.
 func drainWorker(st *stage, r *rand.Rand) error {
-	sl := st.anySlot(r)
+	first := r.IntN(len(st.slots))
+	for i := range max(1, len(st.slots)/2) {
+		if err := restart(st, st.slots[(first+i)%len(st.slots)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func restart(st *stage, sl *slot) error {
 	sl.busy.Lock()
 	defer sl.busy.Unlock()
 	return st.hit(history.Event{Kind: "drain", Target: sl.who()}, func() error {

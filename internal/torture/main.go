@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -35,6 +36,7 @@ type config struct {
 	faults       []string
 	json         bool
 	keep         string
+	history      string
 }
 
 func main() {
@@ -79,6 +81,7 @@ func parse(args []string) (config, error) {
 	f.StringVar(&names, "faults", "all", "names, with commas; all; none")
 	f.BoolVar(&c.json, "json", false, "print the verdict as one JSON object")
 	f.StringVar(&c.keep, "keep", "", "folder to keep the history and the workers' logs in, also of a run that went well")
+	f.StringVar(&c.history, "judge", "", "history of an earlier run, which is judged again; nothing is run")
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
@@ -95,6 +98,11 @@ func parse(args []string) (config, error) {
 
 // torture runs it all and reports whether the promises were kept.
 func torture(ctx context.Context, c config) (bool, error) {
+	if c.history != "" {
+		st := &stage{config: c, path: c.history}
+		st.keep = filepath.Dir(c.history)
+		return st.judge(os.Stdout, os.Stderr)
+	}
 	st, err := setUp(ctx, c)
 	defer st.tearDown()
 	if err != nil {

@@ -29,6 +29,7 @@ type figures struct {
 	Ghosts      int                `json:"ghosts"`
 	AfterDone   int                `json:"after_confirm"`
 	Untrue      int                `json:"untrue"`
+	Stale       int                `json:"stale"`
 	Overdue     int                `json:"overdue"`
 	Duplicates  int                `json:"duplicates"`
 	Unexplained int                `json:"unexplained_duplicates"`
@@ -48,7 +49,7 @@ type figures struct {
 func newFigures(c config, v *history.Verdict) figures {
 	f := figures{Seed: c.seed, Kept: v.Kept(), Tasks: v.Tasks, Delivered: v.Delivered, Confirmed: v.Confirmed, Lost: v.Broken[history.Lost],
 		Early: v.Broken[history.Early] + v.Broken[history.Inexact], Ghosts: v.Broken[history.Ghost], AfterDone: v.Broken[history.AfterDone],
-		Untrue: v.Broken[history.Untrue], Overdue: v.Broken[history.Overdue], Duplicates: v.Duplicates, Unexplained: v.Broken[history.Unexplained],
+		Untrue: v.Broken[history.Untrue], Stale: v.Broken[history.Stale], Overdue: v.Broken[history.Overdue], Duplicates: v.Duplicates, Unexplained: v.Broken[history.Unexplained],
 		LateP50: millis(v.LateP50), LateP99: millis(v.LateP99), LateMax: millis(v.LateMax), Faults: map[string]int{}, Variants: v.Variants, Starved: v.Starved, Causes: v.Causes, Worst: map[string]float64{}}
 	f.Broken = v.Broken
 	if len(v.Violations) > 0 && v.Violations[0].At < math.MaxInt64 { // that is what was lost in the end
@@ -125,9 +126,9 @@ func (st *stage) tell(out io.Writer, f io.ReadSeeker, v *history.Verdict) error 
 }
 
 func (f figures) print(out io.Writer) error {
-	_, err := fmt.Fprintf(out, "seed %d: %d tasks, %d delivered, %d confirmed; %d lost, %d early, %d ghosts, %d after confirm, %d untrue, %d overdue\n"+
+	_, err := fmt.Fprintf(out, "seed %d: %d tasks, %d delivered, %d confirmed; %d lost, %d early, %d ghosts, %d after confirm, %d untrue, %d stale, %d overdue\n"+
 		"%d duplicates, %d unexplained; late p50 %.1f ms p99 %.1f ms max %.1f ms\n", f.Seed, f.Tasks, f.Delivered, f.Confirmed, f.Lost, f.Early, f.Ghosts,
-		f.AfterDone, f.Untrue, f.Overdue, f.Duplicates, f.Unexplained, f.LateP50, f.LateP99, f.LateMax)
+		f.AfterDone, f.Untrue, f.Stale, f.Overdue, f.Duplicates, f.Unexplained, f.LateP50, f.LateP99, f.LateMax)
 	if f.Deadlocks > 0 {
 		fmt.Fprintf(out, "  %5d deadlocks that MySQL had to end\n", f.Deadlocks)
 	}
