@@ -40,25 +40,25 @@ var scenarios = []scenario{
 		// each delivered exactly once, none early
 		name: "burst", workers: 4, handlers: 64, play: quiet,
 		full:  size{tasks: 100_000, lead: 15 * sec, spread: 10 * sec},
-		small: size{tasks: 5_000, lead: 3 * sec, spread: 1 * sec},
+		small: size{tasks: 5_000, lead: 7 * sec, spread: 1 * sec},
 	},
 	{
 		// 2,000 tasks a second; the bound holds on an idle machine
 		name: "steady", workers: 4, handlers: 64, play: quiet,
 		full:  size{tasks: 60_000, lead: 10 * sec, spread: 30 * sec, late99: 50 * ms},
-		small: size{tasks: 3_000, lead: 3 * sec, spread: 3 * sec, late99: 5 * sec},
+		small: size{tasks: 3_000, lead: 5 * sec, spread: 3 * sec, late99: 5 * sec},
 	},
 	{
 		// workers are killed while they hold tasks, one after the other
 		name: "kill", workers: 4, handlers: 64, play: kill,
 		full:  size{tasks: 100_000, lead: 15 * sec, spread: 10 * sec, hold: 100 * ms, lease: 5 * sec, times: 20, span: 1500 * ms},
-		small: size{tasks: 5_000, lead: 3 * sec, spread: 1 * sec, hold: 150 * ms, lease: 5 * sec, times: 3, span: 400 * ms},
+		small: size{tasks: 5_000, lead: 7 * sec, spread: 1 * sec, hold: 150 * ms, lease: 5 * sec, times: 3, span: 400 * ms},
 	},
 	{
 		// a process that takes long beside a fast one; leases are shorter than its work
 		name: "slow", workers: 1, handlers: 64, play: slow,
 		full:  size{tasks: 40_000, lead: 8 * sec, spread: 40 * sec, lease: 5 * sec, span: 10 * sec, late: 1500 * ms},
-		small: size{tasks: 2_000, lead: 3 * sec, spread: 8 * sec, lease: 2 * sec, span: 5 * sec, late: 4 * sec},
+		small: size{tasks: 2_000, lead: 4 * sec, spread: 8 * sec, lease: 2 * sec, span: 5 * sec, late: 4 * sec},
 	},
 	{
 		// FLUSHALL while each worker has 100 tasks in hand
@@ -70,19 +70,19 @@ var scenarios = []scenario{
 		// Redis is away and comes back empty, then MySQL is away
 		name: "outage", workers: 4, handlers: 64, play: outage,
 		full:  size{tasks: 40_000, lead: 8 * sec, spread: 60 * sec, hold: 5 * ms, live: 200, times: 1, span: 10 * sec},
-		small: size{tasks: 2_000, lead: 3 * sec, spread: 10 * sec, hold: 5 * ms, live: 100, times: 1, span: 2 * sec},
+		small: size{tasks: 2_000, lead: 4 * sec, spread: 10 * sec, hold: 5 * ms, live: 100, times: 1, span: 2 * sec},
 	},
 	{
 		// Redis comes back with what it held a span ago
 		name: "snapshot", workers: 4, handlers: 64, play: snapshot,
 		full:  size{tasks: 40_000, lead: 8 * sec, spread: 80 * sec, hold: 5 * ms, live: 100, span: 60 * sec},
-		small: size{tasks: 2_000, lead: 3 * sec, spread: 7 * sec, hold: 5 * ms, live: 100, span: 3 * sec},
+		small: size{tasks: 2_000, lead: 4 * sec, spread: 7 * sec, hold: 5 * ms, live: 100, span: 3 * sec},
 	},
 	{
 		// all due in one millisecond, preloaded beforehand
 		name: "moment", workers: 4, handlers: 64, play: moment,
 		full:  size{tasks: 300_000, lead: 45 * sec},
-		small: size{tasks: 15_000, lead: 6 * sec},
+		small: size{tasks: 15_000, lead: 14 * sec},
 	},
 	{
 		// workers with nothing to do, and then with tasks that wait
