@@ -24,23 +24,40 @@ const clockEnv = "TRIGGERHOOK_TORTURE_CLOCK"
 
 const (
 	nowLine    = "\tsec, nsec, mono := runtimeNow()\n"
-	shiftedNow = "\tsec, nsec, mono := runtimeNow()\n\tsec += shift()\n"
-	shiftFile  = `package time
+	shiftedNow = "\tsec, nsec, mono := runtimeNow()\n\tsec += shifted.Load()\n"
+	// The variable is read now and then by a goroutine: the runtime asks for the
+	// time where no lock may be waited for.
+	shiftFile = `package time
 
-import "syscall"
+import (
+	"sync/atomic"
+	"syscall"
+)
 
-func shift() (sec int64) {
+var shifted atomic.Int64
+
+func init() {
+	readShift()
+	go func() {
+		for {
+			Sleep(5 * Millisecond)
+			readShift()
+		}
+	}()
+}
+
+func readShift() {
+	var sec int64
 	v, _ := syscall.Getenv("` + clockEnv + `")
-	neg := len(v) > 0 && v[0] == '-'
 	for _, c := range []byte(v) {
 		if c >= '0' && c <= '9' {
 			sec = 10*sec + int64(c-'0')
 		}
 	}
-	if neg {
-		return -sec
+	if len(v) > 0 && v[0] == '-' {
+		sec = -sec
 	}
-	return sec
+	shifted.Store(sec)
 }
 `
 )

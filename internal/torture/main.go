@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // config is the command line.
@@ -103,6 +105,7 @@ func torture(ctx context.Context, c config) (bool, error) {
 		st.keep = filepath.Dir(c.history)
 		return st.judge(os.Stdout, os.Stderr)
 	}
+	_ = mysql.SetLogger(&mysql.NopLogger{}) // the nemesis's own connections break too; it refuses nil only
 	st, err := setUp(ctx, c)
 	defer st.tearDown()
 	if err != nil {
