@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test model-test fuzz lint smoke accept torture mutants vuln bench bench-test bench-smoke
+.PHONY: help test model-test fuzz lint smoke accept torture mutants vuln bench bench-test bench-smoke model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ bench-test: ## gofmt, go vet, staticcheck and the tests of the benchmarks' own m
 
 smoke: ## run the quick start for some seconds
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go run ./examples/quickstart --data "$$dir" --tasks 300 --spread 2s --json
+
+model: ## search the models of the protocol to the end with spin, and see each weakened rule fail (ARGS="--only NAME")
+	go run ./internal/modelcheck $(ARGS)
 
 accept: ## the heavy runs: 15 minutes of worker processes on real servers, not part of CI (ARGS="--scenario kill --json")
 	go run ./internal/accept $(ARGS)

@@ -110,6 +110,18 @@ func script(name string) string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "scripts", "servers", name)
 }
 
+// Program installs what a kind that is no server brings, and returns how to run a
+// program of it.
+func Program(ctx context.Context, kind Kind, path string) (func(args ...string) *exec.Cmd, error) {
+	base, err := install(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	return func(args ...string) *exec.Cmd {
+		return exec.CommandContext(ctx, "bash", append([]string{script("debrun.sh"), filepath.Join(base, "root"), path}, args...)...)
+	}, nil
+}
+
 func install(ctx context.Context, kind Kind) (string, error) {
 	cache, err := cacheDir()
 	if err != nil {

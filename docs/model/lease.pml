@@ -1,0 +1,371 @@
+/* lease: what a worker may do with a task that it has claimed, and until when, for spin 6.5. One version of one task, which
+   waits in the hot set at first.
+
+   Covers    the claim and its answer, which may be lost, and the repeated claim; the local queue, a caller's hands; leases that
+             end, their extension, and the delay between that end and what the holder knows (its own deadline, a process that is
+             stopped for any time); the reaper against an extension; a flush, a failover to a replica behind or an old snapshot;
+             registration with the new generation, and the feeder that waits for it; Delete and Confirm in all of that.
+   Leaves    creators, audit, two feeders (hotset.pml); horizons and pages (feed.pml).
+   out
+   Assumes   a worker's monotonic clock runs no slower than the hot set's; a worker that is not stopped registers within the 2 s
+             for which a feeder leaves a new generation alone (ready in Feeder), and the answer to a claim takes no longer.
+   Checked   a task is handed out only under a lease that lives; never while another caller has it under a living lease; never
+             after a Delete that returned nil; it is not claimed after a Delete that returned, nor after a Confirm under a living
+             lease; at rest a row that stands waits in the hot set. After a loss of data the holder that has registered is as
+             well protected as before. One exception is made: what a worker had claimed before a loss it may hand out, until it
+             registers, although a Delete that came after the loss has returned nil (see STRICT).
+   Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, lose, registerNow (consumer/keeper.go),
+   for                settler.flush, giveBack (consumer/settler.go); claim.lua, extend.lua, register.lua, release.lua
+             Reaper   auditor.reapBatch (auditor.go); leases.lua, release.lua      Feeder   feeder.round (feeder.go); horizon.lua
+             Deleter  Scheduler.deleteRows (delete.go); remove.lua                 Time     the clocks
+
+   Knowledge is FRESH, OLD or STALE as in hotset.pml. A worker's deadline is known by whether it has passed (ahead), and lies
+   before the hot set's, as it is counted from the sending of the call. over means that the hot set's has passed.
+
+   Variants, each of which must fail: HANDLATE a task is handed out without a look at the deadline; COUNTLATE the deadline is
+   counted from the answer; REAPLIVING the reaper does not look whether its lease is still over; NOTOMB a removal leaves no
+   tombstone; RELEASEDEAD a rollback does not look at record and tombstone; REPEATNIL a removal that is made again answers that
+   nobody had the task; REGNOREAD a worker registers without reading the row; REGSTEAL a registration takes what stands in
+   another's batch; ASKLATE a worker whose deadline has passed extends and registers; CLAIMFOREIGN a claim trusts old data;
+   RETRYFOREIGN a repeated claim does; EXTENDFOREIGN an extension does; FEEDFOREIGN the feeder does; FAILBACK old data comes
+   back under the same run_id, and STRICT no exception is made (both are limits: see README.md). */
+
+#ifndef NW
+#define NW 1
+#endif
+#ifndef DELETE
+#define DELETE 0
+#endif
+#ifndef FLUSH
+#define FLUSH 0
+#endif
+#ifndef FAILOVER
+#define FAILOVER 0
+#endif
+#ifndef STOP
+#define STOP 0   /* workers may be stopped for a while */
+#endif
+#ifndef DIE
+#define DIE 1    /* workers may die */
+#endif
+
+#define STALE 0
+#define OLD 1
+#define FRESH 2
+#define NONE 0
+#define LIVES 1
+#define OVER 2
+#define QUEUED 1
+#define INHAND 2
+#define LOST 3                                  /* in a caller's hands, who was told that it is not his any more */
+
+bool row = 1;                                   /* MySQL */
+bool meta = 1, foreign = 0, loaded = 1;         /* Redis; foreign: the data names another server */
+bool rec = 1, due = 1, tomb = 0;
+bool bat[3];
+byte lease[3];
+bool sRec, sDue, sTomb, sBat[3];                 /* what a replica holds */
+byte sLease[3];
+
+byte hold[3];                                   /* a worker */
+bool ahead[3], same[3], stopped[3];             /* its deadline; its batch's generation is the current; the process is stopped */
+bool sent[3], asks[3];                          /* a claim was made, its answer is under way; an extension was sent */
+byte know[4];                                   /* of the row: 0 reaper, 1 and 2 workers, 3 feeder */
+bool out[3];                                    /* history: a caller has it, and its lease has not run out */
+byte before[3];                                 /* claimed before a loss of data and not registered since; 2: stopped meanwhile */
+bool deletedNil, deletedClaimed, confirmed;
+bool asking;                                    /* a removal is run again, by the client library: well within T */
+byte busy;
+
+#ifdef NOTOMB
+#define TOMBSTONE skip
+#else
+#define AGE(i) know[i] = (know[i] == FRESH -> OLD : know[i])
+#define TOMBSTONE tomb = 1; AGE(0); AGE(1); AGE(2); AGE(3)
+#endif
+#define LOOK(i) know[i] = (meta -> FRESH : STALE)
+
+inline remove(w) {
+  if
+  :: meta -> rec = 0; due = 0; if :: w -> bat[w] = 0; lease[w] = NONE :: else fi; TOMBSTONE
+  :: else
+  fi
+}
+
+inline drop(w) {                                /* no longer ours; a caller who has it may still answer */
+  hold[w] = (hold[w] == INHAND -> LOST : 0); ahead[w] = 0; same[w] = 0; before[w] = 0
+}
+
+inline loss() {                                 /* who had claimed something had done so before it */
+  before[1] = (sent[1] || hold[1] == QUEUED); before[2] = (sent[2] || hold[2] == QUEUED)
+}
+
+#ifdef CLAIMFOREIGN
+#define CLAIMS meta
+#else
+#define CLAIMS (meta && !foreign)
+#endif
+#ifdef RETRYFOREIGN
+#define REPEATS meta
+#else
+#define REPEATS (meta && !foreign)
+#endif
+#ifdef HANDLATE
+#define MAYHAND(w) 1
+#else
+#define MAYHAND(w) ahead[w]
+#endif
+#ifdef ASKLATE
+#define MAYASK(w) 1
+#else
+#define MAYASK(w) ahead[w]
+#endif
+#ifdef EXTENDFOREIGN
+#define EXTENDSNOT 0
+#else
+#define EXTENDSNOT foreign
+#endif
+#ifdef STRICT
+#define EXCEPT(w) 0
+#else
+#define EXCEPT(w) before[w]
+#endif
+#ifdef RELEASEDEAD
+#define GIVEBACK 1
+#else
+#define GIVEBACK (rec && !tomb)
+#endif
+
+proctype Worker(byte w) {
+  byte o = 3 - w; bool r;
+  do
+  /* claim.lua, with a new token */
+  :: atomic { !stopped[w] && CLAIMS && due && !bat[w] && !hold[w] && !sent[w] ->
+       due = 0; bat[w] = 1; lease[w] = LIVES; sent[w] = 1; same[w] = 1; ahead[w] = 1; before[w] = 0;
+       assert(!deletedNil && !deletedClaimed);
+       assert(!confirmed) }
+  /* its answer: the deadline counts from the sending */
+  :: atomic { !stopped[w] && sent[w] -> sent[w] = 0; hold[w] = QUEUED }
+  /* the answer is lost, and the claim repeated with its token: who has it in a batch is given that again */
+  :: atomic { !stopped[w] && sent[w] && REPEATS ->
+       if
+       :: bat[w] -> lease[w] = LIVES; same[w] = 1; ahead[w] = 1; before[w] = 0
+       :: else -> sent[w] = 0; same[w] = 0; ahead[w] = 0; before[w] = 0
+       fi }
+  /* Consumer.hand */
+  :: atomic { !stopped[w] && hold[w] == QUEUED ->
+       if
+       :: MAYHAND(w) ->
+          assert(before[w] || !row || (bat[w] && lease[w] == LIVES));
+          assert(!out[o] || before[w] == 2);
+          assert(!deletedNil || EXCEPT(w));
+          hold[w] = INHAND; out[w] = before[w] != 2
+       :: else -> drop(w)
+       fi }
+  /* Consumer.expire */
+  :: atomic { !stopped[w] && hold[w] && hold[w] != LOST && !ahead[w] -> drop(w) }
+  /* Consumer.extend: sent, and at the server; who knows that its deadline has passed does not ask */
+  :: atomic { !stopped[w] && !asks[w] && (hold[w] == QUEUED || hold[w] == INHAND) && MAYASK(w) -> asks[w] = 1 }
+  :: atomic { asks[w] ->
+       if
+       :: !meta || EXTENDSNOT || !(hold[w] == QUEUED || hold[w] == INHAND)        /* COLD; or nobody waits for the answer */
+       :: else ->
+          if
+          :: !same[w]                                                /* ABORT: register */
+          :: same[w] && lease[w] != NONE && rec -> lease[w] = LIVES; ahead[w] = 1
+          :: same[w] && lease[w] != NONE && !rec -> lease[w] = LIVES; drop(w)     /* Gone */
+          :: same[w] && lease[w] == NONE && !foreign -> drop(w)      /* Lost */
+          :: else
+          fi
+       fi;
+       asks[w] = 0 }
+  /* Consumer.registerNow: Extend said ABORT */
+  :: atomic { !stopped[w] && meta && !same[w] && (hold[w] == QUEUED || hold[w] == INHAND) && MAYASK(w) -> LOOK(w) }
+#ifdef REGNOREAD
+     r = 1;
+#else
+     atomic { !stopped[w] -> r = row };
+#endif
+     atomic { !stopped[w] ->
+       if
+       :: hold[w] == 0 || hold[w] == LOST || !meta || know[w] == STALE
+       :: else ->
+          if
+          :: !r || tomb -> drop(w)
+#ifdef REGSTEAL
+          :: r && !tomb ->
+#else
+          :: r && !tomb && rec && !due && !bat[w] -> drop(w)         /* in another's batch */
+          :: r && !tomb && (!rec || due || bat[w]) ->
+#endif
+             rec = 1; due = 0; bat[w] = 1; lease[w] = LIVES; same[w] = 1; ahead[w] = 1; before[w] = (foreign -> before[w] : 0)
+          fi
+       fi;
+       know[w] = STALE; r = 0 }
+  /* settler.flush: the row, then the hot set */
+  :: atomic { !stopped[w] && (hold[w] == INHAND || hold[w] == LOST) ->
+       r = row; row = 0 }
+     if
+     :: atomic { !stopped[w] ->
+          if :: r && out[w] -> confirmed = 1 :: else fi;
+          remove(w); r = 0; out[w] = 0; hold[w] = 0; ahead[w] = 0; same[w] = 0 }
+#if DIE
+     :: break
+#endif
+     fi
+  /* settler.giveBack; what is LOST goes by the row alone */
+  :: atomic { !stopped[w] && meta && (hold[w] == INHAND || hold[w] == LOST) ->
+       if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; due = 1 :: else fi :: else fi;
+       out[w] = 0; hold[w] = 0; ahead[w] = 0; same[w] = 0 }
+#if DIE
+  :: atomic { !stopped[w] -> break }
+#else
+  :: atomic { !stopped[w] && !hold[w] && !sent[w] -> break }
+#endif
+  od;
+  atomic { hold[w] = 0; ahead[w] = 0; same[w] = 0; sent[w] = 0; asks[w] = 0; before[w] = 0; know[w] = STALE; busy-- }
+}
+
+#define ENDS(i) know[i] = (know[i] == OLD -> STALE : know[i])
+#ifdef COUNTLATE
+#define PASSED(w) 1
+#else
+#define PASSED(w) (!ahead[w] || foreign)
+#endif
+
+#define WAITS(w) (sent[w] || hold[w] == QUEUED)
+
+proctype Time() {
+  byte w;
+end:
+  do
+  :: atomic { if :: ahead[1] -> w = 1 :: ahead[2] -> w = 2 fi; ahead[w] = 0; w = 0 }
+  /* the hot set's deadline comes after the holder's; an old copy's deadlines are older still */
+  :: atomic {
+       if
+       :: lease[1] == LIVES && PASSED(1) -> w = 1
+       :: lease[2] == LIVES && PASSED(2) -> w = 2
+       fi;
+       lease[w] = OVER; if :: !foreign -> out[w] = 0 :: else fi; w = 0 }
+  :: atomic { tomb && !asking && !WAITS(1) && !WAITS(2) -> tomb = 0; ENDS(0); ENDS(1); ENDS(2); ENDS(3) }
+#if STOP
+  :: atomic { hold[1] && !stopped[1] -> stopped[1] = 1 }
+  :: atomic { stopped[1] -> stopped[1] = 0 }
+#endif
+  od
+}
+
+#ifdef REAPLIVING
+#define REAPS(w) 1
+#else
+#define REAPS(w) (lease[w] == OVER)
+#endif
+
+proctype Reaper() {
+  byte w; bool r;
+end:
+  do
+  :: atomic { meta && !foreign; if :: lease[1] == OVER -> w = 1 :: lease[2] == OVER -> w = 2 fi }
+     LOOK(0);
+     r = row;
+     atomic {
+       if
+       :: !r -> remove(w)
+       :: r && meta && know[0] != STALE && REAPS(w) && bat[w] ->
+          bat[w] = 0; lease[w] = NONE; if :: rec && !tomb -> due = 1 :: else fi
+       :: else
+       fi;
+       know[0] = STALE; w = 0; r = 0 }
+  od
+}
+
+#ifdef FEEDFOREIGN
+#define NEWGEN 0
+#else
+#define NEWGEN foreign
+#endif
+#define READY(w) (same[w] || stopped[w] || (!sent[w] && (hold[w] == 0 || hold[w] == LOST)))
+
+proctype Feeder() {
+  bool r;
+end:
+  do
+  :: atomic { !meta || NEWGEN ->
+       meta = 1; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0; bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE;
+       same[1] = 0; same[2] = 0; know[0] = STALE; know[1] = STALE; know[2] = STALE; know[3] = STALE }
+  /* 2 s after a generation has begun: who was not stopped has registered; who was, or has died, may see it redelivered */
+  :: atomic { meta && !loaded && READY(1) && READY(2) ->
+       if :: !same[1] -> out[1] = 0; if :: before[1] -> before[1] = 2 :: else fi :: else fi;
+       if :: !same[2] -> out[2] = 0; if :: before[2] -> before[2] = 2 :: else fi :: else fi;
+       LOOK(3) }
+     r = row;
+     atomic {
+       if
+       :: meta && know[3] != STALE -> if :: r && !tomb && !rec -> rec = 1; due = 1 :: else fi; loaded = 1
+       :: else
+       fi;
+       know[3] = STALE; r = 0 }
+  od
+}
+
+#ifdef REPEATNIL
+#define WASGONE 0
+#else
+#define WASGONE tomb
+#endif
+
+proctype Deleter() {
+  bool was;
+  if
+  :: atomic { row -> row = 0 };
+     atomic {
+       was = meta && !due && (rec || WASGONE); remove(0); asking = 1 };
+     if
+     :: atomic { was = meta && !due && (rec || WASGONE); remove(0) }   /* the answer was lost, and the script runs once more */
+     :: skip
+     fi;
+     atomic { if :: was -> deletedClaimed = 1 :: else -> deletedNil = 1 fi; was = 0; asking = 0 }
+  :: skip
+  fi;
+  busy--
+}
+
+proctype Flusher() {
+  atomic {
+    meta = 0; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0;
+    bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE; loss(); busy-- }
+}
+
+proctype Failover() {                           /* a replica that is behind takes over, or an old snapshot is loaded */
+  atomic {
+    sRec = rec; sDue = due; sTomb = tomb; sBat[1] = bat[1]; sBat[2] = bat[2]; sLease[1] = lease[1]; sLease[2] = lease[2] };
+  atomic {
+    rec = sRec; due = sDue; tomb = sTomb; bat[1] = sBat[1]; bat[2] = sBat[2]; lease[1] = sLease[1]; lease[2] = sLease[2];
+    sRec = 0; sDue = 0; sTomb = 0; sBat[1] = 0; sBat[2] = 0; sLease[1] = 0; sLease[2] = 0;
+#ifndef FAILBACK
+    foreign = 1;
+#endif
+    loss(); busy-- }
+}
+
+init {
+  atomic {
+    busy = NW + DELETE + FLUSH + FAILOVER;
+    run Worker(1); run Time(); run Reaper(); run Feeder();
+#if NW > 1
+    run Worker(2);
+#endif
+#if DELETE
+    run Deleter();
+#endif
+#if FLUSH
+    run Flusher();
+#endif
+#if FAILOVER
+    run Failover();
+#endif
+  }
+  timeout;
+  assert(busy == 0);
+  assert(!row || (meta && !foreign && rec && due))
+}
