@@ -1,0 +1,114 @@
+package durabletest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+func movedRowsScan(t *testing.T, s durable.Store) {
+	a, b := row("a", 10, ""), row("b", 20, "")
+	create(t, s, a, b)
+	to := a
+	to.Ver, to.DueMS = 1, 30
+	if ok, err := s.Move(t.Context(), a.Ref, to); !ok || err != nil {
+		t.Fatalf("Move answered %v, %v", ok, err)
+	}
+	got := scanAll(t, s, 10)
+	if len(got) != 2 || got[0].ID != "b" || got[1].DueMS != 30 {
+		t.Errorf("scanned %v, want b at 20 and a at 30", got)
+	}
+}
+
+func scanIsOrdered(t *testing.T, s durable.Store) {
+	all := rows(1500, func(i int) int64 {
+		if i%3 == 0 {
+			return 777 // a third of them at one millisecond
+		}
+		return int64(i * 7919 % 1000)
+	})
+	create(t, s, all...)
+	slices.SortFunc(all, func(a, b task.Row) int {
+		if a.Cursor().Less(b.Cursor()) {
+			return -1
+		}
+		return 1
+	})
+	for _, page := range []int{1000, 97} {
+		got := scanAll(t, s, page)
+		if len(got) != len(all) {
+			t.Fatalf("pages of %d: %d rows, want %d", page, len(got), len(all))
+		}
+		for i := range got {
+			if !same(got[i], all[i]) {
+				t.Fatalf("pages of %d: row %d is %v, want %v", page, i, got[i], all[i])
+			}
+		}
+	}
+}
+
+func scanLeavesLongPayloadsOut(t *testing.T, s durable.Store) {
+	create(t, s, row("a", 1, "1234"), row("b", 2, "12345"), row("c", 3, ""))
+	got, err := s.Scan(t.Context(), task.Cursor{}, 100, 10, 4)
+	if err != nil || len(got) != 3 {
+		t.Fatalf("Scan: %v, %v", got, err)
+	}
+	if string(got[0].Payload) != "1234" || got[1].Payload != nil || got[1].Size != 5 || got[2].Payload != nil || got[2].Size != 0 {
+		t.Errorf("Scan with 4 bytes inline returned %+v", got)
+	}
+}
+
+func scanBounds(t *testing.T, s durable.Store) {
+	create(t, s, row("a", 10, ""), row("b", 10, ""), row("c", 11, ""), row("d", 12, ""))
+	for _, c := range []struct {
+		after task.Cursor
+		below int64
+		want  string
+	}{
+		{task.Cursor{}, 12, "abc"}, {task.Cursor{}, 10, ""}, {task.Cursor{DueMS: 10, ID: "a"}, 11, "b"},
+		{task.Cursor{DueMS: 10}, 13, "abcd"}, {task.Cursor{DueMS: 10, ID: "zz"}, 100, "cd"}, {task.Cursor{DueMS: 12, ID: "d"}, 100, ""},
+	} {
+		got, err := s.Scan(t.Context(), c.after, c.below, 10, 0)
+		var ids string
+		for _, r := range got {
+			ids += r.ID
+		}
+		if err != nil || ids != c.want {
+			t.Errorf("Scan after %v below %d returned %q, %v; want %q", c.after, c.below, ids, err, c.want)
+		}
+	}
+	if got, err := s.Scan(t.Context(), task.Cursor{}, 100, 2, 0); err != nil || len(got) != 2 {
+		t.Errorf("Scan of at most 2 returned %v, %v", got, err)
+	}
+}
+
+func idsAreBytes(t *testing.T, s durable.Store) {
+	ids := []string{"A", "Z", "a", "a ", "a\t", "ae", "\u00e9", "e\u0301", "ß", "ss", "ä", "😀"}
+	for _, id := range ids {
+		create(t, s, row(id, 5, id))
+	}
+	slices.Sort(ids)
+	for i, r := range scanAll(t, s, 3) {
+		if r.ID != ids[i] || string(r.Payload) != ids[i] {
+			t.Errorf("row %d has id %q, want %q", i, r.ID, ids[i])
+		}
+	}
+	if n := len(get(t, s, "a")); n != 1 {
+		t.Errorf("Get of \"a\" returned %d rows", n)
+	}
+}
+
+func count(t *testing.T, s durable.Store) {
+	if n, exact, err := s.Count(t.Context(), 10); n != 0 || !exact || err != nil {
+		t.Errorf("Count of nothing: %d, %v, %v", n, exact, err)
+	}
+	create(t, s, rows(50, func(i int) int64 { return int64(i) })...)
+	if n, exact, err := s.Count(t.Context(), 50); n != 50 || !exact || err != nil {
+		t.Errorf("Count of 50 up to 50: %d, %v, %v", n, exact, err)
+	}
+	if n, exact, err := s.Count(t.Context(), 49); n < 50 || exact || err != nil {
+		t.Errorf("Count of 50 up to 49: %d, %v, %v; want an estimate above 49", n, exact, err)
+	}
+}

@@ -1,0 +1,285 @@
+package hotsettest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+func claimTakesOldest(k *kit) {
+	k.warm()
+	k.add(task.Waiting, entry("c", 30), entry("a", 10), entry("b", 20), entry("later", far-7))
+	if b := k.claim("t1", 2); k.ids(b) != "a b" || b.NextMS != 30 {
+		k.Errorf("claimed %q, next at %d; want \"a b\", next at 30", k.ids(b), b.NextMS)
+	}
+	if b := k.claim("t2", 2); k.ids(b) != "c" || b.NextMS != far-7 {
+		k.Errorf("claimed %q, next at %d; want \"c\", next at %d", k.ids(b), b.NextMS, far-7)
+	}
+	if b := k.claim("t3", 2); len(b.Claims) != 0 || b.NextMS != far-7 {
+		k.Errorf("claimed %q, next at %d; want none", k.ids(b), b.NextMS)
+	}
+}
+
+func claimIsNeverEarly(k *kit) {
+	k.warm()
+	due := k.now().TimeUS/1000 + 40
+	k.add(task.Waiting, entry("a", due), entry("b", due+500))
+	for _, want := range []struct {
+		id string
+		ms int64
+	}{{"a", due}, {"b", due + 500}} {
+		var b task.Batch
+		k.until("the member is due", func() bool { b = k.claim("t"+want.id, 9); return len(b.Claims) > 0 })
+		if len(b.Claims) > 1 || b.Claims[0].ID != want.id || b.AsOf.TimeUS < want.ms*1000 {
+			k.Errorf("claimed %q at %d us, %s is due at %d ms", k.ids(b), b.AsOf.TimeUS, want.id, want.ms)
+		}
+	}
+}
+
+func repeatedClaim(k *kit) {
+	k.warm()
+	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))
+	first := k.claim("t", 2)
+	if again := k.claim("t", 2); len(again.Claims) != 2 || len(first.Claims) != 2 {
+		k.Errorf("claimed %q, and again with the same token %q", k.ids(first), k.ids(again))
+	}
+	k.claimed("t2", "c")
+}
+
+func claimedOnce(k *kit) {
+	k.warm()
+	const n = 3000
+	var all []task.Entry
+	for i := range n {
+		all = append(all, entry(fmt.Sprint(i), int64(i%7)))
+	}
+	k.add(task.Waiting, all...)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				b, err := k.Claim(k.Context(), k.p, fmt.Sprint(w, "-", i), 37, time.Minute)
+				if err != nil || len(b.Claims) == 0 {
+					if err != nil {
+						k.Error(err)
+					}
+					return
+				}
+				mu.Lock()
+				for _, c := range b.Claims {
+					seen[c.ID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for id, times := range seen {
+		if times != 1 {
+			k.Errorf("%s was claimed %d times", id, times)
+		}
+	}
+	if len(seen) != n {
+		k.Errorf("%d of %d members were claimed", len(seen), n)
+	}
+}
+
+func removeTells(k *kit) {
+	k.warm()
+	a, b, c := entry("a", 1), entry("b", far-1), entry("c", 1)
+	k.add(task.Waiting, a, b)
+	k.claimed("t", "a")
+	got, err := k.Remove(k.Context(), k.p, "", refs(a, b, c))
+	k.must(err)
+	if want := []task.Answer{task.Claimed, task.Waiting, task.Absent}; !slices.Equal(got, want) {
+		k.Errorf("Remove answered %v, want %v", got, want)
+	}
+	got, err = k.Remove(k.Context(), k.p, "", refs(a, b, c))
+	k.must(err)
+	k.each("Remove once more, as the answer may have been lost", got, 3, task.Claimed)
+	if s, err := k.State(k.Context(), k.p); err != nil || s.Waiting != 0 || s.Claimed != 0 {
+		k.Errorf("after Remove State answered %+v, %v", s, err)
+	}
+	got, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	k.must(err)
+	k.each("Release of a removed member", got, 1, task.Dead)
+	k.claimed("t2")
+}
+
+func releaseOffersAgain(k *kit) {
+	k.warm()
+	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))
+	b := k.claimed("t", "a", "b", "c")
+	release := func(r task.Release, want task.Answer) {
+		k.Helper()
+		r.Token = "t"
+		got, err := k.Release(k.Context(), k.p, r)
+		k.must(err)
+		k.each("Release", got, len(r.Refs), want)
+	}
+	release(task.Release{Refs: refs(b.Claims[0].Entry), AtDue: true}, task.Waiting)
+	release(task.Release{Refs: refs(b.Claims[1].Entry), Counted: true}, task.Waiting)
+	release(task.Release{Refs: refs(b.Claims[2].Entry), Delay: time.Hour, Counted: true}, task.Waiting)
+	got := k.claim("t2", 10)
+	if k.ids(got) != "a b" || got.Claims[0].Attempt != 0 || got.Claims[1].Attempt != 1 || string(got.Claims[1].Payload) != "p" {
+		k.Errorf("claimed again %+v", got.Claims)
+	}
+	if low, high := k.now().TimeUS/1000+3_590_000, k.now().TimeUS/1000+3_600_001; got.NextMS < low || got.NextMS > high {
+		k.Errorf("a delay of 1 h offers again at %d, want about %d", got.NextMS, high)
+	}
+}
+
+func releaseIsOfOwnBatch(k *kit) {
+	k.warm()
+	a, b := entry("a", 1), entry("b", 1)
+	k.add(task.Waiting, a)
+	k.claimed("t", "a")
+	for token, want := range map[string]task.Answer{"other": task.Elsewhere, "t": task.Waiting} {
+		if token == "t" {
+			continue // below: maps have no order
+		}
+		got, err := k.Release(k.Context(), k.p, task.Release{Token: token, Refs: refs(a)})
+		k.must(err)
+		k.each("Release from another batch", got, 1, want)
+	}
+	k.claimed("t2")
+	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(b)})
+	k.must(err)
+	k.each("Release of no member", got, 1, task.Absent)
+	_, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	k.must(err)
+	got, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	k.must(err)
+	k.each("second Release", got, 1, task.Elsewhere)
+}
+
+func delayBeyond(k *kit) {
+	now := int64(0)
+	{
+		_, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: 1, Limit: 10})
+		k.must(err)
+		now = k.now().TimeUS / 1000
+	}
+	_, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: now + 60_000, Limit: 10})
+	k.must(err)
+	a := entry("a", 1)
+	k.add(task.Waiting, a)
+	k.claimed("t", "a")
+	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a), Delay: time.Hour})
+	k.must(err)
+	k.each("Release beyond the horizon", got, 1, task.Beyond)
+	got, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	k.must(err)
+	k.each("Release after that", got, 1, task.Waiting)
+}
+
+func (k *kit) expired(lease time.Duration) []task.Reaped {
+	k.Helper()
+	all, err := k.Expired(k.Context(), k.p, 10, lease)
+	k.must(err)
+	return all
+}
+
+func leasesEnd(k *kit) {
+	f := k.warm()
+	k.add(task.Waiting, entry("a", 1), entry("b", 1))
+	const lease = 60 * time.Millisecond
+	b, err := k.Claim(k.Context(), k.p, "short", 2, lease)
+	if k.must(err); len(b.Claims) != 2 {
+		k.Fatalf("claimed %q", k.ids(b))
+	}
+	var over []task.Reaped
+	k.until("the lease is over", func() bool { over = k.expired(lease); return len(over) > 0 })
+	if len(over) != 1 || over[0].Token != "short" || len(over[0].Refs) != 2 {
+		k.Fatalf("Expired answered %+v", over)
+	}
+	if at := k.now().TimeUS; at < b.AsOf.TimeUS+lease.Microseconds() {
+		k.Errorf("the lease of a batch claimed at %d was over at %d", b.AsOf.TimeUS, at)
+	}
+	if over := k.expired(time.Hour); len(over) != 0 {
+		k.Errorf("within a lease of the generation's beginning (%d) Expired answered %+v", f.StartMS, over)
+	}
+	got, err := k.Release(k.Context(), k.p, task.Release{Token: "short", Refs: over[0].Refs, AtDue: true, Counted: true, Expired: true, AsOf: k.now()})
+	k.must(err)
+	k.each("Release of an expired batch", got, 2, task.Waiting)
+	if b := k.claimed("t2", "a", "b"); b.Claims[0].Attempt != 1 {
+		k.Errorf("a lost lease counts as an attempt: %+v", b.Claims[0])
+	}
+	e, err := k.Extend(k.Context(), k.p, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"short", "t2"}, Lease: lease})
+	if k.must(err); !slices.Equal(e.Lost, []string{"short"}) {
+		k.Errorf("Extend of a reaped batch and a live one: lost %q, want short", e.Lost)
+	}
+}
+
+func extensionWins(k *kit) {
+	f := k.warm()
+	a := entry("a", 1)
+	k.add(task.Waiting, a)
+	_, err := k.Claim(k.Context(), k.p, "t", 1, time.Millisecond)
+	k.must(err)
+	k.until("the lease is over", func() bool { return len(k.expired(0)) > 0 })
+	e, err := k.Extend(k.Context(), k.p, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute})
+	if k.must(err); len(e.Lost) != 0 {
+		k.Errorf("Extend before the reaper: lost %q", e.Lost)
+	}
+	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a), Expired: true, AsOf: k.now()})
+	k.must(err)
+	k.each("the reaper's Release after an extension", got, 1, task.Claimed)
+	k.claimed("t2")
+}
+
+func reaperNeedsFresh(k *kit) {
+	k.warm()
+	a := entry("a", 1)
+	k.add(task.Waiting, a)
+	_, err := k.Claim(k.Context(), k.p, "t", 1, time.Millisecond)
+	k.must(err)
+	k.until("the lease is over", func() bool { return len(k.expired(0)) > 0 })
+	old := k.now()
+	old.TimeUS -= (task.TombstoneTTL + time.Second).Microseconds()
+	_, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a), Expired: true, AsOf: old})
+	k.is(err, task.ErrStale, "the reaper's Release with old knowledge")
+	k.claimed("t2")
+}
+
+func extendTells(k *kit) {
+	f := k.warm()
+	a, b := entry("a", 1), entry("b", 1)
+	k.add(task.Waiting, a, b)
+	k.claimed("t", "a", "b")
+	_, err := k.Remove(k.Context(), k.p, "", refs(b))
+	k.must(err)
+	held := task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t", "never"}, Refs: refs(a, b), Lease: time.Minute}
+	e, err := k.Extend(k.Context(), k.p, held)
+	if k.must(err); !slices.Equal(e.Lost, []string{"never"}) || !slices.Equal(e.Gone, refs(b)) {
+		k.Errorf("Extend answered lost %q, gone %v", e.Lost, e.Gone)
+	}
+	held.Generation++
+	_, err = k.Extend(k.Context(), k.p, held)
+	k.is(err, task.ErrAborted, "Extend under another generation")
+}
+
+func registered(k *kit) {
+	_, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: 100, Limit: 10})
+	k.must(err)
+	absent, waiting, beyond, other := entry("absent", 1), entry("waiting", 1), entry("beyond", 200), entry("other", 1)
+	k.add(task.Waiting, other)
+	k.claimed("others", "other")
+	k.add(task.Waiting, waiting)
+	for _, try := range []string{"first", "repeated"} {
+		got, err := k.Add(k.Context(), k.p, task.Adding{AsOf: k.now(), Entries: []task.Entry{absent, waiting, beyond, other}, Token: "mine", Lease: time.Minute})
+		k.must(err)
+		if want := []task.Answer{task.Claimed, task.Claimed, task.Claimed, task.Elsewhere}; !slices.Equal(got, want) {
+			k.Errorf("%s Add with a token answered %v, want %v", try, got, want)
+		}
+	}
+	k.claimed("t")
+	got, err := k.Release(k.Context(), k.p, task.Release{Token: "mine", Refs: refs(absent, waiting, beyond), AtDue: true})
+	k.must(err)
+	k.each("Release of registered members", got, 3, task.Waiting)
+}
