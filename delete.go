@@ -72,6 +72,7 @@ func (s *Scheduler) deleteRows(ctx context.Context, refs []task.Ref, open map[st
 	failpoint.Hit("delete/row")
 	deleted, err := s.store.Delete(ctx, refs)
 	if err != nil {
+		s.doubt(err, refs)
 		return err
 	}
 	byPart := map[int][]task.Ref{}
@@ -100,6 +101,22 @@ func (s *Scheduler) deleteRows(ctx context.Context, refs []task.Ref, open map[st
 	return nil
 }
 
+// doubt has the hot set told of rows that a call may have deleted which ended with
+// err, once the durable store says that they are gone.
+func (s *Scheduler) doubt(err error, refs []task.Ref) {
+	if !errors.Is(err, ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return // it was refused
+	}
+	byPart := map[int][]task.Ref{}
+	for _, ref := range refs {
+		p := task.Partition(ref.ID, s.parts)
+		byPart[p] = append(byPart[p], ref)
+	}
+	for p, refs := range byPart {
+		s.set.doubt(p, refs)
+	}
+}
+
 // Reschedule gives a task another due time, earlier or later, waiting or in
 // flight: an old delivery can no longer confirm it, and its Context ends. Nil: the
 // task fires at due, and not at its old time unless a worker had claimed it
@@ -125,7 +142,7 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 		failpoint.Hit("reschedule/move")
 		moved, err := s.store.Move(ctx, old.Ref, to)
 		if err != nil {
-			s.set.doubt(task.Partition(id, s.parts), old.Ref)
+			s.set.doubt(task.Partition(id, s.parts), []task.Ref{old.Ref})
 			return fmt.Errorf("reschedule: %w", err)
 		}
 		if !moved {

@@ -140,9 +140,9 @@ func (g *guarded) older(refs []task.Ref) (all []task.Ref) {
 	return all
 }
 
-// doubt notes that ref may have lost its row by a call whose outcome is unknown.
-func (g *guarded) doubt(p int, ref task.Ref) {
-	g.wait(removal{p: p, refs: []task.Ref{ref}, unsure: time.Now()})
+// doubt notes that refs may have lost their rows by a call whose outcome is unknown.
+func (g *guarded) doubt(p int, refs []task.Ref) {
+	g.wait(removal{p: p, refs: refs, unsure: time.Now()})
 }
 
 func (g *guarded) wait(r removal) {
@@ -154,16 +154,16 @@ func (g *guarded) wait(r removal) {
 	}
 }
 
-// repeat tries the first that waits; one that has to wait on goes last.
+// repeat tries the first that waits; what is left of it goes last.
 func (g *guarded) repeat() {
 	for {
 		g.mu.Lock()
 		r := g.waiting[0]
 		g.mu.Unlock()
-		done := g.again(r)
+		r.refs = g.again(r)
 		g.mu.Lock()
 		g.waiting = g.waiting[1:]
-		if !done {
+		if len(r.refs) > 0 {
 			g.waiting = append(g.waiting, r)
 		}
 		none := len(g.waiting) == 0
@@ -174,24 +174,56 @@ func (g *guarded) repeat() {
 		if none {
 			return
 		}
-		if !done {
+		if len(r.refs) > 0 {
 			sleep(context.Background(), 200*time.Millisecond)
 		}
 	}
 }
 
-// again tries a removal once more and reports whether nothing is left to do.
-func (g *guarded) again(r removal) bool {
+// again tries a removal once more and returns what is left to do of it.
+func (g *guarded) again(r removal) (left []task.Ref) {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
+	gone := r.refs
 	if !r.unsure.IsZero() {
-		stand, err := g.versions(ctx, []string{r.refs[0].ID})
-		if err != nil || slices.Contains(stand, r.refs[0]) {
-			age := time.Since(r.unsure)
-			return age > askFor || err == nil && age > unsureFor
+		var err error
+		if gone, left, err = g.sift(ctx, r); err != nil || len(gone) == 0 {
+			return left
 		}
 	}
-	_, err := g.Set.Remove(ctx, r.p, r.token, r.refs)
+	_, err := g.Set.Remove(ctx, r.p, r.token, gone)
 	g.report.Error("remove from the hot set", err, "tried again until it lands")
-	return err == nil
+	if err != nil {
+		return r.refs
+	}
+	return left
+}
+
+// sift parts what is unsure: whose rows are gone, and who is to be asked after again.
+func (g *guarded) sift(ctx context.Context, r removal) (gone, left []task.Ref, err error) {
+	ids := make([]string, len(r.refs))
+	for i, ref := range r.refs {
+		ids[i] = ref.ID
+	}
+	age := time.Since(r.unsure)
+	refs, err := g.versions(ctx, ids)
+	if err != nil {
+		if age <= askFor {
+			left = r.refs
+		}
+		return nil, left, err
+	}
+	stand := make(map[task.Ref]bool, len(refs))
+	for _, ref := range refs {
+		stand[ref] = true
+	}
+	for _, ref := range r.refs {
+		switch {
+		case !stand[ref]:
+			gone = append(gone, ref)
+		case age <= unsureFor:
+			left = append(left, ref)
+		}
+	}
+	return gone, left, nil
 }

@@ -123,7 +123,7 @@ func TestTasksCreatedInAShortOutageAreAddedAfterIt(t *testing.T) {
 	}
 }
 
-// vagueStore moves rows, and then does not say so.
+// vagueStore moves and deletes rows, and then does not say so.
 type vagueStore struct {
 	durable.Store
 	vague bool
@@ -135,6 +135,60 @@ func (v *vagueStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool,
 		return false, fmt.Errorf("move: %w", task.ErrUnavailable)
 	}
 	return moved, err
+}
+
+func (v *vagueStore) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
+	deleted, err := v.Store.Delete(ctx, refs)
+	if v.vague {
+		return nil, fmt.Errorf("delete: %w", task.ErrUnavailable)
+	}
+	return deleted, err
+}
+
+// awayStore deletes nothing, and answers as vagueStore does.
+type awayStore struct{ durable.Store }
+
+func (awayStore) Delete(context.Context, []task.Ref) ([]bool, error) {
+	return nil, fmt.Errorf("delete: %w", task.ErrUnavailable)
+}
+
+// A Delete whose outcome is unknown: what has lost its row does not fire, and what
+// has not does.
+func TestADeleteOfUnknownOutcomeIsFoundOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		store func(durable.Store) durable.Store
+		fire  int
+	}{
+		"deleted":     {func(s durable.Store) durable.Store { return &vagueStore{s, true} }, 0},
+		"not deleted": {func(s durable.Store) durable.Store { return awayStore{s} }, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubbles(t, func(t *testing.T, s stores) {
+				sch := s.scheduler(t, triggerhook.Options{})
+				stop := run(t, sch)
+				sleep(t, 5*time.Second)
+				due := time.Now().Add(20 * time.Second)
+				all := tasks(20, func(int) time.Time { return due })
+				if err := sch.Create(t.Context(), all...); err != nil {
+					t.Fatal(err)
+				}
+				vague := s
+				vague.store = c.store(s.store)
+				var ids []string
+				for _, x := range all {
+					ids = append(ids, x.ID)
+				}
+				if err := vague.scheduler(t, triggerhook.Options{}).Delete(t.Context(), ids...); !errors.Is(err, triggerhook.ErrUnavailable) {
+					t.Errorf("Delete: %v, want ErrUnavailable", err)
+				}
+				if l := drain(t, sch, time.Minute); l.len() != c.fire {
+					t.Errorf("%d of 20 tasks fired, want %d", l.len(), c.fire)
+				}
+				stop()
+				empty(t, s)
+			})
+		})
+	}
 }
 
 // A Reschedule that failed halfway leaves the old version in the hot set for a
