@@ -291,7 +291,8 @@ func (c *Consumer) completeAll(ctx context.Context, b *batch, part []*Delivery) 
 	return true
 }
 
-// release gives members of one batch back and forgets them.
+// release gives members of one batch back and forgets them. A call that fails is
+// owed: the keeper makes it again.
 func (c *Consumer) release(ctx context.Context, b *batch, ds []*Delivery, r task.Release) {
 	c.mu.Lock()
 	r.Token = b.token
@@ -305,10 +306,22 @@ func (c *Consumer) release(ctx context.Context, b *batch, ds []*Delivery, r task
 	if len(r.Refs) == 0 {
 		return
 	}
+	if !c.releaseNow(ctx, b, r) {
+		c.owe(b, r)
+	}
+}
+
+// releaseNow reports whether the hot set has answered: that it is cold as well, for
+// then there is no batch.
+func (c *Consumer) releaseNow(ctx context.Context, b *batch, r task.Release) bool {
 	ctx, cancel := context.WithTimeout(ctx, hotTimeout)
 	defer cancel()
 	_, err := c.set.Release(ctx, b.p, r)
-	c.o.Report.Error("give tasks back", err, "their lease ends by itself", "tasks", len(r.Refs))
+	if err == nil || errors.Is(err, task.ErrCold) {
+		return true
+	}
+	c.o.Report.Error("give tasks back", err, "tried again while their lease lives", "tasks", len(r.Refs))
+	return false
 }
 
 // returnStale gives back what has waited in the queue for too long, and returns

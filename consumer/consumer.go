@@ -79,6 +79,7 @@ type Consumer struct {
 	low       int // the claimer is to look when the queue is that short
 	waiters   []chan *Delivery
 	batches   map[string]*batch
+	owed      []owed
 	inHand    int           // delivered, and no answer has arrived
 	idle      chan struct{} // made by drain, closed when inHand is 0
 	answering int           // answers under way

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
@@ -28,6 +29,39 @@ func (c *Consumer) keep(ctx context.Context) {
 			c.extend(ctx, p, bs)
 		}
 		c.timeOut()
+		c.pay(ctx)
+	}
+}
+
+// owed is a release that did not reach the hot set. What it names waits in a batch
+// whose lease goes on as long as another of its tasks is in hand.
+type owed struct {
+	b *batch
+	r task.Release
+}
+
+func (c *Consumer) owe(b *batch, r task.Release) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.owed = append(c.owed, owed{b, r})
+}
+
+// pay makes the releases that are owed, until one fails again. Where the lease is
+// over by now the reaper does it.
+func (c *Consumer) pay(ctx context.Context) {
+	c.mu.Lock()
+	all := c.owed
+	c.owed = nil
+	now := time.Now()
+	all = slices.DeleteFunc(all, func(o owed) bool { return !now.Before(o.b.deadline) })
+	c.mu.Unlock()
+	for i, o := range all {
+		if !c.releaseNow(ctx, o.b, o.r) {
+			c.mu.Lock()
+			c.owed = append(c.owed, all[i:]...)
+			c.mu.Unlock()
+			return
+		}
 	}
 }
 
