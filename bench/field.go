@@ -103,10 +103,11 @@ func (f *field) library() {
 }
 
 // pids are the servers that a system uses.
-func (f *field) pids(system string) (all []int) {
+func (f *field) pids(system string) map[string]int {
+	all := map[string]int{}
 	for _, name := range map[string][]string{"triggerhook": {"mysql", "redis"}, "limit": {"mysql", "redis"}, "asynq": {"flushed"}, "river": {"postgres"}}[system] {
 		if s := f.servers[name]; s != nil {
-			all = append(all, s.PID())
+			all[name] = s.PID()
 		}
 	}
 	return all

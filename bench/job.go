@@ -28,9 +28,9 @@ type job struct {
 	Payload          int
 	RTT              time.Duration
 	Run              int
-	Name             string // its namespace and database: nothing of another's is there
-	Clients, Direct  place  // by way of the delay, and for measuring
-	PIDs             []int  // of the servers
+	Name             string         // its namespace and database: nothing of another's is there
+	Clients, Direct  place          // by way of the delay, and for measuring
+	PIDs             map[string]int // of the servers
 	Versions         map[string]string
 	Dir              string // for its files
 	Profile          string

@@ -8,33 +8,34 @@ import (
 // line is one result. What a system does not have (statements of MySQL where there
 // is none) is null, never 0.
 type line struct {
-	Scenario           string            `json:"scenario"`
-	Variant            string            `json:"variant,omitempty"`
-	System             string            `json:"system"`
-	N                  int               `json:"n"`
-	Workers            int               `json:"workers"`
-	Payload            int               `json:"payload"`
-	RTTMS              float64           `json:"rtt_ms"`
-	RatePerS           float64           `json:"rate_per_s"`
-	P50MS              float64           `json:"p50_ms"`
-	P99MS              float64           `json:"p99_ms"`
-	P999MS             float64           `json:"p999_ms"`
-	MaxMS              float64           `json:"max_ms"`
-	CPUS               float64           `json:"cpu_s"` // of the clients and the servers
-	AllocBytesPerTask  float64           `json:"alloc_bytes_per_task"`
-	RedisCmdsPerTask   *float64          `json:"redis_cmds_per_task"`
-	RedisUSPerTask     *float64          `json:"redis_us_per_task"`
-	MySQLStmtsPerTask  *float64          `json:"mysql_stmts_per_task"`
-	RSSMB              float64           `json:"rss_mb"` // the most that the measuring process, or the largest worker, had
-	Versions           map[string]string `json:"versions"`
-	Cores              int               `json:"cores"`
-	Run                int               `json:"run"`
-	FirstMS            *float64          `json:"first_ms,omitempty"`              // of what p50_ms is the median of
-	IdleRedisCmdsPerS  *float64          `json:"idle_redis_cmds_per_s,omitempty"` // while nothing is due
-	IdleMySQLStmtsPerS *float64          `json:"idle_mysql_stmts_per_s,omitempty"`
-	Rows               int               `json:"rows,omitempty"` // that stand in the store besides
-	Series             []point           `json:"series,omitempty"`
-	Cannot             string            `json:"cannot,omitempty"` // why this system has no figures here
+	Scenario           string             `json:"scenario"`
+	Variant            string             `json:"variant,omitempty"`
+	System             string             `json:"system"`
+	N                  int                `json:"n"`
+	Workers            int                `json:"workers"`
+	Payload            int                `json:"payload"`
+	RTTMS              float64            `json:"rtt_ms"`
+	RatePerS           float64            `json:"rate_per_s"`
+	P50MS              float64            `json:"p50_ms"`
+	P99MS              float64            `json:"p99_ms"`
+	P999MS             float64            `json:"p999_ms"`
+	MaxMS              float64            `json:"max_ms"`
+	CPUS               float64            `json:"cpu_s"` // of the clients and the servers
+	AllocBytesPerTask  float64            `json:"alloc_bytes_per_task"`
+	RedisCmdsPerTask   *float64           `json:"redis_cmds_per_task"`
+	RedisUSPerTask     *float64           `json:"redis_us_per_task"`
+	MySQLStmtsPerTask  *float64           `json:"mysql_stmts_per_task"`
+	RSSMB              float64            `json:"rss_mb"` // the most that the measuring process, or the largest worker, had
+	Versions           map[string]string  `json:"versions"`
+	Cores              int                `json:"cores"`
+	Run                int                `json:"run"`
+	CPUBy              map[string]float64 `json:"cpu_by,omitempty"`                // cpu_s by where it went
+	FirstMS            *float64           `json:"first_ms,omitempty"`              // of what p50_ms is the median of
+	IdleRedisCmdsPerS  *float64           `json:"idle_redis_cmds_per_s,omitempty"` // while nothing is due
+	IdleMySQLStmtsPerS *float64           `json:"idle_mysql_stmts_per_s,omitempty"`
+	Rows               int                `json:"rows,omitempty"` // that stand in the store besides
+	Series             []point            `json:"series,omitempty"`
+	Cannot             string             `json:"cannot,omitempty"` // why this system has no figures here
 }
 
 // figures are those of which runs have medians; nil: this system has none.

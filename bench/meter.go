@@ -30,7 +30,7 @@ type meter struct {
 // sums are readings that only grow.
 type sums struct {
 	at      time.Time
-	cpu     time.Duration
+	cpu     map[string]time.Duration // of the clients, and of each server
 	alloc   uint64
 	usec    float64 // of Redis, in scripts
 	scripts float64 // that Redis ran
@@ -88,7 +88,7 @@ func (m *meter) end(ctx context.Context, tasks int, workers ...workerSums) (*rea
 		return nil, err
 	}
 	b := m.began
-	r := &reading{tasks: tasks, redis: m.rdb != nil, mysql: m.db != nil, workers: workers, sums: sums{at: now.at, cpu: now.cpu - b.cpu,
+	r := &reading{tasks: tasks, redis: m.rdb != nil, mysql: m.db != nil, workers: workers, sums: sums{at: now.at, cpu: since(b.cpu, now.cpu),
 		alloc: now.alloc - b.alloc, usec: now.usec - b.usec, asked: now.asked - b.asked - 1, sent: now.sent - b.sent, rssMax: now.rssMax}}
 	return r, nil
 }
@@ -158,19 +158,29 @@ func (m *meter) purge(ctx context.Context) (n float64) {
 
 // usage is the processor time of this process, of its children that have ended,
 // and of the servers; and the most memory that this process had, in MiB.
-func usage(pids []int) (cpu time.Duration, rss float64, err error) {
+func usage(pids map[string]int) (cpu map[string]time.Duration, rss float64, err error) {
 	var self, children syscall.Rusage
 	err = errors.Join(syscall.Getrusage(syscall.RUSAGE_SELF, &self), syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children))
 	if err != nil {
-		return 0, 0, fmt.Errorf("read usage: %w", err)
+		return nil, 0, fmt.Errorf("read usage: %w", err)
 	}
+	cpu = map[string]time.Duration{}
 	for _, u := range []syscall.Rusage{self, children} {
-		cpu += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		cpu["clients"] += time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	for _, pid := range pids {
-		cpu += treeCPU(pid)
+	for name, pid := range pids {
+		cpu[name] = treeCPU(pid)
 	}
 	return cpu, float64(self.Maxrss) / 1024, nil
+}
+
+// since is what was used between two readings.
+func since(before, after map[string]time.Duration) map[string]time.Duration {
+	used := map[string]time.Duration{}
+	for name, cpu := range after {
+		used[name] = cpu - before[name]
+	}
+	return used
 }
 
 // treeCPU is the processor time of a server, with its child processes: those that
@@ -210,7 +220,11 @@ func (r *reading) fill(l *line) {
 	for _, w := range r.workers {
 		alloc, sent, rss = alloc+float64(w.Alloc), sent+float64(w.Sent), max(rss, w.RSSMB)
 	}
-	l.CPUS, l.RSSMB, l.AllocBytesPerTask = r.cpu.Seconds(), rss, alloc*per
+	l.RSSMB, l.AllocBytesPerTask, l.CPUBy = rss, alloc*per, map[string]float64{}
+	for name, cpu := range r.cpu {
+		l.CPUS += cpu.Seconds()
+		l.CPUBy[name] = cpu.Seconds()
+	}
 	if r.redis {
 		cmds, usec := sent*per, r.usec*per
 		l.RedisCmdsPerTask, l.RedisUSPerTask = &cmds, &usec
