@@ -205,18 +205,59 @@ func (r *Redis) batches(p int, tokens []string) []string {
 	return all
 }
 
+// appendEntries and appendMembers write all texts into one, and hand them over as
+// pointers, which fit into an any as they are: a few allocations a call, not a
+// handful a member.
 func appendEntries(args []any, entries []task.Entry) []any {
+	var text strings.Builder
+	n := 0
 	for _, e := range entries {
-		args = append(args, member(e.Ref), e.DueMS, record(e))
+		n += len(e.ID) + verLen + recordLen + len(e.Payload)
 	}
-	return args
+	text.Grow(n)
+	ends := make([]int, 0, 2*len(entries))
+	for _, e := range entries {
+		writeMember(&text, e.Ref)
+		ends = append(ends, text.Len())
+		writeRecord(&text, e)
+		ends = append(ends, text.Len())
+	}
+	all, from := text.String(), 0
+	parts := make([]string, 0, 3*len(entries))
+	for i := 0; i < len(ends); i += 2 {
+		rec := all[ends[i]:ends[i+1]]
+		due, _, _ := strings.Cut(rec, ":")
+		parts = append(parts, all[from:ends[i]], due, rec)
+		from = ends[i+1]
+	}
+	return appendTexts(args, parts)
 }
 
 func appendMembers(args []any, refs []task.Ref) []any {
-	all := make([]any, 0, len(args)+len(refs))
+	var text strings.Builder
+	n := 0
+	for _, r := range refs {
+		n += len(r.ID) + verLen
+	}
+	text.Grow(n)
+	for _, r := range refs {
+		writeMember(&text, r)
+	}
+	rest := text.String()
+	parts := make([]string, len(refs))
+	for i, r := range refs {
+		at := len(r.ID) + verLen
+		parts[i], rest = rest[:at], rest[at:]
+	}
+	return appendTexts(args, parts)
+}
+
+// appendTexts appends to a copy of args, which several calls may begin with.
+func appendTexts(args []any, parts []string) []any {
+	all := make([]any, 0, len(args)+len(parts))
 	all = append(all, args...)
-	for _, ref := range refs {
-		all = append(all, member(ref))
+	for i := range parts {
+		all = append(all, &parts[i])
 	}
 	return all
 }

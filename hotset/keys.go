@@ -34,7 +34,16 @@ const verLen = 8
 
 // member is how a version of a task is written: its id and its version.
 func member(r task.Ref) string {
-	return string(binary.BigEndian.AppendUint64([]byte(r.ID), uint64(r.Ver)))
+	var text strings.Builder
+	writeMember(&text, r)
+	return text.String()
+}
+
+func writeMember(to *strings.Builder, r task.Ref) {
+	var ver [verLen]byte
+	binary.BigEndian.PutUint64(ver[:], uint64(r.Ver))
+	to.WriteString(r.ID)
+	to.Write(ver[:])
 }
 
 func parseMember(m string) (task.Ref, error) {
@@ -45,44 +54,59 @@ func parseMember(m string) (task.Ref, error) {
 	return task.Ref{ID: m[:at], Ver: int64(binary.BigEndian.Uint64([]byte(m[at:])))}, nil
 }
 
+// recordLen is how long a record is besides its payload, about.
+const recordLen = 40
+
 // record is how the rest is written: due:exec:attempt:flag:payload, the flag "i"
 // for a payload that is inline and "x" for one that is not.
 func record(e task.Entry) string {
-	flag := byte('i')
-	payload := e.Payload
+	var text strings.Builder
+	writeRecord(&text, e)
+	return text.String()
+}
+
+func writeRecord(to *strings.Builder, e task.Entry) {
+	flag, payload := "i:", e.Payload
 	if e.External {
-		flag, payload = 'x', nil
+		flag, payload = "x:", nil
 	}
-	b := make([]byte, 0, 40+len(payload))
-	for _, n := range []int64{e.DueMS, e.ExecMS, int64(e.Attempt)} {
-		b = append(strconv.AppendInt(b, n, 10), ':')
+	var number [20]byte
+	for _, n := range [...]int64{e.DueMS, e.ExecMS, int64(e.Attempt)} {
+		to.Write(append(strconv.AppendInt(number[:0], n, 10), ':'))
 	}
-	return string(append(append(b, flag, ':'), payload...))
+	to.WriteString(flag)
+	to.Write(payload)
 }
 
 func parseRecord(ref task.Ref, rec string) (task.Entry, error) {
-	e := task.Entry{Ref: ref}
+	e, payload, err := splitRecord(ref, rec)
+	if payload != "" {
+		e.Payload = []byte(payload)
+	}
+	return e, err
+}
+
+// splitRecord is parseRecord but for the payload, which it leaves as text.
+func splitRecord(ref task.Ref, rec string) (e task.Entry, payload string, err error) {
+	e.Ref = ref
 	var nums [3]int64
 	rest := rec
 	for i := range nums {
 		text, after, ok := strings.Cut(rest, ":")
 		if !ok {
-			return e, fmt.Errorf("record of %q has a strange shape", ref.ID)
+			return e, "", fmt.Errorf("record of %q has a strange shape", ref.ID)
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return e, fmt.Errorf("record of %q has a strange number: %w", ref.ID, err)
+			return e, "", fmt.Errorf("record of %q has a strange number: %w", ref.ID, err)
 		}
 		nums[i], rest = n, after
 	}
 	flag, payload, ok := strings.Cut(rest, ":")
 	if !ok || flag != "i" && flag != "x" || flag == "x" && payload != "" {
-		return e, fmt.Errorf("record of %q has a strange shape", ref.ID)
+		return e, "", fmt.Errorf("record of %q has a strange shape", ref.ID)
 	}
 	e.DueMS, e.ExecMS, e.Attempt = nums[0], nums[1], int(nums[2])
 	e.External = flag == "x"
-	if payload != "" {
-		e.Payload = []byte(payload)
-	}
-	return e, nil
+	return e, payload, nil
 }

@@ -281,30 +281,57 @@ func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease
 	if len(members) != len(records) {
 		return b, fmt.Errorf("claim from partition %d: %d members but %d records", p, len(members), len(records))
 	}
-	for i := range members {
-		c, err := parseClaim(members[i], records[i])
-		if err != nil {
-			return b, fmt.Errorf("claim from partition %d: %w", p, err)
-		}
-		b.Claims = append(b.Claims, c)
+	if b.Claims, err = parseClaims(members, records); err != nil {
+		return b, fmt.Errorf("claim from partition %d: %w", p, err)
 	}
 	return b, a.err
 }
 
-func parseClaim(m, rec any) (c task.Claim, err error) {
+// slab is how many claims share what their payloads are allocated in: few enough
+// that one which is kept for long keeps little alive.
+const slab = 16
+
+func parseClaims(members, records []any) ([]task.Claim, error) {
+	if len(members) == 0 {
+		return nil, nil
+	}
+	claims := make([]task.Claim, len(members))
+	var payloads [slab]string
+	for from := 0; from < len(members); from += slab {
+		some := claims[from:min(from+slab, len(claims))]
+		n := 0
+		for i := range some {
+			var err error
+			if some[i], payloads[i], err = parseClaim(members[from+i], records[from+i]); err != nil {
+				return nil, err
+			}
+			n += len(payloads[i])
+		}
+		all := make([]byte, 0, n)
+		for i := range some {
+			start := len(all)
+			if all = append(all, payloads[i]...); len(all) > start {
+				some[i].Payload = all[start:len(all):len(all)]
+			}
+		}
+	}
+	return claims, nil
+}
+
+func parseClaim(m, rec any) (c task.Claim, payload string, err error) {
 	text, _ := m.(string)
 	if c.Ref, err = parseMember(text); err != nil {
-		return c, err
+		return c, "", err
 	}
 	switch rec := rec.(type) {
 	case nil:
 		c.Lost = true
 	case string:
-		c.Entry, err = parseRecord(c.Ref, rec)
+		c.Entry, payload, err = splitRecord(c.Ref, rec)
 	default:
 		err = fmt.Errorf("record of %q is a %T", c.ID, rec)
 	}
-	return c, err
+	return c, payload, err
 }
 
 // Extend implements Set.

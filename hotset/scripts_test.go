@@ -241,7 +241,7 @@ func TestStrangeAnswersAreErrors(t *testing.T) {
 	}
 	for _, m := range []any{nil, 7, "short", "a" + "12345678"} {
 		for _, rec := range []any{7, "", "1:2:3", "1:2:x:i:", "1:2:3:toolong:"} {
-			if c, err := parseClaim(m, rec); err == nil {
+			if c, _, err := parseClaim(m, rec); err == nil {
 				t.Errorf("member %v with record %v was read as %+v", m, rec, c)
 			}
 		}

@@ -111,6 +111,27 @@ func removeTells(k *kit) {
 	k.claimed("t2")
 }
 
+// A holder whose lease had ended, and whose batch was given back in part or whole,
+// has done the work: its rows are gone, and nobody is offered them again.
+func removeTakesGivenBack(k *kit) {
+	k.warm()
+	a, b, c := entry("a", 1), entry("b", 2), entry("c", 3)
+	k.add(task.Waiting, a, b, c)
+	k.claimed("t", "a", "b", "c")
+	_, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a), AtDue: true})
+	k.must(err)
+	_, err = k.Remove(k.Context(), k.p, "t", refs(a, b))
+	k.must(err)
+	_, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(c), AtDue: true})
+	k.must(err)
+	_, err = k.Remove(k.Context(), k.p, "t", refs(c))
+	k.must(err)
+	k.claimed("t2")
+	if s, err := k.State(k.Context(), k.p); err != nil || s.Waiting != 0 || s.Claimed != 0 {
+		k.Errorf("after Remove State answered %+v, %v", s, err)
+	}
+}
+
 func releaseOffersAgain(k *kit) {
 	k.warm()
 	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))

@@ -58,6 +58,7 @@ var claims = []struct {
 	{"ARepeatedClaimReturnsItsBatch", repeatedClaim},
 	{"EachMemberIsClaimedOnce", claimedOnce},
 	{"RemoveTellsWhatWas", removeTells},
+	{"RemoveTakesWhatWasGivenBack", removeTakesGivenBack},
 	{"ReleaseOffersAgain", releaseOffersAgain},
 	{"ReleaseIsOfOnesOwnBatch", releaseIsOfOwnBatch},
 	{"ADelayBeyondTheHorizonStays", delayBeyond},

@@ -47,7 +47,9 @@ end
 local function dead(members) -- at most 1000
   local is = {}
   for k = 5, 7 do
-    for i, v in ipairs(redis.call('SMISMEMBER', KEYS[k], unpack(members))) do if v == 1 then is[i] = true end end
+    if redis.call('EXISTS', KEYS[k]) == 1 then
+      for i, v in ipairs(redis.call('SMISMEMBER', KEYS[k], unpack(members))) do if v == 1 then is[i] = true end end
+    end
   end
   return is
 end

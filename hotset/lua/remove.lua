@@ -16,8 +16,8 @@ if ARGV[2] == '' then
     answers[i] = waited == 1 and 1 or (known == 1 or before and before[i]) and 2 or 0
   end
 else
-  redis.call('SREM', KEYS[8], unpack(members))
-  redis.call('ZREM', due, unpack(members))
+  -- who is in the batch does not wait; some may have been given back meanwhile
+  if redis.call('SREM', KEYS[8], unpack(members)) < #members then redis.call('ZREM', due, unpack(members)) end
   redis.call('HDEL', tasks, unpack(members))
   if redis.call('EXISTS', KEYS[8]) == 0 then redis.call('ZREM', lease, ARGV[2]) end
   for i = 1, #members do answers[i] = 2 end
