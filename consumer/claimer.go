@@ -26,7 +26,7 @@ const (
 	claimTimeout = 2 * time.Second
 )
 
-// recent counts what was settled in the last 250 ms, in slots of 50 ms.
+// recent counts what was answered in the last 250 ms, in slots of 50 ms.
 type recent struct {
 	slots [5]int
 	slot  int64
@@ -56,12 +56,12 @@ func (r *recent) turn() {
 }
 
 // wanted is how many tasks to claim: as many as callers wait for, and as many more
-// as were settled in the last 250 ms, less what is queued. None while more than
+// as were answered in the last 250 ms, less what is queued. None while more than
 // half of that is queued and nobody waits: claims are to be few and large.
 func (c *Consumer) wanted() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	target := min(len(c.waiters)+c.settled.sum(), c.o.Queue)
+	target := min(len(c.waiters)+c.answers.sum(), c.o.Queue)
 	c.low = target / 2
 	if len(c.waiters) == 0 && c.queue.len() > c.low {
 		return 0

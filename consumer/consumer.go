@@ -84,7 +84,7 @@ type Consumer struct {
 	idle      chan struct{} // made by drain, closed when inHand is 0
 	answering int           // answers under way
 	quiet     chan struct{} // made by the settler's stop, closed when answering is 0
-	settled   recent
+	answers   recent
 	sight     sight // of the hot set's clock, the last one
 }
 

@@ -112,6 +112,7 @@ type faulty struct {
 	lostClaim int           // so many claims happen, but their answers are lost
 	slowClaim time.Duration // claims happen at once, their answers take that long
 	deaf      bool          // nothing reaches the set, and nothing happens
+	claims    int           // so many were tried
 	mute      bool          // extensions happen, their answers are lost; releases do not reach the set
 }
 
@@ -119,6 +120,7 @@ func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, leas
 	f.mu.Lock()
 	lost, slow, deaf := f.lostClaim > 0, f.slowClaim, f.deaf
 	f.lostClaim--
+	f.claims++
 	f.mu.Unlock()
 	if deaf {
 		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
@@ -672,6 +674,29 @@ func TestARollbackOfAnyDelay(t *testing.T) {
 			k.Errorf("attempts %v after %s, want each for the second time, the last after an hour", got, took)
 		}
 		k.stop()
+	})
+}
+
+// One goroutine consumes and confirms without waiting, while no deletion comes back.
+func TestClaimsGrowWithAnswersNotWithTheirDeletions(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.store.held = make(chan struct{})
+		k.add(500, false)
+		k.run()
+		for range 500 {
+			k.consume().ConfirmAsync()
+		}
+		k.set.mu.Lock()
+		claims := k.set.claims
+		k.set.mu.Unlock()
+		if claims > 50 {
+			k.Errorf("500 tasks took %d claims, want a few that double", claims)
+		}
+		close(k.store.held)
+		k.stop()
+		if n := k.store.len(); n > 0 {
+			k.Errorf("%d rows are left", n)
+		}
 	})
 }
 

@@ -92,6 +92,7 @@ func (s *settler) begin() {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	s.c.answering++
+	s.c.answers.add(1)
 }
 
 // end notes that answers have arrived.
@@ -102,7 +103,6 @@ func (s *settler) end(ds []*Delivery) {
 		c.forget(d)
 		c.answered(d)
 	}
-	c.settled.add(len(ds))
 	c.answering -= len(ds)
 	if c.answering == 0 && c.quiet != nil {
 		close(c.quiet)

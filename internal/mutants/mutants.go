@@ -127,7 +127,7 @@ var mutants = []mutant{
 	{"hoard", "a queue that nobody takes is kept", "consumer/claimer.go",
 		"!d.over && left > 0 {", "true {", ".", "TestASlowProcessDoesNotHoard"},
 	{"claim-without-bound", "a claim takes more than the queue may hold", "consumer/claimer.go",
-		"target := min(len(c.waiters)+c.settled.sum(), c.o.Queue)", "target := 10 * c.o.Queue", "./consumer", "TestItClaimsNoMoreThanItsCallersTake"},
+		"target := min(len(c.waiters)+c.answers.sum(), c.o.Queue)", "target := 10 * c.o.Queue", "./consumer", "TestItClaimsNoMoreThanItsCallersTake"},
 	{"confirm-gives-up", "a confirm fails when the store is away for a moment", "consumer/settler.go",
 		"if !mends(err) || s.patient.Err() != nil {", "if true {", "./consumer", "TestConfirmGoesOnWhileTheStoreIsAway"},
 	{"member-without-row", "a member whose row is gone is delivered", "consumer/claimer.go",
