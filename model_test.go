@@ -392,11 +392,18 @@ func (m *schedulerModel) rollback(rt *rapid.T) {
 	if current && err != nil || !current && err == nil && t.plain || err != nil && !errors.Is(err, triggerhook.ErrGone) {
 		rt.Fatalf("Rollback of %q due %s: %v; its version stands: %t", h.ID, h.Due, err, current)
 	}
-	if current && t.hand == h {
+	by := now.Add(max(0, delay))
+	switch {
+	case current && t.hand == h:
 		t.backs++
-		t.by = now.Add(max(0, delay))
+		t.by = by
 		if t.hand = nil; t.plain {
 			t.from = t.by
+		}
+	case current && t.flushed: // another has it too, and its row may have moved
+		t.backs++
+		if by.After(t.by) {
+			t.by = by
 		}
 	}
 }

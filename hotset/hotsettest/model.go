@@ -116,11 +116,11 @@ func (m *model) sync(rt *rapid.T, p *modelPart) span {
 	if err != nil {
 		rt.Fatalf("State: %v", err)
 	}
-	if s.AsOf.TimeUS < p.now {
+	if s.AsOf.TimeUS <= p.now-ttl { // less is allowed: a machine's clock may be set back, or slewed
 		rt.Fatalf("the clock fell from %d to %d us", p.now, s.AsOf.TimeUS)
 	}
-	at := span{p.now, s.AsOf.TimeUS}
-	p.now, p.state = s.AsOf.TimeUS, s
+	at := span{p.now, max(p.now, s.AsOf.TimeUS)}
+	p.now, p.state = at.hi, s
 	if s.AsOf.Generation != 0 {
 		p.moments = append(p.moments, s.AsOf)
 	}
