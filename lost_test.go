@@ -10,6 +10,38 @@ import (
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
 
+// A task whose record Redis lost while it was in hand keeps the delay of its
+// rollback, and the count of it.
+func TestARollbackKeepsItsDelayThoughItsRecordIsLost(t *testing.T) {
+	for _, p := range []int{1, 4} {
+		t.Run(fmt.Sprintf("mysql97+redis7/p%d", p), func(t *testing.T) {
+			s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), p)
+			sch := s.scheduler(t, triggerhook.Options{AuditGrace: time.Second})
+			run(t, sch)
+			due := time.Now().Truncate(time.Millisecond)
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: due, Payload: []byte("x")}); err != nil {
+				t.Fatal(err)
+			}
+			d := next(t, sch)
+			if n := s.redis.Del(t.Context(), s.redis.Keys(t.Context(), fmt.Sprintf("{%s:*}:task", s.store.Namespace())).Val()...).Val(); n != 1 {
+				t.Fatalf("%d keys were deleted, want the one of records", n)
+			}
+			back := time.Now()
+			const delay = 4 * time.Second // longer than the auditor takes to find a task that is nowhere
+			if err := d.Rollback(t.Context(), delay); err != nil {
+				t.Fatal(err)
+			}
+			d = next(t, sch)
+			if took := time.Since(back); took < delay || d.Attempt != 2 || !d.Due.Equal(due) || string(d.Payload) != "x" {
+				t.Errorf("offered again after %s as attempt %d, %+v", took, d.Attempt, d.Task)
+			}
+			if err := d.Confirm(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // Single keys are lost, as by an eviction: what they held fires all the same.
 func TestLostKeysLoseNoTask(t *testing.T) {
 	for _, lost := range []string{"due", "task", "lease", "batch:*", "gone:*", "meta"} {

@@ -28,8 +28,9 @@ const (
 // consumer lives: the keeper extends the leases meanwhile, so what was done is
 // not done twice.
 //
-// Rollback: the hot set alone, where it moves the member back; beyond the horizon
-// the row gets another due time and version, and the old member is removed.
+// Rollback: the hot set alone, where it moves the member back; beyond the horizon,
+// or if the hot set lost the member's record, the row gets another due time and
+// version, and the old member is removed.
 //
 // Its goroutines exist while answers are under way. When the drain is over, patient
 // ends, and what is tried again is not any more; then urgent ends, and what is
@@ -254,8 +255,8 @@ func (s *settler) settleBack(d *Delivery, delay time.Duration, a task.Answer) er
 		return nil
 	case task.Dead:
 		return task.ErrGone
-	case task.Beyond:
-		return s.postpone(d, delay)
+	case task.Beyond, task.Absent: // absent: the hot set lost its record, so that only the row can keep the delay
+		return s.postpone(d, max(0, delay))
 	default:
 		return s.stands(d)
 	}
