@@ -141,7 +141,7 @@ func jobMain(ctx context.Context, text string) error {
 }
 
 func (j job) profile() (stop func(), err error) {
-	name := fmt.Sprintf("%s-%s-%s-%d.prof", j.Scenario, strings.ReplaceAll(j.Variant.Name, " ", "_"), j.System, j.Run)
+	name := fmt.Sprintf("%s-%s-x%d-%s-%d.prof", j.Scenario, strings.ReplaceAll(j.Variant.Name, " ", "_"), j.Workers, j.System, j.Run)
 	f, err := os.Create(filepath.Join(j.Profile, name))
 	if err == nil {
 		err = pprof.StartCPUProfile(f)
