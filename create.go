@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,7 +43,7 @@ func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
 	}
 	s.counts.created.Add(uint64(len(rows)))
 	failpoint.Hit("create/add")
-	s.addCreated(ctx, asOf, rows)
+	s.addCreated(asOf)
 	failpoint.Hit("create/end")
 	return nil
 }
@@ -52,7 +53,10 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 	rows := make([]task.Row, len(tasks))
 	bad := &IDError{}
 	var errs []error
-	seen := make(map[string]bool, len(tasks))
+	var seen map[string]bool
+	if len(tasks) > 1 {
+		seen = make(map[string]bool, len(tasks))
+	}
 	for i, t := range tasks {
 		r, err := s.row(t)
 		if err == nil && r.ID != "" && seen[r.ID] {
@@ -65,7 +69,9 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 			}
 			continue
 		}
-		seen[r.ID] = true
+		if seen != nil {
+			seen[r.ID] = true
+		}
 		rows[i] = r
 	}
 	if len(errs) > 0 {
@@ -99,28 +105,49 @@ func (s *Scheduler) row(t *Task) (task.Row, error) {
 		Payload: t.Payload, Size: len(t.Payload)}, err
 }
 
-// asOf returns a moment of each partition that rows belong to, seen before they
-// are inserted (rule 3). A partition that does not answer in time is left out.
-func (s *Scheduler) asOf(ctx context.Context, rows []task.Row) map[int]task.AsOf {
-	all := map[int]task.AsOf{}
+// share is the rows of one call that belong to one partition.
+type share struct {
+	p     int
+	asOf  task.AsOf
+	known bool // asOf was seen before the rows were inserted (rule 3)
+	rows  []task.Row
+	done  <-chan batch.Result[struct{}]
+}
+
+// asOf parts rows by their partitions, and looks at the time of each before they
+// are inserted. A partition that does not answer in time is not known.
+func (s *Scheduler) asOf(ctx context.Context, rows []task.Row) []share {
+	all := s.split(rows)
 	if !s.hotWell() {
 		return all
 	}
 	short, cancel := context.WithTimeout(ctx, hotWait)
 	defer cancel()
-	for _, r := range rows {
-		p := task.Partition(r.ID, s.parts)
-		if _, ok := all[p]; ok {
-			continue
-		}
-		a, err := s.set.Clock(short, p)
+	for i := range all {
+		a, err := s.set.Clock(short, all[i].p)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.hotFailed("ask the hot set's time", err)
 			}
-			return all
+			break
 		}
-		all[p] = a
+		all[i].asOf, all[i].known = a, true
+	}
+	return all
+}
+
+func (s *Scheduler) split(rows []task.Row) []share {
+	if s.parts == 1 || len(rows) == 1 {
+		return []share{{p: task.Partition(rows[0].ID, s.parts), rows: rows}}
+	}
+	byPart := map[int][]task.Row{}
+	for _, r := range rows {
+		p := task.Partition(r.ID, s.parts)
+		byPart[p] = append(byPart[p], r)
+	}
+	all := make([]share, 0, len(byPart))
+	for p, rows := range byPart {
+		all = append(all, share{p: p, rows: rows})
 	}
 	return all
 }
@@ -142,36 +169,65 @@ func (s *Scheduler) hotFailed(act string, err error) {
 // addCreated offers rows that were committed to the hot set. Also where the
 // partition was cold before the commit: a feeder may have begun a generation and
 // read the rows meanwhile, too early to see these (the answer is ErrStale then).
-func (s *Scheduler) addCreated(ctx context.Context, asOf map[int]task.AsOf, rows []task.Row) {
-	byPart := map[int][]task.Row{}
+func (s *Scheduler) addCreated(all []share) {
 	var left []task.Row
-	for _, r := range rows {
-		p := task.Partition(r.ID, s.parts)
-		a, ok := asOf[p]
-		switch {
-		case !ok && r.DueMS <= time.Now().Add(far).UnixMilli():
-			left = append(left, r)
-		case ok && r.DueMS <= a.TimeUS/1000+far.Milliseconds():
-			byPart[p] = append(byPart[p], r)
+	for i := range all {
+		sh := &all[i]
+		if !sh.known {
+			left = append(left, near(sh.rows, time.Now().UnixMilli())...)
+			continue
+		}
+		if sh.rows = near(sh.rows, sh.asOf.TimeUS/1000); len(sh.rows) > 0 {
+			sh.done = s.offers[sh.p].Go(offer{sh.asOf, s.owned(sh.rows)})
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hotWait)
-	defer cancel()
-	waits := make(map[int]<-chan batch.Result[struct{}], len(byPart))
-	for p, rows := range byPart {
-		waits[p] = s.offers[p].Go(offer{asOf[p], rows})
-	}
-	for p, wait := range waits {
+	late := make(chan struct{})
+	timer := time.AfterFunc(hotWait, func() { close(late) })
+	defer timer.Stop()
+	for _, sh := range all {
+		if sh.done == nil {
+			continue
+		}
 		select {
-		case r := <-wait:
+		case r := <-sh.done:
 			if r.Err != nil {
-				left = append(left, byPart[p]...)
+				left = append(left, sh.rows...)
 			}
-		case <-ctx.Done(): // the call before it hangs, and says so
-			left = append(left, byPart[p]...)
+		case <-late: // the call before it hangs, and says so
+			left = append(left, sh.rows...)
 		}
 	}
 	s.addLater(left)
+}
+
+// near are the rows that a feeder may have asked for, far from nowMS on.
+func near(rows []task.Row, nowMS int64) []task.Row {
+	beyond := func(r task.Row) bool { return r.DueMS > nowMS+far.Milliseconds() }
+	if !slices.ContainsFunc(rows, beyond) {
+		return rows
+	}
+	return slices.DeleteFunc(slices.Clone(rows), beyond)
+}
+
+// owned copies rows, with the payloads that the hot set takes: they are the
+// caller's, who may not wait until they are written.
+func (s *Scheduler) owned(rows []task.Row) []task.Row {
+	n := 0
+	for _, r := range rows {
+		if r.Size <= s.o.InlinePayload {
+			n += r.Size
+		}
+	}
+	all, own := make([]byte, 0, n), slices.Clone(rows)
+	for i, r := range rows {
+		own[i].Payload = nil
+		if r.Size <= s.o.InlinePayload {
+			from := len(all)
+			all = append(all, r.Payload...)
+			own[i].Payload = all[from:len(all):len(all)]
+		}
+	}
+	return own
 }
 
 // add adds rows that were read or inserted after asOf. Where that is stale by

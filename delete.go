@@ -152,7 +152,7 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 		failpoint.Hit("reschedule/remove")
 		_, err = s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{old.Ref})
 		failpoint.Hit("reschedule/add")
-		s.addCreated(ctx, asOf, []task.Row{to})
+		s.addCreated(asOf)
 		if err != nil {
 			return fmt.Errorf("reschedule: the row is moved, the hot set is still to be told: %w", err)
 		}

@@ -40,10 +40,16 @@ func (s *Scheduler) newOffers(p int) *offers {
 func (s *Scheduler) offerAll(p int, all []offer) []batch.Result[struct{}] {
 	ctx, cancel := context.WithTimeout(context.Background(), hotWait)
 	defer cancel()
-	byGeneration := map[int64]offer{}
+	byGeneration, n := map[int64]offer{}, 0
+	for _, o := range all {
+		n += len(o.rows)
+	}
 	for _, o := range all {
 		g, ok := byGeneration[o.asOf.Generation]
-		if !ok || o.asOf.TimeUS < g.asOf.TimeUS {
+		if !ok {
+			g = offer{asOf: o.asOf, rows: make([]task.Row, 0, n)} // all of them, nearly always
+		}
+		if o.asOf.TimeUS < g.asOf.TimeUS {
 			g.asOf = o.asOf
 		}
 		g.rows = append(g.rows, o.rows...)

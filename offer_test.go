@@ -15,16 +15,18 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// slowSet takes 20 ms for each add and removal, and notes what came in one call.
+// slowSet takes 20 ms for each removal and as long as it is told for each add, and
+// notes what came in one call.
 type slowSet struct {
 	hotset.Set
+	adding  time.Duration
 	mu      sync.Mutex
 	adds    []task.Adding
 	removes [][]task.Ref
 }
 
 func (s *slowSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
-	<-time.After(20 * time.Millisecond)
+	<-time.After(s.adding)
 	s.mu.Lock()
 	s.adds = append(s.adds, a)
 	s.mu.Unlock()
@@ -44,7 +46,7 @@ func slowly(t *testing.T, test func(t *testing.T, s *triggerhook.Scheduler, slow
 	t.Run("bolt+local", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := embedded(t, 1)
-			slow := &slowSet{Set: s.set}
+			slow := &slowSet{Set: s.set, adding: 20 * time.Millisecond}
 			s.set = slow
 			sch := s.scheduler(t, triggerhook.Options{})
 			stop := run(t, sch)
@@ -82,6 +84,33 @@ func TestCreatesThatShareACallAreAddedAsOfTheOldest(t *testing.T) {
 		}
 		if n != 12 || most < 2 {
 			t.Errorf("%d tasks were added in %d calls, at most %d in one; want 12, and some that share a call", n, len(slow.adds), most)
+		}
+	})
+}
+
+// A Create does not wait for a hot set that hangs, and its caller goes on: what is
+// added later is what was created.
+func TestAPayloadIsItsCallersAgainAfterCreate(t *testing.T) {
+	slowly(t, func(t *testing.T, s *triggerhook.Scheduler, slow *slowSet) {
+		slow.adding = time.Second
+		buf := []byte("right")
+		for i := range 4 {
+			x := &triggerhook.Task{ID: fmt.Sprint("t", i), Due: time.Now().Add(30 * time.Second), Payload: buf}
+			if err := s.Create(t.Context(), x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		copy(buf, "wrong")
+		sleep(t, 20*time.Second)
+		if len(slow.adds) == 0 {
+			t.Fatal("nothing was added")
+		}
+		for _, a := range slow.adds {
+			for _, e := range a.Entries {
+				if string(e.Payload) != "right" {
+					t.Errorf("%s was added with payload %q, want %q", e.ID, e.Payload, "right")
+				}
+			}
 		}
 	})
 }

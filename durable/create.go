@@ -84,7 +84,10 @@ func (m *MySQL) createAll(calls [][]task.Row) []batch.Result[struct{}] {
 // distinct parts the calls of that index in those with ids of their own and those
 // with an id that an earlier one has too.
 func distinct(calls [][]task.Row, index []int) (now, later []int) {
-	seen := map[string]bool{}
+	if len(index) == 1 {
+		return index, nil
+	}
+	seen := make(map[string]bool, len(index))
 	for _, i := range index {
 		if slices.ContainsFunc(calls[i], func(r task.Row) bool { return seen[r.ID] }) {
 			later = append(later, i)
@@ -186,7 +189,11 @@ func compare(rows []task.Row, vers map[string]int64) (missing []task.Row, taken 
 
 // insert puts all rows in, in one commit.
 func (m *MySQL) insert(ctx context.Context, conn *sql.Conn, open map[int][]task.Row) error {
-	var rows []task.Row
+	n := 0
+	for _, r := range open {
+		n += len(r)
+	}
+	rows := make([]task.Row, 0, n)
 	for _, r := range open {
 		rows = append(rows, r...)
 	}

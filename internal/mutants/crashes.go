@@ -51,10 +51,10 @@ var crashes = []mutant{
 
 	// Creators, deleters, reschedulers.
 	{"add-before-commit", "rule 1: a creator adds before its row stands", "create.go",
-		"	failpoint.Hit(\"create/commit\")\n", "	s.addCreated(ctx, asOf, rows)\n	failpoint.Hit(\"create/commit\")\n", cells,
+		"	failpoint.Hit(\"create/commit\")\n", "	s.addCreated(asOf)\n	failpoint.Hit(\"create/commit\")\n", cells,
 		"TestACreatorKilledBeforeItsCommitLeavesNothing"},
 	{"create-without-add", "a creator leaves its task to the auditor", "create.go",
-		"	failpoint.Hit(\"create/add\")\n	s.addCreated(ctx, asOf, rows)\n", "	_ = asOf\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
+		"	failpoint.Hit(\"create/add\")\n	s.addCreated(asOf)\n", "	_ = asOf\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
 	{"remove-before-row", "rule 1: a deleter removes the member before its row is gone", "delete.go",
 		"	failpoint.Hit(\"delete/row\")\n", "	for _, r := range refs {\n		_, _ = s.set.Remove(ctx, task.Partition(r.ID, s.parts), \"\", []task.Ref{r})\n	}\n	failpoint.Hit(\"delete/row\")\n",
 		cells, "TestADeleterKilledBeforeItsRowHasDeletedNothing"},
@@ -74,7 +74,7 @@ var crashes = []mutant{
 		"		failpoint.Hit(\"reschedule/move\")\n", "		_, _ = s.set.Remove(ctx, task.Partition(id, s.parts), \"\", []task.Ref{old.Ref})\n		failpoint.Hit(\"reschedule/move\")\n", cells,
 		"TestAReschedulerKilledBeforeItsMoveHasMovedNothing"},
 	{"move-without-add", "a rescheduler leaves the new version to the auditor", "delete.go",
-		"		s.addCreated(ctx, asOf, []task.Row{to})\n", "		_ = asOf\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},
+		"		s.addCreated(asOf)\n", "		_ = asOf\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},
 
 	// Claims and answers.
 	{"claim-counts", "a claim counts as an attempt", "consumer/delivery.go",
