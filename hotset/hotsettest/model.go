@@ -151,9 +151,9 @@ func (m *model) compare(rt *rapid.T) {
 				oldest = x.offer
 			}
 			oldest = span{min(oldest.lo, x.offer.lo), min(oldest.hi, x.offer.hi)}
-			due.lo, due.hi = due.lo+one(x.offer.hi <= p.now/1000), due.hi+one(x.offer.lo <= p.now/1000)
+			due.lo, due.hi = due.lo+one(x.offer.hi <= p.state.AsOf.TimeUS/1000), due.hi+one(x.offer.lo <= p.now/1000)
 		}
-		want := task.State{AsOf: task.AsOf{Generation: p.gen, TimeUS: p.now}, HorizonMS: p.horizon, Loaded: p.loaded,
+		want := task.State{AsOf: task.AsOf{Generation: p.gen, TimeUS: p.state.AsOf.TimeUS}, HorizonMS: p.horizon, Loaded: p.loaded,
 			Waiting: int64(waiting), Claimed: int64(len(p.members) - waiting), Due: p.state.Due, OldestMS: p.state.OldestMS}
 		if p.state != want || !within(p.state.Due, due) || !within(p.state.OldestMS, oldest) {
 			rt.Fatalf("State of partition %d:\n got %+v\nwant %+v, %v due, the oldest at %v", p.n, p.state, want, due, oldest)
