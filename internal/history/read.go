@@ -79,7 +79,8 @@ type claim struct {
 type fault struct {
 	kind, variant, target string
 	begin, end            int64
-	loses, parts, blurs   bool
+	loses, partly         bool
+	parts, blurs          bool
 }
 
 // story is all that concerns one task.
@@ -217,7 +218,7 @@ func (h *History) addFault(e Event) {
 		}
 		return
 	}
-	f := &fault{kind: e.Kind, variant: e.Variant, target: e.Target, begin: e.At, end: never, loses: e.Loses, parts: e.Parts, blurs: e.Blurs}
+	f := &fault{kind: e.Kind, variant: e.Variant, target: e.Target, begin: e.At, end: never, loses: e.Loses, partly: e.Partly, parts: e.Parts, blurs: e.Blurs}
 	if e.Began > 0 {
 		f.begin, f.end = e.Began, e.At
 	}

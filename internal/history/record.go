@@ -35,7 +35,7 @@ const (
 	Confirm    Op = "confirm"    // ID, Call of the delivery; Result
 	Rollback   Op = "rollback"   // ID, Call of the delivery, DelayMS; Result
 	Crash      Op = "crash"      // Target: a process that has ended
-	Fault      Op = "fault"      // Kind, Variant, Target, Loses, Parts, Blurs; Began if it was seen only afterwards
+	Fault      Op = "fault"      // Kind, Variant, Target, Loses, Partly, Parts, Blurs; Began if it was seen only afterwards
 	Left       Op = "left"       // ID: a row that stands when the run is over
 )
 
@@ -79,6 +79,7 @@ type Event struct {
 	Variant string   `json:"variant,omitempty"`
 	Target  string   `json:"target,omitempty"` // the process that a fault hits; empty: all
 	Loses   bool     `json:"loses,omitempty"`  // Redis loses data by it
+	Partly  bool     `json:"partly,omitempty"` // not all: what is left contradicts itself until its tasks are done
 	Parts   bool     `json:"parts,omitempty"`  // it keeps Target from Redis, so that its leases may run out
 	Blurs   bool     `json:"blurs,omitempty"`  // answers of MySQL may be lost by it, so that Target asks again
 }

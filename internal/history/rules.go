@@ -210,6 +210,17 @@ func (c *check) leaseEnd(p *delivery, by int64) int64 {
 	return c.renewed(p, by) + c.Lease.Microseconds()
 }
 
+// kept is when the last renewal was sent that p's holder can have gone by: if the
+// one before was longer ago than a lease, he found the lease over by his own clock,
+// and let it go, just as the last one succeeded.
+func (c *check) kept(p *delivery, by int64) int64 {
+	last := c.renewed(p, by)
+	if before := c.renewed(p, last-1); last-before > c.Lease.Microseconds() {
+		return before
+	}
+	return last
+}
+
 // renewed is when the last claim or renewal up to then was sent that succeeded.
 func (c *check) renewed(p *delivery, by int64) int64 {
 	last := p.claim.began
@@ -223,6 +234,21 @@ func (c *check) renewed(p *delivery, by int64) int64 {
 
 func (c *check) lossBetween(from, to int64) bool {
 	return slices.ContainsFunc(c.faults, func(f *fault) bool { return f.loses && f.begin <= to && f.end >= from })
+}
+
+// lossSince reports whether Redis lost data in that time, or a part of its data
+// since the task was made: without its record a member is offered twice even if it
+// was claimed later.
+func (c *check) lossSince(s *story, from, to int64) bool {
+	for _, a := range s.acts {
+		if a.op == Create && a.may() {
+			made := a.begin
+			if slices.ContainsFunc(c.faults, func(f *fault) bool { return f.partly && f.begin <= to && f.end >= made }) {
+				return true
+			}
+		}
+	}
+	return c.lossBetween(from, to)
 }
 
 // Causes of a second delivery.
@@ -243,18 +269,18 @@ func (c *check) cause(s *story, p, d *delivery) string {
 	if slices.ContainsFunc(p.answers, func(a *act) bool { return a.begin <= d.at && c.gaveBack(a) }) {
 		return RolledBack
 	}
-	if c.otherRollback(s, p, d) {
-		return RolledBack
+	if why := c.otherHolder(s, p, d); why != "" {
+		return why
 	}
 	if over := c.leaseEnd(p, d.claim.end); over <= d.claim.end {
 		if ended, ok := c.ended[p.who]; ok && ended <= d.at {
 			return LeaseCrash
 		}
-		if f := c.parted(p.who, c.renewed(p, d.claim.end), over); f != nil {
+		if f := c.parted(p.who, c.kept(p, d.claim.end), over); f != nil {
 			return LeaseFault + f.kind
 		}
 	}
-	if c.lossBetween(p.claim.began, d.at) {
+	if c.lossSince(s, p.claim.began, d.at) {
 		return LostData
 	}
 	for _, a := range p.answers {
@@ -272,20 +298,24 @@ func (c *check) gaveBack(a *act) bool {
 	return a.op == Rollback && (a.may() || a.result == Gone && c.parted(a.who, a.begin, a.end) != nil)
 }
 
-// otherRollback reports whether d follows the rollback of another delivery than p.
-// That is no cause while two cannot hold a task; after Redis lost data they can.
-func (c *check) otherRollback(s *story, p, d *delivery) bool {
+// otherHolder is why d follows another delivery than p, by its rollback or by the
+// end of its lease. That is no cause while two cannot hold a task; after Redis lost
+// data they can.
+func (c *check) otherHolder(s *story, p, d *delivery) string {
 	for _, q := range s.got {
-		if q == p || q == d || q.dueMS != d.dueMS || !c.lossBetween(q.claim.began, p.claim.end) {
+		if q == p || q == d || q.dueMS != d.dueMS || !c.lossSince(s, q.claim.began, p.claim.end) {
 			continue
 		}
 		for _, a := range q.answers {
 			if c.gaveBack(a) && a.begin >= p.claim.began && a.begin <= d.at {
-				return true
+				return RolledBack
 			}
 		}
+		if over := c.leaseEnd(q, d.claim.end); over >= p.claim.began && over <= d.claim.end {
+			return LostData
+		}
 	}
-	return false
+	return ""
 }
 
 // createdTwice reports whether a second create may have made the task anew after
@@ -334,7 +364,7 @@ func (c *check) again(s *story, p, d *delivery) {
 			if a.op != Rollback || a.result != OK || d.at >= a.begin+a.delayMS*1000 {
 				continue
 			}
-			if c.leaseEnd(p, a.end) > a.end && !c.lossBetween(p.claim.began, d.at) {
+			if c.leaseEnd(p, a.end) > a.end && !c.lossSince(s, p.claim.began, d.at) {
 				c.broke(Early, s, d.at, "%s was handed it %.3f ms before the delay of its rollback was over", d.who, ms(a.begin+a.delayMS*1000-d.at))
 			}
 		}

@@ -39,7 +39,7 @@ func scriptFlush(st *stage, _ *rand.Rand) error {
 
 // deleteKey: some keys go, one after the other, as an eviction takes them.
 func deleteKey(st *stage, r *rand.Rand) error {
-	return st.hit(history.Event{Kind: "delkey", Loses: true}, func() error {
+	return st.hit(history.Event{Kind: "delkey", Loses: true, Partly: true}, func() error {
 		return st.command(func(ctx context.Context, rdb *redis.Client) {
 			for range 1 + r.IntN(3) {
 				keys, _ := rdb.Keys(ctx, fmt.Sprintf("{%s:%d}:*", st.ns, r.IntN(st.parts))).Result()
