@@ -58,7 +58,7 @@ func init() {
 		"delete":  {n: 200_000, peersN: 40_000, variants: deleteVariants, measure: measureDelete},
 		"send":    {n: 100_000, peersN: 100_000, variants: sendVariants, measure: measureSend},
 		"confirm": {n: 100_000, peersN: 100_000, variants: sendVariants, measure: measureSend},
-		"burst":   {n: 300_000, peersN: 100_000, variants: []variant{{Name: "one instant", Workers: 2}}, measure: measureBurst},
+		"burst":   {n: 300_000, peersN: 50_000, variants: []variant{{Name: "one instant", Workers: 2}}, measure: measureBurst},
 		"lateness": {n: 100_000, peersN: 100_000, variants: []variant{{Name: "1000/s", Rate: 1000, Share: 5, Workers: 1},
 			{Name: "5000/s", Rate: 5000, Workers: 1}}, measure: measureLateness},
 		"backlog": {n: 5_000_000, peersN: 200_000, variants: []variant{{Name: "overdue", Workers: 1, HotTasks: 100_000}}, measure: measureBacklog},
