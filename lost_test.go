@@ -42,6 +42,49 @@ func TestARollbackKeepsItsDelayThoughItsRecordIsLost(t *testing.T) {
 	}
 }
 
+// What is being executed is not offered to others because its record was lost: it is
+// put back, and what is rolled back afterwards counts.
+func TestALostRecordOfATaskInHandIsPutBack(t *testing.T) {
+	for _, p := range []int{1, 4} {
+		t.Run(fmt.Sprintf("mysql97+redis7/p%d", p), func(t *testing.T) {
+			s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), p)
+			o := triggerhook.Options{AuditGrace: time.Second, Lease: 2 * time.Second}
+			sch, other := s.scheduler(t, o), s.scheduler(t, o)
+			run(t, sch)
+			if err := sch.Create(t.Context(), tasks(8, func(int) time.Time { return time.Now() })...); err != nil {
+				t.Fatal(err)
+			}
+			var held []*triggerhook.Delivery
+			for range 8 {
+				held = append(held, next(t, sch))
+			}
+			if n := s.redis.Del(t.Context(), s.redis.Keys(t.Context(), fmt.Sprintf("{%s:*}:task", s.store.Namespace())).Val()...).Val(); n == 0 {
+				t.Fatal("no key of records was there")
+			}
+			run(t, other)
+			if l := drain(t, other, 8*time.Second); l.len() != 0 {
+				t.Errorf("%d tasks were offered again while they were in hand", l.len())
+			}
+			for _, d := range held[1:] {
+				if err := d.Context().Err(); err != nil {
+					t.Errorf("the context of %s ended: %v", d.ID, context.Cause(d.Context()))
+				}
+				if err := d.Confirm(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := held[0].Rollback(t.Context(), 0); err != nil {
+				t.Error(err)
+			}
+			if d := next(t, other); d.Attempt != 2 || d.ID != held[0].ID {
+				t.Errorf("%s is offered as attempt %d, want %s as attempt 2", d.ID, d.Attempt, held[0].ID)
+			} else if err := d.Confirm(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // Single keys are lost, as by an eviction: what they held fires all the same.
 func TestLostKeysLoseNoTask(t *testing.T) {
 	for _, lost := range []string{"due", "task", "lease", "batch:*", "gone:*", "meta"} {

@@ -122,8 +122,13 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			continue
 		}
 		failpoint.Hit("extend/end")
+		gone := make(map[*batch][]*Delivery)
 		for _, ref := range e.Gone {
-			c.drop(byRef[ref], task.ErrGone)
+			d := byRef[ref]
+			gone[d.batch] = append(gone[d.batch], d)
+		}
+		for b, ds := range gone {
+			c.restore(ctx, b, ds)
 		}
 		for _, t := range e.Lost {
 			c.lose(byToken[t], ErrLeaseLost)
@@ -181,12 +186,26 @@ func (c *Consumer) dropNow(d *Delivery, cause error) {
 	d.end(cause)
 }
 
+// restore asks what became of members of b whose records the hot set does not have.
+// Mostly their rows are gone (deleted, rescheduled), and they are dropped. But it may
+// have lost the records alone (an eviction): then they are put back, for what is
+// being executed is not to be offered to others.
+func (c *Consumer) restore(ctx context.Context, b *batch, ds []*Delivery) {
+	if _, err := c.registerNow(ctx, b, ds); err != nil {
+		c.o.Report.Error("put back lost records", err, "put back at the next beat", "tasks", len(ds))
+	}
+}
+
 // register puts what b holds into a batch of the generation that is: reads which
 // of its rows stand, then an add that claims them. Who has no row, or is in
 // another's batch by now, is dropped.
 func (c *Consumer) register(ctx context.Context, b *batch) {
 	sent := time.Now()
-	generation, err := c.registerNow(ctx, b)
+	var ds []*Delivery
+	c.mu.Lock()
+	b.open(func(d *Delivery) { ds = append(ds, d) })
+	c.mu.Unlock()
+	generation, err := c.registerNow(ctx, b, ds)
 	if err != nil {
 		c.o.Report.Error("register held tasks", err, "registered at the next beat")
 		return
@@ -197,7 +216,7 @@ func (c *Consumer) register(ctx context.Context, b *batch) {
 	c.renew(b, sent)
 }
 
-func (c *Consumer) registerNow(ctx context.Context, b *batch) (int64, error) {
+func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (int64, error) {
 	asOf, err := c.set.Clock(ctx, b.p)
 	if err == nil && asOf.Generation == 0 {
 		err = task.ErrCold
@@ -205,11 +224,11 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var ds, kept []*Delivery
-	var ids []string
-	c.mu.Lock()
-	b.open(func(d *Delivery) { ds, ids = append(ds, d), append(ids, d.own.ID) })
-	c.mu.Unlock()
+	var kept []*Delivery
+	ids := make([]string, len(ds))
+	for i, d := range ds {
+		ids[i] = d.own.ID
+	}
 	failpoint.Hit("register/read")
 	refs, err := c.store.Versions(ctx, ids)
 	if err != nil {

@@ -1,4 +1,4 @@
--- register: put members that a worker holds into its batch, when a new generation has begun.
+-- register: put members that a worker holds into its batch, when a new generation has begun, or their records were lost.
 --
 -- KEYS[8]  batch  set   members of the batch
 -- ARGV[2]  generation   of the caller's as_of
@@ -26,6 +26,8 @@ for i, member in ipairs(members) do
       redis.call('HSET', tasks, member, ARGV[6 + 3 * i - 1])
       redis.call('SADD', KEYS[8], member)
     end
+  elseif redis.call('HEXISTS', tasks, member) == 0 then -- lost alone, as by an eviction
+    redis.call('HSET', tasks, member, ARGV[6 + 3 * i - 1])
   end
   held = held or answers[i] == 2
 end
