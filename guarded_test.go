@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,18 @@ func (awayStore) Delete(context.Context, []task.Ref) ([]bool, error) {
 	return nil, fmt.Errorf("delete: %w", task.ErrUnavailable)
 }
 
+// lateDelete answers as vagueStore does, and deletes some seconds after that.
+type lateDelete struct{ durable.Store }
+
+func (l lateDelete) Delete(_ context.Context, refs []task.Ref) ([]bool, error) {
+	refs = slices.Clone(refs)
+	go func() {
+		<-time.After(3 * time.Second)
+		_, _ = l.Store.Delete(context.Background(), refs) // what the test looks for
+	}()
+	return nil, fmt.Errorf("delete: %w", task.ErrUnavailable)
+}
+
 // A Delete whose outcome is unknown: what has lost its row does not fire, and what
 // has not does.
 func TestADeleteOfUnknownOutcomeIsFoundOut(t *testing.T) {
@@ -159,8 +172,9 @@ func TestADeleteOfUnknownOutcomeIsFoundOut(t *testing.T) {
 		store func(durable.Store) durable.Store
 		fire  int
 	}{
-		"deleted":     {func(s durable.Store) durable.Store { return &vagueStore{s, true} }, 0},
-		"not deleted": {func(s durable.Store) durable.Store { return awayStore{s} }, 20},
+		"deleted":       {func(s durable.Store) durable.Store { return &vagueStore{s, true} }, 0},
+		"deleted later": {func(s durable.Store) durable.Store { return lateDelete{s} }, 0},
+		"not deleted":   {func(s durable.Store) durable.Store { return awayStore{s} }, 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubbles(t, func(t *testing.T, s stores) {

@@ -74,7 +74,7 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 // transactions only if nobody has asked for 100 ms.)
 func waiting(t *testing.T, db *sql.DB) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(150 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-time.After(150 * time.Millisecond) {
 		var n int
 		if err := db.QueryRow("SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'").Scan(&n); err != nil {
 			t.Fatal(err)

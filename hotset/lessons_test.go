@@ -103,7 +103,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 		t.Fatal(err)
 	}
 	has := func(n int64) bool { return rdb.ZCard(t.Context(), key(s, "due")).Val() == n }
-	for end := time.Now().Add(20 * time.Second); !has(2); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !has(2); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the replica does not follow")
 		}
