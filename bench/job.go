@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,16 +52,7 @@ func jobs(w wish) []job {
 	var all []job
 	for _, name := range w.scenarios {
 		sc := scenarios[name]
-		seen := map[string]bool{}
-		for _, v := range sc.variants {
-			if w.workers > 0 {
-				v.Workers = w.workers
-			}
-			if key := fmt.Sprint(v.Name, v.Workers); seen[key] {
-				continue
-			} else {
-				seen[key] = true
-			}
+		for _, v := range w.variants(sc.variants) {
 			for _, system := range w.systems {
 				n := sc.n
 				if system == "asynq" || system == "river" {
@@ -80,6 +73,30 @@ func jobs(w wish) []job {
 		}
 	}
 	return all
+}
+
+// variants are those of all that w asks for. With a number of callers of its own, a
+// variant that comes with several numbers is measured once, and has as many tasks as
+// with the nearest of them.
+func (w wish) variants(all []variant) (some []variant) {
+	for _, v := range all {
+		if !strings.Contains(v.Name, w.variant) {
+			continue
+		}
+		at := slices.IndexFunc(some, func(s variant) bool { return w.workers > 0 && s.Name == v.Name })
+		switch {
+		case at < 0:
+			some = append(some, v)
+		case math.Abs(float64(v.Workers-w.workers)) < math.Abs(float64(some[at].Workers-w.workers)):
+			some[at] = v
+		}
+	}
+	if w.workers > 0 {
+		for i := range some {
+			some[i].Workers = w.workers
+		}
+	}
+	return some
 }
 
 // run measures j in a process of its own and writes its lines.

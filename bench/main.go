@@ -55,6 +55,7 @@ func command(args []string) int {
 // wish is what the flags of run ask for. Zero: the scenario's own.
 type wish struct {
 	scenarios, systems  []string
+	variant             string // part of its name
 	n, workers, payload int
 	rtt                 time.Duration
 	runs                int
@@ -68,6 +69,7 @@ func parseRun(args []string) (wish, error) {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	f.StringVar(&scenarios, "scenario", "", "names, with commas; all if empty: "+strings.Join(scenarioNames(), ", "))
 	f.StringVar(&systems, "system", "triggerhook,limit", "names, with commas, or all: "+strings.Join(systemNames, ", "))
+	f.StringVar(&w.variant, "variant", "", "only variants with this in their names")
 	f.IntVar(&w.n, "n", 0, "tasks; 0: as many as the scenario's full size has")
 	f.IntVar(&w.workers, "workers", 0, "callers, consumers or worker processes, whatever the scenario varies; 0: each of its own numbers")
 	f.IntVar(&w.payload, "payload", 100, "bytes")

@@ -26,6 +26,14 @@ const (
 	// flights is how many grouped statements of a kind are under way at once:
 	// with flush per commit 4 connections reach the server's insert rate.
 	flights = 4
+	// worth is how many rows are worth a commit of their own beside one that is
+	// under way: from 50 to 200 made no difference, below that commits ate what
+	// they saved in waiting.
+	worth = 100
+	// patience is how long a statement may keep others waiting for its commit: a
+	// server nearby has answered by then, so that few callers share; a far one has
+	// not, so that its statements overlap.
+	patience = 3 * time.Millisecond
 	// flushTimeout bounds a statement with all its tries, whatever its caller's
 	// context is: a connection that never answers, nor breaks, holds up nobody.
 	flushTimeout = 10 * time.Second
@@ -90,13 +98,13 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 // group makes g take up to most calls together, 0 being as many as fit.
 func (m *MySQL) group(g *groups, most int) {
 	g.creates = batch.Group[[]task.Row, struct{}]{
-		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.share, Flush: m.createAll,
+		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.share, Flush: m.createAll,
 	}
 	g.deletes = batch.Group[[]task.Ref, []bool]{
-		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
+		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
 	}
 	g.finds = batch.Group[[]string, []task.Ref]{
-		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,
+		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,
 	}
 }
 

@@ -1,17 +1,36 @@
 // Package batch turns many waiting calls into few statements.
 //
-// There is no timer: a call that finds fewer flushes in flight than Parallel is
-// flushed at once and alone; calls that come while they fly gather, and the next
-// flush takes them together. So grouping grows with the load, and one caller
-// alone pays nothing for it.
+// A flight is one flush under way. A call that finds none is flushed at once and
+// alone: one caller alone pays nothing for grouping. Calls that come while a flight is
+// under way wait, and go together with the next. So groups grow with the load.
 //
-// Goroutines exist only while there is work, so a Group needs no Close.
+// When a further flight takes off is what decides the cost: each has a price of its
+// own (a commit, a script) that is the same for one item and for a hundred, and each
+// takes what the one before it would have taken a moment later. Protocol:
+//
+//  1. What waits takes off if no flight is under way that may land soon, or if it
+//     weighs at least Worth, and never in more than Parallel flights.
+//  2. A flight may land soon for as long as Patience after it took off. After that
+//     it holds up nobody: one that hangs costs those who wait Patience once, and not
+//     its whole timeout, and a far server's flights overlap.
+//  3. The rule is asked when a call comes, when a flight lands, and, if calls wait,
+//     Patience after the last flight took off: so no call waits on something that
+//     never happens, unless Parallel flights hang. Calls take off in the order in
+//     which they came.
+//  4. A flight that lands hands out its answers, and lets their callers run before
+//     it takes off again: who calls again at once goes along, instead of waiting for
+//     the flight after. Else callers in a loop part into two groups that take turns.
+//
+// Goroutines and timers exist only while there is work, so a Group needs no Close.
 package batch
 
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync"
+	"time"
 )
 
 // Result is what a flush answers for one item.
@@ -26,44 +45,59 @@ type Group[T, R any] struct {
 	// Max is the greatest number of items of one flush; 0 means 1000.
 	Max int
 	// MaxWeight bounds the sum of Weigh over the items of one flush; an item
-	// that is heavier goes alone. Not used if Weigh is nil.
+	// that is heavier goes alone. Not used if Weigh is nil: each weighs 1 then.
 	MaxWeight int
 	Weigh     func(T) int
 	// Parallel is how many flushes may be in flight; 0 means 1.
 	Parallel int
+	// Worth is what items must weigh together to fly beside a flight that may land
+	// soon; 0 means that any do.
+	Worth int
+	// Patience is how long after its take-off a flight may land soon.
+	Patience time.Duration
 	// Flush answers for each item, in order. It owns its own deadline: no
 	// caller's context reaches it, because other callers share the flush.
 	Flush func(items []T) []Result[R]
 
-	mu      sync.Mutex
-	pending []call[T, R]
-	flights int
+	mu       sync.Mutex
+	pending  []call[T, R]
+	weight   int       // of pending
+	flights  []*flight // those under way, in the order in which they took off
+	boarding int       // how many of them are to take what is pending, before they take off or again
+	timer    *time.Timer
+	asking   bool // the timer is set
 }
 
+// flight is one flush under way, or about to be.
+type flight struct{ began time.Time }
+
 type call[T, R any] struct {
-	item T
-	done chan Result[R] // nil: nobody waits
+	item   T
+	weight int
+	done   chan Result[R] // nil: nobody waits
 }
 
 // Go hands item over and returns where its answer will be: exactly one result,
 // in a channel that holds it until it is read. It never blocks.
 func (g *Group[T, R]) Go(item T) <-chan Result[R] {
-	c := call[T, R]{item, make(chan Result[R], 1)}
-	g.add(c)
-	return c.done
+	done := make(chan Result[R], 1)
+	g.add(item, done)
+	return done
 }
 
 // Post is Go for callers that learn from Flush itself what became of item.
-func (g *Group[T, R]) Post(item T) { g.add(call[T, R]{item: item}) }
+func (g *Group[T, R]) Post(item T) { g.add(item, nil) }
 
-func (g *Group[T, R]) add(c call[T, R]) {
+func (g *Group[T, R]) add(item T, done chan Result[R]) {
+	c := call[T, R]{item, 1, done}
+	if g.Weigh != nil {
+		c.weight = g.Weigh(item)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pending = append(g.pending, c)
-	if g.flights < max(g.Parallel, 1) {
-		g.flights++
-		go g.fly()
-	}
+	g.weight += c.weight
+	g.launch()
 }
 
 // Do hands item over and waits for its answer. If ctx ends first the error is
@@ -81,10 +115,51 @@ func (g *Group[T, R]) Do(ctx context.Context, item T) (R, error) {
 	}
 }
 
-// fly flushes until nothing is pending.
-func (g *Group[T, R]) fly() {
+// launch asks rule 1 for what is not taken by those who board, and if the answer is
+// no sees to it that it is asked again. Under mu.
+func (g *Group[T, R]) launch() {
+	left := g.weight - g.boarding*g.most()
+	if len(g.pending) == 0 || left <= 0 || len(g.flights) >= max(g.Parallel, 1) {
+		return // a flight asks, when it has taken what it takes, or lands
+	}
+	now := time.Now()
+	if g.worth(left, now) {
+		f := &flight{now}
+		g.flights = append(g.flights, f)
+		g.boarding++
+		go g.fly(f)
+		return
+	}
+	if g.asking {
+		return // it is no later than it should be, and sets itself again
+	}
+	g.asking = true
+	wait := g.last().Add(g.Patience).Sub(now)
+	if g.timer != nil {
+		g.timer.Reset(wait)
+		return
+	}
+	g.timer = time.AfterFunc(wait, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.asking = false
+		g.launch()
+	})
+}
+
+// worth is rule 1. Under mu.
+func (g *Group[T, R]) worth(weight int, now time.Time) bool {
+	return len(g.flights) == 0 || weight >= g.Worth || now.Sub(g.last()) >= g.Patience
+}
+
+// last is when the last of those under way took off. Under mu.
+func (g *Group[T, R]) last() time.Time { return g.flights[len(g.flights)-1].began }
+
+// fly flushes for as long as rule 1 lets it.
+func (g *Group[T, R]) fly(f *flight) {
 	for {
-		calls := g.take()
+		runtime.Gosched() // rule 4
+		calls := g.board(f)
 		if len(calls) == 0 {
 			return
 		}
@@ -98,6 +173,9 @@ func (g *Group[T, R]) fly() {
 			}
 		}
 		clear(calls) // else pending's array would keep what was answered
+		g.mu.Lock()
+		g.boarding++
+		g.mu.Unlock()
 	}
 }
 
@@ -120,29 +198,53 @@ func (g *Group[T, R]) flush(items []T) (res []Result[R]) {
 	return g.Flush(items)
 }
 
-// take returns the calls of the next flush, oldest first, or ends this flight.
-func (g *Group[T, R]) take() []call[T, R] {
+// board returns the calls that f takes off with, oldest first; none if it does not.
+func (g *Group[T, R]) board(f *flight) []call[T, R] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	most := g.Max
-	if most <= 0 {
-		most = 1000
+	now := time.Now()
+	g.boarding--
+	i := slices.Index(g.flights, f)
+	g.flights = slices.Delete(g.flights, i, i+1)
+	defer g.launch()
+	if len(g.pending) == 0 {
+		g.pending = nil // and with it what it has grown to
+		return nil
 	}
+	if !g.worth(g.weight, now) {
+		return nil
+	}
+	f.began = now
+	g.flights = append(g.flights, f)
+	return g.take()
+}
+
+// take takes the calls of one flight. Under mu.
+func (g *Group[T, R]) take() []call[T, R] {
 	n, weight := 0, 0
-	for n < len(g.pending) && n < most {
-		if g.Weigh != nil {
-			weight += g.Weigh(g.pending[n].item)
-			if n > 0 && weight > g.MaxWeight {
-				break
-			}
+	for n < min(len(g.pending), g.max()) {
+		w := g.pending[n].weight
+		if n > 0 && weight+w > g.most() {
+			break
 		}
-		n++
+		n, weight = n+1, weight+w
 	}
 	calls := g.pending[:n:n]
-	g.pending = g.pending[n:]
-	if n == 0 {
-		g.pending = nil
-		g.flights--
-	}
+	g.pending, g.weight = g.pending[n:], g.weight-weight
 	return calls
+}
+
+// max is how many items a flight takes, most what they weigh.
+func (g *Group[T, R]) max() int {
+	if g.Max <= 0 {
+		return 1000
+	}
+	return g.Max
+}
+
+func (g *Group[T, R]) most() int {
+	if g.Weigh == nil {
+		return g.max()
+	}
+	return g.MaxWeight
 }

@@ -3,7 +3,10 @@ package batch
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,5 +91,259 @@ func TestAFlushThatPanicsOrAnswersShortFailsItsCallers(t *testing.T) {
 		if _, err := g.Do(t.Context(), 1); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("Do returned %v, want an error with %q", err, name)
 		}
+	}
+}
+
+// slow answers after as long as each group's first item says.
+type slow struct {
+	mu sync.Mutex
+	seen
+}
+
+type seen struct {
+	sizes  []int // of flights
+	flying int   // now
+	most   int   // at once
+}
+
+// look returns what was seen once nothing more happens by itself.
+func (s *slow) look() seen {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+func (s *slow) flush(items []time.Duration) []Result[int] {
+	s.mu.Lock()
+	s.sizes = append(s.sizes, len(items))
+	s.flying++
+	s.most = max(s.most, s.flying)
+	s.mu.Unlock()
+	<-time.After(items[0])
+	s.mu.Lock()
+	s.flying--
+	s.mu.Unlock()
+	return make([]Result[int], len(items))
+}
+
+func TestFewWaitForTheFlightUnderWayAndManyFlyBesideIt(t *testing.T) {
+	for _, c := range []struct {
+		calls int
+		most  int
+	}{{9, 1}, {10, 2}, {20, 2}, {70, 4}} {
+		synctest.Test(t, func(t *testing.T) {
+			var s slow
+			g := Group[time.Duration, int]{Max: 20, Parallel: 4, Worth: 10, Patience: time.Hour, Flush: s.flush}
+			chs := []<-chan Result[int]{g.Go(time.Second)}
+			synctest.Wait()
+			for range c.calls {
+				chs = append(chs, g.Go(time.Second))
+			}
+			for _, ch := range chs {
+				<-ch
+			}
+			if got := s.look(); got.most != c.most {
+				t.Errorf("%d calls beside a flight: %d flights at once, of %v; want %d", c.calls, got.most, got.sizes, c.most)
+			}
+		})
+	}
+}
+
+// Each call that finds all flights hanging takes one more; the rest still goes by
+// those that do not hang.
+func TestAFlightThatHangsHoldsUpCallsForItsPatienceOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slow
+		g := Group[time.Duration, int]{Parallel: 3, Worth: 10, Patience: time.Second, Flush: s.flush}
+		hung := []<-chan Result[int]{g.Go(time.Hour)}
+		synctest.Wait()
+		hung = append(hung, g.Go(time.Hour)) // waits for the first one's patience
+		began := time.Now()
+		for range 5 {
+			<-time.After(100 * time.Millisecond)
+			g.Post(time.Millisecond) // goes with it
+		}
+		<-time.After(time.Second)
+		if got := s.look(); got.flying != 2 || len(got.sizes) != 2 || got.sizes[1] != 6 {
+			t.Fatalf("%d flights, of %v; want two of [1 6]", got.flying, got.sizes)
+		}
+		for i := range 5 {
+			at := time.Now()
+			<-g.Go(time.Millisecond)
+			took := time.Since(at)
+			if took > time.Second {
+				t.Fatalf("call %d beside two that hang took %s, want the patience at most", i, took)
+			}
+			if i == 0 && took < 400*time.Millisecond {
+				t.Fatalf("the first call took %s, as if the second flight could not land any more", took)
+			}
+		}
+		for _, ch := range hung {
+			<-ch
+		}
+		if all := time.Since(began); all > 2*time.Hour {
+			t.Errorf("those that hung came after %s", all)
+		}
+	})
+}
+
+// It is the flight's present trip that counts, and not its first.
+func TestPatienceCountsFromTheLastTakeOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slow
+		g := Group[time.Duration, int]{Parallel: 2, Worth: 10, Patience: time.Second, Flush: s.flush}
+		at := func(ms time.Duration, item time.Duration) <-chan Result[int] {
+			<-time.After(ms * time.Millisecond)
+			return g.Go(item)
+		}
+		chs := []<-chan Result[int]{at(0, 900*time.Millisecond), at(100, time.Hour)} // the second takes off at 900
+		chs = append(chs, at(850, time.Hour))                                        // at 950, so it may at 1900
+		for _, c := range []struct {
+			after  time.Duration
+			flying int
+		}{{900 * time.Millisecond, 1}, {100 * time.Millisecond, 2}} {
+			<-time.After(c.after)
+			if got := s.look(); got.flying != c.flying {
+				t.Errorf("after another %s: %d flights, of %v; want %d", c.after, got.flying, got.sizes, c.flying)
+			}
+		}
+		for _, ch := range chs {
+			<-ch
+		}
+	})
+}
+
+func TestAFlightEndsThatIsNotWorthItBesideAnother(t *testing.T) {
+	for _, second := range []time.Duration{time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			var s slow
+			g := Group[time.Duration, int]{Parallel: 2, Worth: 10, Patience: 2 * time.Second, Flush: s.flush}
+			first := g.Go(time.Second)
+			<-time.After(500 * time.Millisecond)
+			for range 10 {
+				g.Post(second)
+			}
+			synctest.Wait()
+			few := g.Go(time.Second)
+			<-first
+			if got := s.look(); got.flying != 1 {
+				t.Errorf("%d flights once the first has landed, of %v; want the second alone", got.flying, got.sizes)
+			}
+			at := time.Now()
+			<-few
+			if took, got := time.Since(at), s.look(); took > 3*time.Second || len(got.sizes) != 3 {
+				t.Errorf("who waited beside one of %s took %s more, by flights of %v; want 3 of them", second, took, got.sizes)
+			}
+			<-time.After(second)
+		})
+	}
+}
+
+// What comes at once is counted against the flight that is about to take it.
+func TestCallsThatComeAtOnceFillTheFirstFlight(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, c := range []struct {
+		group *Group[time.Duration, int]
+		calls int
+		most  int
+	}{
+		{&Group[time.Duration, int]{Max: 20, Parallel: 4, Worth: 10, Patience: time.Hour}, 25, 1},
+		{&Group[time.Duration, int]{Max: 20, Parallel: 4, Worth: 10, Patience: time.Hour}, 30, 2},
+		{&Group[time.Duration, int]{Max: 1, MaxWeight: 20, Weigh: func(time.Duration) int { return 1 }, Parallel: 4}, 4, 4},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var s slow
+			g := c.group
+			g.Flush = s.flush
+			for range c.calls {
+				g.Post(time.Second)
+			}
+			<-time.After(time.Minute)
+			if got := s.look(); got.most != c.most {
+				t.Errorf("%d calls at once made %d flights at once, of %v; want %d", c.calls, got.most, got.sizes, c.most)
+			}
+		})
+	}
+}
+
+// On one processor nothing but the flight itself decides who runs before it.
+func TestCallersInALoopShareTheirFlights(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		const callers, rounds = 8, 50
+		var s slow
+		g := Group[time.Duration, int]{Parallel: 4, Worth: 100, Patience: time.Hour, Flush: s.flush}
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range rounds {
+					<-g.Go(time.Second)
+				}
+			})
+		}
+		wg.Wait()
+		if sizes := s.look().sizes; len(sizes) > rounds*3/2 {
+			t.Errorf("%d rounds of %d callers took %d flights, of %v; in two groups they take %d", rounds, callers, len(sizes), sizes, 2*rounds)
+		}
+	})
+}
+
+// Whatever comes when: all is answered, in the order of the calls, by flights that are
+// neither too many nor too heavy; and no call waits for long unless all flights hang.
+func TestRandomCallsAreAllTakenInTurn(t *testing.T) {
+	const calls, parallel, heaviest = 200, 3, 10
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			type item struct{ no, weight int }
+			rng := rand.New(rand.NewPCG(seed, 0))
+			pauses := make([]time.Duration, calls)
+			for i := range pauses {
+				pauses[i] = time.Duration(rng.ExpFloat64() * float64(time.Millisecond))
+			}
+			var mu sync.Mutex
+			flying, next := 0, 0
+			g := Group[item, int]{Max: 5, MaxWeight: heaviest, Weigh: func(it item) int { return it.weight }, Parallel: parallel,
+				Worth: 1 + rng.IntN(heaviest), Patience: time.Duration(rng.IntN(3)) * time.Millisecond}
+			g.Flush = func(items []item) []Result[int] {
+				mu.Lock()
+				flying++
+				res, weight, first := make([]Result[int], len(items)), 0, items[0].no
+				for i, it := range items {
+					weight += it.weight
+					res[i].Value = it.no
+					if it.no != first+i {
+						t.Errorf("seed %d: a flight takes %v", seed, items)
+					}
+				}
+				if flying > parallel || len(items) > 5 || weight > heaviest && len(items) > 1 {
+					t.Errorf("seed %d: %d flights, one of %v", seed, flying, items)
+				}
+				next += len(items)
+				last := next == calls
+				mu.Unlock()
+				if !last {
+					<-time.After(pauses[first] * 2)
+				}
+				mu.Lock()
+				flying--
+				mu.Unlock()
+				return res
+			}
+			var chs []<-chan Result[int]
+			for i := range calls {
+				chs = append(chs, g.Go(item{i, 1 + i%(heaviest+2)}))
+				<-time.After(pauses[(i+7)%calls] / 4)
+			}
+			for i, ch := range chs {
+				if r := <-ch; r.Err != nil || r.Value != i {
+					t.Errorf("seed %d: call %d was answered %v", seed, i, r)
+				}
+			}
+			synctest.Wait()
+			if len(g.flights)+len(g.pending)+g.weight+g.boarding != 0 {
+				t.Errorf("seed %d: left are %d flights, %d calls of weight %d, %d boarding", seed, len(g.flights), len(g.pending), g.weight, g.boarding)
+			}
+		})
 	}
 }
