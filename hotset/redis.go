@@ -1,11 +1,13 @@
 package hotset
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,8 +43,15 @@ type Redis struct {
 	keys    []keys
 	scripts map[string]*redis.Script
 
-	mu   sync.Mutex
-	seen []sighting // by partition
+	mu    sync.Mutex
+	seen  []sighting // by partition
+	reach []reach    // the same
+}
+
+// reach is the last horizon that an add told, and about when.
+type reach struct {
+	ms int64
+	at time.Time
 }
 
 // sighting is the last moment of a partition that an answer told.
@@ -71,7 +80,7 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new Redis set: %w", err)
 	}
-	r := &Redis{rdb: rdb, config: Config(o), seen: make([]sighting, o.Partitions)}
+	r := &Redis{rdb: rdb, config: Config(o), seen: make([]sighting, o.Partitions), reach: make([]reach, o.Partitions)}
 	for p := range o.Partitions {
 		r.keys = append(r.keys, makeKeys(o.Namespace, p))
 	}
@@ -218,21 +227,61 @@ func (r *Redis) Add(ctx context.Context, p int, add task.Adding) ([]task.Answer,
 	var all []task.Answer
 	for start := 0; start < len(add.Entries); start += chunk {
 		part := add.Entries[start:min(start+chunk, len(add.Entries))]
-		args, verb := []any{add.AsOf.Generation, add.AsOf.TimeUS}, "add"
-		var batch []string
-		if add.Token != "" {
-			verb, batch = "register", r.batches(p, []string{add.Token})
-			args = append(args, add.Token, add.Lease.Milliseconds())
-		}
-		a, err := r.run(ctx, p, verb, batch, appendEntries(args, part)...)
-		if err != nil {
+		some, err := r.addPart(ctx, p, add, part)
+		if all = append(all, some...); err != nil {
 			return all, err
-		}
-		if all = append(all, a.answers(len(part))...); a.err != nil {
-			return all, a.err
 		}
 	}
 	return all, nil
+}
+
+func (r *Redis) addPart(ctx context.Context, p int, add task.Adding, part []task.Entry) ([]task.Answer, error) {
+	args := []any{add.AsOf.Generation, add.AsOf.TimeUS}
+	if add.Token != "" {
+		args = append(args, add.Token, add.Lease.Milliseconds())
+		a, err := r.run(ctx, p, "register", r.batches(p, []string{add.Token}), appendEntries(args, part)...)
+		if err != nil {
+			return nil, err
+		}
+		return a.answers(len(part)), a.err
+	}
+	first := slices.MinFunc(part, func(a, b task.Entry) int { return cmp.Compare(a.DueMS, b.DueMS) }).DueMS
+	if r.farFrom(p, first) {
+		a, err := r.run(ctx, p, "add", nil, args...)
+		if err != nil {
+			return nil, err
+		}
+		if r.sawHorizon(p, a.int()) <= first || a.err != nil {
+			return slices.Repeat([]task.Answer{task.Beyond}, len(part)), a.err
+		}
+	}
+	a, err := r.run(ctx, p, "add", nil, appendEntries(args, part)...)
+	if err != nil {
+		return nil, err
+	}
+	r.sawHorizon(p, a.int())
+	return a.answers(len(part)), a.err
+}
+
+// margin is how far above the horizon as it was known, and the time since, is far:
+// a feeder raises it each second or so.
+const margin = 10 * time.Second
+
+// farFrom reports whether it is worth a call to ask first whether the horizon is
+// still below that due time: then nothing that is due later need be sent.
+func (r *Redis) farFrom(p int, dueMS int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.reach[p]
+	return h.ms > 0 && dueMS > h.ms+(time.Since(h.at)+margin).Milliseconds()
+}
+
+// sawHorizon notes a partition's horizon, and returns it.
+func (r *Redis) sawHorizon(p int, ms int64) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reach[p] = reach{ms, time.Now()}
+	return ms
 }
 
 // Remove implements Set.

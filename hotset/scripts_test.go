@@ -151,6 +151,65 @@ func (c *calls) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return next
 }
 
+func watchCalls(rdb *redis.Client, r *Redis) *calls {
+	c := &calls{verbs: map[string]string{}, seen: map[string][][2]int{}}
+	for verb, s := range r.scripts {
+		c.verbs[s.Hash()] = verb
+	}
+	rdb.AddHook(c)
+	return c
+}
+
+// Once it is known about how far the hot set reaches, what is due long after that is
+// sent only if it turns out to reach further by now.
+func TestWhatIsFarIsNotSentButTakenAllTheSame(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	defer rdb.Close()
+	r, err := NewRedis(rdb, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := r.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 40, Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const none, member = 3, 6 // arguments of a call
+	far := int64(1<<40 + 11_000)
+	c := watchCalls(rdb, r)
+	for i, step := range []struct {
+		raise int64
+		due   int64
+		want  task.Answer
+		sent  []int
+	}{
+		{0, far, task.Beyond, []int{member}}, // nothing is known yet
+		{0, far, task.Beyond, []int{none}},
+		{0, 1<<40 + 1000, task.Beyond, []int{member}}, // near: the horizon may be there by now
+		{0, 1<<40 - 1, task.Waiting, []int{member}},
+		{far + 1, far, task.Waiting, []int{none, member}},
+		{0, far + 1, task.Beyond, []int{member}},
+	} {
+		if step.raise > 0 {
+			if _, err := r.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: step.raise, Limit: 10}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.seen = map[string][][2]int{}
+		e := task.Entry{Ref: task.Ref{ID: "a", Ver: int64(i)}, DueMS: step.due}
+		got, err := r.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{e}})
+		if err != nil || got[0] != step.want {
+			t.Errorf("step %d: Add answered %v, %v; want %d", i, got, err, step.want)
+		}
+		var sent []int
+		for _, call := range c.seen["add"] {
+			sent = append(sent, call[1])
+		}
+		if !slices.Equal(sent, step.sent) {
+			t.Errorf("step %d: scripts got %v arguments, want %v", i, sent, step.sent)
+		}
+	}
+}
+
 // Each verb is called with as many keys and arguments as its header names.
 func TestCallersPassWhatTheHeadersName(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
@@ -159,11 +218,7 @@ func TestCallersPassWhatTheHeadersName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &calls{verbs: map[string]string{}, seen: map[string][][2]int{}}
-	for verb, s := range r.scripts {
-		c.verbs[s.Hash()] = verb
-	}
-	rdb.AddHook(c)
+	c := watchCalls(rdb, r)
 	callAll(t, r)
 	prelude, _ := split(readLua(t)["prelude"])
 	for verb, text := range readLua(t) {

@@ -72,10 +72,11 @@ type Set interface {
 
 	// Add takes entries in and answers for each, in order: Waiting (taken),
 	// Present (a member already), Beyond (its DueMS is not below the horizon;
-	// not taken) or Dead. With a.Token the entries are put into that batch under
-	// a.Lease, whatever the horizon and also those that wait, whose record
-	// becomes the entry: Claimed. One that stands in another batch answers
-	// Elsewhere and stays there.
+	// not taken) or Dead; where Beyond and another are true, either of them.
+	// With a.Token the entries are put into that batch under a.Lease, whatever
+	// the horizon and also those that wait, whose record becomes the entry:
+	// Claimed. One that stands in another batch answers Elsewhere and stays
+	// there.
 	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)
 
 	// Remove removes members for good, leaves tombstones, and answers for

@@ -150,6 +150,8 @@ func (m *model) feed(rt *rapid.T) {
 func (p *modelPart) taking(e task.Entry) []task.Answer {
 	_, removed := p.removed[e.Ref]
 	switch beyond, is := e.DueMS >= p.horizon, p.members[e.Ref] != nil; {
+	case beyond && removed:
+		return []task.Answer{task.Beyond, task.Dead}
 	case removed:
 		return []task.Answer{task.Dead}
 	case beyond && is:
