@@ -7,18 +7,17 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 )
 
-// limit is a bare loop of the library's statements and scripts, with no scheduler
-// around them: what these servers can do at all. Each commit is flushed, and each
-// caller learns what became of its own task, as with the library.
+// limit is a bare loop of the library's statements and scripts, with no scheduler around them: what these servers can do
+// at all. Each commit is flushed, and each caller learns what became of its own task, as with the library.
 type limit struct {
-	*hook            // its table and its client
+	*hook            // its table and its clients
 	j                job
 	db               *sql.DB
 	rdb              *redis.Client
@@ -28,23 +27,87 @@ type limit struct {
 	inserts, deletes chan request
 }
 
-const (
-	conns = 4    // that statements of many rows go over
-	most  = 1000 // rows of a statement, members of a script's call
-	// version is 1 as the end of a member has it: all rows have that one.
-	version = "\x00\x00\x00\x00\x00\x00\x00\x01"
-)
-
-func (l *limit) create(ctx context.Context, items []item) error {
-	return l.call(ctx, items, l.insertAndAdd, l.inserts)
+// request is one caller's row on its way into a statement of many.
+type request struct {
+	it   item
+	done chan error
 }
 
-func (l *limit) delete(ctx context.Context, ids []string) error {
-	items := make([]item, len(ids))
-	for i, id := range ids {
-		items[i].id = id
+type act = func(context.Context, []item) error
+
+const (
+	conns   = 4                                  // that statements of many rows go over
+	most    = 1000                               // rows of a statement, members of a script's call
+	version = "\x00\x00\x00\x00\x00\x00\x00\x01" // 1 as the end of a member has it: all rows have that one
+)
+
+func openLimit(ctx context.Context, j job) (system, error) {
+	sys, err := openTriggerhook(ctx, j, true)
+	if err != nil {
+		return nil, err
 	}
-	return l.call(ctx, items, l.drop, l.deletes)
+	l := &limit{hook: sys.(*hook), j: j, scripts: map[string]*redis.Script{}, inserts: make(chan request, most), deletes: make(chan request, most)}
+	l.rdb, l.db = l.closes[1].(*redis.Client), l.closes[2].(*sql.DB)
+	for _, k := range []string{"meta", "due", "task", "lease", "gone:0", "gone:1", "gone:2", "batch:"} {
+		l.keys = append(l.keys, fmt.Sprintf("{%s:0}:%s", j.Name, k))
+	}
+	for _, verb := range []string{"horizon", "feed", "claim", "remove"} {
+		if l.scripts[verb], err = script(ctx, l.rdb, verb); err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+	}
+	for range conns {
+		go gather(l.inserts, l.insertAndAdd)
+		go gather(l.deletes, l.drop)
+	}
+	return l, l.scripts["horizon"].Run(ctx, l.rdb, l.keys[:7], 1, 1, time.Now().Add(24*time.Hour).UnixMilli(), 1<<40, 1).Err()
+}
+
+// gather takes what waits into one statement; if that fails each goes alone.
+func gather(in <-chan request, do act) {
+	for r := range in {
+		all, items := []request{r}, []item{r.it}
+		for more := true; more && len(all) < most; {
+			select {
+			case r := <-in:
+				all, items = append(all, r), append(items, r.it)
+			default:
+				more = false
+			}
+		}
+		err := do(context.Background(), items)
+		for i, r := range all {
+			if err != nil && len(all) > 1 {
+				r.done <- do(context.Background(), items[i:i+1])
+			} else {
+				r.done <- err
+			}
+		}
+	}
+}
+
+// call is a statement of its own for a call of many and for up to 8 callers, who have a connection each; more share.
+func (l *limit) call(ctx context.Context, items []item, do act, in chan<- request) error {
+	if len(items) > 1 || l.j.Workers <= 8 {
+		return do(ctx, items)
+	}
+	r := request{items[0], make(chan error, 1)}
+	in <- r
+	return <-r.done
+}
+
+func (l *limit) create(ctx context.Context, all []item) error {
+	return l.call(ctx, all, l.insertAndAdd, l.inserts)
+}
+func (l *limit) settled(context.Context) (int, error) { return int(l.gone.Load()), nil }
+func (l *limit) start(ctx context.Context) error      { return l.pages(ctx, conns*most, l.add) } // preloads all rows
+
+func (l *limit) delete(ctx context.Context, ids []string) error {
+	return l.call(ctx, items(0, len(ids), func(i int) item { return item{id: ids[i]} }), l.drop, l.deletes)
+}
+
+func (l *limit) fill(ctx context.Context, n int, at func(int) item) error {
+	return each(ctx, n, most, conns, func(ctx context.Context, from, to int) error { return l.insert(ctx, items(from, to, at)) })
 }
 
 func (l *limit) insert(ctx context.Context, items []item) error {
@@ -92,20 +155,14 @@ func (l *limit) drop(ctx context.Context, items []item) error {
 		return err
 	}
 	n, err := res.RowsAffected()
-	l.gone.Add(n)
-	if err == nil && int(n) != len(items) {
+	if l.gone.Add(n); err == nil && int(n) != len(items) {
 		err = fmt.Errorf("of %d rows %d were there", len(items), n)
 	}
 	return err
 }
 
-// start preloads all rows.
-func (l *limit) start(ctx context.Context) error {
-	return l.pages(ctx, conns*most, func(items []item) error { return l.add(ctx, items) })
-}
-
 // pages reads all rows in key order.
-func (l *limit) pages(ctx context.Context, size int, f func([]item) error) error {
+func (l *limit) pages(ctx context.Context, size int, do act) error {
 	for due, id := int64(0), ""; ; {
 		rows, err := l.db.QueryContext(ctx, "SELECT due_ms, id, payload FROM "+l.j.Name+
 			"_task WHERE ((due_ms = ? AND id > ?) OR due_ms > ?) ORDER BY due_ms, id LIMIT ?", due, id, due, size)
@@ -119,7 +176,7 @@ func (l *limit) pages(ctx context.Context, size int, f func([]item) error) error
 			all = append(all, it)
 		}
 		if err = errors.Join(err, rows.Err(), rows.Close()); err == nil && len(all) > 0 {
-			err = f(all)
+			err = do(ctx, all)
 		}
 		if err != nil || len(all) == 0 {
 			return err
@@ -127,37 +184,27 @@ func (l *limit) pages(ctx context.Context, size int, f func([]item) error) error
 	}
 }
 
-// consume claims, delivers and deletes, one batch after another in each of some
-// loops; or reads pages, and deletes them on other connections.
+// consume claims, delivers and deletes, one batch after another in each of some loops; or reads pages, and deletes them
+// on other connections.
 func (l *limit) consume(ctx context.Context, c consumption) error {
-	if c.confirm && !c.rows {
-		c.consumers = max(c.consumers, conns)
-	}
 	if !c.rows {
+		if c.confirm {
+			c.consumers = max(c.consumers, conns)
+		}
 		return each(ctx, 1<<40, 1, c.consumers, func(ctx context.Context, n, _ int) error { return l.claim(ctx, c, strconv.Itoa(n)) })
 	}
-	drops := make(chan []item)
-	var wg sync.WaitGroup
-	errs := make([]error, conns+1)
-	for i := range conns {
-		wg.Go(func() {
-			for all := range drops {
-				errs[i] = errors.Join(errs[i], l.drop(ctx, all))
-			}
-		})
-	}
-	errs[conns] = l.pages(ctx, most, func(all []item) error {
+	drops, _ := errgroup.WithContext(ctx)
+	drops.SetLimit(conns)
+	err := l.pages(ctx, most, func(ctx context.Context, all []item) error {
 		for _, it := range all {
 			c.deliver(it.id)
 		}
 		if c.confirm {
-			drops <- all
+			drops.Go(func() error { return l.drop(ctx, all) })
 		}
 		return nil
 	})
-	close(drops)
-	wg.Wait()
-	return errors.Join(errs...)
+	return errors.Join(err, drops.Wait())
 }
 
 func (l *limit) claim(ctx context.Context, c consumption, token string) error {
@@ -170,28 +217,22 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 		return err
 	}
 	members := reply[4].([]any)
-	all := make([]item, len(members))
-	for i, m := range members {
-		all[i].id = strings.TrimSuffix(m.(string), version)
-		c.deliver(all[i].id)
+	all := items(0, len(members), func(i int) item { return item{id: strings.TrimSuffix(members[i].(string), version)} })
+	for _, it := range all {
+		c.deliver(it.id)
 	}
 	if len(all) == 0 {
 		return pause(ctx, time.Millisecond)
 	}
-	if !c.confirm {
-		return nil
-	}
 	began := time.Now()
-	if err := l.drop(ctx, all); err != nil {
-		return err
+	if c.confirm {
+		err = l.drop(ctx, all)
 	}
-	if err := l.scripts["remove"].Run(ctx, l.rdb, keys, append([]any{1, token}, members...)...).Err(); err != nil {
-		return err
+	if c.confirm && err == nil {
+		err = l.scripts["remove"].Run(ctx, l.rdb, keys, append([]any{1, token}, members...)...).Err()
 	}
-	if c.wait != nil {
+	if c.wait != nil && err == nil {
 		c.wait(time.Since(began))
 	}
-	return nil
+	return err
 }
-
-func (l *limit) settled(context.Context) (int, error) { return int(l.gone.Load()), nil }
