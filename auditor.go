@@ -92,9 +92,13 @@ func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
 		}
 	}
 	if len(gone) > 0 {
+		// first in nobody's name: its holder may have got its lease back meanwhile, and
+		// who removes another version of the task is to know of it
 		failpoint.Hit("reap/remove")
-		if _, err := a.set.Remove(ctx, p, b.Token, gone); err != nil {
-			return err
+		for _, token := range []string{"", b.Token} {
+			if _, err := a.set.Remove(ctx, p, token, gone); err != nil {
+				return err
+			}
 		}
 	}
 	if len(back.Refs) == 0 && len(gone) > 0 {

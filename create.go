@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -101,7 +100,7 @@ func (s *Scheduler) row(t *Task) (task.Row, error) {
 	if len(t.Payload) > s.o.MaxPayload {
 		err = errors.Join(err, fmt.Errorf("%w: payload of %d bytes, Options.MaxPayload is %d", ErrInvalid, len(t.Payload), s.o.MaxPayload))
 	}
-	return task.Row{Ref: task.Ref{ID: t.ID, Ver: rand.Int64()}, DueMS: due, ExecMS: due, CreatedMS: time.Now().UnixMilli(),
+	return task.Row{Ref: task.Ref{ID: t.ID, Ver: task.NewVer()}, DueMS: due, ExecMS: due, CreatedMS: time.Now().UnixMilli(),
 		Payload: t.Payload, Size: len(t.Payload)}, err
 }
 

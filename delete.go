@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
@@ -13,100 +13,133 @@ import (
 
 // Delete deletes tasks by their IDs. Nil: none of them will be delivered. An
 // IDError names those that were not found (ErrNotFound), and those that a worker
-// had claimed before (ErrClaimed): their rows are deleted, but the one delivery
-// that was under way may still happen. The others are deleted. After any other
-// error some rows may be deleted; if it is ErrUnavailable all of them may be, with
-// the hot set still to be told, which this process goes on trying.
+// had claimed before, or may have (ErrClaimed): their rows are deleted, but the one
+// delivery that was under way may still happen. The others are deleted. After any
+// other error, the end of ctx too, some or all of the rows may be deleted, with the
+// hot set still to be told, which this process goes on trying.
 //
-// In the second after Redis has lost its data nobody can tell what was claimed
-// before: then Delete may return nil, and a worker that had claimed the task may
-// still hand it out until it has asked for its row.
+// For one Lease after Redis has lost its data, or been exchanged, nobody can tell what
+// had been claimed before: Delete then names as claimed whatever was due by then, or
+// had been rescheduled. All processes must have the same Lease for that, and the
+// clocks of the Redis servers must agree within a second.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
-	out := &IDError{}
-	open := map[string]bool{}
 	for _, id := range ids {
 		if err := task.CheckID(id); err != nil {
 			return fmt.Errorf("delete: %w", errors.Join(err, &IDError{Invalid: []string{id}}))
 		}
-		open[id] = true
 	}
-	for len(open) > 0 {
-		refs, err := s.store.Versions(ctx, keysOf(open))
-		if err != nil {
-			return fmt.Errorf("delete: %w", err)
-		}
-		found := map[string]bool{}
-		for _, r := range refs {
-			found[r.ID] = true
-		}
-		for id := range open {
-			if !found[id] {
-				out.NotFound = append(out.NotFound, id)
-				delete(open, id)
-			}
-		}
-		if len(refs) == 0 {
-			break
-		}
-		if err := s.deleteRows(ctx, refs, open, out); err != nil {
-			return fmt.Errorf("delete: %w", err)
-		}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("delete: %w", err)
 	}
+	if len(ids) > 1 {
+		ids = slices.Clone(ids)
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
+	}
+	// What was begun is brought to its end, however long its caller waits: else rows
+	// might be deleted of whose versions nobody knows any more.
+	done := make(chan error, 1)
+	go func() { done <- s.dropRows(context.WithoutCancel(ctx), ids) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("delete: %w", ctx.Err())
+	}
+}
+
+// dropRows deletes rows, and then all that the hot set may hold of them (rule 1).
+func (s *Scheduler) dropRows(ctx context.Context, ids []string) error {
+	out := &IDError{}
+	failpoint.Hit("delete/row")
+	rows, err := s.store.Drop(ctx, ids)
+	if err != nil {
+		s.doubt(task.Unsure(err))
+		return fmt.Errorf("delete: %w", err)
+	}
+	s.counts.deleted.Add(uint64(len(rows)))
+	if len(rows) < len(ids) {
+		out.NotFound = missing(ids, rows)
+	}
+	byPart := map[int][]task.Row{}
+	for _, r := range rows {
+		p := task.Partition(r.ID, s.parts)
+		byPart[p] = append(byPart[p], r)
+	}
+	for p, rows := range byPart { // all of them: a removal that fails is tried again only once it was tried
+		failpoint.Hit("delete/remove")
+		claimed, e := s.removeMembers(ctx, p, rows)
+		err = errors.Join(err, e)
+		out.Claimed = append(out.Claimed, claimed...)
+	}
+	if err != nil {
+		return fmt.Errorf("delete: rows are deleted, the hot set is still to be told: %w", err)
+	}
+	failpoint.Hit("delete/end")
 	if len(out.NotFound)+len(out.Claimed) > 0 {
 		return out
 	}
 	return nil
 }
 
-func keysOf(m map[string]bool) []string {
-	all := make([]string, 0, len(m))
-	for k := range m {
-		all = append(all, k)
+// missing returns the ids that rows does not have.
+func missing(ids []string, rows []task.Row) (none []string) {
+	have := make(map[string]bool, len(rows))
+	for _, r := range rows {
+		have[r.ID] = true
 	}
-	return all
-}
-
-// deleteRows deletes rows in the versions read, and then their members (rule 1).
-// Who got another version meanwhile stays open.
-func (s *Scheduler) deleteRows(ctx context.Context, refs []task.Ref, open map[string]bool, out *IDError) error {
-	failpoint.Hit("delete/row")
-	deleted, err := s.store.Delete(ctx, refs)
-	if err != nil {
-		s.doubt(err, refs)
-		return err
-	}
-	byPart := map[int][]task.Ref{}
-	for i, ref := range refs {
-		if deleted[i] {
-			delete(open, ref.ID)
-			s.counts.deleted.Add(1)
-			p := task.Partition(ref.ID, s.parts)
-			byPart[p] = append(byPart[p], ref)
+	for _, id := range ids {
+		if !have[id] {
+			none = append(none, id)
 		}
 	}
-	for p, refs := range byPart { // all of them: a removal that fails is tried again only once it was tried
-		failpoint.Hit("delete/remove")
-		answers, e := s.set.Remove(ctx, p, "", refs)
-		err = errors.Join(err, e)
-		for i, a := range answers {
-			if a == task.Claimed {
-				out.Claimed = append(out.Claimed, refs[i].ID)
-			}
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("rows are deleted, the hot set is still to be told: %w", err)
-	}
-	failpoint.Hit("delete/end")
-	return nil
+	return none
 }
 
-// doubt has the hot set told of rows that a call may have deleted which ended with
-// err, once the durable store says that they are gone.
-func (s *Scheduler) doubt(err error, refs []task.Ref) {
-	if !errors.Is(err, ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return // it was refused
+// removeMembers removes the members of rows that are gone, and returns the IDs of
+// those that a worker may have in hand.
+func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row) (claimed []string, err error) {
+	refs := task.Versions(rows)
+	removed, err := s.set.Remove(ctx, p, "", refs)
+	if err != nil {
+		return nil, err
 	}
+	answers := removed.Answers[len(refs)-len(rows):]
+	var lost []task.Row // what may have been claimed before a loss of data
+	for i, r := range rows {
+		switch {
+		case answers[i] == task.Claimed:
+			claimed = append(claimed, r.ID)
+		case r.PrevVer != 0 || r.DueMS <= removed.AsOf.TimeUS/1000+clocksAgree:
+			lost = append(lost, r)
+		}
+	}
+	if len(lost) == 0 {
+		return claimed, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	st, err := s.set.State(ctx, p)
+	if err != nil {
+		return claimed, err
+	}
+	if st.AsOf.TimeUS/1000 > st.StartMS+s.o.Lease.Milliseconds() {
+		return claimed, nil // whoever had claimed something has it no longer
+	}
+	for _, r := range lost {
+		if r.PrevVer != 0 || r.DueMS <= st.StartMS+clocksAgree {
+			claimed = append(claimed, r.ID)
+		}
+	}
+	return claimed, nil
+}
+
+// clocksAgree is by how many milliseconds the clocks of two Redis servers may differ.
+const clocksAgree = 1000
+
+// doubt has the hot set told of versions whose rows a call may have deleted that
+// ended with an error, once the durable store says that they are gone.
+func (s *Scheduler) doubt(refs []task.Ref) {
 	byPart := map[int][]task.Ref{}
 	for _, ref := range refs {
 		p := task.Partition(ref.ID, s.parts)
@@ -123,6 +156,10 @@ func (s *Scheduler) doubt(err error, refs []task.Ref) {
 // before. ErrNotFound: there is no such task (it may have been confirmed). After
 // any other error it may fire at either time or both, until this process has told
 // the hot set, which it goes on trying.
+//
+// A row names the version that it had before, because who moved it may have died
+// before the hot set was told. So at most one such version is there: before a row is
+// moved on, what it was before is removed.
 func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) error {
 	dueMS, err := task.DueMS(due)
 	if err = errors.Join(err, task.CheckID(id)); err != nil {
@@ -137,12 +174,18 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 			return fmt.Errorf("reschedule: %w", &IDError{NotFound: []string{id}})
 		}
 		old, to := rows[0], rows[0]
-		to.Ver, to.DueMS, to.ExecMS, to.Attempt = rand.Int64(), dueMS, dueMS, 0
+		failpoint.Hit("reschedule/sweep")
+		if prev, is := old.Prev(); is {
+			if _, err := s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{prev}); err != nil {
+				return fmt.Errorf("reschedule: the version of before: %w", err)
+			}
+		}
+		to.Ver, to.DueMS, to.ExecMS, to.Attempt = task.NewVer(), dueMS, dueMS, 0
 		asOf := s.asOf(ctx, []task.Row{to})
 		failpoint.Hit("reschedule/move")
 		moved, err := s.store.Move(ctx, old.Ref, to)
 		if err != nil {
-			s.set.doubt(task.Partition(id, s.parts), []task.Ref{old.Ref})
+			s.doubt([]task.Ref{old.Ref})
 			return fmt.Errorf("reschedule: %w", err)
 		}
 		if !moved {

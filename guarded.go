@@ -49,7 +49,7 @@ const (
 
 // removals gathers those of concurrent calls, whose refs differ: each has deleted
 // their rows itself.
-type removals = batch.Group[[]task.Ref, []task.Answer]
+type removals = batch.Group[[]task.Ref, task.Removed]
 
 // removeTimeout bounds a call that removes, whatever its callers wait for.
 const removeTimeout = 5 * time.Second
@@ -59,63 +59,46 @@ func guard(set hotset.Set, versions func(context.Context, []string) ([]task.Ref,
 	for p := range set.Config().Partitions {
 		g.groups = append(g.groups, &removals{Parallel: hotFlights, MaxWeight: hotCall,
 			Weigh: func(refs []task.Ref) int { return len(refs) },
-			Flush: func(calls [][]task.Ref) []batch.Result[[]task.Answer] { return g.removeAll(p, calls) }})
+			Flush: func(calls [][]task.Ref) []batch.Result[task.Removed] { return g.removeAll(p, calls) }})
 	}
 	return g
 }
 
 // Remove removes, and if that fails goes on trying after it has returned the error.
-func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	if token == "" && len(refs) > 0 {
 		select {
 		case r := <-g.groups[p].Go(slices.Clone(refs)):
 			return r.Value, r.Err
 		case <-ctx.Done():
-			return nil, ctx.Err() // it goes on
+			return task.Removed{}, ctx.Err() // it goes on
 		}
 	}
-	answers, err := g.Set.Remove(ctx, p, token, refs)
+	r, err := g.Set.Remove(ctx, p, token, refs)
 	if err != nil {
 		g.wait(removal{p: p, token: token, refs: slices.Clone(refs)})
 	}
-	return answers, err
+	return r, err
 }
 
 // removeAll removes what a group of calls named, and answers for each call.
-func (g *guarded) removeAll(p int, calls [][]task.Ref) []batch.Result[[]task.Answer] {
+func (g *guarded) removeAll(p int, calls [][]task.Ref) []batch.Result[task.Removed] {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	refs := slices.Concat(calls...)
-	answers, err := g.removeVersions(ctx, p, refs)
+	older := g.older(refs) // first, so that what was found of them is known of the others, however many calls it takes
+	r, err := g.Set.Remove(ctx, p, "", slices.Concat(older, refs))
 	if err != nil {
 		g.wait(removal{p: p, refs: refs})
 	}
-	res := make([]batch.Result[[]task.Answer], len(calls))
+	answers := r.Answers[min(len(older), len(r.Answers)):]
+	res := make([]batch.Result[task.Removed], len(calls))
 	for i, call := range calls {
 		n := min(len(call), len(answers))
-		res[i].Value, answers = answers[:n:n], answers[n:]
+		res[i].Value, answers = task.Removed{AsOf: r.AsOf, Answers: answers[:n:n]}, answers[n:]
 		res[i].Err = err
 	}
 	return res
-}
-
-// removeVersions removes refs, and the older versions of their tasks that wait.
-func (g *guarded) removeVersions(ctx context.Context, p int, refs []task.Ref) ([]task.Answer, error) {
-	older := g.older(refs)
-	answers, err := g.Set.Remove(ctx, p, "", slices.Concat(refs, older))
-	if err != nil {
-		return answers[:min(len(answers), len(refs))], err
-	}
-	for i, old := range older {
-		if answers[len(refs)+i] == task.Claimed {
-			for at, r := range refs {
-				if r.ID == old.ID {
-					answers[at] = task.Claimed // some version of it is in a worker's hands
-				}
-			}
-		}
-	}
-	return answers[:len(refs)], nil
 }
 
 // older returns what waits to be removed of the same tasks. Who names a batch holds

@@ -23,9 +23,9 @@ type deafSet struct {
 	deaf bool
 }
 
-func (d *deafSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+func (d *deafSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	if d.isDeaf() {
-		return nil, fmt.Errorf("remove: %w", task.ErrUnavailable)
+		return task.Removed{}, fmt.Errorf("remove: %w", task.ErrUnavailable)
 	}
 	return d.Set.Remove(ctx, p, token, refs)
 }
@@ -138,31 +138,37 @@ func (v *vagueStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool,
 	return moved, err
 }
 
-func (v *vagueStore) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
-	deleted, err := v.Store.Delete(ctx, refs)
+func (v *vagueStore) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+	rows, err := v.Store.Drop(ctx, ids)
 	if v.vague {
-		return nil, fmt.Errorf("delete: %w", task.ErrUnavailable)
+		return nil, unsure(rows)
 	}
-	return deleted, err
+	return rows, err
 }
 
-// awayStore deletes nothing, and answers as vagueStore does.
+// unsure is the error of a Drop that may have dropped rows.
+func unsure(rows []task.Row) error {
+	return &task.UnsureError{Refs: task.Versions(rows), Err: fmt.Errorf("drop: %w", task.ErrUnavailable)}
+}
+
+// awayStore drops nothing, and answers as vagueStore does.
 type awayStore struct{ durable.Store }
 
-func (awayStore) Delete(context.Context, []task.Ref) ([]bool, error) {
-	return nil, fmt.Errorf("delete: %w", task.ErrUnavailable)
+func (a awayStore) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+	rows, err := a.Get(ctx, ids)
+	return nil, errors.Join(unsure(rows), err)
 }
 
-// lateDelete answers as vagueStore does, and deletes some seconds after that.
+// lateDelete answers as vagueStore does, and drops some seconds after that.
 type lateDelete struct{ durable.Store }
 
-func (l lateDelete) Delete(_ context.Context, refs []task.Ref) ([]bool, error) {
-	refs = slices.Clone(refs)
+func (l lateDelete) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+	ids = slices.Clone(ids)
 	go func() {
 		<-time.After(3 * time.Second)
-		_, _ = l.Store.Delete(context.Background(), refs) // what the test looks for
+		_, _ = l.Store.Drop(context.Background(), ids) // what the test looks for
 	}()
-	return nil, fmt.Errorf("delete: %w", task.ErrUnavailable)
+	return awayStore(l).Drop(ctx, ids)
 }
 
 // A Delete whose outcome is unknown: what has lost its row does not fire, and what

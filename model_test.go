@@ -22,6 +22,7 @@ import (
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // Random sequences of what users do and what befalls their processes, against the
@@ -136,6 +137,8 @@ type modelTask struct {
 	backs   int       // rollbacks since it was created
 	plain   bool      // nothing but rollbacks befell it since
 	flushed bool      // the hot set was lost since: nobody can tell who had claimed it
+	moved   bool      // the row may name a version of before
+	marked  bool      // some version of it, of this life or an earlier one, may have been claimed as it was removed
 	hand    *hand     // who has it
 	// stale counts deliveries of older versions that may still come, by their due
 	// times: a worker may have claimed them before.
@@ -225,13 +228,14 @@ func (m *schedulerModel) create(rt *rapid.T) {
 	}
 }
 
-// moved reports whether the row of t may have a version that no hand has: after a
+// rival reports whether the row of t may have a version that no hand has: after a
 // flush two may have had the task, and one of them rolled it back, far.
-func (t *modelTask) moved() bool { return t.flushed && t.backs > 0 }
+func (t *modelTask) rival() bool { return t.flushed && t.backs > 0 }
 
 // stands notes a new version of t.
 func (t *modelTask) stands(due time.Time) {
 	t.live, t.due, t.from, t.by, t.hand, t.backs, t.plain, t.flushed = true, due, due, due, nil, 0, true, false
+	t.moved = false
 }
 
 // outdate notes that the version of t that stands is no more. One delivery of it
@@ -241,6 +245,7 @@ func (t *modelTask) outdate(claimed bool) {
 	if t.hand != nil {
 		t.hand.current = false
 	}
+	t.marked = t.marked || claimed || t.hand != nil
 	if claimed && (t.hand == nil || t.flushed) { // after a flush two may have it
 		t.stale[t.due.UnixMilli()] = 1
 	}
@@ -251,16 +256,30 @@ func (m *schedulerModel) delete(rt *rapid.T) {
 	id := m.id(rt)
 	t := m.task(id)
 	waits, held := t.from.After(time.Now()), t.hand != nil
+	// After a loss of data, as at the beginning, nobody can tell for a lease what was
+	// claimed before: what was due, or had another version.
+	unsure := m.young(rt, id) && (t.moved || time.Until(t.from) < 2*time.Second)
 	err := m.p.Delete(rt.Context(), id)
 	switch {
 	case !t.live && errors.Is(err, triggerhook.ErrNotFound):
 	case t.live && err == nil && !(held && t.plain):
-		t.outdate(t.flushed && !waits)
-	case t.live && errors.Is(err, triggerhook.ErrClaimed) && !(waits && !held && t.plain):
+		t.outdate(false)
+		clear0(t.stale) // no version of it
+	case t.live && errors.Is(err, triggerhook.ErrClaimed) && !(waits && !held && t.plain && !t.marked && !unsure):
 		t.outdate(true)
 	default:
-		rt.Fatalf("Delete of %q: %v; it is there: %t, its time is to come: %t, in hand: %t", id, err, t.live, waits, held)
+		rt.Fatalf("Delete of %q: %v; it is there: %t, its time is to come: %t, in hand: %t, marked: %t, unsure: %t",
+			id, err, t.live, waits, held, t.marked, unsure)
 	}
+}
+
+// young reports whether the generation of id's partition is not older than a lease.
+func (m *schedulerModel) young(rt *rapid.T, id string) bool {
+	s, err := m.set.State(rt.Context(), task.Partition(id, m.set.Config().Partitions))
+	if err != nil {
+		rt.Fatal(err)
+	}
+	return s.AsOf.TimeUS/1000 <= s.StartMS+m.lease.Milliseconds()
 }
 
 func (m *schedulerModel) reschedule(rt *rapid.T) {
@@ -279,6 +298,7 @@ func (m *schedulerModel) reschedule(rt *rapid.T) {
 	}
 	t.outdate(!t.from.After(time.Now()))
 	t.stands(due)
+	t.moved = true
 }
 
 func (m *schedulerModel) get(rt *rapid.T) {
@@ -358,7 +378,7 @@ func (m *schedulerModel) confirmed(rt *rapid.T, h *hand) {
 	err := h.Confirm(rt.Context())
 	t := m.task(h.ID)
 	current := h.current && t.live && h.Due.Equal(t.due)
-	if t.moved() && errors.Is(err, triggerhook.ErrGone) {
+	if t.rival() && errors.Is(err, triggerhook.ErrGone) {
 		current = false
 	}
 	if current && err != nil || !current && !errors.Is(err, triggerhook.ErrGone) {
@@ -386,7 +406,7 @@ func (m *schedulerModel) rollback(rt *rapid.T) {
 	t, now := m.task(h.ID), time.Now()
 	current := h.current && t.live && h.Due.Equal(t.due)
 	err := h.Rollback(rt.Context(), delay)
-	if t.moved() && errors.Is(err, triggerhook.ErrGone) {
+	if t.rival() && errors.Is(err, triggerhook.ErrGone) {
 		current = false
 	}
 	if current && err != nil || !current && err == nil && t.plain || err != nil && !errors.Is(err, triggerhook.ErrGone) {
@@ -396,6 +416,7 @@ func (m *schedulerModel) rollback(rt *rapid.T) {
 	switch {
 	case current && t.hand == h:
 		t.backs++
+		t.moved = true
 		t.by = by
 		if t.hand = nil; t.plain {
 			t.from = t.by

@@ -92,6 +92,13 @@ func (m mortalStore) Delete(ctx context.Context, refs []task.Ref) ([]bool, error
 	return m.Store.Delete(ctx, refs)
 }
 
+func (m mortalStore) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+	if m.dead.Load() {
+		return nil, errDead
+	}
+	return m.Store.Drop(ctx, ids)
+}
+
 func (m mortalStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
 	if m.dead.Load() {
 		return false, errDead
@@ -121,9 +128,9 @@ func (m mortalSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer
 }
 
 // Remove answers without a word of it having been heard: the dead do not try again.
-func (m mortalSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+func (m mortalSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	if m.dead.Load() {
-		return make([]task.Answer, len(refs)), nil
+		return task.Removed{Answers: make([]task.Answer, len(refs))}, nil
 	}
 	return m.Set.Remove(ctx, p, token, refs)
 }
@@ -160,23 +167,38 @@ func (m mortalSet) Elect(ctx context.Context, holder string, term time.Duration,
 // being watched stays so.
 type flushed struct {
 	hotset.Set
-	now atomic.Pointer[hotset.Set]
+	now   atomic.Pointer[hotset.Set]
+	began [4]atomic.Int64 // when the generation of each partition did, ms
 }
 
 func (f *flushed) set() hotset.Set { return *f.now.Load() }
 
-func (f *flushed) Clock(ctx context.Context, p int) (task.AsOf, error)  { return f.set().Clock(ctx, p) }
-func (f *flushed) State(ctx context.Context, p int) (task.State, error) { return f.set().State(ctx, p) }
+func (f *flushed) Clock(ctx context.Context, p int) (task.AsOf, error) { return f.set().Clock(ctx, p) }
 func (f *flushed) Horizon(ctx context.Context, p int, w task.Feed) (task.Feeding, error) {
-	return f.set().Horizon(ctx, p, w)
+	s, err := f.set().Horizon(ctx, p, w)
+	if s.Fresh {
+		f.began[p].Store(s.StartMS)
+	}
+	return s, err
 }
+
+// State tells, as a server does and a set in memory need not, since when the set has
+// known of claims.
+func (f *flushed) State(ctx context.Context, p int) (task.State, error) {
+	s, err := f.set().State(ctx, p)
+	if s.StartMS = s.AsOf.TimeUS / 1000; s.AsOf.Generation != 0 {
+		s.StartMS = f.began[p].Load()
+	}
+	return s, err
+}
+
 func (f *flushed) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
 	return f.set().Feed(ctx, p, page)
 }
 func (f *flushed) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
 	return f.set().Add(ctx, p, a)
 }
-func (f *flushed) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+func (f *flushed) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	return f.set().Remove(ctx, p, token, refs)
 }
 func (f *flushed) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {

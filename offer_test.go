@@ -33,7 +33,7 @@ func (s *slowSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer,
 	return s.Set.Add(ctx, p, a)
 }
 
-func (s *slowSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+func (s *slowSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	<-time.After(20 * time.Millisecond)
 	s.mu.Lock()
 	s.removes = append(s.removes, refs)

@@ -36,7 +36,7 @@ import (
 type Set interface {
 	Clock(ctx context.Context, p int) (task.AsOf, error)
 	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)
-	Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error)
+	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error)
 	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
 	Extend(ctx context.Context, p int, h task.Held) (task.Extended, error)
 	Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	group "github.com/triggerhook/triggerhook/internal/batch"
@@ -279,8 +278,11 @@ func (s *settler) postpone(d *Delivery, delay time.Duration) error {
 	ctx, cancel := s.call(storeTimeout)
 	defer cancel()
 	p := d.batch.p
+	if err := s.sweep(ctx, d); err != nil {
+		return err
+	}
 	asOf, clockErr := s.c.set.Clock(ctx, p)
-	to := task.Row{Ref: task.Ref{ID: d.own.ID, Ver: rand.Int64()}, ExecMS: d.execMS, Attempt: d.tries + 1,
+	to := task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()}, ExecMS: d.execMS, Attempt: d.tries + 1,
 		DueMS: min(task.MaxDue, s.c.latest().Add(delay).UnixMilli()+1)}
 	failpoint.Hit("postpone/move")
 	moved, err := s.c.store.Move(ctx, d.own, to)
@@ -301,6 +303,25 @@ func (s *settler) postpone(d *Delivery, delay time.Duration) error {
 	}
 	failpoint.Hit("postpone/end")
 	return nil
+}
+
+// sweep removes the version that the row of d had before, if it was moved: a row names
+// one such version, and is to name d's.
+func (s *settler) sweep(ctx context.Context, d *Delivery) error {
+	failpoint.Hit("postpone/sweep")
+	rows, err := s.c.store.Get(ctx, []string{d.own.ID})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 || rows[0].Ref != d.own {
+		return task.ErrGone
+	}
+	prev, is := rows[0].Prev()
+	if !is {
+		return nil
+	}
+	_, err = s.c.set.Remove(ctx, d.batch.p, "", []task.Ref{prev})
+	return err
 }
 
 // latest is no earlier than what the hot set's clock says now: a delay is not cut

@@ -154,12 +154,12 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 			ids = append(ids, r.ID)
 		}
 	}
-	vers, err := m.versions(ctx, conn, ids)
+	found, err := m.versions(ctx, conn, ids)
 	if err != nil {
 		return err
 	}
 	for i, rows := range open {
-		missing, taken := compare(rows, vers)
+		missing, taken := compare(rows, found)
 		switch {
 		case len(taken) > 0:
 			res[i].Err = &task.IDError{Exists: taken}
@@ -175,12 +175,12 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 
 // compare returns the rows that do not exist, and the ids of those that do in
 // another version.
-func compare(rows []task.Row, vers map[string]int64) (missing []task.Row, taken []string) {
+func compare(rows []task.Row, found map[string]task.Row) (missing []task.Row, taken []string) {
 	for _, r := range rows {
-		switch ver, ok := vers[r.ID]; {
+		switch stands, ok := found[r.ID]; {
 		case !ok:
 			missing = append(missing, r)
-		case ver != r.Ver:
+		case stands.Ver != r.Ver:
 			taken = append(taken, r.ID)
 		}
 	}

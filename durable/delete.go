@@ -181,7 +181,11 @@ func (d *deletion) deleteStanding(ctx context.Context, conn *sql.Conn) ([]task.R
 	if err != nil {
 		return nil, err
 	}
-	stand, err := queryRefs(ctx, tx, expand(d.m.sql["lock_tasks"], len(d.refs)), refArgs(d.refs)...)
+	rows, err := queryVersions(ctx, tx, expand(d.m.sql["lock_tasks"], len(d.refs)), refArgs(d.refs)...)
+	stand := make([]task.Ref, len(rows))
+	for i, r := range rows {
+		stand[i] = r.Ref
+	}
 	if err == nil && len(stand) > 0 {
 		_, err = d.m.execDelete(ctx, tx, stand)
 	}

@@ -16,6 +16,7 @@ import (
 
 // Numbers of the server's errors that decide what happens next.
 const (
+	dupColumn = 1060
 	duplicate = 1062
 	lockWait  = 1205
 	deadlock  = 1213

@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -276,7 +277,19 @@ func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool
 		t.Error("Delete of one row answered false")
 	}
 	w.loseOnce(at, before)
-	deleted, err = s.Delete(ctx, refs[601:])
+	dropped, err := s.Drop(ctx, append(ids(refs[601:700]), "ghost-a", "ghost-b"))
+	check("Drop", err)
+	if len(dropped) != 99 {
+		t.Errorf("Drop of 99 rows and two that never were returned %d", len(dropped))
+	}
+	w.loseOnce(at, before)
+	dropped, err = s.Drop(ctx, ids(refs[700:701]))
+	check("Drop one", err)
+	if len(dropped) != 1 || dropped[0].Ref != refs[700] {
+		t.Errorf("Drop of one row returned %v", dropped)
+	}
+	w.loseOnce(at, before)
+	deleted, err = s.Delete(ctx, refs[701:])
 	check("Delete the rest", err)
 	if slices.Contains(deleted, false) {
 		t.Error("Delete of the rest answered a false")
@@ -322,6 +335,55 @@ func TestAFailedDeleteNamesWhatItMayHaveDeleted(t *testing.T) {
 			})
 		}
 	})
+}
+
+// The same of a Drop, whose caller knows no versions: the error names them, those of
+// before too.
+func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		s, w := wired(t, kind)
+		rows, refs := numbered(1500)
+		if err := s.Create(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+		to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, DueMS: 3}
+		if moved, err := s.Move(t.Context(), refs[0], to); !moved || err != nil {
+			t.Fatalf("Move: %v, %v", moved, err)
+		}
+		for name, c := range map[string]struct {
+			ids  []string
+			at   string // the connection is lost after that statement, and each other one before its
+			want []task.Ref
+		}{
+			"one":                 {ids(refs[:1]), "DELETE", []task.Ref{refs[0], to.Ref}},
+			"some":                {ids(refs[10:20]), "COMMIT", refs[10:20]},
+			"some, not all":       {append(ids(refs[20:30]), "ghost"), "COMMIT", refs[20:30]},
+			"some, not committed": {ids(refs[30:40]), "DELETE", nil},
+			"of two statements":   {ids(refs[100:1400]), "COMMIT", refs[100:1100]},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w.cut(c.at)
+				_, err := s.Drop(t.Context(), c.ids)
+				w.mend()
+				if err == nil {
+					t.Fatal("Drop succeeded")
+				}
+				got := task.Unsure(err)
+				slices.SortFunc(got, func(a, b task.Ref) int { return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(b.Ver, a.Ver)) })
+				if !slices.Equal(got, c.want) {
+					t.Errorf("it is unsure of %v, want %v: %v", got, c.want, err)
+				}
+			})
+		}
+	})
+}
+
+func ids(refs []task.Ref) []string {
+	all := make([]string, len(refs))
+	for i, r := range refs {
+		all[i] = r.ID
+	}
+	return all
 }
 
 // A caller alone pays one statement, and nobody pays for the session again.

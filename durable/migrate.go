@@ -92,7 +92,7 @@ func (m *MySQL) migrate(ctx context.Context, conn *sql.Conn, partitions int) err
 		if err != nil {
 			return err
 		}
-		if _, err := conn.ExecContext(ctx, body(string(text), m.ns)); err != nil {
+		if _, err := conn.ExecContext(ctx, body(string(text), m.ns)); err != nil && number(err) != dupColumn {
 			return fmt.Errorf("migration %s: %w", files[i].Name(), err)
 		}
 		if _, err := conn.ExecContext(ctx, m.sql["insert_migration"], i+1, time.Now().UnixMilli()); err != nil {

@@ -69,6 +69,7 @@ type MySQL struct {
 type groups struct {
 	creates batch.Group[[]task.Row, struct{}]
 	deletes batch.Group[[]task.Ref, []bool]
+	drops   batch.Group[[]string, []task.Row]
 	finds   batch.Group[[]string, []task.Ref]
 }
 
@@ -102,6 +103,9 @@ func (m *MySQL) group(g *groups, most int) {
 	}
 	g.deletes = batch.Group[[]task.Ref, []bool]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
+	}
+	g.drops = batch.Group[[]string, []task.Row]{
+		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.dropAll,
 	}
 	g.finds = batch.Group[[]string, []task.Ref]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,
@@ -150,8 +154,9 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool
 		if moved = n > 0; moved || err != nil {
 			return err
 		}
-		vers, err := m.versions(ctx, conn, []string{ref.ID})
-		moved = err == nil && len(vers) > 0 && vers[ref.ID] == to.Ver
+		found, err := m.versions(ctx, conn, []string{ref.ID})
+		stands, ok := found[ref.ID]
+		moved = err == nil && ok && stands.Ver == to.Ver
 		return err
 	})
 	return moved, err
@@ -192,21 +197,26 @@ func (m *MySQL) findAll(calls [][]string) []batch.Result[[]task.Ref] {
 	defer cancel()
 	ids := slices.Concat(calls...)
 	slices.Sort(ids)
-	var vers map[string]int64
-	err := m.retry(ctx, "find versions", func(conn *sql.Conn) (err error) {
-		vers, err = m.versions(ctx, conn, slices.Compact(ids))
-		return err
-	})
+	found, err := m.find(ctx, slices.Compact(ids))
 	res := make([]batch.Result[[]task.Ref], len(calls))
 	for i, call := range calls {
 		res[i].Err = silent(ctx, err)
 		for _, id := range call {
-			if ver, ok := vers[id]; ok && err == nil {
-				res[i].Value = append(res[i].Value, task.Ref{ID: id, Ver: ver})
+			if r, ok := found[id]; ok && err == nil {
+				res[i].Value = append(res[i].Value, r.Ref)
 			}
 		}
 	}
 	return res
+}
+
+// find returns the rows of ids that exist, with versions and due times alone.
+func (m *MySQL) find(ctx context.Context, ids []string) (found map[string]task.Row, err error) {
+	err = m.retry(ctx, "find versions", func(conn *sql.Conn) (err error) {
+		found, err = m.versions(ctx, conn, ids)
+		return err
+	})
+	return found, err
 }
 
 // Scan implements Store.
@@ -267,7 +277,7 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]tas
 	var all []task.Row
 	for rows.Next() {
 		var r task.Row
-		if err := rows.Scan(&r.DueMS, &r.ID, &r.ExecMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.Payload, &r.Size); err != nil {
+		if err := rows.Scan(&r.DueMS, &r.ID, &r.ExecMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &r.Size); err != nil {
 			return nil, err
 		}
 		if r.Size == 0 {
@@ -278,13 +288,13 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]tas
 	return all, rows.Err()
 }
 
-// versions returns the version of each id that exists.
-func (m *MySQL) versions(ctx context.Context, conn *sql.Conn, ids []string) (map[string]int64, error) {
-	found := make(map[string]int64, len(ids))
+// versions is find on one connection.
+func (m *MySQL) versions(ctx context.Context, conn *sql.Conn, ids []string) (map[string]task.Row, error) {
+	found := make(map[string]task.Row, len(ids))
 	err := eachPart(m, ids, m.idShare, func(part []string) error {
-		refs, err := queryRefs(ctx, conn, expand(m.sql["find_versions"], len(part)), idArgs(part)...)
-		for _, r := range refs {
-			found[r.ID] = r.Ver
+		rows, err := queryVersions(ctx, conn, expand(m.sql["find_versions"], len(part)), idArgs(part)...)
+		for _, r := range rows {
+			found[r.ID] = r
 		}
 		return err
 	})
@@ -295,21 +305,22 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-func queryRefs(ctx context.Context, q querier, stmt string, args ...any) ([]task.Ref, error) {
+// queryVersions reads rows in the column order of find_versions and lock_tasks.
+func queryVersions(ctx context.Context, q querier, stmt string, args ...any) ([]task.Row, error) {
 	rows, err := q.QueryContext(ctx, stmt, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var refs []task.Ref
+	var all []task.Row
 	for rows.Next() {
-		var r task.Ref
-		if err := rows.Scan(&r.ID, &r.Ver); err != nil {
+		var r task.Row
+		if err := rows.Scan(&r.ID, &r.Ver, &r.PrevVer, &r.DueMS); err != nil {
 			return nil, err
 		}
-		refs = append(refs, r)
+		all = append(all, r)
 	}
-	return refs, rows.Err()
+	return all, rows.Err()
 }
 
 // expand writes n placeholders for {ids} and {vers}.

@@ -66,8 +66,42 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 			return s.Create(context.Background(), []task.Row{{Ref: task.Ref{ID: fmt.Sprint(i), Ver: 1}}})
 		})
 		var n int
-		if err := dbs[0].QueryRow("SELECT COUNT(*) FROM t_migration").Scan(&n); err != nil || n != 2 {
-			t.Errorf("%d migrations are recorded, %v; want 2", n, err)
+		if err := dbs[0].QueryRow("SELECT COUNT(*) FROM t_migration").Scan(&n); err != nil || n != 3 {
+			t.Errorf("%d migrations are recorded, %v; want 3", n, err)
+		}
+	})
+}
+
+// A schema of before is brought up to date and keeps its rows, also where a process
+// died between a statement and the note that it was run.
+func TestAnOlderSchemaIsBroughtUpToDate(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		for _, died := range []bool{false, true} {
+			db := testserver.Shared(t, kind).DB(t, "")
+			for _, name := range []string{"0001_task", "0002_meta"} {
+				text, err := os.ReadFile("migrations/" + name + ".sql")
+				if err != nil {
+					t.Fatal(err)
+				}
+				exec(t, db, strings.ReplaceAll(string(text), "{ns}", "t"))
+			}
+			exec(t, db, "CREATE TABLE t_migration (version INT NOT NULL, applied_ms BIGINT NOT NULL, PRIMARY KEY (version)) ENGINE=InnoDB",
+				"INSERT INTO t_migration VALUES (1, 0), (2, 0)", "INSERT INTO t_meta VALUES ('partitions', '1')",
+				"INSERT INTO t_task (due_ms, id, exec_ms, ver, created_ms) VALUES (5, 'a', 4, 7, 3)")
+			if died {
+				exec(t, db, "ALTER TABLE t_task ADD COLUMN prev_ver BIGINT NOT NULL DEFAULT 0")
+			}
+			s := open(t, db)
+			if err := s.Check(t.Context(), 1); !errors.Is(err, task.ErrNotMigrated) {
+				t.Errorf("Check before: %v, want ErrNotMigrated", err)
+			}
+			if err := s.Migrate(t.Context(), 1); err != nil {
+				t.Fatalf("Migrate, died=%v: %v", died, err)
+			}
+			got, err := s.Drop(t.Context(), []string{"a"})
+			if err != nil || len(got) != 1 || got[0].Ref != (task.Ref{ID: "a", Ver: 7}) || got[0].PrevVer != 0 {
+				t.Errorf("the row of before: %v, %v", got, err)
+			}
 		}
 	})
 }

@@ -53,10 +53,16 @@ type Store interface {
 	// *task.UnsureError, with the refs whose rows may be deleted all the same.
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 
+	// Drop deletes the rows that exist of ids, in whatever version, and returns
+	// Ref, PrevVer and DueMS of them, in no particular order: each row to one call
+	// alone. Ids are distinct. Retries and errors are as Delete's; the *task.UnsureError
+	// names the versions of before too (Row.Prev).
+	Drop(ctx context.Context, ids []string) ([]task.Row, error)
+
 	// Move gives the row of ref a new version and time: Ver, DueMS, ExecMS and
-	// Attempt are set from to, whose ID is ref's; payload and CreatedMS stay.
-	// It reports whether the row existed in ref's version; a row found with
-	// to.Ver counts as moved (a retry).
+	// Attempt are set from to, whose ID is ref's, and PrevVer from ref; payload
+	// and CreatedMS stay. It reports whether the row existed in ref's version; a
+	// row found with to.Ver counts as moved (a retry).
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 
 	// Get returns the rows that exist of ids, with their payloads, in no

@@ -110,7 +110,8 @@ func call(t *testing.T, s *Redis, verb uint8, refs []task.Ref) {
 	case 5:
 		answered(s.Add(ctx, 0, task.Adding{Entries: entries, Token: "t"}))
 	case 6:
-		answered(s.Remove(ctx, 0, "", refs))
+		r, err := s.Remove(ctx, 0, "", refs)
+		answered(r.Answers, err)
 	case 7:
 		if b, err := s.Claim(ctx, 0, "t", 10, time.Second); err == nil {
 			for _, c := range b.Claims {

@@ -137,7 +137,7 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 	s := task.State{AsOf: a.asOf, HorizonMS: a.int(), Loaded: task.Cursor{DueMS: a.int(), ID: a.str()}}
 	s.Waiting, s.Due = a.int(), a.int()
 	s.Claimed = max(0, a.int()-s.Waiting)
-	s.OldestMS = a.int()
+	s.OldestMS, s.StartMS = a.int(), a.int()/1000
 	return s, errors.Join(refuse(a.str(), a.str()), a.err)
 }
 
@@ -285,7 +285,7 @@ func (r *Redis) sawHorizon(p int, ms int64) int64 {
 }
 
 // Remove implements Set.
-func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
+func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	return r.perMember(ctx, p, "remove", token, refs, token)
 }
 
@@ -300,19 +300,20 @@ func (r *Redis) Release(ctx context.Context, p int, rel task.Release) ([]task.An
 		_, err := r.run(ctx, p, "release", r.batches(p, []string{rel.Token}), args...)
 		return nil, err
 	}
-	return r.perMember(ctx, p, "release", rel.Token, rel.Refs, args...)
+	all, err := r.perMember(ctx, p, "release", rel.Token, rel.Refs, args...)
+	return all.Answers, err
 }
 
 // perMember runs a script that takes members last and answers for each.
-func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs []task.Ref, args ...any) ([]task.Answer, error) {
-	var all []task.Answer
+func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs []task.Ref, args ...any) (all task.Removed, err error) {
 	for start := 0; start < len(refs); start += chunk {
 		part := refs[start:min(start+chunk, len(refs))]
 		a, err := r.run(ctx, p, verb, r.batches(p, []string{token}), appendMembers(args, part)...)
 		if err != nil {
 			return all, err
 		}
-		if all = append(all, a.answers(len(part))...); a.err != nil {
+		all.AsOf = a.asOf
+		if all.Answers = append(all.Answers, a.answers(len(part))...); a.err != nil {
 			return all, a.err
 		}
 	}

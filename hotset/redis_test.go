@@ -121,7 +121,13 @@ func TestAFlushOrARestartIsCold(t *testing.T) {
 			if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrCold) {
 				t.Errorf("Claim: %v, %v, want ErrCold", b, err)
 			}
+			if st, err := s.State(t.Context(), 0); err != nil || st.StartMS != st.AsOf.TimeUS/1000 {
+				t.Errorf("State of a cold partition: %+v, %v; want one that begins now", st, err)
+			}
 			after := warm(t, s)
+			if st, err := s.State(t.Context(), 0); err != nil || st.StartMS != after.StartMS {
+				t.Errorf("State says that it began at %d, %v; want %d", st.StartMS, err, after.StartMS)
+			}
 			if !after.Fresh || after.AsOf.Generation == before.AsOf.Generation || after.Members != 0 || after.ReadyMS-after.StartMS < 2000 {
 				t.Errorf("the next generation is %+v after %+v", after, before)
 			}

@@ -410,6 +410,9 @@ func TestBatchesOfAnotherServerAreCold(t *testing.T) {
 			t.Errorf("Extend of batch %q: %v, want ErrCold", token, err)
 		}
 	}
+	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1), Token: "t", Lease: time.Second}); !errors.Is(err, task.ErrCold) {
+		t.Errorf("Add to a batch: %v, want ErrCold", err)
+	}
 }
 
 func TestAnAbsentServerIsUnavailable(t *testing.T) {

@@ -79,13 +79,14 @@ type Set interface {
 	// there.
 	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)
 
-	// Remove removes members for good, leaves tombstones, and answers for
-	// each what it was: Waiting, Claimed or Absent. token names the batch that
-	// the caller holds them in; "" if it holds none (the answer Claimed then
-	// tells that some worker does, or may: a member that has a tombstone answers
-	// so too, as a removal whose answer was lost may be made again). A cold
+	// Remove removes members for good, leaves tombstones, and answers for each
+	// what it was: Waiting, Claimed or Absent. token names the batch that the
+	// caller holds them in, and then the answers tell nothing; "" if it holds
+	// none. Claimed then tells that a worker holds some version of the task, or
+	// may: one was removed while a batch held it, by this call (also if it is made
+	// again, as its answer was lost), or by another whose tombstone stands. A cold
 	// partition answers Absent and nil: the next generation reads the rows.
-	Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error)
+	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error)
 
 	// Claim moves at most limit due members into the batch called token, oldest
 	// first, under a lease of that length, at most 1000. A token that names a

@@ -129,6 +129,12 @@ type Release struct {
 	AsOf    AsOf
 }
 
+// Removed is the answer to a removal.
+type Removed struct {
+	AsOf    AsOf // when it happened; no generation: the partition is cold and held nothing
+	Answers []Answer
+}
+
 // Found is what the hot set knows of a member.
 type Found struct {
 	Answer  Answer // Absent, Waiting, Claimed or Orphan
@@ -167,6 +173,10 @@ type State struct {
 	Due       int64 // of those, how many are due
 	Claimed   int64 // members in workers' hands
 	OldestMS  int64 // when the first waiting member is to be offered, 0 if none waits
+	// StartMS is when the generation began, now if there is none: workers may hold
+	// what they had claimed before, and the partition knows nothing of it. 0: such
+	// claims cannot be.
+	StartMS int64
 }
 
 // Role is a background role that one process at a time holds.

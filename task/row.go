@@ -1,14 +1,21 @@
 package task
 
-import "errors"
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+)
 
 // Ref names one version of a task: its ID and the Ver of its row. Ver is random
 // and new at each create and reschedule, so a version that is gone never comes
-// back.
+// back; it is never 0.
 type Ref struct {
 	ID  string
 	Ver int64
 }
+
+// NewVer returns a new version.
+func NewVer() int64 { return 1 + rand.Int64N(math.MaxInt64) }
 
 // UnsureError is the error of a deletion that may have deleted the rows of Refs
 // nevertheless, or has. Who tries again counts those of them that are missing then
@@ -41,6 +48,7 @@ type Row struct {
 	ExecMS    int64 // the due time that the caller asked for, kept through rollbacks
 	Attempt   int   // rollbacks and lost leases that the row knows of
 	CreatedMS int64 // for people
+	PrevVer   int64 // the version that the row had before it was moved last, 0 if it never was
 	Payload   []byte
 	// Size is the length of the payload in bytes, also where a read was asked
 	// to leave a long payload out (Payload is nil then). Writes ignore it.
@@ -58,6 +66,25 @@ type Cursor struct {
 // Less reports whether c lies before o.
 func (c Cursor) Less(o Cursor) bool {
 	return c.DueMS < o.DueMS || c.DueMS == o.DueMS && c.ID < o.ID
+}
+
+// Prev returns the version of before, which may still be in the hot set if who moved
+// the row has died; false if there was none.
+func (r Row) Prev() (Ref, bool) { return Ref{r.ID, r.PrevVer}, r.PrevVer != 0 }
+
+// Versions returns all that the hot set may hold of the tasks of rows: their versions
+// of before where there are any, and then those of rows, in order.
+func Versions(rows []Row) []Ref {
+	refs := make([]Ref, 0, len(rows))
+	for _, r := range rows {
+		if prev, is := r.Prev(); is {
+			refs = append(refs, prev)
+		}
+	}
+	for _, r := range rows {
+		refs = append(refs, r.Ref)
+	}
+	return refs
 }
 
 // Cursor returns the place of the row itself.

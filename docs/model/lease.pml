@@ -8,16 +8,17 @@
    Leaves    creators, audit, two feeders (hotset.pml); horizons and pages (feed.pml).
    out
    Assumes   a worker's monotonic clock runs no slower than the hot set's; a worker that is not stopped registers within the 2 s
-             for which a feeder leaves a new generation alone (ready in Feeder), and the answer to a claim takes no longer.
+             for which a feeder leaves a new generation alone (ready in Feeder), and the answer to a claim takes no longer. Who
+             deletes knows the length of the leases: a generation that is older has seen the deadlines of all who had claimed
+             something before it (YOUNG).
    Checked   a task is handed out only under a lease that lives; never while another caller has it under a living lease; never
              after a Delete that returned nil; it is not claimed after a Delete that returned, nor after a Confirm under a living
              lease; at rest a row that stands waits in the hot set. After a loss of data the holder that has registered is as
-             well protected as before. One exception is made: what a worker had claimed before a loss it may hand out, until it
-             registers, although a Delete that came after the loss has returned nil (see STRICT).
+             well protected as before.
    Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, lose, registerNow (consumer/keeper.go),
    for                settler.flush, giveBack (consumer/settler.go); claim.lua, extend.lua, register.lua, release.lua
              Reaper   auditor.reapBatch (auditor.go); leases.lua, release.lua      Feeder   feeder.round (feeder.go); horizon.lua
-             Deleter  Scheduler.deleteRows (delete.go); remove.lua                 Time     the clocks
+             Deleter  Scheduler.dropRows (delete.go); remove.lua                   Time     the clocks
 
    Knowledge is FRESH, OLD or STALE as in hotset.pml. A worker's deadline is known by whether it has passed (ahead), and lies
    before the hot set's, as it is counted from the sending of the call. over means that the hot set's has passed.
@@ -25,10 +26,11 @@
    Variants, each of which must fail: HANDLATE a task is handed out without a look at the deadline; COUNTLATE the deadline is
    counted from the answer; REAPLIVING the reaper does not look whether its lease is still over; NOTOMB a removal leaves no
    tombstone; RELEASEDEAD a rollback does not look at record and tombstone; REPEATNIL a removal that is made again answers that
-   nobody had the task; REGNOREAD a worker registers without reading the row; REGSTEAL a registration takes what stands in
+   nobody had the task; REAPUNMARKED the reaper's removal does not tell that somebody may have it; YOUNGNIL Delete does not ask
+   how old the generation is; REGNOREAD a worker registers without reading the row; REGSTEAL a registration takes what stands in
    another's batch; ASKLATE a worker whose deadline has passed extends and registers; CLAIMFOREIGN a claim trusts old data;
-   RETRYFOREIGN a repeated claim does; EXTENDFOREIGN an extension does; FEEDFOREIGN the feeder does; FAILBACK old data comes
-   back under the same run_id, and STRICT no exception is made (both are limits: see README.md). */
+   RETRYFOREIGN a repeated claim does; EXTENDFOREIGN an extension does; REGFOREIGN a registration does; FEEDFOREIGN the feeder
+   does; FAILBACK old data comes back under the same run_id (a limit: see README.md). */
 
 #ifndef NW
 #define NW 1
@@ -62,9 +64,10 @@
 bool row = 1;                                   /* MySQL */
 bool meta = 1, foreign = 0, loaded = 1;         /* Redis; foreign: the data names another server */
 bool rec = 1, due = 1, tomb = 0;
+bool mark;                                      /* with the tombstone: it was removed while a worker had it, and not by that one */
 bool bat[3];
 byte lease[3];
-bool sRec, sDue, sTomb, sBat[3];                 /* what a replica holds */
+bool sRec, sDue, sTomb, sMark, sBat[3];                 /* what a replica holds */
 byte sLease[3];
 
 byte hold[3];                                   /* a worker */
@@ -87,7 +90,9 @@ byte busy;
 
 inline remove(w) {
   if
-  :: meta -> rec = 0; due = 0; if :: w -> bat[w] = 0; lease[w] = NONE :: else fi; TOMBSTONE
+  :: meta ->
+     if :: rec && !due && (!w || !bat[w]) -> mark = 1 :: else fi;   /* some worker has it, and not this one */
+     rec = 0; due = 0; if :: w -> bat[w] = 0; lease[w] = NONE :: else fi; TOMBSTONE
   :: else
   fi
 }
@@ -125,10 +130,10 @@ inline loss() {                                 /* who had claimed something had
 #else
 #define EXTENDSNOT foreign
 #endif
-#ifdef STRICT
-#define EXCEPT(w) 0
+#ifdef REGFOREIGN
+#define REGISTERSNOT 0
 #else
-#define EXCEPT(w) before[w]
+#define REGISTERSNOT foreign
 #endif
 #ifdef RELEASEDEAD
 #define GIVEBACK 1
@@ -158,7 +163,7 @@ proctype Worker(byte w) {
        :: MAYHAND(w) ->
           assert(before[w] || !row || (bat[w] && lease[w] == LIVES));
           assert(!out[o] || before[w] == 2);
-          assert(!deletedNil || EXCEPT(w));
+          assert(!deletedNil);
           hold[w] = INHAND; out[w] = before[w] != 2
        :: else -> drop(w)
        fi }
@@ -188,7 +193,7 @@ proctype Worker(byte w) {
 #endif
      atomic { !stopped[w] ->
        if
-       :: hold[w] == 0 || hold[w] == LOST || !meta || know[w] == STALE
+       :: hold[w] == 0 || hold[w] == LOST || !meta || REGISTERSNOT || know[w] == STALE
        :: else ->
           if
           :: !r || tomb -> drop(w)
@@ -198,7 +203,7 @@ proctype Worker(byte w) {
           :: r && !tomb && rec && !due && !bat[w] -> drop(w)         /* in another's batch */
           :: r && !tomb && (!rec || due || bat[w]) ->
 #endif
-             rec = 1; due = 0; bat[w] = 1; lease[w] = LIVES; same[w] = 1; ahead[w] = 1; before[w] = (foreign -> before[w] : 0)
+             rec = 1; due = 0; bat[w] = 1; lease[w] = LIVES; same[w] = 1; ahead[w] = 1; before[w] = 0
           fi
        fi;
        know[w] = STALE; r = 0 }
@@ -247,7 +252,7 @@ end:
        :: lease[2] == LIVES && PASSED(2) -> w = 2
        fi;
        lease[w] = OVER; if :: !foreign -> out[w] = 0 :: else fi; w = 0 }
-  :: atomic { tomb && !asking && !WAITS(1) && !WAITS(2) -> tomb = 0; ENDS(0); ENDS(1); ENDS(2); ENDS(3) }
+  :: atomic { tomb && !asking && !WAITS(1) && !WAITS(2) -> tomb = 0; mark = 0; ENDS(0); ENDS(1); ENDS(2); ENDS(3) }
 #if STOP
   :: atomic { hold[1] && !stopped[1] -> stopped[1] = 1 }
   :: atomic { stopped[1] -> stopped[1] = 0 }
@@ -270,7 +275,11 @@ end:
      r = row;
      atomic {
        if
-       :: !r -> remove(w)
+       :: !r ->
+#ifndef REAPUNMARKED
+          if :: meta && rec && !due -> mark = 1 :: else fi;
+#endif
+          remove(w)
        :: r && meta && know[0] != STALE && REAPS(w) && bat[w] ->
           bat[w] = 0; lease[w] = NONE; if :: rec && !tomb -> due = 1 :: else fi
        :: else
@@ -291,7 +300,7 @@ proctype Feeder() {
 end:
   do
   :: atomic { !meta || NEWGEN ->
-       meta = 1; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0; bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE;
+       meta = 1; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0; mark = 0; bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE;
        same[1] = 0; same[2] = 0; know[0] = STALE; know[1] = STALE; know[2] = STALE; know[3] = STALE }
   /* 2 s after a generation has begun: who was not stopped has registered; who was, or has died, may see it redelivered */
   :: atomic { meta && !loaded && READY(1) && READY(2) ->
@@ -311,7 +320,12 @@ end:
 #ifdef REPEATNIL
 #define WASGONE 0
 #else
-#define WASGONE tomb
+#define WASGONE mark
+#endif
+#ifdef YOUNGNIL
+#define YOUNG 0
+#else
+#define YOUNG (!meta || foreign || before[1] && ahead[1] || before[2] && ahead[2])
 #endif
 
 proctype Deleter() {
@@ -319,12 +333,12 @@ proctype Deleter() {
   if
   :: atomic { row -> row = 0 };
      atomic {
-       was = meta && !due && (rec || WASGONE); remove(0); asking = 1 };
+       was = meta && (rec && !due || WASGONE); remove(0); asking = 1 };
      if
-     :: atomic { was = meta && !due && (rec || WASGONE); remove(0) }   /* the answer was lost, and the script runs once more */
+     :: atomic { was = meta && (rec && !due || WASGONE); remove(0) }   /* the answer was lost, and the script runs once more */
      :: skip
      fi;
-     atomic { if :: was -> deletedClaimed = 1 :: else -> deletedNil = 1 fi; was = 0; asking = 0 }
+     atomic { if :: was || YOUNG -> deletedClaimed = 1 :: else -> deletedNil = 1 fi; was = 0; asking = 0 }
   :: skip
   fi;
   busy--
@@ -332,16 +346,16 @@ proctype Deleter() {
 
 proctype Flusher() {
   atomic {
-    meta = 0; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0;
+    meta = 0; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0; mark = 0;
     bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE; loss(); busy-- }
 }
 
 proctype Failover() {                           /* a replica that is behind takes over, or an old snapshot is loaded */
   atomic {
-    sRec = rec; sDue = due; sTomb = tomb; sBat[1] = bat[1]; sBat[2] = bat[2]; sLease[1] = lease[1]; sLease[2] = lease[2] };
+    sRec = rec; sDue = due; sTomb = tomb; sMark = mark; sBat[1] = bat[1]; sBat[2] = bat[2]; sLease[1] = lease[1]; sLease[2] = lease[2] };
   atomic {
-    rec = sRec; due = sDue; tomb = sTomb; bat[1] = sBat[1]; bat[2] = sBat[2]; lease[1] = sLease[1]; lease[2] = sLease[2];
-    sRec = 0; sDue = 0; sTomb = 0; sBat[1] = 0; sBat[2] = 0; sLease[1] = 0; sLease[2] = 0;
+    rec = sRec; due = sDue; tomb = sTomb; mark = sMark; bat[1] = sBat[1]; bat[2] = sBat[2]; lease[1] = sLease[1]; lease[2] = sLease[2];
+    sRec = 0; sDue = 0; sTomb = 0; sMark = 0; sBat[1] = 0; sBat[2] = 0; sLease[1] = 0; sLease[2] = 0;
 #ifndef FAILBACK
     foreign = 1;
 #endif

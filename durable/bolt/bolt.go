@@ -153,18 +153,21 @@ func (s *Store) view(ctx context.Context, act string, r func(*table) error) erro
 	return nil
 }
 
-// table is the three buckets of a namespace.
+// table is the buckets of a namespace.
 type table struct {
 	rows *bbolt.Bucket // key (due, id) -> row
 	ids  *bbolt.Bucket // id -> key
+	prev *bbolt.Bucket // id -> version of before, of rows that were moved
 	meta *bbolt.Bucket
 }
+
+var buckets = []string{"task", "id", "prev", "meta"}
 
 func (s *Store) name(what string) []byte { return []byte(s.ns + "_" + what) }
 
 func (s *Store) table(tx *bbolt.Tx) (*table, error) {
-	t := &table{tx.Bucket(s.name("task")), tx.Bucket(s.name("id")), tx.Bucket(s.name("meta"))}
-	if t.rows == nil || t.ids == nil || t.meta == nil {
+	t := &table{tx.Bucket(s.name("task")), tx.Bucket(s.name("id")), tx.Bucket(s.name("prev")), tx.Bucket(s.name("meta"))}
+	if t.rows == nil || t.ids == nil || t.prev == nil || t.meta == nil {
 		return nil, fmt.Errorf("%w: namespace %q is not in the file", task.ErrNotMigrated, s.ns)
 	}
 	return t, nil
@@ -176,7 +179,7 @@ const format = "2"
 // Migrate implements durable.Store.
 func (s *Store) Migrate(ctx context.Context, partitions int) error {
 	err := s.write(ctx, "migrate", func(tx *bbolt.Tx) error {
-		for _, what := range []string{"task", "id", "meta"} {
+		for _, what := range buckets {
 			if _, err := tx.CreateBucketIfNotExists(s.name(what)); err != nil {
 				return &brokenError{err}
 			}
@@ -279,6 +282,35 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	return deleted, nil
 }
 
+// Drop implements durable.Store.
+func (s *Store) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+	own := slices.Clone(ids)
+	var dropped []task.Row
+	err := s.write(ctx, fmt.Sprintf("drop %d tasks", len(ids)), func(tx *bbolt.Tx) error {
+		t, err := s.table(tx)
+		if err != nil {
+			return err
+		}
+		for _, id := range own {
+			r, ok, err := t.get(id)
+			if err == nil && ok {
+				err = t.drop(r)
+			}
+			if err != nil {
+				return &brokenError{err} // others before it may be gone
+			}
+			if r.Payload = nil; ok {
+				dropped = append(dropped, r)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return dropped, nil
+}
+
 // Move implements durable.Store.
 func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
 	moved := false
@@ -296,7 +328,7 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 			return nil
 		}
 		old := r
-		r.Ver, r.DueMS, r.ExecMS, r.Attempt = to.Ver, to.DueMS, to.ExecMS, to.Attempt
+		r.Ver, r.PrevVer, r.DueMS, r.ExecMS, r.Attempt = to.Ver, r.Ver, to.DueMS, to.ExecMS, to.Attempt
 		r.Payload = slices.Clone(r.Payload)
 		if err := errors.Join(t.drop(old), t.put(r)); err != nil {
 			return &brokenError{err}
@@ -351,7 +383,7 @@ func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 			if bytes.Equal(k, from) && after.ID != "" {
 				continue
 			}
-			r, err := decode(k, v)
+			r, err := t.decode(k, v)
 			if err != nil {
 				return err
 			}
@@ -389,11 +421,16 @@ func (t *table) put(r task.Row) error {
 	v = binary.BigEndian.AppendUint64(v, uint64(r.Ver))
 	v = binary.BigEndian.AppendUint32(v, uint32(r.Attempt))
 	v = binary.BigEndian.AppendUint64(v, uint64(r.CreatedMS))
-	return errors.Join(t.rows.Put(key, append(v, r.Payload...)), t.ids.Put([]byte(r.ID), key), t.ids.SetSequence(t.ids.Sequence()+1))
+	err := errors.Join(t.rows.Put(key, append(v, r.Payload...)), t.ids.Put([]byte(r.ID), key), t.ids.SetSequence(t.ids.Sequence()+1))
+	if r.PrevVer != 0 {
+		err = errors.Join(err, t.prev.Put([]byte(r.ID), binary.BigEndian.AppendUint64(nil, uint64(r.PrevVer))))
+	}
+	return err
 }
 
 func (t *table) drop(r task.Row) error {
-	return errors.Join(t.rows.Delete(rowKey(r.DueMS, r.ID)), t.ids.Delete([]byte(r.ID)), t.ids.SetSequence(t.ids.Sequence()-1))
+	return errors.Join(t.rows.Delete(rowKey(r.DueMS, r.ID)), t.ids.Delete([]byte(r.ID)), t.prev.Delete([]byte(r.ID)),
+		t.ids.SetSequence(t.ids.Sequence()-1))
 }
 
 // get returns the row of id; its payload is valid in this transaction only.
@@ -402,8 +439,20 @@ func (t *table) get(id string) (r task.Row, ok bool, err error) {
 	if key == nil {
 		return r, false, nil
 	}
-	r, err = decode(key, t.rows.Get(key))
+	r, err = t.decode(key, t.rows.Get(key))
 	return r, err == nil, err
+}
+
+// decode reads a row with its version of before.
+func (t *table) decode(k, v []byte) (task.Row, error) {
+	r, err := decode(k, v)
+	if err != nil {
+		return r, err
+	}
+	if prev := t.prev.Get([]byte(r.ID)); len(prev) == 8 {
+		r.PrevVer = int64(binary.BigEndian.Uint64(prev))
+	}
+	return r, nil
 }
 
 const header = 28 // bytes before the payload

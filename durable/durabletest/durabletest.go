@@ -38,6 +38,8 @@ func Run(t *testing.T, open Open) {
 		{"GroupedDeletesLearnTheirOwnResults", groupedDeletes},
 		{"DeleteIsFencedByVersion", deleteIsFenced},
 		{"OneOfManyDeletersWins", oneDeleterWins},
+		{"DropTellsWhatItWas", dropTellsWhatItWas},
+		{"DropMeetsMovers", dropMeetsMovers},
 		{"MoveGivesANewVersion", moveGivesNewVersion},
 		{"VersionsAreThoseOfTheRows", versions},
 		{"MovedRowsScanAtTheirNewTime", movedRowsScan},
@@ -120,7 +122,7 @@ func scanAll(t *testing.T, s durable.Store, page int) []task.Row {
 
 func same(a, b task.Row) bool {
 	return a.Ref == b.Ref && a.DueMS == b.DueMS && a.ExecMS == b.ExecMS && a.Attempt == b.Attempt &&
-		a.CreatedMS == b.CreatedMS && a.Size == b.Size && bytes.Equal(a.Payload, b.Payload)
+		a.CreatedMS == b.CreatedMS && a.PrevVer == b.PrevVer && a.Size == b.Size && bytes.Equal(a.Payload, b.Payload)
 }
 
 func createdRowsComeBackWhole(t *testing.T, s durable.Store) {
@@ -307,7 +309,7 @@ func moveGivesNewVersion(t *testing.T, s durable.Store) {
 		}
 	}
 	want := to
-	want.Payload = a.Payload
+	want.Payload, want.PrevVer = a.Payload, a.Ver
 	if got := get(t, s, "a")["a"]; !same(got, want) {
 		t.Errorf("moved row is %+v, want %+v", got, want)
 	}

@@ -33,6 +33,8 @@ func Model(rt *rapid.T, s durable.Store) {
 		"":         m.compare,
 		"create":   m.create,
 		"delete":   m.delete,
+		"drop":     m.drop,
+		"droppers": m.droppers,
 		"move":     m.move,
 		"get":      m.get,
 		"scan":     m.scan,
@@ -120,8 +122,8 @@ func equalRows(rt *rapid.T, what string, got, want []task.Row) {
 func short(rows []task.Row) string {
 	var b strings.Builder
 	for _, r := range rows {
-		fmt.Fprintf(&b, " {%.8q ver %d due %d exec %d attempt %d created %d, %d bytes %.8x}",
-			r.ID, r.Ver, r.DueMS, r.ExecMS, r.Attempt, r.CreatedMS, r.Size, r.Payload)
+		fmt.Fprintf(&b, " {%.8q ver %d before %d due %d exec %d attempt %d created %d, %d bytes %.8x}",
+			r.ID, r.Ver, r.PrevVer, r.DueMS, r.ExecMS, r.Attempt, r.CreatedMS, r.Size, r.Payload)
 	}
 	return b.String()
 }
@@ -218,7 +220,7 @@ func (m *model) willMove(ref task.Ref, to task.Row) bool {
 	if !ok || r.Ver != ref.Ver {
 		return ok && r.Ver == to.Ver
 	}
-	r.Ver, r.DueMS, r.ExecMS, r.Attempt = to.Ver, to.DueMS, to.ExecMS, to.Attempt
+	r.Ver, r.PrevVer, r.DueMS, r.ExecMS, r.Attempt = to.Ver, r.Ver, to.DueMS, to.ExecMS, to.Attempt
 	m.rows[ref.ID] = r
 	m.old = append(m.old, ref)
 	return true
@@ -269,6 +271,63 @@ func (m *model) delete(rt *rapid.T) {
 	}
 	if got, err := m.s.Delete(rt.Context(), refs); err != nil || !slices.Equal(got, want) {
 		rt.Fatalf("Delete of %+v: %v, %v; want %v", refs, got, err, want)
+	}
+}
+
+// willDrop applies a Drop and returns its answer.
+func (m *model) willDrop(ids []string) (want []task.Row) {
+	for _, id := range ids {
+		if r, ok := m.rows[id]; ok {
+			m.willDelete(r.Ref)
+			want = append(want, r)
+		}
+	}
+	return want
+}
+
+// callDrop says what is wrong with the answer.
+func (m *model) callDrop(ctx context.Context, ids []string, want []task.Row) error {
+	got, err := m.s.Drop(ctx, ids)
+	if err != nil || !sameDropped(got, want) {
+		return fmt.Errorf("drop of %q:%s, %w; want%s", ids, short(got), orNil(err), short(want))
+	}
+	return nil
+}
+
+// sameDropped compares what Drop tells of rows, in any order.
+func sameDropped(got, want []task.Row) bool {
+	told := func(rows []task.Row) (all []string) {
+		for _, r := range rows {
+			all = append(all, fmt.Sprint(r.Ref, r.PrevVer, r.DueMS))
+		}
+		slices.Sort(all)
+		return all
+	}
+	return slices.Equal(told(got), told(want))
+}
+
+func (m *model) drop(rt *rapid.T) {
+	ids := drawIDs(rt, 0, 5)
+	if err := m.callDrop(rt.Context(), ids, m.willDrop(ids)); err != nil {
+		rt.Fatal(err)
+	}
+}
+
+// droppers drop the same ids at once: each row is one's alone.
+func (m *model) droppers(rt *rapid.T) {
+	ids := drawIDs(rt, 1, 5)
+	want := m.willDrop(ids)
+	got := make([][]task.Row, rapid.SampledFrom([]int{2, 3, 16}).Draw(rt, "droppers"))
+	calls := make([]func(context.Context) error, len(got))
+	for i := range calls {
+		calls[i] = func(ctx context.Context) (err error) {
+			got[i], err = m.s.Drop(ctx, ids)
+			return err
+		}
+	}
+	err := errors.Join(atOnce(rt.Context(), calls)...)
+	if all := slices.Concat(got...); err != nil || !sameDropped(all, want) {
+		rt.Fatalf("%d droppers of %q:%s, %v; want%s", len(calls), ids, short(all), err, short(want))
 	}
 }
 
@@ -344,7 +403,10 @@ func (m *model) count(rt *rapid.T) {
 func (m *model) together(rt *rapid.T) {
 	var calls []func(context.Context) error
 	for _, id := range drawIDs(rt, 2, len(modelIDs)) {
-		switch rapid.SampledFrom([]string{"create", "delete", "move"}).Draw(rt, "call") {
+		switch rapid.SampledFrom([]string{"create", "delete", "drop", "move"}).Draw(rt, "call") {
+		case "drop":
+			want := m.willDrop([]string{id})
+			calls = append(calls, func(ctx context.Context) error { return m.callDrop(ctx, []string{id}, want) })
 		case "create":
 			rows := m.drawRows(rt, []string{id})
 			taken := m.willCreate(rows)

@@ -94,21 +94,50 @@ func removeTells(k *kit) {
 	a, b, c := entry("a", 1), entry("b", far-1), entry("c", 1)
 	k.add(task.Waiting, a, b)
 	k.claimed("t", "a")
-	got, err := k.Remove(k.Context(), k.p, "", refs(a, b, c))
-	k.must(err)
-	if want := []task.Answer{task.Claimed, task.Waiting, task.Absent}; !slices.Equal(got, want) {
-		k.Errorf("Remove answered %v, want %v", got, want)
-	}
-	got, err = k.Remove(k.Context(), k.p, "", refs(a, b, c))
-	k.must(err)
-	k.each("Remove once more, as the answer may have been lost", got, 3, task.Claimed)
+	k.removed("Remove", refs(a, b, c), task.Claimed, task.Waiting, task.Absent)
+	k.removed("Remove once more, as the answer may have been lost", refs(a, b, c), task.Claimed, task.Absent, task.Absent)
 	if s, err := k.State(k.Context(), k.p); err != nil || s.Waiting != 0 || s.Claimed != 0 {
 		k.Errorf("after Remove State answered %+v, %v", s, err)
 	}
-	got, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
 	k.must(err)
 	k.each("Release of a removed member", got, 1, task.Dead)
 	k.claimed("t2")
+}
+
+// removed removes members that the caller holds in no batch.
+func (k *kit) removed(what string, refs []task.Ref, want ...task.Answer) {
+	k.Helper()
+	got, err := k.Remove(k.Context(), k.p, "", refs)
+	k.must(err)
+	if !slices.Equal(got.Answers, want) {
+		k.Errorf("%s answered %v, want %v", what, got.Answers, want)
+	}
+}
+
+// A task of which a worker has some version is claimed in each of its versions: the
+// worker may hand it out yet, whoever removed which. What its own holder removed is
+// in nobody's hands.
+func removeTellsOfOtherVersions(k *kit) {
+	k.warm()
+	a, b, c, d := entry("a", 1), entry("b", 1), entry("c", 1), entry("d", 1)
+	later := func(e task.Entry) task.Entry {
+		e.Ver += 1000
+		e.DueMS = far - 1
+		return e
+	}
+	k.add(task.Waiting, a, b, c, d)
+	k.claimed("t", "a", "b", "c", "d")
+	k.add(task.Waiting, later(a), later(b), later(c))
+	k.removed("Remove of old and new", refs(later(a), a), task.Claimed, task.Claimed)
+	k.removed("Remove of the old", refs(b), task.Claimed)
+	k.removed("Remove of the new one, later", refs(later(b)), task.Claimed)
+	_, err := k.Remove(k.Context(), k.p, "t", refs(c))
+	k.must(err)
+	k.removed("Remove of the new one, where the holder has answered", refs(later(c)), task.Waiting)
+	_, err = k.Remove(k.Context(), k.p, "another", refs(d))
+	k.must(err)
+	k.removed("Remove of the new one, where another than the holder has answered", refs(later(d)), task.Claimed)
 }
 
 // A holder whose lease had ended, and whose batch was given back in part or whole,

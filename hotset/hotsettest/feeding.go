@@ -26,7 +26,7 @@ func coldSaysSo(k *kit) {
 	k.is(err, task.ErrCold, "Release")
 	got, err := k.Remove(ctx, k.p, "", refs(e))
 	k.must(err)
-	k.each("Remove", got, 1, task.Absent)
+	k.each("Remove", got.Answers, 1, task.Absent)
 	s, err := k.State(ctx, k.p)
 	if k.must(err); s.Waiting != 0 || s.AsOf.Generation != 0 {
 		k.Errorf("State of a cold partition answered %+v", s)

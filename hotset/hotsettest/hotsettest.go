@@ -58,6 +58,7 @@ var claims = []struct {
 	{"ARepeatedClaimReturnsItsBatch", repeatedClaim},
 	{"EachMemberIsClaimedOnce", claimedOnce},
 	{"RemoveTellsWhatWas", removeTells},
+	{"RemoveTellsOfOtherVersions", removeTellsOfOtherVersions},
 	{"RemoveTakesWhatWasGivenBack", removeTakesGivenBack},
 	{"ReleaseOffersAgain", releaseOffersAgain},
 	{"ReleaseIsOfOnesOwnBatch", releaseIsOfOwnBatch},
@@ -286,7 +287,7 @@ func manyMembers(k *kit) {
 	}
 	answers, err := k.Remove(k.Context(), k.p, "", got)
 	k.must(err)
-	k.each("Remove", answers, n, task.Claimed)
+	k.each("Remove", answers.Answers, n, task.Claimed)
 	k.add(task.Dead, all...)
 }
 

@@ -40,7 +40,7 @@ type World struct {
 func Model(rt *rapid.T, w World) {
 	m := &model{World: w, terms: map[task.Role]*modelTerm{}}
 	for p := range w.Config().Partitions {
-		m.parts = append(m.parts, &modelPart{n: p, removed: map[task.Ref]removal{}})
+		m.parts = append(m.parts, &modelPart{n: p, removed: map[task.Ref]removal{}, marked: map[string]int64{}})
 	}
 	actions := map[string]func(*rapid.T){
 		"": m.compare, "horizon": m.horizon, "feed": m.feed, "add": m.add, "register": m.register, "claim": m.claim,
@@ -86,7 +86,8 @@ type modelPart struct {
 
 	known   []task.Entry // all that were ever drawn
 	removed map[task.Ref]removal
-	moments []task.AsOf // of this generation and of older ones
+	marked  map[string]int64 // ids of which a version was claimed as another than its holder removed it; us, as old as its mark is
+	moments []task.AsOf      // of this generation and of older ones
 }
 
 // modelMember waits if its token is "".
@@ -158,7 +159,14 @@ func (m *model) compare(rt *rapid.T) {
 			due.lo, due.hi = due.lo+one(x.offer.hi <= p.state.AsOf.TimeUS/1000), due.hi+one(x.offer.lo <= p.now/1000)
 		}
 		want := task.State{AsOf: task.AsOf{Generation: p.gen, TimeUS: p.state.AsOf.TimeUS}, HorizonMS: p.horizon, Loaded: p.loaded,
-			Waiting: int64(waiting), Claimed: int64(len(p.members) - waiting), Due: p.state.Due, OldestMS: p.state.OldestMS}
+			Waiting: int64(waiting), Claimed: int64(len(p.members) - waiting), Due: p.state.Due, OldestMS: p.state.OldestMS, StartMS: p.state.StartMS}
+		began := span{p.start.lo / 1000, p.start.hi / 1000}
+		if p.gen == 0 {
+			began = span{want.AsOf.TimeUS / 1000, want.AsOf.TimeUS / 1000}
+		}
+		if want.StartMS != 0 && !within(want.StartMS, began) {
+			rt.Fatalf("State of partition %d says that it began at %d, want %v", p.n, want.StartMS, began)
+		}
 		if p.state != want || !within(p.state.Due, due) || !within(p.state.OldestMS, oldest) {
 			rt.Fatalf("State of partition %d:\n got %+v\nwant %+v, %v due, the oldest at %v", p.n, p.state, want, due, oldest)
 		}
@@ -363,5 +371,6 @@ func (m *model) lose(rt *rapid.T) {
 		r.last = -ttl // tombstones are lost too
 		p.removed[ref] = r
 	}
+	clear(p.marked)
 	m.sync(rt, p)
 }

@@ -89,7 +89,8 @@ func (s *Set) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	return on(ctx, s, p, "clock", func(p *partition) (task.AsOf, error) { return p.asOf(), nil })
 }
 
-// State implements hotset.Set.
+// State implements hotset.Set. What was claimed before this process is in nobody's
+// hands, so StartMS is 0.
 func (s *Set) State(ctx context.Context, p int) (task.State, error) {
 	return on(ctx, s, p, "state", func(p *partition) (task.State, error) { return p.state(), nil })
 }
@@ -119,8 +120,10 @@ func (s *Set) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, err
 }
 
 // Remove implements hotset.Set.
-func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) ([]task.Answer, error) {
-	return on(ctx, s, p, "remove", func(p *partition) ([]task.Answer, error) { return p.remove(token, refs), nil })
+func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+	return on(ctx, s, p, "remove", func(p *partition) (task.Removed, error) {
+		return task.Removed{AsOf: p.asOf(), Answers: p.remove(token, refs)}, nil
+	})
 }
 
 // Claim implements hotset.Set.

@@ -29,6 +29,7 @@ type partition struct {
 	due     heap
 	batches map[string]*batch
 	gone    [3]map[task.Ref]struct{}
+	marks   [3]map[string]struct{} // ids of which a version was removed while another than who removed it had claimed it
 }
 
 type item struct {
@@ -51,7 +52,7 @@ func (p *partition) tick() {
 	}
 	period := p.now.UnixNano() / int64(task.TombstoneTTL)
 	for k := max(p.period+1, period-2); k <= period; k++ {
-		p.gone[k%3] = nil
+		p.gone[k%3], p.marks[k%3] = nil, nil
 	}
 	p.period = max(p.period, period)
 }
@@ -245,12 +246,9 @@ func (p *partition) remove(token string, refs []task.Ref) []task.Answer {
 	}
 	k := p.period % 3
 	if p.gone[k] == nil {
-		p.gone[k] = map[task.Ref]struct{}{}
+		p.gone[k], p.marks[k] = map[task.Ref]struct{}{}, map[string]struct{}{}
 	}
 	for i, ref := range refs {
-		if token != "" || p.dead(ref) {
-			answers[i] = task.Claimed // also of one removed before: see Set
-		}
 		p.gone[k][ref] = struct{}{}
 		it := p.members[ref]
 		if it == nil {
@@ -260,12 +258,31 @@ func (p *partition) remove(token string, refs []task.Ref) []task.Answer {
 		if it.batch == nil {
 			answers[i] = task.Waiting
 			p.due.remove(it)
-		} else {
+			continue
+		}
+		if it.batch.token != token {
+			p.marks[k][ref.ID] = struct{}{}
+		}
+		p.leave(it)
+	}
+	for i, ref := range refs {
+		if p.marked(ref.ID) {
 			answers[i] = task.Claimed
-			p.leave(it)
+			p.marks[k][ref.ID] = struct{}{}
+		} else if token != "" {
+			answers[i] = task.Claimed
 		}
 	}
 	return answers
+}
+
+func (p *partition) marked(id string) bool {
+	for _, m := range p.marks {
+		if _, is := m[id]; is {
+			return true
+		}
+	}
+	return false
 }
 
 // leave takes a member out of its batch; an empty batch ends with its lease.

@@ -4,7 +4,7 @@
 -- KEYS[2]  due    zset  member -> ms at which it is to be offered: who waits
 -- KEYS[3]  task   hash  member -> due:exec:attempt:flag:payload, of who waits and of who is claimed
 -- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
--- KEYS[5]  gone:0 set   members that were removed in a period k of T with k % 3 = 0; 1 and 2 likewise
+-- KEYS[5]  gone:0 set   members that were removed in a period k of T with k % 3 = 0, and marks (remove.lua); 1 and 2 likewise
 -- KEYS[6]  gone:1 set
 -- KEYS[7]  gone:2 set
 -- ARGV[1]  partitions   that the caller was made with

@@ -4,23 +4,33 @@
 -- ARGV[2]  token        of that batch, or empty
 -- ARGV[3]  member, ...  at most 1000
 -- RETURNS  {OK, now, generation or 0, answer, ...}: 1 waited, 2 claimed, 0 neither; with a token 2 for all
--- COST     O(k log n); with a token no loop over members
+-- COST     O(k log n); with a token no loop over members, unless the batch lacked one
 -- Invariant: a tombstone outlives what anybody may still know. The first write is not deny-oom.
--- A repeat is harmless. It cannot tell what the first one met, so it answers 2: somebody may have it in hand.
+-- Invariant: whose member was removed while another had claimed it is marked (NUL and the id, among the tombstones, which no
+-- member can be: ids have no NUL). Who removes any version of that task later is told 2: a worker may have it in hand.
+-- A repeat is harmless, and answers the same of who was claimed.
 if not gen then return {'OK', now, 0} end
-local members, answers, before = {unpack(ARGV, 3)}, {}, nil
-if ARGV[2] == '' then
+local members, answers, marks = {unpack(ARGV, 3)}, {}, {}
+local own = ARGV[2] ~= '' and redis.call('SREM', KEYS[8], unpack(members))
+if own == #members then
+  redis.call('HDEL', tasks, unpack(members))
+else -- each by itself: who is not in the batch waits, or is another's. Of the batch's own more are marked than need be
+  local claimed, all = {}, {}
   for i, member in ipairs(members) do
     local waited, known = redis.call('ZREM', due, member), redis.call('HDEL', tasks, member)
-    if waited == 0 and known == 0 then before = before or dead(members) end
-    answers[i] = waited == 1 and 1 or (known == 1 or before and before[i]) and 2 or 0
+    all[i] = '\0' .. string.sub(member, 1, -9)
+    answers[i] = waited
+    if waited == 0 and known == 1 then claimed[all[i]] = true end
   end
-else
-  -- who is in the batch does not wait; some may have been given back meanwhile
-  if redis.call('SREM', KEYS[8], unpack(members)) < #members then redis.call('ZREM', due, unpack(members)) end
-  redis.call('HDEL', tasks, unpack(members))
+  local before = dead(all)
+  for i, mark in ipairs(all) do
+    if claimed[mark] or before[i] then answers[i] = 2; marks[#marks + 1] = mark end
+  end
+end
+if own then
   if redis.call('EXISTS', KEYS[8]) == 0 then redis.call('ZREM', lease, ARGV[2]) end
   for i = 1, #members do answers[i] = 2 end
 end
 redis.call('SADD', KEYS[5 + period % 3], unpack(members))
+each('SADD', KEYS[5 + period % 3], marks)
 return {'OK', now, gen, unpack(answers)}

@@ -133,7 +133,7 @@ func (c *cell) rows(due time.Time, ids ...string) []task.Row {
 	for i, id := range ids {
 		payload := taskOf(id, due).Payload
 		ms := due.UnixMilli() + 1
-		all[i] = task.Row{Ref: task.Ref{ID: id, Ver: int64(i)}, DueMS: ms, ExecMS: ms, Payload: payload, Size: len(payload)}
+		all[i] = task.Row{Ref: task.Ref{ID: id, Ver: int64(i + 1)}, DueMS: ms, ExecMS: ms, Payload: payload, Size: len(payload)}
 	}
 	if err := c.store.Create(c.Context(), all); err != nil {
 		c.Fatal(err)
