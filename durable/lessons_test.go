@@ -40,7 +40,7 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 			}
 		}
 		for i := range 20 { // it has written more than the deletion, so that it is not the one to be ended
-			do("INSERT INTO t_task VALUES (1000, ?, 1000, 1, 0, 0, NULL)", "ballast-"+strconv.Itoa(i))
+			do("INSERT INTO t_task (due_ms, id, exec_ms, ver, created_ms) VALUES (1000, ?, 1000, 1, 0)", "ballast-"+strconv.Itoa(i))
 		}
 		do("SELECT id FROM t_task FORCE INDEX (PRIMARY) WHERE due_ms = ? FOR UPDATE", rows[0].DueMS)
 		deleted := make(chan error, 1)

@@ -1,6 +1,7 @@
 package durabletest
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -55,6 +56,9 @@ func dropMeetsMovers(t *testing.T, s durable.Store) {
 				for range 30 { // for ever, and nobody else would come to it
 					to := task.Row{Ref: task.Ref{ID: r.ID, Ver: rand.Int64()}, DueMS: rand.Int64N(2000)}
 					moved, err := s.Move(t.Context(), last[i], to)
+					if errors.Is(err, task.ErrUnavailable) {
+						continue // the same
+					}
 					if err != nil {
 						t.Errorf("Move: %v", err)
 					}
@@ -68,8 +72,11 @@ func dropMeetsMovers(t *testing.T, s durable.Store) {
 		got := make([][]task.Row, 2)
 		for k := range got {
 			wg.Go(func() {
-				var err error
-				if got[k], err = s.Drop(t.Context(), ids); err != nil {
+				err := task.ErrUnavailable
+				for errors.Is(err, task.ErrUnavailable) && len(task.Unsure(err)) == 0 { // a deadlock too many: nothing was dropped
+					got[k], err = s.Drop(t.Context(), ids)
+				}
+				if err != nil {
 					t.Errorf("Drop: %v", err)
 				}
 			})
