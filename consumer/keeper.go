@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
@@ -15,7 +16,9 @@ import (
 // register what it holds.
 func (c *Consumer) beat() time.Duration { return min(time.Second, c.o.Lease/3) }
 
-// keep extends the leases of live batches until ctx ends. It stops last.
+// keep extends the leases of live batches until ctx ends. It stops last. Partitions
+// are extended side by side: one whose server hangs holds up its own alone, for a
+// third of a lease.
 func (c *Consumer) keep(ctx context.Context) {
 	tick := time.NewTicker(c.beat())
 	defer tick.Stop()
@@ -25,9 +28,11 @@ func (c *Consumer) keep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		var all sync.WaitGroup
 		for p, bs := range c.live() {
-			c.extend(ctx, p, bs)
+			all.Go(func() { c.extend(ctx, p, bs) })
 		}
+		all.Wait()
 		c.timeOut()
 		c.pay(ctx)
 	}
@@ -122,20 +127,20 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			continue
 		}
 		failpoint.Hit("extend/end")
-		gone := make(map[*batch][]*Delivery)
-		for _, ref := range e.Gone {
-			d := byRef[ref]
-			gone[d.batch] = append(gone[d.batch], d)
-		}
-		for b, ds := range gone {
-			c.restore(ctx, b, ds)
-		}
 		for _, t := range e.Lost {
 			c.lose(byToken[t], ErrLeaseLost)
 			delete(byToken, t)
 		}
 		for _, b := range byToken {
 			c.renew(b, sent)
+		}
+		gone := make(map[*batch][]*Delivery)
+		for _, ref := range e.Gone {
+			d := byRef[ref]
+			gone[d.batch] = append(gone[d.batch], d)
+		}
+		for b, ds := range gone { // last: it asks the durable store, which may be away
+			c.restore(ctx, b, ds)
 		}
 	}
 }

@@ -226,6 +226,8 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 			taken(4100, 4101, "w3", "t3"), deliver(4102, "w3", 1, 1000), confirm(4103, 4104, "w3", 1, OK), confirm(4200, 4210, "w2", 1, Gone), confirm(4200, 4210, "w1", 1, Gone)}},
 		"found over by its holder as a renewal succeeded": {LeaseFault + Starved, [][]Event{made, w1, starved(1500, 4100, "w1"), renewed(4110, "w1", "t1"),
 			taken(7200, 7201, "w2", "t2"), deliver(7202, "w2", 1, 1000), confirm(7203, 7204, "w2", 1, OK), confirm(7300, 7310, "w1", 1, Gone)}},
+		"found over by its holder as the answer to a renewal came": {LeaseFault + Starved, [][]Event{made, w1, starved(1500, 3990, "w1"), renewed(3999, "w1", "t1"),
+			taken(7000, 7001, "w2", "t2"), deliver(7002, "w2", 1, 1000), confirm(7003, 7004, "w2", 1, OK), confirm(7100, 7110, "w1", 1, Gone)}},
 		"its record was lost before it was claimed": {LostData, [][]Event{made, strike(500, 600, Event{Kind: "delkey", Loses: true, Partly: true}), w1, w2(2000), confirm(2500, 2510, "w1", 1, Gone)}},
 		"rolled back too late":                      {RolledBack, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"), rollback(4300, 4310, "w1", 1, 500, OK), w2(4400)}},
 		"rolled back by one of two who hold it since Redis lost data": {RolledBack, [][]Event{made, w1, hit(1100, 1110, "flushall", "", true),

@@ -17,11 +17,11 @@ const never int64 = math.MaxInt64
 // History is a history in the form that it is judged in.
 type History struct {
 	tasks  map[string]*story
-	leases map[lease][]int64 // when claims and renewals that succeeded were sent
-	sent   map[lease]int64   // when a batch was claimed first: an answer may have been lost
-	faults []*fault          // in order of their beginning
-	ended  map[string]int64  // when processes ended
-	began  int64             // the first line
+	leases map[lease][]renewal // claims and renewals that succeeded
+	sent   map[lease]int64     // when a batch was claimed first: an answer may have been lost
+	faults []*fault            // in order of their beginning
+	ended  map[string]int64    // when processes ended
+	began  int64               // the first line
 	// Torn counts lines that a kill cut short.
 	Torn int
 
@@ -43,6 +43,9 @@ type call struct {
 }
 
 type lease struct{ who, token string }
+
+// renewal is when a claim or renewal was sent, and when its answer came.
+type renewal struct{ sent, told int64 }
 
 // act is a create, reschedule, delete, confirm or rollback.
 type act struct {
@@ -94,7 +97,7 @@ type story struct {
 
 // Read reads a history. Lines may stand in another order than their times.
 func Read(r io.Reader) (*History, error) {
-	h := &History{tasks: map[string]*story{}, leases: map[lease][]int64{}, sent: map[lease]int64{}, ended: map[string]int64{},
+	h := &History{tasks: map[string]*story{}, leases: map[lease][]renewal{}, sent: map[lease]int64{}, ended: map[string]int64{},
 		open: map[call]*act{}, calls: map[call]int64{}, live: map[call]*delivery{}, hits: map[call]*fault{}}
 	if err := lines(r, func(e Event, _ []byte) { h.add(e) }, func() { h.Torn++ }); err != nil {
 		return nil, err
@@ -169,7 +172,7 @@ func (h *History) addLease(e Event) {
 		e.Tokens = []string{e.Token}
 	}
 	for _, t := range e.Tokens {
-		h.leases[lease{e.Who, t}] = append(h.leases[lease{e.Who, t}], began)
+		h.leases[lease{e.Who, t}] = append(h.leases[lease{e.Who, t}], renewal{began, e.At})
 	}
 	for _, m := range e.Members {
 		s := h.story(m.ID)
@@ -230,8 +233,8 @@ func (h *History) addFault(e Event) {
 // process and task before it.
 func (h *History) settle() {
 	slices.SortStableFunc(h.faults, func(a, b *fault) int { return int(a.begin - b.begin) })
-	for _, times := range h.leases {
-		slices.Sort(times)
+	for _, all := range h.leases {
+		slices.SortFunc(all, func(a, b renewal) int { return int(a.sent - b.sent) })
 	}
 	for _, s := range h.tasks {
 		slices.SortStableFunc(s.acts, func(a, b *act) int { return int(a.begin - b.begin) })

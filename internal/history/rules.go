@@ -211,22 +211,28 @@ func (c *check) leaseEnd(p *delivery, by int64) int64 {
 }
 
 // kept is when the last renewal was sent that p's holder can have gone by: if the
-// one before was longer ago than a lease, he found the lease over by his own clock,
-// and let it go, just as the last one succeeded.
+// one before was a lease ago when the answer to the last came, he found the lease
+// over by his own clock, and let it go, just as the last one succeeded.
 func (c *check) kept(p *delivery, by int64) int64 {
-	last := c.renewed(p, by)
-	if before := c.renewed(p, last-1); last-before > c.Lease.Microseconds() {
+	last := c.renewal(p, by)
+	if before := c.renewed(p, last.sent-1); last.told+heeded-before > c.Lease.Microseconds() {
 		return before
 	}
-	return last
+	return last.sent
 }
 
+// heeded is for how long after the line of an answer a process may not have acted on
+// it yet: 10 ms.
+const heeded = 10_000
+
 // renewed is when the last claim or renewal up to then was sent that succeeded.
-func (c *check) renewed(p *delivery, by int64) int64 {
-	last := p.claim.began
-	for _, sent := range c.leases[lease{p.claim.who, p.claim.token}] {
-		if sent <= by {
-			last = max(last, sent)
+func (c *check) renewed(p *delivery, by int64) int64 { return c.renewal(p, by).sent }
+
+func (c *check) renewal(p *delivery, by int64) renewal {
+	last := renewal{p.claim.began, p.claim.end}
+	for _, r := range c.leases[lease{p.claim.who, p.claim.token}] {
+		if r.sent <= by && r.sent > last.sent {
+			last = r
 		}
 	}
 	return last
