@@ -7,7 +7,7 @@ var (
 	ErrInvalid     = task.ErrInvalid     // the input breaks a rule that the message names; nothing was stored
 	ErrExists      = task.ErrExists      // a task of that ID exists; nothing was stored
 	ErrNotFound    = task.ErrNotFound    // no task of that ID exists
-	ErrClaimed     = task.ErrClaimed     // deleted, but a worker had claimed it before
+	ErrClaimed     = task.ErrClaimed     // deleted, but a worker had claimed it before, or may have
 	ErrGone        = task.ErrGone        // the delivered version no longer exists
 	ErrSettled     = task.ErrSettled     // this delivery was settled before
 	ErrRunning     = task.ErrRunning     // Run or Handle was called before

@@ -125,3 +125,35 @@ func TestLostKeysLoseNoTask(t *testing.T) {
 		})
 	}
 }
+
+// The hot set is full, and loses who waits in it. Tasks that are due sooner make its
+// horizon retreat to their time: what was lost lies beyond it then.
+func TestLostMembersOfAFullHotSetFire(t *testing.T) {
+	t.Run("mysql97+redis7/p1", func(t *testing.T) {
+		s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), 1)
+		const most = 10
+		sch := s.scheduler(t, triggerhook.Options{AuditGrace: time.Second, HotTasks: most})
+		stop := run(t, sch)
+		until(t, "there is a generation", 10*time.Second, func() bool {
+			st, err := s.set.State(t.Context(), 0)
+			return err == nil && st.AsOf.Generation != 0
+		})
+		create := func(from, to int, due time.Time) {
+			t.Helper()
+			if err := sch.Create(t.Context(), tasks(to, func(int) time.Time { return due })[from:]...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		create(0, 2*most, time.Now().Add(8*time.Second))
+		until(t, "the hot set is full", 10*time.Second, func() bool {
+			st, err := s.set.State(t.Context(), 0)
+			return err == nil && st.Waiting >= most
+		})
+		s.redis.Del(t.Context(), fmt.Sprintf("{%s:0}:due", s.store.Namespace()))
+		create(2*most, 4*most, time.Now().Add(3*time.Second))
+		if l := drain(t, sch, 30*time.Second); l.len() != 4*most {
+			t.Errorf("%d of %d tasks fired", l.len(), 4*most)
+		}
+		stop()
+	})
+}

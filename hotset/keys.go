@@ -25,6 +25,7 @@ func makeKeys(ns string, p int) keys {
 }
 
 func (k keys) batch(token string) string { return k.prefix + "batch:" + token }
+func (k keys) tasks() string             { return k.prefix + "task" }
 func (k keys) lease() string             { return k.prefix + "lease" }
 func (k keys) agent() string             { return k.prefix + "agent" }
 func (k keys) wake() string              { return k.prefix + "wake" }

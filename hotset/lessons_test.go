@@ -139,3 +139,32 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 		t.Errorf("Add with knowledge of the master: %v, want ErrStale", err)
 	}
 }
+
+// Whose key was lost (an eviction) is nowhere, but has a record. A partition that is full
+// of such members would take nothing in for good, and what lies beyond its horizon
+// would never fire (found by torture).
+func TestAPartitionFullOfLostMembersIsSwept(t *testing.T) {
+	for _, lost := range []string{"due", "batch:t", "lease"} {
+		t.Run("redis7/"+lost, func(t *testing.T) {
+			rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+			s := open(t, rdb, 1)
+			f := warm(t, s)
+			add(t, s, f, many(20))
+			if lost != "due" {
+				if b, err := s.Claim(t.Context(), 0, "t", 20, time.Minute); err != nil || len(b.Claims) != 20 {
+					t.Fatalf("Claim: %d members, %v", len(b.Claims), err)
+				}
+			}
+			if n := rdb.Del(t.Context(), key(s, lost)).Val(); n != 1 {
+				t.Fatalf("%d keys were deleted", n)
+			}
+			wish := task.Feed{Epoch: 1, HorizonMS: f.HorizonMS + 1, Limit: 20}
+			if _, err := s.Horizon(t.Context(), 0, wish); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.Horizon(t.Context(), 0, wish); err != nil || got.Members != 0 || got.HorizonMS != wish.HorizonMS {
+				t.Errorf("the next Horizon: %+v, %v; want it empty, and raised to %d", got, err, wish.HorizonMS)
+			}
+		})
+	}
+}

@@ -46,6 +46,7 @@ type Redis struct {
 	mu    sync.Mutex
 	seen  []sighting // by partition
 	reach []reach    // the same
+	swept []time.Time // the same
 }
 
 // reach is the last horizon that an add told, and about when.
@@ -80,7 +81,8 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new Redis set: %w", err)
 	}
-	r := &Redis{rdb: rdb, config: Config(o), seen: make([]sighting, o.Partitions), reach: make([]reach, o.Partitions)}
+	r := &Redis{rdb: rdb, config: Config(o), seen: make([]sighting, o.Partitions), reach: make([]reach, o.Partitions),
+		swept: make([]time.Time, o.Partitions)}
 	for p := range o.Partitions {
 		r.keys = append(r.keys, makeKeys(o.Namespace, p))
 	}
@@ -139,64 +141,6 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 	s.Claimed = max(0, a.int()-s.Waiting)
 	s.OldestMS, s.StartMS = a.int(), a.int()/1000
 	return s, errors.Join(refuse(a.str(), a.str()), a.err)
-}
-
-// Horizon implements Set.
-func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
-	a, err := r.run(ctx, p, "horizon", nil, f.Epoch, f.HorizonMS, f.Limit, 0)
-	for range maxWipes {
-		if !errors.Is(err, task.ErrCold) {
-			break
-		}
-		a, err = r.begin(ctx, p, f)
-	}
-	if err != nil {
-		return task.Feeding{}, err
-	}
-	s := a.feeding()
-	s.Fresh = a.int() == 1
-	if a.err != nil || s.Members <= f.Limit {
-		return s, a.err
-	}
-	return r.retreat(ctx, p, f, s)
-}
-
-// maxWipes is how many pieces of 1000 batches one Horizon ends before it begins a
-// generation; with more it answers ErrCold, and the next one goes on.
-const maxWipes = 1000
-
-// begin ends batches of the old generation, and begins a new one if none is left.
-func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) {
-	tokens, err := await(ctx, func() ([]string, error) { return r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result() })
-	if err != nil {
-		return &answer{}, r.typed("list leases", p, err)
-	}
-	args := []any{f.Epoch, f.HorizonMS, f.Limit, newGeneration()}
-	for _, t := range tokens {
-		args = append(args, t)
-	}
-	return r.run(ctx, p, "horizon", r.batches(p, tokens), args...)
-}
-
-// retreat drops members until the partition is within its limit, at most
-// some calls long: the next Horizon goes on.
-func (r *Redis) retreat(ctx context.Context, p int, f task.Feed, s task.Feeding) (task.Feeding, error) {
-	var skip int64
-	before := s.HorizonMS
-	for range 100 {
-		a, err := r.run(ctx, p, "retreat", nil, s.AsOf.Generation, f.Epoch, f.Limit, skip)
-		if err != nil {
-			return s, err
-		}
-		s = a.feeding()
-		s.Retreated = s.HorizonMS < before
-		kept, dropped := a.int(), a.int()
-		skip += kept
-		if a.err != nil || kept+dropped < chunk || s.Members <= f.Limit {
-			return s, a.err
-		}
-	}
-	return s, nil
 }
 
 // Feed implements Set.

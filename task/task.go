@@ -115,7 +115,7 @@ var (
 	ErrExists = errors.New("task exists")
 	// ErrNotFound: no task of that ID exists.
 	ErrNotFound = errors.New("task not found")
-	// ErrClaimed: the task was deleted, but a worker had claimed it before.
+	// ErrClaimed: the task was deleted, but a worker had claimed it before, or may have.
 	ErrClaimed = errors.New("task was already claimed")
 	// ErrGone: the delivered version of the task no longer exists: it was
 	// confirmed, deleted or rescheduled before.

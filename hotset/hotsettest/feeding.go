@@ -213,3 +213,22 @@ func membersComeBackWhole(k *kit) {
 		k.Errorf("not claimed: %v", want)
 	}
 }
+
+// A partition may be full of members that workers hold: nobody is dropped, and the
+// horizon stays.
+func fullOfClaimed(k *kit) {
+	f := k.warm()
+	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))
+	k.claimed("t", "a", "b", "c")
+	for _, limit := range []int{3, 2} {
+		got, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far + 1, Limit: limit})
+		if k.must(err); got.Members != 3 || got.HorizonMS != f.HorizonMS || got.Retreated {
+			k.Errorf("Horizon with a limit of %d answered %+v", limit, got)
+		}
+	}
+	e, err := k.Extend(k.Context(), k.p, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"},
+		Refs: refs(entry("a", 1), entry("b", 2), entry("c", 3)), Lease: time.Minute})
+	if k.must(err); len(e.Gone)+len(e.Lost) > 0 {
+		k.Errorf("Extend afterwards answered %+v", e)
+	}
+}

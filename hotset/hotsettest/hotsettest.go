@@ -69,6 +69,7 @@ var claims = []struct {
 	{"ExtendTellsWhatIsGone", extendTells},
 	{"RegisteredMembersAreClaimed", registered},
 	{"FindTellsWhereMembersAre", find},
+	{"AFullPartitionKeepsWhatIsClaimed", fullOfClaimed},
 	{"StateCounts", state},
 	{"ElectionsHaveOneWinner", elect},
 	{"AnEarlierMemberWakes", wakes},

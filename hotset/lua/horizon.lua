@@ -6,7 +6,7 @@
 -- ARGV[4]  limit       members that the partition may hold; one that does keeps its horizon
 -- ARGV[5]  generation  to begin if it is cold; 0: answer COLD instead
 -- ARGV[6]  token, ...  of those batches, at most 1000
--- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, 1 if the generation is new}
+-- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, waiting, 1 if the generation is new}
 -- COST     O(batches named); UNLINK frees in the background. COLD once more: batches are left, list them again
 -- Invariant: the epoch never falls within a generation; nor does the horizon here.
 -- A repeat is harmless: the generation is new then and warm.
@@ -17,7 +17,7 @@ if gen and m[10] == run then
   if members < tonumber(ARGV[4]) then horizon = math.max(horizon, tonumber(ARGV[3])) end
   redis.call('ZREM', lease, '') -- not deny-oom: a retreat may have to follow
   redis.call('HSET', meta, 'epoch', ARGV[2], 'horizon', int(horizon))
-  return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, 0}
+  return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', due), 0}
 end
 if ARGV[5] == '0' then return {'COLD', now, 0} end
 if #KEYS > 7 then redis.call('UNLINK', unpack(KEYS, 8)) end
@@ -26,4 +26,4 @@ if redis.call('ZCARD', lease) > 0 then return {'COLD', now, 0} end
 redis.call('UNLINK', unpack(KEYS, 1, 7))
 redis.call('HSET', meta, 'gen', ARGV[5], 'start', int(now), 'run_id', run, 'horizon', ARGV[3], 'loaded_ms', '0', 'loaded_id', '',
   'epoch', ARGV[2], 'period', int(math.max(period, math.floor(us / T))), 'partitions', ARGV[1], 'format', '1')
-return {'OK', now, tonumber(ARGV[5]), now, tonumber(ARGV[3]), 0, '', 0, 1}
+return {'OK', now, tonumber(ARGV[5]), now, tonumber(ARGV[3]), 0, '', 0, 0, 1}

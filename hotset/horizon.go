@@ -1,0 +1,148 @@
+package hotset
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Horizon implements Set.
+func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+	a, err := r.run(ctx, p, "horizon", nil, f.Epoch, f.HorizonMS, f.Limit, 0)
+	for range maxWipes {
+		if !errors.Is(err, task.ErrCold) {
+			break
+		}
+		a, err = r.begin(ctx, p, f)
+	}
+	if err != nil {
+		return task.Feeding{}, err
+	}
+	s, waiting := a.feeding(), int(a.int())
+	s.Fresh = a.int() == 1
+	if a.err != nil || s.Members < f.Limit {
+		return s, a.err
+	}
+	if s.Members-waiting >= f.Limit { // nobody who waits fits in
+		if swept, err := r.sweep(ctx, p); swept || err != nil {
+			return s, err // the next round sees what is left
+		}
+	}
+	if s.Members == f.Limit {
+		return s, nil
+	}
+	return r.retreat(ctx, p, f, s)
+}
+
+// maxWipes is how many pieces of 1000 batches one Horizon ends before it begins a
+// generation; with more it answers ErrCold, and the next one goes on.
+const maxWipes = 1000
+
+// begin ends batches of the old generation, and begins a new one if none is left.
+func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) {
+	tokens, err := await(ctx, func() ([]string, error) { return r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result() })
+	if err != nil {
+		return &answer{}, r.typed("list leases", p, err)
+	}
+	args := []any{f.Epoch, f.HorizonMS, f.Limit, newGeneration()}
+	for _, t := range tokens {
+		args = append(args, t)
+	}
+	return r.run(ctx, p, "horizon", r.batches(p, tokens), args...)
+}
+
+// retreat drops members until the partition is within its limit, at most
+// some calls long: the next Horizon goes on.
+func (r *Redis) retreat(ctx context.Context, p int, f task.Feed, s task.Feeding) (task.Feeding, error) {
+	var skip int64
+	before := s.HorizonMS
+	for range 100 {
+		a, err := r.run(ctx, p, "retreat", nil, s.AsOf.Generation, f.Epoch, f.Limit, skip)
+		if err != nil {
+			return s, err
+		}
+		s = a.feeding()
+		s.Retreated = s.HorizonMS < before
+		kept, dropped := a.int(), a.int()
+		skip += kept
+		if a.err != nil || kept+dropped < chunk || s.Members <= f.Limit {
+			return s, a.err
+		}
+	}
+	return s, nil
+}
+
+// sweepEvery is how often a partition is swept at most: it reads all that it holds.
+const sweepEvery = 5 * time.Second
+
+// sweep drops the records of members that are nowhere, and reports whether there were
+// any: they do not wait, nor are they in a batch that has a lease, because Redis lost
+// the key that held them. They count as members, so that a partition which is full of
+// them takes nothing in for good: the horizon stays, and what the auditor would find
+// of them, as it grows late, lies beyond.
+func (r *Redis) sweep(ctx context.Context, p int) (bool, error) {
+	r.mu.Lock()
+	recent := time.Since(r.swept[p]) < sweepEvery
+	if !recent {
+		r.swept[p] = time.Now()
+	}
+	r.mu.Unlock()
+	if recent {
+		return false, nil
+	}
+	a, err := r.run(ctx, p, "leases", nil, maxLeases, -1)
+	if err != nil {
+		return false, err
+	}
+	tokens := a.strs()
+	if a.err != nil {
+		return false, a.err
+	}
+	claimed, err := r.claimed(ctx, p, tokens)
+	if err != nil {
+		return false, err
+	}
+	some := false
+	for cursor := uint64(0); ; {
+		page, err := await(ctx, func() (*redis.ScanCmd, error) {
+			page := r.rdb.HScan(ctx, r.keys[p].tasks(), cursor, "", chunk)
+			return page, page.Err()
+		})
+		if err != nil {
+			return some, r.typed("sweep", p, err)
+		}
+		var pairs []string
+		pairs, cursor = page.Val()
+		n, err := r.drop(ctx, p, pairs, claimed)
+		if some = some || n > 0; err != nil || cursor == 0 {
+			return some, err
+		}
+	}
+}
+
+// drop has Find drop the records of those that are nowhere, of members and records in
+// turn, and returns how many there were.
+func (r *Redis) drop(ctx context.Context, p int, pairs []string, claimed map[string]bool) (n int, err error) {
+	var refs []task.Ref
+	for i := 0; i < len(pairs); i += 2 {
+		if claimed[pairs[i]] {
+			continue
+		}
+		ref, err := parseMember(pairs[i])
+		if err != nil {
+			return 0, err
+		}
+		refs = append(refs, ref)
+	}
+	found, err := r.Find(ctx, p, refs)
+	for _, f := range found {
+		if f.Answer == task.Orphan {
+			n++
+		}
+	}
+	return n, err
+}
