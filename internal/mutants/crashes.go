@@ -34,8 +34,8 @@ var crashes = []mutant{
 
 	// The feeder.
 	{"round-is-presumed", "a feeder presumes that the one before it had read up to its horizon", "hotset/lua/horizon.lua",
-		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, 0}",
-		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, 0}", cells,
+		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', due), 0}",
+		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, redis.call('ZCARD', due), 0}", cells,
 		"TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded|TestAFeederKilledBetweenSelectAndAddHasMovedNothing|" +
 			"TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn|TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn|" +
 			"TestAHolderKilledBeforeItReadsWhatToRegisterIsForgotten|TestAHolderKilledBeforeItRegistersIsForgotten"},

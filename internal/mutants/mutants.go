@@ -153,7 +153,7 @@ var mutants = []mutant{
 	{"held-not-registered", "after a flush a worker does not say what it holds", "consumer/keeper.go",
 		"				c.register(ctx, b)\n", "				_ = b\n", "./internal/accept", "TestAFlushLosesNothingAndRedeliversNothingInHand/mysql97.redis7/p1"},
 	{"leases-not-extended", "a slow worker loses its leases", "consumer/keeper.go",
-		"			c.extend(ctx, p, bs)\n", "			_, _ = p, bs\n", "./internal/accept", "TestASlowProcessHoldsUpNothingElse/mysql97.redis7/p1"},
+		"all.Go(func() { c.extend(ctx, p, bs) })", "_, _ = p, bs", "./internal/accept", "TestASlowProcessHoldsUpNothingElse/mysql97.redis7/p1"},
 	{"queue-hoards", "a slow worker keeps what it has no hands for", "consumer/claimer.go",
 		"stale = time.Second", "stale = time.Hour", "./internal/accept", "TestASlowProcessHoldsUpNothingElse/mysql97.redis7/p1"},
 	{"dead-batches-stay", "what a killed worker held is given to nobody", "auditor.go",
