@@ -17,7 +17,8 @@ type Options struct {
 	Window time.Duration
 	// Lease is how long a claim lasts unless its worker extends it, as it does
 	// while it lives: 15 s, 1 s to 10 min. A crashed worker's tasks fire again
-	// after that.
+	// after that. It is to be the same in all processes of a namespace: Delete
+	// reckons with its own.
 	Lease time.Duration
 	// Drain is how long Run waits for deliveries in hand when it ends: 30 s.
 	Drain time.Duration
