@@ -44,8 +44,8 @@ type Redis struct {
 	scripts map[string]*redis.Script
 
 	mu    sync.Mutex
-	seen  []sighting // by partition
-	reach []reach    // the same
+	seen  []sighting  // by partition
+	reach []reach     // the same
 	swept []time.Time // the same
 }
 
