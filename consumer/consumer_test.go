@@ -21,11 +21,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rows is the consumer's own small Store, in memory; away makes it fail.
 type rows struct {
-	mu   sync.Mutex
-	byID map[string]task.Row
-	away bool
-	lost error         // of the next Delete, which happens all the same
-	held chan struct{} // Delete waits for it, if it is set
+	mu      sync.Mutex
+	byID    map[string]task.Row
+	away    bool
+	lost    error         // of the next Delete, which happens all the same
+	instead func()        // of it, if that is set
+	held    chan struct{} // Delete waits for it, if it is set
 }
 
 func (r *rows) fail() error {
@@ -68,6 +69,10 @@ func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 		return nil, err
 	}
 	deleted := make([]bool, len(refs))
+	if r.instead != nil {
+		r.instead()
+		r.instead, refs = nil, nil
+	}
 	for i, ref := range refs {
 		if row, ok := r.byID[ref.ID]; ok && row.Ver == ref.Ver {
 			delete(r.byID, ref.ID)
@@ -88,7 +93,7 @@ func (r *rows) Move(_ context.Context, ref task.Ref, to task.Row) (bool, error) 
 	if !ok || row.Ver != ref.Ver {
 		return false, r.fail()
 	}
-	to.Payload = row.Payload
+	to.Payload, to.PrevVer = row.Payload, ref.Ver
 	r.byID[ref.ID] = to
 	return true, r.fail()
 }

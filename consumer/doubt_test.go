@@ -40,6 +40,26 @@ func TestAConfirmWhoseOwnAnswerWasLostHasSucceeded(t *testing.T) {
 	}
 }
 
+// A confirm whose first try never reached the store, and whose task was rescheduled
+// before the second, has deleted nothing.
+func TestAConfirmOfWhatWasRescheduledMeanwhileIsGone(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.add(1, false)
+		k.run()
+		d := k.consume()
+		ref := k.store.byID[d.ID].Ref
+		k.store.lost = &task.UnsureError{Refs: []task.Ref{ref}, Err: task.ErrUnavailable}
+		k.store.instead = func() { k.store.byID[d.ID] = task.Row{Ref: task.Ref{ID: d.ID, Ver: 1 << 40}, PrevVer: ref.Ver} }
+		if err := d.Confirm(k.Context()); !errors.Is(err, task.ErrGone) {
+			k.Errorf("Confirm: %v, want ErrGone", err)
+		}
+		if k.store.len() != 1 {
+			k.Error("the rescheduled row is gone")
+		}
+		k.stop()
+	})
+}
+
 // A lease that is over by this process's clock lives on where an extension whose
 // answer was lost kept it. The rollback keeps its delay.
 func TestARollbackKeepsItsDelayBeyondALeaseThatSeemsOver(t *testing.T) {

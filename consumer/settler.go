@@ -173,7 +173,8 @@ func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref) {
 }
 
 // deleteRows tries until the store answers, or nobody is patient any more. A row
-// that an earlier try may have deleted, and that is missing later, was deleted here.
+// that an earlier try may have deleted, and that is missing later, was deleted here,
+// unless it was moved.
 func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
 	unsure := map[task.Ref]bool{}
 	for {
@@ -181,11 +182,9 @@ func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
 		deleted, err := s.c.store.Delete(ctx, refs)
 		cancel()
 		if err == nil {
-			for i, r := range refs {
-				deleted[i] = deleted[i] || unsure[r]
-				delete(unsure, r) // one delivery of it was confirmed, no more
+			if err = s.count(refs, deleted, unsure); err == nil {
+				return deleted, nil
 			}
-			return deleted, nil
 		}
 		if !mends(err) || s.patient.Err() != nil {
 			return nil, err
@@ -200,6 +199,37 @@ func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
 		s.c.o.Report.Error("confirm", err, "tried again", "tasks", len(refs))
 		pause(s.patient, retryPause)
 	}
+}
+
+// count counts as deleted what a try may have deleted of which nobody heard, and is
+// missing now. An error leaves all of it, and what was deleted now, to the next try.
+func (s *settler) count(refs []task.Ref, deleted []bool, unsure map[task.Ref]bool) error {
+	var ids []string
+	for i, r := range refs {
+		if !deleted[i] && unsure[r] {
+			ids = append(ids, r.ID)
+		}
+	}
+	stand := map[string]task.Row{}
+	if len(ids) > 0 {
+		ctx, cancel := s.call(storeTimeout)
+		defer cancel()
+		rows, err := s.c.store.Get(ctx, ids)
+		if err != nil {
+			for i, r := range refs {
+				unsure[r] = unsure[r] || deleted[i]
+			}
+			return err
+		}
+		for _, r := range rows {
+			stand[r.ID] = r
+		}
+	}
+	for i, r := range refs {
+		deleted[i] = deleted[i] || unsure[r] && !task.Moved(r, stand[r.ID])
+		delete(unsure, r) // one delivery of it was confirmed, no more
+	}
+	return nil
 }
 
 // mends reports whether waiting may mend err.

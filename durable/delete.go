@@ -22,7 +22,8 @@ import (
 //
 // If the answer of a commit was lost, the next try counts those rows as deleted
 // that this commit would have deleted and that are missing now: no others, so a
-// ref that never existed is not said to be deleted.
+// ref that never existed is not said to be deleted. A row that was moved meanwhile is
+// not missing (task.Moved).
 //
 // More refs than a statement takes are several commits: if one fails, those
 // before it stay. Such rows, and those of commits whose answers were lost until the
@@ -143,7 +144,23 @@ func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	d.note(append(d.maybe, stood...)) // a row that does not stand now is missing
+	d.note(stood)
+	if len(d.maybe) == 0 {
+		return nil
+	}
+	ids := make([]string, len(d.maybe))
+	for i, r := range d.maybe {
+		ids[i] = r.ID
+	}
+	found, err := d.m.versions(ctx, conn, ids)
+	if err != nil {
+		return err
+	}
+	for _, r := range d.maybe {
+		if !task.Moved(r, found[r.ID]) {
+			d.note([]task.Ref{r})
+		}
+	}
 	return nil
 }
 

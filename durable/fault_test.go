@@ -337,6 +337,64 @@ func TestAFailedDeleteNamesWhatItMayHaveDeleted(t *testing.T) {
 	})
 }
 
+// A deletion that never reached the server, of a row that was moved before the next
+// try, has not deleted it.
+func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		s, w := wired(t, kind)
+		other := open(t, w.open(t))
+		for at, n := range map[string]int{"DELETE": 1, "COMMIT": 10} {
+			rows, refs := numbered(n)
+			to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, DueMS: 99}
+			for act, call := range map[string]func() (bool, error){
+				"Delete": func() (bool, error) {
+					deleted, err := s.Delete(t.Context(), refs)
+					return err == nil && !deleted[0] && !slices.Contains(deleted[1:], false), err
+				},
+				"Drop": func() (bool, error) {
+					dropped, err := s.Drop(t.Context(), ids(refs))
+					return len(dropped) == n && slices.ContainsFunc(dropped, func(r task.Row) bool { return r.Ref == to.Ref && r.PrevVer == refs[0].Ver }), err
+				},
+			} {
+				if err := s.Create(t.Context(), rows); err != nil {
+					t.Fatal(err)
+				}
+				w.loseThen(at, func() {
+					if moved, err := other.Move(t.Context(), refs[0], to); !moved || err != nil {
+						t.Errorf("Move: %v, %v", moved, err)
+					}
+				})
+				if ok, err := call(); !ok || err != nil {
+					t.Errorf("%s of %d, of which one was moved: as it should be: %t, %v", act, n, ok, err)
+				}
+				w.mend()
+				if _, err := s.Drop(t.Context(), ids(refs)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+// loseThen loses one connection before a statement with that beginning, and does
+// something before the next statement is sent.
+func (w *wire) loseThen(prefix string, f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lost, done := false, false
+	w.lose = func(stmt string) (bool, bool) {
+		switch {
+		case !lost && strings.HasPrefix(stmt, prefix):
+			lost = true
+			return true, false
+		case lost && !done:
+			done = true
+			f()
+		}
+		return false, false
+	}
+}
+
 // The same of a Drop, whose caller knows no versions: the error names them, those of
 // before too.
 func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {

@@ -19,7 +19,7 @@ func NewVer() int64 { return 1 + rand.Int64N(math.MaxInt64) }
 
 // UnsureError is the error of a deletion that may have deleted the rows of Refs
 // nevertheless, or has. Who tries again counts those of them that are missing then
-// as deleted by himself.
+// as deleted by himself, unless they were moved (Moved).
 type UnsureError struct {
 	Refs []Ref
 	Err  error
@@ -71,6 +71,13 @@ func (c Cursor) Less(o Cursor) bool {
 // Prev returns the version of before, which may still be in the hot set if who moved
 // the row has died; false if there was none.
 func (r Row) Prev() (Ref, bool) { return Ref{r.ID, r.PrevVer}, r.PrevVer != 0 }
+
+// Moved reports whether a row that is found in place of ref was moved there: then nobody
+// had deleted ref. One that was not moved since it was created was created anew after
+// ref's row was gone. The zero Row stands for none.
+func Moved(ref Ref, found Row) bool {
+	return found.ID == ref.ID && found.Ver != ref.Ver && found.PrevVer != 0
+}
 
 // Versions returns all that the hot set may hold of the tasks of rows: their versions
 // of before where there are any, and then those of rows, in order.

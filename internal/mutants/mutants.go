@@ -22,6 +22,8 @@ var mutants = []mutant{
 		"	if st.AsOf.TimeUS/1000 > st.StartMS+s.o.Lease.Milliseconds() {", "	if true {", ".", "TestDeleteAfterALossOfDataSaysWhatMayBeInHand"},
 	{"register-with-old-data", "a worker registers with the data of another server", "hotset/lua/register.lua",
 		"if not gen or run_id() ~= m[10] then", "if not gen then", "./hotset", "TestBatchesOfAnotherServerAreCold"},
+	{"moved-counts-as-deleted", "a deletion that was lost on its way counts what was moved since", "durable/delete.go",
+		"if !task.Moved(r, found[r.ID]) {", "if r.ID == found[r.ID].ID || true {", "./durable", "TestADeletionThatWasLostDoesNotCountWhatWasMoved/mysql97"},
 	{"drop-any-loser", "a drop that finds a row moved meanwhile takes it for gone", "durable/drop.go",
 		"				ids = append(ids, ref.ID)\n", "", "./durable", "TestStore/mysql97/DropMeetsMovers"},
 	{"tombstones-die-young", "rule 2: tombstones live for the rest of their period only", "hotset/lua/prelude.lua",
