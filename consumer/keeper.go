@@ -127,20 +127,23 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			continue
 		}
 		failpoint.Hit("extend/end")
-		for _, t := range e.Lost {
-			c.lose(byToken[t], ErrLeaseLost)
-			delete(byToken, t)
+		for t, b := range byToken {
+			if !slices.Contains(e.Lost, t) {
+				c.renew(b, sent)
+			}
 		}
-		for _, b := range byToken {
-			c.renew(b, sent)
-		}
+		// after that, for it asks the durable store, which may be away; and before what is
+		// lost ends, for a batch is lost with its last member, and that may be gone
 		gone := make(map[*batch][]*Delivery)
 		for _, ref := range e.Gone {
 			d := byRef[ref]
 			gone[d.batch] = append(gone[d.batch], d)
 		}
-		for b, ds := range gone { // last: it asks the durable store, which may be away
+		for b, ds := range gone {
 			c.restore(ctx, b, ds)
+		}
+		for _, t := range e.Lost {
+			c.lose(byToken[t], ErrLeaseLost)
 		}
 	}
 }
