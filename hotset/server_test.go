@@ -356,7 +356,8 @@ func TestTombstonesOutliveWhatIsKnown(t *testing.T) {
 		}
 		old := key(s, fmt.Sprint("gone:", (period-ago)%3))
 		rdb.Rename(t.Context(), key(s, fmt.Sprint("gone:", period%3)), old)
-		rdb.HSet(t.Context(), key(s, "meta"), "period", period-ago)
+		rdb.HDel(t.Context(), key(s, "meta"), "gone0", "gone1", "gone2")
+		rdb.HSet(t.Context(), key(s, "meta"), "period", period-ago, fmt.Sprint("gone", (period-ago)%3), period-ago)
 		got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{{Ref: ref, DueMS: 1}}})
 		if err != nil || got[0] != task.Dead {
 			t.Errorf("Add of what was removed %d periods ago: %v, %v, want Dead", ago, got, err)
@@ -412,6 +413,39 @@ func TestBatchesOfAnotherServerAreCold(t *testing.T) {
 	}
 	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1), Token: "t", Lease: time.Second}); !errors.Is(err, task.ErrCold) {
 		t.Errorf("Add to a batch: %v, want ErrCold", err)
+	}
+}
+
+// A set of tombstones is lost alone, as by an eviction. What was known before the removal
+// does not come back: the partition is cold, and begins anew.
+func TestALostTombstoneIsALossOfData(t *testing.T) {
+	for _, kind := range []testserver.Kind{testserver.Redis, testserver.Valkey} {
+		t.Run(string(kind), func(t *testing.T) {
+			rdb := client(t, testserver.Shared(t, kind).Addr)
+			s := open(t, rdb, 1)
+			f := warm(t, s)
+			add(t, s, f, many(2))
+			if _, err := s.Remove(t.Context(), 0, "", []task.Ref{many(2)[0].Ref}); err != nil {
+				t.Fatal(err)
+			}
+			lost := rdb.Keys(t.Context(), key(s, "gone:*")).Val()
+			if len(lost) != 1 || rdb.Del(t.Context(), lost...).Val() != 1 {
+				t.Fatalf("%q hold tombstones, want one set", lost)
+			}
+			if got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrCold) {
+				t.Errorf("Add of what was removed: %v, %v, want ErrCold", got, err)
+			}
+			if b, err := s.Claim(t.Context(), 0, "t", 9, time.Minute); !errors.Is(err, task.ErrCold) {
+				t.Errorf("Claim: %+v, %v, want ErrCold", b, err)
+			}
+			next := warm(t, s)
+			if !next.Fresh || next.Members != 0 {
+				t.Errorf("the next Horizon answered %+v, want a new generation", next)
+			}
+			if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
+				t.Errorf("Add with knowledge of before: %v, want ErrStale", err)
+			}
+		})
 	}
 }
 

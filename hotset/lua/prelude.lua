@@ -1,6 +1,7 @@
 -- prelude: stands before every partition script; names its keys, reads clock and meta, and refuses another layout.
 --
--- KEYS[1]  meta   hash  gen, start (us), run_id, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format
+-- KEYS[1]  meta   hash  gen, start (us), run_id, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format,
+--                      gone0, gone1, gone2: the period of the tombstones in each set
 -- KEYS[2]  due    zset  member -> ms at which it is to be offered: who waits
 -- KEYS[3]  task   hash  member -> due:exec:attempt:flag:payload, of who waits and of who is claimed
 -- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
@@ -17,7 +18,8 @@ local T = 10000000
 local clock = redis.call('TIME')
 local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local ms = math.floor(us / 1000)
-local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'run_id')
+local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'run_id',
+  'gone0', 'gone1', 'gone2')
 local gen, horizon, period = tonumber(m[1] or nil), tonumber(m[5] or nil), tonumber(m[9] or 0)
 local now = math.max(us, period * T)
 if gen and (m[2] ~= ARGV[1] or m[3] ~= '1') then return {'MISMATCH', now, gen, m[2], m[3]} end
@@ -42,6 +44,12 @@ if gen and p > period then
   for k = math.max(period + 1, p - 2), p do redis.call('UNLINK', KEYS[5 + k % 3]) end
   redis.call('HSET', meta, 'period', int(p))
   period = p
+end
+
+-- A set of tombstones that should be there and is not was lost alone, as by an eviction: what is known from before would bring
+-- back who was removed. So the partition is cold, as if all were lost, and what is known is of another generation.
+for k = 0, 2 do
+  if gen and tonumber(m[11 + k] or -3) > period - 3 and redis.call('EXISTS', KEYS[5 + k]) == 0 then gen = nil end
 end
 
 local function dead(members) -- at most 1000

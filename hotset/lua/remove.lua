@@ -32,5 +32,6 @@ if own then
   for i = 1, #members do answers[i] = 2 end
 end
 redis.call('SADD', KEYS[5 + period % 3], unpack(members))
+if tonumber(m[11 + period % 3] or nil) ~= period then redis.call('HSET', meta, 'gone' .. int(period % 3), int(period)) end
 each('SADD', KEYS[5 + period % 3], marks)
 return {'OK', now, gen, unpack(answers)}

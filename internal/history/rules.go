@@ -88,7 +88,7 @@ func (c *check) stale(s *story, d *delivery) {
 // deleted: promise 4.
 func (c *check) deleted(s *story, d *delivery) {
 	for _, a := range s.acts {
-		if a.op != Delete || !a.did() || a.end >= d.at || c.madeAfter(s, a.begin) || c.stopped(d.who, d.claim.end, d.at) || c.untombed(a, d) {
+		if a.op != Delete || !a.did() || a.end >= d.at || c.madeAfter(s, a.begin) || c.stopped(d.who, d.claim.end, d.at) {
 			continue
 		}
 		if a.result == OK {
@@ -158,14 +158,6 @@ func (s *story) askedLater(m *act, dueMS int64) bool {
 	return slices.ContainsFunc(s.acts, func(b *act) bool { return b.op != Delete && b.may() && b.dueMS == dueMS && b.end > m.begin })
 }
 
-// untombed reports whether d may be of an add that was known of before a had removed the
-// member, and that arrived while its tombstone was lost: Redis had lost a single key,
-// which no generation tells of.
-func (c *check) untombed(a *act, d *delivery) bool {
-	return d.claim.began > a.end && d.claim.began <= a.end+settled &&
-		slices.ContainsFunc(c.faults, func(f *fault) bool { return f.partly && f.begin <= d.claim.end && f.end >= a.begin })
-}
-
 // stopped reports whether process who was stopped for a while between from and
 // to: what it began before that, its line tells only afterwards.
 func (c *check) stopped(who string, from, to int64) bool {
@@ -181,7 +173,7 @@ const (
 // rescheduled: after a Reschedule no claim at the old time.
 func (c *check) rescheduled(s *story, d *delivery) {
 	for _, a := range s.acts {
-		if a.op != Reschedule || !a.did() || d.claim.began <= a.end || a.dueMS == d.dueMS || c.untombed(a, d) {
+		if a.op != Reschedule || !a.did() || d.claim.began <= a.end || a.dueMS == d.dueMS {
 			continue
 		}
 		if !s.askedLater(a, d.dueMS) {
