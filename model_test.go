@@ -6,8 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -18,9 +16,7 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/durable"
-	"github.com/triggerhook/triggerhook/durable/bolt"
 	"github.com/triggerhook/triggerhook/hotset"
-	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -75,47 +71,6 @@ func fewer(t *testing.T, by int) {
 	}
 	set(strconv.Itoa(max(1, n/by)))
 	t.Cleanup(func() { set(all) })
-}
-
-func embeddedWorld(rt *rapid.T, dir string, partitions int) *modelWorld {
-	path := filepath.Join(dir, short())
-	store, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		rt.Fatal(err)
-	}
-	rt.Cleanup(func() { _, _ = store.Close(), os.Remove(path) })
-	f := &flushed{}
-	empty := func(rt *rapid.T) {
-		set, err := local.New(local.Options{Partitions: partitions})
-		if err != nil {
-			rt.Fatal(err)
-		}
-		var now hotset.Set = set
-		f.now.Store(&now)
-		if f.Set == nil {
-			f.Set = set
-		}
-	}
-	empty(rt)
-	return &modelWorld{store: store, set: f, flush: empty,
-		pass:   []time.Duration{0, time.Millisecond, time.Second, 5 * time.Second, 15 * time.Second, time.Minute},
-		dues:   []time.Duration{-time.Hour, 0, 10 * time.Millisecond, time.Second, 30 * time.Second, 61 * time.Second, 3 * time.Minute},
-		delays: []time.Duration{-time.Second, 0, time.Millisecond, 2 * time.Second, 50 * time.Second, 2 * time.Minute},
-		lease:  4 * time.Second, patient: time.Minute}
-}
-
-func serverWorld(store durable.Store, set hotset.Set, rdb *redis.Client) *modelWorld {
-	return &modelWorld{store: store, set: set,
-		flush: func(rt *rapid.T) {
-			const all = `for _, k in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', k) end`
-			if err := rdb.Eval(rt.Context(), all, nil, "{"+store.Namespace()+":*").Err(); err != nil && !errors.Is(err, redis.Nil) {
-				rt.Fatal(err)
-			}
-		},
-		pass:   []time.Duration{0, time.Millisecond, 30 * time.Millisecond, 150 * time.Millisecond},
-		dues:   []time.Duration{-time.Hour, 0, 10 * time.Millisecond, 100 * time.Millisecond, time.Hour},
-		delays: []time.Duration{-time.Second, 0, time.Millisecond, 50 * time.Millisecond, time.Hour},
-		lease:  time.Second, patient: time.Minute}
 }
 
 // schedulerModel is what is promised of a namespace.

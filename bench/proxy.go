@@ -109,6 +109,7 @@ func wait(d time.Duration) {
 	}
 }
 
+// Close ends the listener and all connections.
 func (p *proxy) Close() error {
 	err := p.listener.Close()
 	p.mu.Lock()

@@ -35,6 +35,7 @@ type riverJob struct {
 	Payload string `json:"payload"`
 }
 
+// Kind names the kind of job, as river asks.
 func (riverJob) Kind() string { return "bench" }
 
 // riverWorker delivers.
@@ -43,6 +44,7 @@ type riverWorker struct {
 	to *rivers
 }
 
+// Work delivers a job.
 func (w *riverWorker) Work(_ context.Context, job *river.Job[riverJob]) error {
 	(*w.to.deliver.Load())(job.Args.ID)
 	return nil

@@ -58,6 +58,7 @@ type consumption struct {
 // cannot is why a system has no figures in a scenario.
 type cannot string
 
+// Error says why.
 func (c cannot) Error() string { return string(c) }
 
 var systemNames = []string{"triggerhook", "embedded", "asynq", "river", "limit"}

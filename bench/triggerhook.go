@@ -43,6 +43,7 @@ type counted struct {
 	deleted atomic.Int64
 }
 
+// Delete deletes, and counts what was.
 func (c *counted) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	gone, err := c.Store.Delete(ctx, refs)
 	n := 0
@@ -58,8 +59,10 @@ func (c *counted) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 // sent counts the commands that a client sends.
 type sent struct{ n atomic.Int64 }
 
+// DialHook leaves connections alone.
 func (s *sent) DialHook(next redis.DialHook) redis.DialHook { return next }
 
+// ProcessHook counts a command.
 func (s *sent) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		s.n.Add(1)
@@ -67,6 +70,7 @@ func (s *sent) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
+// ProcessPipelineHook counts the commands of a pipeline.
 func (s *sent) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		s.n.Add(int64(len(cmds)))

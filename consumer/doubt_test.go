@@ -91,3 +91,18 @@ func TestARollbackKeepsItsDelayBeyondALeaseThatSeemsOver(t *testing.T) {
 		k.stop()
 	})
 }
+
+func TestADeliveryMadeByHandSettlesToNothing(t *testing.T) {
+	d := &consumer.Delivery{Task: task.Task{ID: "a"}, Attempt: 1}
+	if d.Context().Err() != nil {
+		t.Error("its context has ended")
+	}
+	if err := d.Confirm(t.Context()); err != nil {
+		t.Errorf("Confirm: %v", err)
+	}
+	if err := d.Rollback(t.Context(), 0); !errors.Is(err, task.ErrSettled) {
+		t.Errorf("Rollback after Confirm: %v, want ErrSettled", err)
+	}
+	d.ConfirmAsync()
+	(&consumer.Delivery{}).ConfirmAsync()
+}

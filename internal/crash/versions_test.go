@@ -50,13 +50,19 @@ func TestWhatADeadReschedulerLeftIsDeleted(t *testing.T) {
 	})
 }
 
+// movingOn has a rescheduler die that met what another one had left.
+func movingOn(c *cell) {
+	c.Helper()
+	c.warm()
+	c.create(time.Now().Add(time.Second), "a")
+	c.moved("a", time.Now().Add(time.Hour))
+	c.kill(laterBy(2 * time.Hour))
+}
+
 // Two reschedulers died, the second before it took along what the first had left.
 func TestWhatADeadReschedulerLeftIsDeletedAfterItDiedTwice(t *testing.T) {
 	killedAt(t, "reschedule/sweep", 1, func(c *cell) {
-		c.warm()
-		c.create(time.Now().Add(time.Second), "a")
-		c.moved("a", time.Now().Add(time.Hour))
-		c.kill(laterBy(2 * time.Hour))
+		movingOn(c)
 		c.holds(1, 1, 0)
 		c.deletes("a")
 		c.next(never).delivers()
@@ -65,10 +71,7 @@ func TestWhatADeadReschedulerLeftIsDeletedAfterItDiedTwice(t *testing.T) {
 
 func TestAReschedulerSweepsBeforeItMovesOn(t *testing.T) {
 	killedAt(t, "reschedule/move", 1, func(c *cell) {
-		c.warm()
-		c.create(time.Now().Add(time.Second), "a")
-		c.moved("a", time.Now().Add(time.Hour))
-		c.kill(laterBy(2 * time.Hour))
+		movingOn(c)
 		c.holds(1, 0, 0)
 		c.deletes("a")
 		c.next(never).delivers()

@@ -1,0 +1,272 @@
+package consumer_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/hotset/local"
+	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// rows is the consumer's own small Store, in memory; away makes it fail.
+type rows struct {
+	mu      sync.Mutex
+	byID    map[string]task.Row
+	away    bool
+	lost    error         // of the next Delete, which happens all the same
+	instead func()        // of it, if that is set
+	held    chan struct{} // Delete waits for it, if it is set
+}
+
+func (r *rows) fail() error {
+	if r.away {
+		return fmt.Errorf("rows: %w", task.ErrUnavailable)
+	}
+	return nil
+}
+
+func (r *rows) Get(_ context.Context, ids []string) (found []task.Row, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		if row, ok := r.byID[id]; ok {
+			found = append(found, row)
+		}
+	}
+	return found, r.fail()
+}
+
+func (r *rows) Versions(ctx context.Context, ids []string) (refs []task.Ref, err error) {
+	found, err := r.Get(ctx, ids)
+	for _, row := range found {
+		refs = append(refs, row.Ref)
+	}
+	return refs, err
+}
+
+func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
+	if r.held != nil {
+		select {
+		case <-r.held:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fail(); err != nil {
+		return nil, err
+	}
+	deleted := make([]bool, len(refs))
+	if r.instead != nil {
+		r.instead()
+		r.instead, refs = nil, nil
+	}
+	for i, ref := range refs {
+		if row, ok := r.byID[ref.ID]; ok && row.Ver == ref.Ver {
+			delete(r.byID, ref.ID)
+			deleted[i] = true
+		}
+	}
+	if err := r.lost; err != nil {
+		r.lost = nil
+		return nil, err
+	}
+	return deleted, nil
+}
+
+func (r *rows) Move(_ context.Context, ref task.Ref, to task.Row) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	row, ok := r.byID[ref.ID]
+	if !ok || row.Ver != ref.Ver {
+		return false, r.fail()
+	}
+	to.Payload, to.PrevVer = row.Payload, ref.Ver
+	r.byID[ref.ID] = to
+	return true, r.fail()
+}
+
+func (r *rows) set(away bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = away
+}
+
+func (r *rows) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byID)
+}
+
+// faulty is the embedded set with faults in front of it.
+type faulty struct {
+	*local.Set
+	mu        sync.Mutex
+	lostClaim int           // so many claims happen, but their answers are lost
+	slowClaim time.Duration // claims happen at once, their answers take that long
+	deaf      bool          // nothing reaches the set, and nothing happens
+	claims    int           // so many were tried
+	mute      bool          // extensions happen, their answers are lost; releases do not reach the set
+}
+
+func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+	f.mu.Lock()
+	lost, slow, deaf := f.lostClaim > 0, f.slowClaim, f.deaf
+	f.lostClaim--
+	f.claims++
+	f.mu.Unlock()
+	if deaf {
+		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
+	}
+	b, err := f.Set.Claim(ctx, p, token, limit, lease)
+	if slow > 0 {
+		<-time.After(slow)
+	}
+	if lost {
+		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
+	}
+	if ctx.Err() != nil {
+		return task.Batch{}, ctx.Err()
+	}
+	return b, err
+}
+
+func (f *faulty) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.deaf {
+		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
+	}
+	e, err := f.Set.Extend(ctx, p, h)
+	if f.mute {
+		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
+	}
+	return e, err
+}
+
+func (f *faulty) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mute {
+		return nil, fmt.Errorf("release: %w", task.ErrUnavailable)
+	}
+	return f.Set.Release(ctx, p, r)
+}
+
+func (f *faulty) set(deaf bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deaf = deaf
+}
+
+// kit is a consumer with its stores.
+type kit struct {
+	*testing.T
+	c     *consumer.Consumer
+	set   *faulty
+	store *rows
+	done  chan error
+	stop  func()
+}
+
+const far = int64(1) << 50
+
+// bubble runs test in a bubble, with a consumer that does not run yet, on a set of
+// one partition.
+func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		set, err := local.New(local.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := &kit{T: t, set: &faulty{Set: set}, store: &rows{byID: map[string]task.Row{}}, done: make(chan error, 1)}
+		if _, err := set.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
+			t.Fatal(err)
+		}
+		o.Partitions, o.Report = 1, &report.Reporter{}
+		for _, f := range []struct {
+			d   *time.Duration
+			def time.Duration
+		}{{&o.Lease, 15 * time.Second}, {&o.Drain, 30 * time.Second}, {&o.DeliveryTimeout, 10 * time.Minute}} {
+			if *f.d == 0 {
+				*f.d = f.def
+			}
+		}
+		if o.Queue == 0 {
+			o.Queue = 1000
+		}
+		k.c = consumer.New(k.set, k.store, o)
+		test(k)
+	})
+}
+
+// run runs the consumer until stop, which waits for Run to return.
+func (k *kit) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { k.done <- k.c.Run(ctx) }()
+	var once sync.Once
+	k.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-k.done; err != nil {
+				k.Errorf("Run: %v", err)
+			}
+		})
+	}
+	k.Cleanup(k.stop)
+	synctest.Wait()
+}
+
+// add puts n tasks due now into both stores.
+func (k *kit) add(n int, external bool) {
+	k.Helper()
+	asOf, err := k.set.Clock(k.Context(), 0)
+	if err != nil {
+		k.Fatal(err)
+	}
+	now := time.Now().UnixMilli()
+	var entries []task.Entry
+	k.store.mu.Lock()
+	for i := range n {
+		ref := task.Ref{ID: fmt.Sprintf("t%06d", i), Ver: int64(i + 1)}
+		e := task.Entry{Ref: ref, DueMS: now, ExecMS: now, Payload: []byte(ref.ID), External: external}
+		k.store.byID[ref.ID] = task.Row{Ref: ref, DueMS: now, ExecMS: now, Payload: e.Payload, Size: len(e.Payload)}
+		if external {
+			e.Payload = nil
+		}
+		entries = append(entries, e)
+	}
+	k.store.mu.Unlock()
+	if _, err := k.set.Add(k.Context(), 0, task.Adding{AsOf: asOf, Entries: entries}); err != nil {
+		k.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+func (k *kit) consume() *consumer.Delivery {
+	k.Helper()
+	ctx, cancel := context.WithTimeout(k.Context(), 3*time.Hour)
+	defer cancel()
+	d, err := k.c.Consume(ctx)
+	if err != nil {
+		k.Fatalf("Consume: %v", err)
+	}
+	return d
+}
+
+func (k *kit) state() task.State {
+	k.Helper()
+	st, err := k.set.State(k.Context(), 0)
+	if err != nil {
+		k.Fatal(err)
+	}
+	return st
+}
