@@ -105,7 +105,7 @@ func (m *MySQL) group(g *groups, most int) {
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
 	}
 	g.drops = batch.Group[[]string, []task.Row]{
-		Parallel: flights, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.dropAll,
+		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.dropAll,
 	}
 	g.finds = batch.Group[[]string, []task.Ref]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,

@@ -9,7 +9,8 @@
 // takes what the one before it would have taken a moment later. Protocol:
 //
 //  1. What waits takes off if no flight is under way that may land soon, or if it
-//     weighs at least Worth, and never in more than Parallel flights.
+//     weighs at least Worth, or if it need not yield to other work (Yields), and
+//     never in more than Parallel flights.
 //  2. A flight may land soon for as long as Patience after it took off. After that
 //     it holds up nobody: one that hangs costs those who wait Patience once, and not
 //     its whole timeout, and a far server's flights overlap.
@@ -20,6 +21,12 @@
 //  4. A flight that lands hands out its answers, and lets their callers run before
 //     it takes off again: who calls again at once goes along, instead of waiting for
 //     the flight after. Else callers in a loop part into two groups that take turns.
+//  5. Who was answered and needs a moment before the next call (for another store,
+//     say) is waited for, if that is worth it: each call that comes counts as one of
+//     them, and how long it took lately until as many had come as were answered is
+//     how long it will take. What waits is held for twice that at most, and for no
+//     longer than a flight takes; if they are expected later than that, not at all.
+//     Nothing is held while a flight is under way: rule 1 decides alone then.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package batch
@@ -55,6 +62,9 @@ type Group[T, R any] struct {
 	Worth int
 	// Patience is how long after its take-off a flight may land soon.
 	Patience time.Duration
+	// Yields, if it is set, tells whether Worth and Patience hold now; while it says
+	// no, anything may fly. It is called under a lock, and is not to block.
+	Yields func() bool
 	// Flush answers for each item, in order. It owns its own deadline: no
 	// caller's context reaches it, because other callers share the flush.
 	Flush func(items []T) []Result[R]
@@ -65,7 +75,13 @@ type Group[T, R any] struct {
 	flights  []*flight // those under way, in the order in which they took off
 	boarding int       // how many of them are to take what is pending, before they take off or again
 	timer    *time.Timer
-	asking   bool // the timer is set
+	ask      time.Time // when the timer asks; zero: it is not set
+
+	// Of rule 5.
+	landed time.Time     // when a flight landed last
+	owed   int           // whom it answered, less who has come since
+	back   time.Duration // how long it took lately until all had come; 0: not known
+	hold   time.Time     // until when what is pending waits for them
 }
 
 // flight is one flush under way, or about to be.
@@ -97,7 +113,23 @@ func (g *Group[T, R]) add(item T, done chan Result[R]) {
 	defer g.mu.Unlock()
 	g.pending = append(g.pending, c)
 	g.weight += c.weight
+	g.count()
 	g.launch()
+}
+
+// count counts a call as one of those that are waited for (rule 5). Under mu.
+func (g *Group[T, R]) count() {
+	if g.owed == 0 {
+		return
+	}
+	if g.owed--; g.owed > 0 {
+		return
+	}
+	now := time.Now()
+	g.back = (g.back + now.Sub(g.landed)) / 2
+	if now.Before(g.hold) {
+		g.hold = now
+	}
 }
 
 // Do hands item over and waits for its answer. If ctx ends first the error is
@@ -123,33 +155,66 @@ func (g *Group[T, R]) launch() {
 		return // a flight asks, when it has taken what it takes, or lands
 	}
 	now := time.Now()
-	if g.worth(left, now) {
+	if g.ready(left, now) {
 		f := &flight{now}
 		g.flights = append(g.flights, f)
 		g.boarding++
 		go g.fly(f)
 		return
 	}
-	if g.asking {
-		return // it is no later than it should be, and sets itself again
+	at := g.hold
+	if len(g.flights) > 0 {
+		at = g.last().Add(g.Patience)
 	}
-	g.asking = true
-	wait := g.last().Add(g.Patience).Sub(now)
+	if g.ask.IsZero() || at.Before(g.ask) {
+		g.askAt(at, now)
+	}
+}
+
+// askAt has rule 1 asked then. Under mu.
+func (g *Group[T, R]) askAt(at, now time.Time) {
+	g.ask = at
 	if g.timer != nil {
-		g.timer.Reset(wait)
+		g.timer.Reset(at.Sub(now))
 		return
 	}
-	g.timer = time.AfterFunc(wait, func() {
+	g.timer = time.AfterFunc(at.Sub(now), func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.asking = false
+		g.ask = time.Time{}
 		g.launch()
 	})
 }
 
-// worth is rule 1. Under mu.
-func (g *Group[T, R]) worth(weight int, now time.Time) bool {
-	return len(g.flights) == 0 || weight >= g.Worth || now.Sub(g.last()) >= g.Patience
+// ready is rules 1 and 5: whether what weighs so much takes off. Under mu.
+func (g *Group[T, R]) ready(weight int, now time.Time) bool {
+	switch {
+	case weight >= g.Worth || g.Yields != nil && !g.Yields():
+		return true
+	case len(g.flights) > 0:
+		return now.Sub(g.last()) >= g.Patience
+	default:
+		return !now.Before(g.hold)
+	}
+}
+
+// land notes that f is about to answer so many callers, and to board again.
+func (g *Group[T, R]) land(f *flight, callers int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.boarding++
+	if callers == 0 {
+		return
+	}
+	now := time.Now()
+	took := now.Sub(f.began)
+	if g.owed > 0 { // they have not come by now
+		g.back = max(g.back, (g.back+now.Sub(g.landed))/2)
+	}
+	g.landed, g.owed, g.hold = now, callers, now
+	if 0 < g.back && g.back < took {
+		g.hold = now.Add(min(2*g.back, took))
+	}
 }
 
 // last is when the last of those under way took off. Under mu.
@@ -163,19 +228,20 @@ func (g *Group[T, R]) fly(f *flight) {
 		if len(calls) == 0 {
 			return
 		}
-		items := make([]T, len(calls))
+		items, callers := make([]T, len(calls)), 0
 		for i, c := range calls {
-			items[i] = c.item
+			if items[i] = c.item; c.done != nil {
+				callers++
+			}
 		}
-		for i, r := range g.flush(items) {
+		results := g.flush(items)
+		g.land(f, callers)
+		for i, r := range results {
 			if calls[i].done != nil {
 				calls[i].done <- r
 			}
 		}
 		clear(calls) // else pending's array would keep what was answered
-		g.mu.Lock()
-		g.boarding++
-		g.mu.Unlock()
 	}
 }
 
@@ -211,7 +277,7 @@ func (g *Group[T, R]) board(f *flight) []call[T, R] {
 		g.pending = nil // and with it what it has grown to
 		return nil
 	}
-	if !g.worth(g.weight, now) {
+	if !g.ready(g.weight, now) {
 		return nil
 	}
 	f.began = now

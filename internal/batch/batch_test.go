@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -286,6 +287,112 @@ func TestCallersInALoopShareTheirFlights(t *testing.T) {
 		if sizes := s.look().sizes; len(sizes) > rounds*3/2 {
 			t.Errorf("%d rounds of %d callers took %d flights, of %v; in two groups they take %d", rounds, callers, len(sizes), sizes, 2*rounds)
 		}
+	})
+}
+
+// callAgain runs callers that call again that long after they were answered, until
+// they have called so often; the first comes ahead of the others.
+func callAgain(g *Group[time.Duration, int], callers, rounds int, ahead, after, flight time.Duration) {
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			<-time.After(time.Duration(min(i, 1)) * ahead)
+			for range rounds {
+				<-g.Go(flight)
+				<-time.After(after)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestCallersWhoComeBackSoonAreWaitedFor(t *testing.T) {
+	const callers, rounds, flight = 8, 40, 10 * time.Millisecond
+	for _, c := range []struct {
+		after   time.Duration
+		flights int
+	}{{time.Millisecond, rounds + 4}, {9 * time.Millisecond, rounds + 4}} {
+		synctest.Test(t, func(t *testing.T) {
+			var s slow
+			g := Group[time.Duration, int]{Parallel: 4, Worth: 100, Patience: time.Hour, Flush: s.flush}
+			began := time.Now()
+			callAgain(&g, callers, rounds, flight/2, c.after, flight)
+			if took, most := time.Since(began), (rounds+2)*(flight+c.after); took > most {
+				t.Errorf("%d rounds of callers who are away for %s took %s, want at most %s", rounds, c.after, took, most)
+			}
+			if got := s.look(); len(got.sizes) > c.flights {
+				t.Errorf("%d rounds of %d callers who are away for %s took %d flights, of %v; in two groups they take %d",
+					rounds, callers, c.after, len(got.sizes), got.sizes, 2*rounds)
+			}
+		})
+	}
+}
+
+func TestWhoDoesNotComeBackIsWaitedForInVainAWhileOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const flight, back = 10 * time.Millisecond, time.Millisecond
+		var s slow
+		g := Group[time.Duration, int]{Parallel: 4, Worth: 100, Patience: time.Hour, Flush: s.flush, back: back}
+		for i := range 6 {
+			g.Go(flight) // and does not come again
+			<-time.After(flight / 2)
+			late, at := g.Go(flight), time.Now()
+			<-late
+			waited := time.Since(at) - flight/2 - flight
+			if i == 0 && (waited < back || waited > 2*back) || waited > flight {
+				t.Errorf("call %d waited for others for %s, want %s at first, and at most what a flight takes", i, waited, 2*back)
+			}
+		}
+	})
+}
+
+func TestNobodyIsWaitedForWhoComesLaterThanAFlightTakes(t *testing.T) {
+	const flight = 10 * time.Millisecond
+	for ahead := time.Duration(0); ahead < 4*flight; ahead += time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			var s slow
+			g := Group[time.Duration, int]{Parallel: 4, Worth: 100, Patience: time.Hour, Flush: s.flush}
+			callAgain(&g, 8, 20, ahead, 3*flight, flight)
+			<-time.After(time.Minute)
+			first := g.Go(flight)
+			<-time.After(flight / 2)
+			second, at := g.Go(flight), time.Now()
+			<-first
+			<-second
+			if took := time.Since(at); took > 3*flight/2 {
+				t.Errorf("with one caller %s ahead a call took %s, want what is left of a flight and one of its own", ahead, took)
+			}
+		})
+	}
+}
+
+// While it yields, what waits goes in one flight at a time, unless it is worth more.
+func TestWhatYieldsFliesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slow
+		var yields atomic.Bool
+		yields.Store(true)
+		g := Group[time.Duration, int]{Max: 10, Parallel: 4, Worth: 100, Patience: time.Hour, Yields: yields.Load, Flush: s.flush}
+		post := func(n int) {
+			for range n {
+				g.Post(time.Second)
+			}
+		}
+		post(99)
+		if got := s.look(); got.most != 1 {
+			t.Errorf("while it yields: %d flights at once, want 1", got.most)
+		}
+		post(60)
+		if got := s.look(); got.most != 4 {
+			t.Errorf("while much waits: %d flights at once, want 4", got.most)
+		}
+		<-time.After(2 * time.Second)
+		yields.Store(false)
+		<-time.After(1500 * time.Millisecond)
+		if got := s.look(); got.flying != 4 {
+			t.Errorf("once it yields no more: %d flights, want 4", got.flying)
+		}
+		<-time.After(time.Minute)
 	})
 }
 
