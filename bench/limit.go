@@ -216,7 +216,7 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 	if err != nil {
 		return err
 	}
-	members := reply[4].([]any)
+	members := reply[5].([]any)
 	all := items(0, len(members), func(i int) item { return item{id: strings.TrimSuffix(members[i].(string), version)} })
 	for _, it := range all {
 		c.deliver(it.id)

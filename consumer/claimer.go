@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
@@ -77,12 +78,14 @@ type claimer struct {
 	next   []time.Time // when each partition is to be looked at, local clock
 	first  int         // partition to begin with
 	wait   time.Duration
+	more   []bool // by partition: the last claim has left some that are due
 }
 
 // claimLoop claims until ctx ends. It sleeps until the next due time that a claim
 // told of, an earlier member's wake-up, or a caller who waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
-	l := claimer{Consumer: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions)}
+	l := claimer{Consumer: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions)}
+	defer c.overdue.Store(false)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -96,6 +99,7 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 		}
 		if n := c.wanted(); n > 0 {
 			l.round(ctx, n)
+			c.overdue.Store(slices.Contains(l.more, true))
 		}
 		timer.Reset(min(l.sleep(), c.returnStale(ctx)))
 	}
@@ -127,6 +131,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	failpoint.Hit("claim/take")
 	b, err := l.set.Claim(call, p, l.tokens[p], n, l.o.Lease)
 	now := time.Now()
+	l.more[p] = err == nil && b.MoreDue()
 	switch {
 	case errors.Is(err, task.ErrCold):
 		l.next[p] = now.Add(coldSleep)

@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
@@ -72,6 +73,7 @@ type Consumer struct {
 	running chan struct{} // closed when Run begins
 	closed  chan struct{} // closed when Run stops handing out
 	nudge   chan struct{} // the claimer looks again
+	overdue atomic.Bool   // the last claims have left tasks behind that are due
 
 	mu        sync.Mutex
 	stage     stage

@@ -22,6 +22,8 @@ type rows struct {
 	lost    error         // of the next Delete, which happens all the same
 	instead func()        // of it, if that is set
 	held    chan struct{} // Delete waits for it, if it is set
+
+	deleting, most int // deletions under way, and at once until now
 }
 
 func (r *rows) fail() error {
@@ -51,13 +53,16 @@ func (r *rows) Versions(ctx context.Context, ids []string) (refs []task.Ref, err
 }
 
 func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
+	r.count(1)
 	if r.held != nil {
 		select {
 		case <-r.held:
 		case <-ctx.Done():
+			r.count(-1)
 			return nil, ctx.Err()
 		}
 	}
+	r.count(-1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.fail(); err != nil {
@@ -79,6 +84,19 @@ func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 		return nil, err
 	}
 	return deleted, nil
+}
+
+func (r *rows) count(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deleting += n
+	r.most = max(r.most, r.deleting)
+}
+
+func (r *rows) deletions() (now, most int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.deleting, r.most
 }
 
 func (r *rows) Move(_ context.Context, ref task.Ref, to task.Row) (bool, error) {
@@ -249,6 +267,18 @@ func (k *kit) add(n int, external bool) {
 		k.Fatal(err)
 	}
 	synctest.Wait()
+}
+
+// load says that all rows below that due time are in the set.
+func (k *kit) load(ms int64) {
+	k.Helper()
+	asOf, err := k.set.Clock(k.Context(), 0)
+	if err == nil {
+		_, err = k.set.Feed(k.Context(), 0, task.Page{AsOf: asOf, Epoch: 1, Loaded: task.Cursor{DueMS: ms}})
+	}
+	if err != nil {
+		k.Fatal(err)
+	}
 }
 
 func (k *kit) consume() *consumer.Delivery {

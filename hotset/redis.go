@@ -270,7 +270,7 @@ func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease
 	if err != nil {
 		return task.Batch{}, err
 	}
-	b := task.Batch{AsOf: a.asOf, Token: token, NextMS: a.int()}
+	b := task.Batch{AsOf: a.asOf, Token: token, NextMS: a.int(), LoadedMS: a.int()}
 	members, records := a.list(), a.list()
 	if len(members) != len(records) {
 		return b, fmt.Errorf("claim from partition %d: %d members but %d records", p, len(members), len(records))

@@ -68,6 +68,16 @@ type Batch struct {
 	Token  string
 	Claims []Claim // empty if nothing was due
 	NextMS int64   // when the next waiting member is to be offered, 0 if none waits
+	// LoadedMS is the due time up to which the feeder has read the rows: those that
+	// are due above it may stand in the durable store alone.
+	LoadedMS int64
+}
+
+// MoreDue tells whether the claim has left tasks that are due: members that wait, or
+// perhaps rows that are still to be read.
+func (b Batch) MoreDue() bool {
+	now := b.AsOf.TimeUS / 1000
+	return b.NextMS > 0 && b.NextMS <= now || b.LoadedMS <= now
 }
 
 // Claim is one claimed member. Lost tells that the hot set had lost its record

@@ -62,8 +62,9 @@ func (p *modelPart) next(rt *rapid.T, got task.Batch) {
 			next = span{min(next.lo, u.offer.lo), min(next.hi, u.offer.hi)}
 		}
 	}
-	if !within(got.NextMS, next) || got.AsOf.Generation != p.gen {
-		rt.Fatalf("Claim in generation %d says that the next is offered at %d, want %v in %d", got.AsOf.Generation, got.NextMS, next, p.gen)
+	if !within(got.NextMS, next) || got.LoadedMS != p.loaded.DueMS || got.AsOf.Generation != p.gen {
+		rt.Fatalf("Claim in generation %d says that the next is offered at %d and loaded is %d, want %v and %d in %d",
+			got.AsOf.Generation, got.NextMS, got.LoadedMS, next, p.loaded.DueMS, p.gen)
 	}
 }
 

@@ -309,7 +309,7 @@ func (p *partition) claim(token string, limit int, lease time.Duration) (task.Ba
 			it.batch, b.members[it.Ref] = b, it
 		}
 	}
-	out := task.Batch{AsOf: p.asOf(), Token: token, NextMS: p.next()}
+	out := task.Batch{AsOf: p.asOf(), Token: token, NextMS: p.next(), LoadedMS: p.loaded.DueMS}
 	if len(b.members) == 0 {
 		return out, nil
 	}

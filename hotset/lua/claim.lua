@@ -4,7 +4,7 @@
 -- ARGV[2]  token        of the batch
 -- ARGV[3]  limit        most members to take, 0 to 1000
 -- ARGV[4]  lease_ms     length of the lease
--- RETURNS  {OK, now, generation, ms of the next one that waits or 0, {member, ...}, {record or nil, ...}}
+-- RETURNS  {OK, now, generation, ms of the next one that waits or 0, loaded_ms, {member, ...}, {record or nil, ...}}
 -- COST     O(limit log n), no loop over members
 -- Invariant: a member is in due or in one batch, never in both. The first write is not deny-oom.
 -- A repeat is harmless: it finds the batch of its token.
@@ -24,7 +24,7 @@ else
     redis.call('SADD', KEYS[8], unpack(members))
     redis.call('ZADD', lease, int(ms + 1 + ARGV[4]), ARGV[2])
   else
-    return {'OK', now, gen, f or 0, {}, {}}
+    return {'OK', now, gen, f or 0, tonumber(m[6]), {}, {}}
   end
 end
-return {'OK', now, gen, first() or 0, members, redis.call('HMGET', tasks, unpack(members))}
+return {'OK', now, gen, first() or 0, tonumber(m[6]), members, redis.call('HMGET', tasks, unpack(members))}

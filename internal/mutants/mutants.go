@@ -153,6 +153,17 @@ var mutants = []mutant{
 	{"timeout-for-ever", "a consumer that never answers holds its task", "consumer/keeper.go",
 		"time.Since(d.since) >= c.o.DeliveryTimeout", "false", ".", "TestALongDeliveryIsNotRedeliveredUntilItsTimeout"},
 
+	{"confirms-before-deliveries", "a burst's confirms take what its deliveries need", "consumer/settler.go",
+		"Yields: c.overdue.Load, ", "Yields: func() bool { return false }, ", "./consumer", "TestABurstIsDeliveredBeforeItIsConfirmed"},
+	{"burst-for-ever", "confirms yield when nothing is due any more", "consumer/claimer.go",
+		"l.more[p] = err == nil && b.MoreDue()", "l.more[p] = true", "./consumer", "TestAfterABurstItIsConfirmedAtOnce"},
+	{"due-rows-forgotten", "rows that are due and not loaded are no reason to yield", "task/hot.go",
+		"b.NextMS <= now || b.LoadedMS <= now", "b.NextMS <= now", "./consumer", "TestARowThatIsDueAndNotLoadedIsDueToo"},
+	{"waiting-confirms-yield", "who waits for a Confirm waits for a burst", "consumer/settler.go",
+		"if a.done == nil {\n		s.behind", "if true {\n		s.behind", "./consumer", "TestWhoWaitsForAConfirmDoesNotWaitForABurst"},
+	{"callers-take-turns", "callers of two stores part into groups that take turns", "internal/batch/batch.go",
+		"g.hold = now.Add(min(2*g.back, took))", "_ = took", "./internal/batch", "TestCallersWhoComeBackSoonAreWaitedFor"},
+
 	// What worker processes live through.
 	{"held-not-registered", "after a flush a worker does not say what it holds", "consumer/keeper.go",
 		"				c.register(ctx, b)\n", "				_ = b\n", "./internal/accept", "TestAFlushLosesNothingAndRedeliversNothingInHand/mysql97.redis7/p1"},

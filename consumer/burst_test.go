@@ -1,0 +1,118 @@
+package consumer_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/triggerhook/triggerhook/consumer"
+)
+
+func TestABurstIsDeliveredBeforeItIsConfirmed(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.store.held = make(chan struct{})
+		k.load(far)
+		k.add(5000, false)
+		k.run()
+		for range 4000 {
+			k.consume().ConfirmAsync()
+		}
+		synctest.Wait()
+		if now, most := k.store.deletions(); now != 1 || most != 1 {
+			k.Errorf("while tasks are due %d deletions are under way, there were %d at once; want 1", now, most)
+		}
+		for range 1000 {
+			k.consume().ConfirmAsync()
+		}
+		close(k.store.held)
+		<-time.After(time.Second)
+		if n := k.store.len(); n > 0 {
+			k.Errorf("a second after the burst %d rows are left", n)
+		}
+	})
+}
+
+// Once nothing is due any more confirms have all flights that there are.
+func TestAfterABurstItIsConfirmedAtOnce(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.store.held = make(chan struct{})
+		k.load(far)
+		k.add(5000, false)
+		k.run()
+		for range 5000 {
+			k.consume().ConfirmAsync()
+		}
+		k.store.held <- struct{}{} // one lands, and the others take off
+		synctest.Wait()
+		if now, _ := k.store.deletions(); now < 4 {
+			k.Errorf("after the burst %d deletions are under way, want one for each 1000 confirms at least", now)
+		}
+		close(k.store.held)
+	})
+}
+
+// What is due may still be in the durable store: the feeder tells how far it is.
+func TestARowThatIsDueAndNotLoadedIsDueToo(t *testing.T) {
+	for _, c := range []struct {
+		loaded time.Duration // from now
+		flies  int
+	}{{-time.Hour, 1}, {time.Hour, 2}} {
+		bubble(t, consumer.Options{}, func(k *kit) {
+			k.store.held = make(chan struct{})
+			k.load(time.Now().Add(c.loaded).UnixMilli())
+			k.add(2, false)
+			k.run()
+			first, second := k.consume(), k.consume()
+			first.ConfirmAsync()
+			synctest.Wait()
+			second.ConfirmAsync()
+			synctest.Wait()
+			if now, _ := k.store.deletions(); now != c.flies {
+				k.Errorf("loaded is at %s from now: %d deletions are under way, want %d", c.loaded, now, c.flies)
+			}
+			close(k.store.held)
+		})
+	}
+}
+
+func TestWhoWaitsForAConfirmDoesNotWaitForABurst(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.store.held = make(chan struct{})
+		k.load(far)
+		k.add(5000, false)
+		k.run()
+		for range 100 {
+			k.consume().ConfirmAsync()
+		}
+		done := make(chan error, 1)
+		d := k.consume()
+		go func() { done <- d.Confirm(k.Context()) }()
+		synctest.Wait()
+		if now, _ := k.store.deletions(); now != 2 {
+			k.Errorf("%d deletions are under way, want one that somebody waits for beside the other", now)
+		}
+		close(k.store.held)
+		if err := <-done; err != nil {
+			k.Errorf("Confirm: %v", err)
+		}
+	})
+}
+
+// A deletion that hangs does not hold up all others for as long as tasks are due.
+func TestABurstWaitsForNoDeletionThatHangs(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.store.held = make(chan struct{})
+		k.load(far)
+		k.add(5000, false)
+		k.run()
+		for range 3 {
+			k.consume().ConfirmAsync()
+			synctest.Wait()
+		}
+		<-time.After(1100 * time.Millisecond)
+		if now, _ := k.store.deletions(); now != 2 {
+			k.Errorf("a second after one that hangs %d deletions are under way, want 2", now)
+		}
+		close(k.store.held)
+	})
+}
