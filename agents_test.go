@@ -163,6 +163,45 @@ func TestARowThatNobodyAddedIsFound(t *testing.T) {
 	})
 }
 
+// finds counts how often the hot set is asked where members are.
+type finds struct {
+	hotset.Set
+	n atomic.Int64
+}
+
+func (f *finds) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
+	f.n.Add(1)
+	return f.Set.Find(ctx, p, refs)
+}
+
+// However much is in flight, an audit asks once: what is in flight is read for each
+// question.
+func TestAnAuditOfMuchInFlightAsksOnce(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		const n = 2500
+		set := &finds{Set: s.set}
+		s.set = set
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		if err := sch.Create(t.Context(), tasks(n, func(int) time.Time { return time.Now() })...); err != nil {
+			t.Fatal(err)
+		}
+		var held []*triggerhook.Delivery
+		for range n {
+			held = append(held, next(t, sch))
+		}
+		sleep(t, 20*time.Second)
+		if asked, most := set.n.Load(), int64(4*s.set.Config().Partitions); asked == 0 || asked > most {
+			t.Errorf("in 20 s the hot set was asked %d times where %d tasks are, want 1 to %d", asked, n, most)
+		}
+		for _, d := range held {
+			d.ConfirmAsync()
+		}
+		stop()
+		empty(t, s)
+	})
+}
+
 // A deleter who died between its row and its member: the member was claimed by a
 // worker that died too. The reaper looks at the row first.
 func TestTheReaperGivesBackOnlyWhatHasARow(t *testing.T) {

@@ -3,6 +3,7 @@ package triggerhook
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
@@ -112,11 +113,47 @@ func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
 	return nil
 }
 
+// findRows is how many suspects the hot set is asked about at once: for few of them as for
+// many it may have to read all that is in flight.
+const findRows = 50_000
+
 // audit looks through the rows that are older than all that wait.
 func (a *auditor) audit(ctx context.Context) {
-	loaded := make([]task.Cursor, a.parts)
-	bound := make([]int64, a.parts) // rows due before that are looked at
-	var top int64
+	loaded, bound, top := a.bounds(ctx)
+	suspects := map[int][]task.Row{}
+	ask := func(least int) {
+		for p, rows := range suspects {
+			if len(rows) >= least {
+				a.find(ctx, p, rows)
+				delete(suspects, p)
+			}
+		}
+	}
+	for at, more := (task.Cursor{}), true; more && ctx.Err() == nil; {
+		rows, err := a.store.Scan(ctx, at, top, pageRows, 0)
+		if err != nil {
+			a.report.Error("audit", err, "audited again")
+			break
+		}
+		a.counts.scanned.Add(uint64(len(rows)))
+		for _, r := range rows {
+			p := task.Partition(r.ID, a.parts)
+			if r.DueMS < bound[p] && !loaded[p].Less(r.Cursor()) {
+				suspects[p] = append(suspects[p], r)
+			}
+		}
+		ask(findRows)
+		if more = len(rows) == pageRows; more {
+			at = rows[len(rows)-1].Cursor()
+		}
+	}
+	ask(1)
+}
+
+// bounds returns, by partition, up to where rows are loaded and before which due time
+// they are suspect; and the highest due time of both.
+func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int64, top int64) {
+	loaded, bound = make([]task.Cursor, a.parts), make([]int64, a.parts)
 	for p := range a.parts {
 		st, err := a.set.State(ctx, p)
 		if err != nil {
@@ -133,29 +170,7 @@ func (a *auditor) audit(ctx context.Context) {
 		loaded[p], bound[p] = st.Loaded, oldest-a.o.AuditGrace.Milliseconds()
 		top = max(top, min(bound[p], st.Loaded.DueMS))
 	}
-	var at task.Cursor
-	for ctx.Err() == nil {
-		rows, err := a.store.Scan(ctx, at, top, pageRows, 0)
-		if err != nil {
-			a.report.Error("audit", err, "audited again")
-			return
-		}
-		a.counts.scanned.Add(uint64(len(rows)))
-		suspects := map[int][]task.Row{}
-		for _, r := range rows {
-			p := task.Partition(r.ID, a.parts)
-			if r.DueMS < bound[p] && !loaded[p].Less(r.Cursor()) {
-				suspects[p] = append(suspects[p], r)
-			}
-		}
-		for p, rows := range suspects {
-			a.find(ctx, p, rows)
-		}
-		if len(rows) < pageRows {
-			return
-		}
-		at = rows[len(rows)-1].Cursor()
-	}
+	return loaded, bound, top
 }
 
 // find adds those of rows that the hot set does not hold and that still exist.
@@ -176,11 +191,15 @@ func (a *auditor) find(ctx context.Context, p int, rows []task.Row) {
 			missing = append(missing, rows[i])
 		}
 	}
-	if len(missing) == 0 {
-		return
+	for rows := range slices.Chunk(missing, pageRows) {
+		a.bring(ctx, p, rows)
 	}
+}
+
+// bring reads which of rows still stand, and adds them.
+func (a *auditor) bring(ctx context.Context, p int, rows []task.Row) {
 	failpoint.Hit("audit/add")
-	asOf, stand, err := a.again(ctx, p, missing)
+	asOf, stand, err := a.again(ctx, p, rows)
 	if err == nil && len(stand) > 0 {
 		var n int
 		n, err = a.add(ctx, p, asOf, stand)

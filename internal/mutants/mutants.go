@@ -161,6 +161,8 @@ var mutants = []mutant{
 		"b.NextMS <= now || b.LoadedMS <= now", "b.NextMS <= now", "./consumer", "TestARowThatIsDueAndNotLoadedIsDueToo"},
 	{"waiting-confirms-yield", "who waits for a Confirm waits for a burst", "consumer/settler.go",
 		"if a.done == nil {\n		s.behind", "if true {\n		s.behind", "./consumer", "TestWhoWaitsForAConfirmDoesNotWaitForABurst"},
+	{"audit-asks-for-each-page", "an audit reads all that is in flight for each page of rows", "auditor.go",
+		"		ask(findRows)\n", "		ask(1)\n", ".", "TestAnAuditOfMuchInFlightAsksOnce"},
 	{"callers-take-turns", "callers of two stores part into groups that take turns", "internal/batch/batch.go",
 		"g.hold = now.Add(min(2*g.back, took))", "_ = took", "./internal/batch", "TestCallersWhoComeBackSoonAreWaitedFor"},
 
