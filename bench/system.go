@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -109,24 +110,21 @@ func payload(n int) []byte {
 func each(ctx context.Context, n, chunk, goroutines int, f func(ctx context.Context, from, to int) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	next := make(chan int)
+	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range goroutines {
 		wg.Go(func() {
-			for from := range next {
+			for ctx.Err() == nil {
+				from := int(next.Add(int64(chunk))) - chunk
+				if from >= n {
+					return
+				}
 				if err := f(ctx, from, min(from+chunk, n)); err != nil {
 					stop(err)
 				}
 			}
 		})
 	}
-	for from := 0; from < n && ctx.Err() == nil; from += chunk {
-		select {
-		case next <- from:
-		case <-ctx.Done():
-		}
-	}
-	close(next)
 	wg.Wait()
 	return context.Cause(ctx)
 }
