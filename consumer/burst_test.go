@@ -51,6 +51,30 @@ func TestAfterABurstItIsConfirmedAtOnce(t *testing.T) {
 	})
 }
 
+func TestABacklogIsConfirmedAsItIsDelivered(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.load(far)
+		k.add(20_000, false)
+		k.run()
+		consume := func(n int) {
+			for range n {
+				k.consume().ConfirmAsync()
+			}
+			synctest.Wait()
+		}
+		for range 60 {
+			consume(100)
+			<-time.After(100 * time.Millisecond)
+		}
+		k.store.held = make(chan struct{})
+		consume(3000)
+		if now, _ := k.store.deletions(); now < 2 {
+			k.Errorf("after 6 s of a backlog %d deletions are under way, want several", now)
+		}
+		close(k.store.held)
+	})
+}
+
 // What is due may still be in the durable store: the feeder tells how far it is.
 func TestARowThatIsDueAndNotLoadedIsDueToo(t *testing.T) {
 	for _, c := range []struct {

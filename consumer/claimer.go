@@ -85,7 +85,7 @@ type claimer struct {
 // told of, an earlier member's wake-up, or a caller who waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 	l := claimer{Consumer: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions)}
-	defer c.overdue.Store(false)
+	defer c.overdue.Store(0)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -99,7 +99,7 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 		}
 		if n := c.wanted(); n > 0 {
 			l.round(ctx, n)
-			c.overdue.Store(slices.Contains(l.more, true))
+			l.noteOverdue()
 		}
 		timer.Reset(min(l.sleep(), c.returnStale(ctx)))
 	}
@@ -157,6 +157,22 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 		l.accept(ctx, l.begin(p, b, sent), b.Claims)
 	}
 	return len(b.Claims)
+}
+
+// noteOverdue notes whether tasks that are due wait to be delivered.
+func (l *claimer) noteOverdue() {
+	if !slices.Contains(l.more, true) {
+		l.overdue.Store(0)
+		return
+	}
+	l.overdue.CompareAndSwap(0, time.Now().UnixNano())
+}
+
+// burst reports whether tasks that are due wait to be delivered, and have not done so
+// for long.
+func (c *Consumer) burst() bool {
+	since := c.overdue.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) < burstFor
 }
 
 // sleep is how long nothing will be due.

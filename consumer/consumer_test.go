@@ -342,7 +342,7 @@ func TestPayloadsWaitForAStoreThatIsAway(t *testing.T) {
 
 func TestConfirmAsyncBlocksWhileTooManyWait(t *testing.T) {
 	bubble(t, consumer.Options{}, func(k *kit) {
-		const limit = 100_000
+		const limit = 200_000
 		k.store.held = make(chan struct{})
 		k.add(limit+1, false)
 		k.run()
@@ -355,7 +355,7 @@ func TestConfirmAsyncBlocksWhileTooManyWait(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-returned:
-			k.Error("it took one more than 100,000")
+			k.Error("it took one more than 200,000")
 		default:
 		}
 		close(k.store.held)

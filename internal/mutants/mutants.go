@@ -154,9 +154,11 @@ var mutants = []mutant{
 		"time.Since(d.since) >= c.o.DeliveryTimeout", "false", ".", "TestALongDeliveryIsNotRedeliveredUntilItsTimeout"},
 
 	{"confirms-before-deliveries", "a burst's confirms take what its deliveries need", "consumer/settler.go",
-		"Yields: c.overdue.Load, ", "Yields: func() bool { return false }, ", "./consumer", "TestABurstIsDeliveredBeforeItIsConfirmed"},
+		"Yields: c.burst, ", "Yields: func() bool { return false }, ", "./consumer", "TestABurstIsDeliveredBeforeItIsConfirmed"},
 	{"burst-for-ever", "confirms yield when nothing is due any more", "consumer/claimer.go",
 		"l.more[p] = err == nil && b.MoreDue()", "l.more[p] = true", "./consumer", "TestAfterABurstItIsConfirmedAtOnce"},
+	{"backlog-is-a-burst", "confirms yield for as long as a backlog lasts", "consumer/claimer.go",
+		"return since != 0 && time.Since(time.Unix(0, since)) < burstFor", "return since != 0", "./consumer", "TestABacklogIsConfirmedAsItIsDelivered"},
 	{"due-rows-forgotten", "rows that are due and not loaded are no reason to yield", "task/hot.go",
 		"b.NextMS <= now || b.LoadedMS <= now", "b.NextMS <= now", "./consumer", "TestARowThatIsDueAndNotLoadedIsDueToo"},
 	{"waiting-confirms-yield", "who waits for a Confirm waits for a burst", "consumer/settler.go",
