@@ -1,32 +1,33 @@
 // Package batch turns many waiting calls into few statements.
 //
-// A flight is one flush under way. A call that finds none is flushed at once and
-// alone: one caller alone pays nothing for grouping. Calls that come while a flight is
-// under way wait, and go together with the next. So groups grow with the load.
+// A flight is one flush under way. A call that finds none, while nobody else is
+// expected, is flushed at once and alone: one caller alone pays nothing for grouping.
+// Calls that come while a flight is under way wait, and go together with the next. So
+// groups grow with the load.
 //
 // When a further flight takes off is what decides the cost: each has a price of its
 // own (a commit, a script) that is the same for one item and for a hundred, and each
 // takes what the one before it would have taken a moment later. Protocol:
 //
 //  1. What waits takes off if no flight is under way that may land soon, or if it
-//     weighs at least Worth, or if it need not yield to other work (Yields), and
-//     never in more than Parallel flights.
+//     weighs at least Worth, or if it need not yield (Yields), and never in more than
+//     Parallel flights.
 //  2. A flight may land soon for as long as Patience after it took off. After that
 //     it holds up nobody: one that hangs costs those who wait Patience once, and not
 //     its whole timeout, and a far server's flights overlap.
 //  3. The rule is asked when a call comes, when a flight lands, and, if calls wait,
-//     Patience after the last flight took off: so no call waits on something that
-//     never happens, unless Parallel flights hang. Calls take off in the order in
-//     which they came.
+//     Patience after the last flight took off, or when nobody is waited for any more
+//     (rule 5): so no call waits on something that never happens, unless Parallel
+//     flights hang. Calls take off in the order in which they came.
 //  4. A flight that lands hands out its answers, and lets their callers run before
 //     it takes off again: who calls again at once goes along, instead of waiting for
 //     the flight after. Else callers in a loop part into two groups that take turns.
-//  5. Who was answered and needs a moment before the next call (for another store,
-//     say) is waited for, if that is worth it: each call that comes counts as one of
-//     them, and how long it took lately until as many had come as were answered is
-//     how long it will take. What waits is held for twice that at most, and for no
-//     longer than a flight takes; if they are expected later than that, not at all.
-//     Nothing is held while a flight is under way: rule 1 decides alone then.
+//  5. Callers that need a moment between two calls (for another store, say) would part
+//     all the same. So when the last flight lands, and what waits weighs less than Worth,
+//     those whom it has answered are waited for. Each call that comes counts as one of
+//     them; how long it took lately until as many had come as were answered is how long
+//     it is expected to take. What waits is held for twice that at most, and for no
+//     longer than the flight took; if they are expected later than that, not at all.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package batch
