@@ -20,7 +20,8 @@ const (
 	// shortestSleep between claims that found less than was wanted: due times
 	// are whole milliseconds.
 	shortestSleep = time.Millisecond
-	// coldSleep is how long a cold partition is left to the feeder.
+	// coldSleep is how long a partition is left to the feeder that is cold, or that has
+	// not loaded all that is due.
 	coldSleep = 50 * time.Millisecond
 	// claimTimeout bounds a claim, which the end of Run does not cut off: what
 	// it takes would lie about until its lease is over.
@@ -148,6 +149,9 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	if b.NextMS > 0 {
 		l.next[p] = minTime(l.next[p], l.local(b.NextMS))
 	}
+	if l.more[p] {
+		l.next[p] = minTime(l.next[p], now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
+	}
 	if len(b.Claims) < n {
 		l.next[p] = maxTime(l.next[p], now.Add(shortestSleep))
 	}
@@ -161,11 +165,11 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 
 // noteOverdue notes whether tasks that are due wait to be delivered.
 func (l *claimer) noteOverdue() {
-	if !slices.Contains(l.more, true) {
-		l.overdue.Store(0)
-		return
+	if slices.Contains(l.more, true) {
+		l.overdue.CompareAndSwap(0, time.Now().UnixNano())
+	} else if l.overdue.Swap(0) != 0 {
+		l.settler.behind.Ask()
 	}
-	l.overdue.CompareAndSwap(0, time.Now().UnixNano())
 }
 
 // burst reports whether tasks that are due wait to be delivered, and have not done so

@@ -10,8 +10,7 @@
 // takes what the one before it would have taken a moment later. Protocol:
 //
 //  1. What waits takes off if no flight is under way that may land soon, or if it
-//     weighs at least Worth, or if it need not yield (Yields), and never in more than
-//     Parallel flights.
+//     weighs at least Worth, and never in more than Parallel flights.
 //  2. A flight may land soon for as long as Patience after it took off. After that
 //     it holds up nobody: one that hangs costs those who wait Patience once, and not
 //     its whole timeout, and a far server's flights overlap.
@@ -28,6 +27,8 @@
 //     them; how long it took lately until as many had come as were answered is how long
 //     it is expected to take. What waits is held for twice that at most, and for no
 //     longer than the flight took; if they are expected later than that, not at all.
+//  6. What has no hurry may yield to other work (Yields). While it does, it takes off
+//     once each Patience, or if it weighs at least Worth; else at once, for which Ask asks.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package batch
@@ -63,8 +64,8 @@ type Group[T, R any] struct {
 	Worth int
 	// Patience is how long after its take-off a flight may land soon.
 	Patience time.Duration
-	// Yields, if it is set, tells whether Worth and Patience hold now; while it says
-	// no, anything may fly. It is called under a lock, and is not to block.
+	// Yields, if it is set, tells whether to yield to other work now (rule 6). It is
+	// called under a lock, and is not to block.
 	Yields func() bool
 	// Flush answers for each item, in order. It owns its own deadline: no
 	// caller's context reaches it, because other callers share the flush.
@@ -74,6 +75,7 @@ type Group[T, R any] struct {
 	pending  []call[T, R]
 	weight   int       // of pending
 	flights  []*flight // those under way, in the order in which they took off
+	off      time.Time // when one took off last
 	boarding int       // how many of them are to take what is pending, before they take off or again
 	timer    *time.Timer
 	ask      time.Time // when the timer asks; zero: it is not set
@@ -104,6 +106,13 @@ func (g *Group[T, R]) Go(item T) <-chan Result[R] {
 
 // Post is Go for callers that learn from Flush itself what became of item.
 func (g *Group[T, R]) Post(item T) { g.add(item, nil) }
+
+// Ask asks whether what waits takes off now, because Yields answers otherwise than it did.
+func (g *Group[T, R]) Ask() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.launch()
+}
 
 func (g *Group[T, R]) add(item T, done chan Result[R]) {
 	c := call[T, R]{item, 1, done}
@@ -164,7 +173,9 @@ func (g *Group[T, R]) launch() {
 		return
 	}
 	at := g.hold
-	if len(g.flights) > 0 {
+	if g.Yields != nil {
+		at = g.off.Add(g.Patience)
+	} else if len(g.flights) > 0 {
 		at = g.last().Add(g.Patience)
 	}
 	if g.ask.IsZero() || at.Before(g.ask) {
@@ -187,11 +198,13 @@ func (g *Group[T, R]) askAt(at, now time.Time) {
 	})
 }
 
-// ready is rules 1 and 5: whether what weighs so much takes off. Under mu.
+// ready is rules 1, 5 and 6: whether what weighs so much takes off. Under mu.
 func (g *Group[T, R]) ready(weight int, now time.Time) bool {
 	switch {
-	case weight >= g.Worth || g.Yields != nil && !g.Yields():
+	case weight >= g.Worth:
 		return true
+	case g.Yields != nil:
+		return !g.Yields() || now.Sub(g.off) >= g.Patience
 	case len(g.flights) > 0:
 		return now.Sub(g.last()) >= g.Patience
 	default:
@@ -281,7 +294,7 @@ func (g *Group[T, R]) board(f *flight) []call[T, R] {
 	if !g.ready(g.weight, now) {
 		return nil
 	}
-	f.began = now
+	f.began, g.off = now, now
 	g.flights = append(g.flights, f)
 	return g.take()
 }

@@ -366,29 +366,42 @@ func TestNobodyIsWaitedForWhoComesLaterThanAFlightTakes(t *testing.T) {
 	}
 }
 
-// While it yields, what waits goes in one flight at a time, unless it is worth more.
-func TestWhatYieldsFliesAlone(t *testing.T) {
+func TestWhatYieldsFliesOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slow
+		var yields atomic.Bool
+		yields.Store(true)
+		g := Group[time.Duration, int]{Max: 10, Parallel: 4, Worth: 100, Patience: time.Second, Yields: yields.Load, Flush: s.flush}
+		post := func(n int, flight time.Duration) {
+			for range n {
+				g.Post(flight)
+			}
+		}
+		post(99, time.Millisecond)
+		for _, want := range []int{1, 1, 2, 2, 3} {
+			if got := s.look(); len(got.sizes) != want {
+				t.Errorf("while it yields: %d flights took off, want %d", len(got.sizes), want)
+			}
+			<-time.After(500 * time.Millisecond)
+		}
+		post(100, time.Minute) // much waits
+		<-time.After(100 * time.Millisecond)
+		if got := s.look(); got.flying != 0 || len(got.sizes) < 6 {
+			t.Errorf("while much waits: %d flights took off, want some that land at once", len(got.sizes))
+		}
+		<-time.After(time.Hour)
+	})
 	synctest.Test(t, func(t *testing.T) {
 		var s slow
 		var yields atomic.Bool
 		yields.Store(true)
 		g := Group[time.Duration, int]{Max: 10, Parallel: 4, Worth: 100, Patience: time.Hour, Yields: yields.Load, Flush: s.flush}
-		post := func(n int) {
-			for range n {
-				g.Post(time.Second)
-			}
+		for range 60 {
+			g.Post(time.Second)
 		}
-		post(99)
-		if got := s.look(); got.most != 1 {
-			t.Errorf("while it yields: %d flights at once, want 1", got.most)
-		}
-		post(60)
-		if got := s.look(); got.most != 4 {
-			t.Errorf("while much waits: %d flights at once, want 4", got.most)
-		}
-		<-time.After(2 * time.Second)
+		synctest.Wait()
 		yields.Store(false)
-		<-time.After(1500 * time.Millisecond)
+		g.Ask()
 		if got := s.look(); got.flying != 4 {
 			t.Errorf("once it yields no more: %d flights, want 4", got.flying)
 		}

@@ -155,6 +155,10 @@ var mutants = []mutant{
 
 	{"confirms-before-deliveries", "a burst's confirms take what its deliveries need", "consumer/settler.go",
 		"Yields: c.burst, ", "Yields: func() bool { return false }, ", "./consumer", "TestABurstIsDeliveredBeforeItIsConfirmed"},
+	{"burst-at-full-speed", "confirms yield to nothing but one another", "internal/batch/batch.go",
+		"return !g.Yields() || now.Sub(g.off) >= g.Patience", "return !g.Yields() || now.Sub(g.off) > 0", "./internal/batch", "TestWhatYieldsFliesOnceInAWhile"},
+	{"burst-until-woken", "confirms yield to rows that the feeder did not find", "consumer/claimer.go",
+		"	if l.more[p] {\n", "	if false {\n", "./consumer", "TestABurstEndsWhenTheRowsThatAreDueAreLoaded"},
 	{"burst-for-ever", "confirms yield when nothing is due any more", "consumer/claimer.go",
 		"l.more[p] = err == nil && b.MoreDue()", "l.more[p] = true", "./consumer", "TestAfterABurstItIsConfirmedAtOnce"},
 	{"backlog-is-a-burst", "confirms yield for as long as a backlog lasts", "consumer/claimer.go",
