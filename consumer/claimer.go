@@ -86,7 +86,10 @@ type claimer struct {
 // told of, an earlier member's wake-up, or a caller who waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 	l := claimer{Consumer: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions)}
-	defer c.overdue.Store(0)
+	defer func() {
+		clear(l.more)
+		l.noteOverdue()
+	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -100,7 +103,6 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 		}
 		if n := c.wanted(); n > 0 {
 			l.round(ctx, n)
-			l.noteOverdue()
 		}
 		timer.Reset(min(l.sleep(), c.returnStale(ctx)))
 	}
@@ -133,6 +135,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	b, err := l.set.Claim(call, p, l.tokens[p], n, l.o.Lease)
 	now := time.Now()
 	l.more[p] = err == nil && b.MoreDue()
+	l.noteOverdue() // before the first of them is handed out, and confirmed
 	switch {
 	case errors.Is(err, task.ErrCold):
 		l.next[p] = now.Add(coldSleep)

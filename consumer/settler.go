@@ -23,9 +23,9 @@ const (
 // for yield: one group of them goes each yieldPace. A row that is deleted takes as long as
 // five deliveries. So a burst is delivered first, and then confirmed with all that the
 // servers give: of 300,000 tasks due at once the last came after 3.7 s, on two cores, and
-// comes after 0.8, with the last row deleted as soon as before. What takes longer than
-// burstFor is a backlog, which confirms bound anyway, and of which no more is to be
-// delivered again after a crash than need be.
+// comes after 0.9 (docs/performance.md). What takes longer than burstFor is a backlog, which
+// confirms bound anyway, and of which no more is to be delivered again after a crash than
+// need be.
 const (
 	burstFor   = 5 * time.Second
 	yieldLimit = asyncLimit * 9 / 10 // who wait at most before they yield no more
