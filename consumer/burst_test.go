@@ -12,7 +12,7 @@ func TestABurstIsDeliveredBeforeItIsConfirmed(t *testing.T) {
 	bubble(t, consumer.Options{}, func(k *kit) {
 		k.store.held = make(chan struct{})
 		k.load(far)
-		k.add(5000, false)
+		k.add(6000, false) // of those that are left behind the worker's queue takes 1000 at most
 		k.run()
 		for range 4000 {
 			k.consume().ConfirmAsync()
@@ -21,7 +21,7 @@ func TestABurstIsDeliveredBeforeItIsConfirmed(t *testing.T) {
 		if now, most := k.store.deletions(); now != 1 || most != 1 {
 			k.Errorf("while tasks are due %d deletions are under way, there were %d at once; want 1", now, most)
 		}
-		for range 1000 {
+		for range 2000 {
 			k.consume().ConfirmAsync()
 		}
 		close(k.store.held)
@@ -29,6 +29,34 @@ func TestABurstIsDeliveredBeforeItIsConfirmed(t *testing.T) {
 		if n := k.store.len(); n > 0 {
 			k.Errorf("a second after the burst %d rows are left", n)
 		}
+	})
+}
+
+// A worker knows that more is due before it hands out what it has claimed: who confirms at
+// once is to yield. Here it hangs between two tasks of one claim, for it reads the payload
+// of a third.
+func TestAWorkerKnowsOfABurstBeforeItHandsItOut(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.store.held, k.store.unread = make(chan struct{}), make(chan struct{})
+		k.load(far)
+		k.run()
+		got := make(chan *consumer.Delivery, 3)
+		for range 3 {
+			go func() { got <- k.consume() }()
+		}
+		synctest.Wait()
+		k.addAll(4, func(i int) bool { return i == 2 })
+		for range 2 {
+			(<-got).ConfirmAsync()
+			synctest.Wait()
+		}
+		if now, _ := k.store.deletions(); now != 1 {
+			k.Errorf("while a fourth task is due %d deletions are under way, want 1", now)
+		}
+		close(k.store.held)
+		close(k.store.unread)
+		(<-got).ConfirmAsync()
+		k.stop()
 	})
 }
 

@@ -22,6 +22,7 @@ type rows struct {
 	lost    error         // of the next Delete, which happens all the same
 	instead func()        // of it, if that is set
 	held    chan struct{} // Delete waits for it, if it is set
+	unread  chan struct{} // Get does
 
 	deleting, most int // deletions under way, and at once until now
 }
@@ -34,6 +35,9 @@ func (r *rows) fail() error {
 }
 
 func (r *rows) Get(_ context.Context, ids []string) (found []task.Row, err error) {
+	if r.unread != nil {
+		<-r.unread
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range ids {
@@ -246,6 +250,12 @@ func (k *kit) run() {
 // add puts n tasks due now into both stores.
 func (k *kit) add(n int, external bool) {
 	k.Helper()
+	k.addAll(n, func(int) bool { return external })
+}
+
+// addAll puts n tasks due now into both stores, the payloads of some into one alone.
+func (k *kit) addAll(n int, external func(int) bool) {
+	k.Helper()
 	asOf, err := k.set.Clock(k.Context(), 0)
 	if err != nil {
 		k.Fatal(err)
@@ -255,9 +265,9 @@ func (k *kit) add(n int, external bool) {
 	k.store.mu.Lock()
 	for i := range n {
 		ref := task.Ref{ID: fmt.Sprintf("t%06d", i), Ver: int64(i + 1)}
-		e := task.Entry{Ref: ref, DueMS: now, ExecMS: now, Payload: []byte(ref.ID), External: external}
+		e := task.Entry{Ref: ref, DueMS: now, ExecMS: now, Payload: []byte(ref.ID), External: external(i)}
 		k.store.byID[ref.ID] = task.Row{Ref: ref, DueMS: now, ExecMS: now, Payload: e.Payload, Size: len(e.Payload)}
-		if external {
+		if e.External {
 			e.Payload = nil
 		}
 		entries = append(entries, e)
