@@ -19,9 +19,9 @@ const (
 	// hotRest for how long it does not try after a failure: addLater takes over.
 	hotWait = 100 * time.Millisecond
 	hotRest = time.Second
-	// far is how far ahead of what a creator last knew of the time a task is due
-	// that no feeder can have asked for: the largest Window, and a day for the
-	// clocks and for how long a commit may take.
+	// far is how far ahead of its own clock a creator to whom the hot set does not
+	// answer takes a task for one that no feeder can have asked for: the largest Window,
+	// and a day for the clocks.
 	far = 2 * maxWindow
 )
 
@@ -109,6 +109,7 @@ type share struct {
 	p     int
 	asOf  task.AsOf
 	known bool // asOf was seen before the rows were inserted (rule 3)
+	asked time.Time
 	rows  []task.Row
 	done  <-chan batch.Result[struct{}]
 }
@@ -120,9 +121,11 @@ func (s *Scheduler) asOf(ctx context.Context, rows []task.Row) []share {
 	if !s.hotWell() {
 		return all
 	}
+	s.knowWindow(ctx)
 	short, cancel := context.WithTimeout(ctx, hotWait)
 	defer cancel()
 	for i := range all {
+		asked := time.Now()
 		a, err := s.set.Clock(short, all[i].p)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -130,7 +133,7 @@ func (s *Scheduler) asOf(ctx context.Context, rows []task.Row) []share {
 			}
 			break
 		}
-		all[i].asOf, all[i].known = a, true
+		all[i].asOf, all[i].known, all[i].asked = a, true, asked
 	}
 	return all
 }
@@ -173,10 +176,10 @@ func (s *Scheduler) addCreated(all []share) {
 	for i := range all {
 		sh := &all[i]
 		if !sh.known {
-			left = append(left, near(sh.rows, time.Now().UnixMilli())...)
+			left = append(left, near(sh.rows, time.Now().Add(far).UnixMilli())...)
 			continue
 		}
-		if sh.rows = near(sh.rows, sh.asOf.TimeUS/1000); len(sh.rows) > 0 {
+		if sh.rows = near(sh.rows, s.farAbove(sh.asOf, elapsed(sh.asked))); len(sh.rows) > 0 {
 			sh.done = s.offers[sh.p].Go(offer{sh.asOf, s.owned(sh.rows)})
 		}
 	}
@@ -197,15 +200,6 @@ func (s *Scheduler) addCreated(all []share) {
 		}
 	}
 	s.addLater(left)
-}
-
-// near are the rows that a feeder may have asked for, far from nowMS on.
-func near(rows []task.Row, nowMS int64) []task.Row {
-	beyond := func(r task.Row) bool { return r.DueMS > nowMS+far.Milliseconds() }
-	if !slices.ContainsFunc(rows, beyond) {
-		return rows
-	}
-	return slices.DeleteFunc(slices.Clone(rows), beyond)
 }
 
 // owned copies rows, with the payloads that the hot set takes: they are the

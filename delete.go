@@ -48,9 +48,11 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	}
 }
 
-// dropRows deletes rows, and then all that the hot set may hold of them (rule 1).
+// dropRows deletes rows, and then all that the hot set may hold of them (rule 1): of
+// tasks that are far that is nothing (rule 6).
 func (s *Scheduler) dropRows(ctx context.Context, ids []string) error {
 	out := &IDError{}
+	s.knowWindow(ctx)
 	failpoint.Hit("delete/row")
 	rows, err := s.store.Drop(ctx, ids)
 	if err != nil {
@@ -67,6 +69,9 @@ func (s *Scheduler) dropRows(ctx context.Context, ids []string) error {
 		byPart[p] = append(byPart[p], r)
 	}
 	for p, rows := range byPart { // all of them: a removal that fails is tried again only once it was tried
+		if rows = s.nearNow(ctx, p, rows); len(rows) == 0 {
+			continue
+		}
 		failpoint.Hit("delete/remove")
 		claimed, e := s.removeMembers(ctx, p, rows)
 		err = errors.Join(err, e)
@@ -80,6 +85,16 @@ func (s *Scheduler) dropRows(ctx context.Context, ids []string) error {
 		return out
 	}
 	return nil
+}
+
+// nearNow are the rows of which the hot set is to be told. All of them while it is to be
+// told of others: those may be older versions of the same tasks.
+func (s *Scheduler) nearNow(ctx context.Context, p int, rows []task.Row) []task.Row {
+	asOf, err := s.set.Clock(ctx, p)
+	if err != nil || s.set.owes() { // the removal says what is wrong
+		return rows
+	}
+	return near(rows, s.farAbove(asOf, 0))
 }
 
 // missing returns the ids that rows does not have.

@@ -85,7 +85,7 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 
 // wish is what the horizon is to be, by the hot set's clock: that is at least what
 // Clock answers, and further by no more than such an answer may be old; between
-// these the local clock decides.
+// these the local clock decides. It is no further from that than rule 6 allows.
 func (f *feeder) wish(ctx context.Context, p int) (task.Feed, error) {
 	asOf, err := f.set.Clock(ctx, p)
 	if err != nil {
@@ -93,7 +93,8 @@ func (f *feeder) wish(ctx context.Context, p int) (task.Feed, error) {
 	}
 	low := asOf.TimeUS / 1000
 	now := min(max(low, time.Now().UnixMilli()), low+task.TombstoneTTL.Milliseconds()/2)
-	return task.Feed{Epoch: f.epoch, HorizonMS: now + f.o.Window.Milliseconds(), Limit: f.limit()}, nil
+	window, err := f.settle(ctx)
+	return task.Feed{Epoch: f.epoch, HorizonMS: now + window.Milliseconds(), Limit: f.limit()}, err
 }
 
 // early feeds what falls due while a new generation waits for workers to register

@@ -123,6 +123,13 @@ func (g *guarded) older(refs []task.Ref) (all []task.Ref) {
 	return all
 }
 
+// owes reports whether removals wait.
+func (g *guarded) owes() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting) > 0
+}
+
 // doubt notes that refs may have lost their rows by a call whose outcome is unknown.
 func (g *guarded) doubt(p int, refs []task.Ref) {
 	g.wait(removal{p: p, refs: refs, unsure: time.Now()})

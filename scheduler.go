@@ -43,6 +43,7 @@ type Scheduler struct {
 	counts   counts
 	ns       namespaceCache
 	later    later
+	window   window
 	offers   []*offers // by partition
 
 	mu    sync.Mutex
@@ -95,7 +96,12 @@ func (s *Scheduler) Namespace() string { return s.store.Namespace() }
 
 // Migrate brings the durable store's schema up to date. Any number of processes
 // may call it at once. ErrMismatch: another number of partitions is recorded.
-func (s *Scheduler) Migrate(ctx context.Context) error { return s.store.Migrate(ctx, s.parts) }
+func (s *Scheduler) Migrate(ctx context.Context) error {
+	if err := s.store.Migrate(ctx, s.parts); err != nil {
+		return err
+	}
+	return s.recordWindow(ctx)
+}
 
 // Run makes this process a worker: it claims tasks for Consume, keeps their
 // leases, and stands for feeder and auditor. It returns nil when ctx has ended and

@@ -18,7 +18,8 @@ import (
 // Protocol of one group: a DELETE of all refs that commits if it met as many rows
 // as it names; else it rolls back, reads FOR UPDATE which rows stand, deletes
 // those, and commits. So each caller learns the truth about its own refs, and
-// the common case costs one statement. On a lock wait each call goes alone.
+// the common case costs one statement; of few refs it is one round trip too, for
+// the statement itself counts first. On a lock wait each call goes alone.
 //
 // If the answer of a commit was lost, the next try counts those rows as deleted
 // that this commit would have deleted and that are missing now: no others, so a
@@ -124,6 +125,7 @@ func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []t
 		d := deletion{m: m, refs: part, gone: gone}
 		err := m.retryIf(ctx, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) })
 		if err != nil {
+			d.admit()
 			d.note(d.maybe)
 		}
 		return err
@@ -137,6 +139,7 @@ type deletion struct {
 	refs  []task.Ref
 	gone  map[task.Ref]bool // what was deleted
 	maybe []task.Ref        // what a commit whose answer was lost may have deleted
+	blind bool              // a statement whose answer was lost may have deleted all of refs; if not, none
 }
 
 func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
@@ -145,6 +148,10 @@ func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	d.note(stood)
+	if len(stood) > 0 {
+		d.blind = false
+	}
+	d.admit()
 	if len(d.maybe) == 0 {
 		return nil
 	}
@@ -164,6 +171,13 @@ func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
+// admit counts what was lost blindly among what may be deleted.
+func (d *deletion) admit() {
+	if d.blind {
+		d.maybe = append(d.maybe, d.refs...)
+	}
+}
+
 func (d *deletion) note(refs []task.Ref) {
 	for _, r := range refs {
 		d.gone[r] = true
@@ -172,9 +186,16 @@ func (d *deletion) note(refs []task.Ref) {
 
 // delete returns the refs that it deleted.
 func (d *deletion) delete(ctx context.Context, conn *sql.Conn) ([]task.Ref, error) {
-	if len(d.refs) == 1 { // one row, one commit: the count tells it all
-		n, err := d.m.execDelete(ctx, conn, d.refs)
-		return d.refs[:n], d.commit(d.refs, err)
+	if len(d.refs) <= few { // all or none, in one commit: the count tells it all
+		n, err := d.m.execDeleteFew(ctx, conn, d.refs)
+		if 0 < n && n < len(d.refs) { // on a server that does not hold what it counts
+			err = fmt.Errorf("%w: of %d rows %d were deleted, and not told which", task.ErrUnavailable, len(d.refs), n)
+		}
+		d.blind = d.blind || unsure(err) || n > 0 && err != nil
+		if n == len(d.refs) || err != nil || len(d.refs) == 1 {
+			return d.refs[:n], err
+		}
+		return d.deleteStanding(ctx, conn)
 	}
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
@@ -220,11 +241,27 @@ func (d *deletion) commit(refs []task.Ref, err error) error {
 	return err
 }
 
-func (m *MySQL) execDelete(ctx context.Context, to execer, refs []task.Ref) (int, error) {
-	res, err := to.ExecContext(ctx, expand(m.sql["delete_tasks"], len(refs)), refArgs(refs)...)
+// few is how many rows are deleted by the statement that counts them first. It takes two
+// round trips less, and reads each row twice.
+const few = 50
+
+// execDeleteFew deletes all of few refs or none.
+func (m *MySQL) execDeleteFew(ctx context.Context, to execer, refs []task.Ref) (int, error) {
+	if len(refs) == 1 {
+		return m.execDelete(ctx, to, refs)
+	}
+	args := refArgs(refs)
+	return affected(to.ExecContext(ctx, expand(m.sql["delete_few_tasks"], len(refs)), append(append(args, len(refs)), args...)...))
+}
+
+func affected(res sql.Result, err error) (int, error) {
 	if err != nil {
 		return 0, err
 	}
 	n, err := res.RowsAffected()
 	return int(n), err
+}
+
+func (m *MySQL) execDelete(ctx context.Context, to execer, refs []task.Ref) (int, error) {
+	return affected(to.ExecContext(ctx, expand(m.sql["delete_tasks"], len(refs)), refArgs(refs)...))
 }

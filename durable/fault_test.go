@@ -1,7 +1,6 @@
 package durable_test
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -301,141 +300,12 @@ func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool
 
 // A deletion that fails says what it may have deleted, and has: its caller, who goes
 // on trying, meets no rows then.
-func TestAFailedDeleteNamesWhatItMayHaveDeleted(t *testing.T) {
-	eachKind(t, func(t *testing.T, kind testserver.Kind) {
-		s, w := wired(t, kind)
-		rows, refs := numbered(1500)
-		if err := s.Create(t.Context(), rows); err != nil {
-			t.Fatal(err)
-		}
-		ghost := task.Ref{ID: "ghost", Ver: 7}
-		for name, c := range map[string]struct {
-			refs []task.Ref
-			at   string // the connection is lost after that statement, and each other one before its
-			want []task.Ref
-		}{
-			"one":                 {refs[:1], "DELETE", refs[:1]},
-			"some":                {refs[10:20], "COMMIT", refs[10:20]},
-			"some, not all":       {append(slices.Clone(refs[20:30]), ghost), "COMMIT", refs[20:30]},
-			"some, not committed": {refs[30:40], "DELETE", nil},
-			"of two statements":   {refs[100:1400], "COMMIT", refs[100:1100]},
-		} {
-			t.Run(name, func(t *testing.T) {
-				w.cut(c.at)
-				_, err := s.Delete(t.Context(), c.refs)
-				w.mend()
-				if err == nil {
-					t.Fatal("Delete succeeded")
-				}
-				got := task.Unsure(err)
-				slices.SortFunc(got, func(a, b task.Ref) int { return strings.Compare(a.ID, b.ID) })
-				if !slices.Equal(got, c.want) {
-					t.Errorf("it is unsure of %d refs, want %d: %v", len(got), len(c.want), err)
-				}
-			})
-		}
-	})
-}
-
 // A deletion that never reached the server, of a row that was moved before the next
 // try, has not deleted it.
-func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
-	eachKind(t, func(t *testing.T, kind testserver.Kind) {
-		s, w := wired(t, kind)
-		other := open(t, w.open(t))
-		for at, n := range map[string]int{"DELETE": 1, "COMMIT": 10} {
-			rows, refs := numbered(n)
-			to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, DueMS: 99}
-			for act, call := range map[string]func() (bool, error){
-				"Delete": func() (bool, error) {
-					deleted, err := s.Delete(t.Context(), refs)
-					return err == nil && !deleted[0] && !slices.Contains(deleted[1:], false), err
-				},
-				"Drop": func() (bool, error) {
-					dropped, err := s.Drop(t.Context(), ids(refs))
-					return len(dropped) == n && slices.ContainsFunc(dropped, func(r task.Row) bool { return r.Ref == to.Ref && r.PrevVer == refs[0].Ver }), err
-				},
-			} {
-				if err := s.Create(t.Context(), rows); err != nil {
-					t.Fatal(err)
-				}
-				w.loseThen(at, func() {
-					if moved, err := other.Move(t.Context(), refs[0], to); !moved || err != nil {
-						t.Errorf("Move: %v, %v", moved, err)
-					}
-				})
-				if ok, err := call(); !ok || err != nil {
-					t.Errorf("%s of %d, of which one was moved: as it should be: %t, %v", act, n, ok, err)
-				}
-				w.mend()
-				if _, err := s.Drop(t.Context(), ids(refs)); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	})
-}
-
 // loseThen loses one connection before a statement with that beginning, and does
 // something before the next statement is sent.
-func (w *wire) loseThen(prefix string, f func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	lost, done := false, false
-	w.lose = func(stmt string) (bool, bool) {
-		switch {
-		case !lost && strings.HasPrefix(stmt, prefix):
-			lost = true
-			return true, false
-		case lost && !done:
-			done = true
-			f()
-		}
-		return false, false
-	}
-}
-
 // The same of a Drop, whose caller knows no versions: the error names them, those of
 // before too.
-func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
-	eachKind(t, func(t *testing.T, kind testserver.Kind) {
-		s, w := wired(t, kind)
-		rows, refs := numbered(1500)
-		if err := s.Create(t.Context(), rows); err != nil {
-			t.Fatal(err)
-		}
-		to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, DueMS: 3}
-		if moved, err := s.Move(t.Context(), refs[0], to); !moved || err != nil {
-			t.Fatalf("Move: %v, %v", moved, err)
-		}
-		for name, c := range map[string]struct {
-			ids  []string
-			at   string // the connection is lost after that statement, and each other one before its
-			want []task.Ref
-		}{
-			"one":                 {ids(refs[:1]), "DELETE", []task.Ref{refs[0], to.Ref}},
-			"some":                {ids(refs[10:20]), "COMMIT", refs[10:20]},
-			"some, not all":       {append(ids(refs[20:30]), "ghost"), "COMMIT", refs[20:30]},
-			"some, not committed": {ids(refs[30:40]), "DELETE", nil},
-			"of two statements":   {ids(refs[100:1400]), "COMMIT", refs[100:1100]},
-		} {
-			t.Run(name, func(t *testing.T) {
-				w.cut(c.at)
-				_, err := s.Drop(t.Context(), c.ids)
-				w.mend()
-				if err == nil {
-					t.Fatal("Drop succeeded")
-				}
-				got := task.Unsure(err)
-				slices.SortFunc(got, func(a, b task.Ref) int { return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(b.Ver, a.Ver)) })
-				if !slices.Equal(got, c.want) {
-					t.Errorf("it is unsure of %v, want %v: %v", got, c.want, err)
-				}
-			})
-		}
-	})
-}
-
 func ids(refs []task.Ref) []string {
 	all := make([]string, len(refs))
 	for i, r := range refs {
@@ -497,3 +367,6 @@ func each(t *testing.T, n int, f func(i int) error) {
 		}
 	}
 }
+
+// A deletion of few that was lost had deleted all or none: what stands at the next try
+// says that it was none, so that what never was is not said to be deleted.

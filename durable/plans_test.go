@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -142,12 +143,17 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 	scan := func(after task.Cursor) func() {
 		return func() { _, _ = s.Scan(t.Context(), after, 70_000_000, 1000, 1024) }
 	}
+	many := make([]task.Ref, 100)
+	for i := range many {
+		many[i] = task.Ref{ID: ids[i], Ver: 1}
+	}
 	old := func() { _, _ = s.Delete(t.Context(), []task.Ref{{ID: ids[0], Ver: 1}, {ID: ids[1], Ver: 1}}) }
 	return []planCase{
 		{"get", func() { _, _ = s.Get(t.Context(), ids) }, "SELECT due_ms", "id", 2100},
 		{"versions", func() { _ = s.Create(t.Context(), row(refs[1])) }, "SELECT id, ver", "id", 10},
 		{"lock", old, "SELECT id, ver", "id", 10},
-		{"delete", old, "DELETE", "id", 0},
+		{"delete", func() { _, _ = s.Delete(t.Context(), many) }, "DELETE", "id", 0},
+		{"delete few", old, "DELETE", "id", 0},
 		{"move", func() { _, _ = s.Move(t.Context(), refs[3], task.Row{Ref: refs[3]}) }, "UPDATE", "id", 0},
 		{"scan from the start", scan(task.Cursor{}), "SELECT due_ms", "PRIMARY", 1100},
 		{"scan on", scan(task.Cursor{DueMS: 10_000_000, ID: "a"}), "SELECT due_ms", "PRIMARY", 1100},
@@ -171,7 +177,7 @@ func (c planCase) check(t *testing.T, db *sql.DB, calls []call) {
 			t.Errorf("its plan says %q", s.extra)
 		}
 	}
-	if len(on) != 1 || !strings.HasSuffix(on[0], " "+c.key) {
+	if len(on) == 0 || slices.ContainsFunc(on, func(s string) bool { return !strings.HasSuffix(s, " "+c.key) }) {
 		t.Errorf("it goes by %q, want %s: %.200s", on, c.key, calls[0].stmt)
 	}
 	if c.most > 0 {

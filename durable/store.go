@@ -59,6 +59,13 @@ type Store interface {
 	// names the versions of before too (Row.Prev).
 	Drop(ctx context.Context, ids []string) ([]task.Row, error)
 
+	// Window returns the recorded window, the zero one if there is none.
+	Window(ctx context.Context) (task.Window, error)
+
+	// SwapWindow records a window if old is what is recorded, the zero one for nothing,
+	// and reports whether to is recorded then.
+	SwapWindow(ctx context.Context, old, to task.Window) (bool, error)
+
 	// Move gives the row of ref a new version and time: Ver, DueMS, ExecMS and
 	// Attempt are set from to, whose ID is ref's, and PrevVer from ref; payload
 	// and CreatedMS stay. It reports whether the row existed in ref's version; a

@@ -40,6 +40,8 @@ func Run(t *testing.T, open Open) {
 		{"OneOfManyDeletersWins", oneDeleterWins},
 		{"DropTellsWhatItWas", dropTellsWhatItWas},
 		{"DropMeetsMovers", dropMeetsMovers},
+		{"TheWindowIsSwapped", windowIsSwapped},
+		{"OneOfManySwappersWins", oneSwapperWins},
 		{"MoveGivesANewVersion", moveGivesNewVersion},
 		{"VersionsAreThoseOfTheRows", versions},
 		{"MovedRowsScanAtTheirNewTime", movedRowsScan},

@@ -71,4 +71,14 @@ var checks = []check{
 	{"versions-no-sweep", "versions", "NOSWEEP", true, true},
 	{"versions-sweep-late", "versions", "SWEEPLATE", true, false},
 	{"versions-postpone-no-sweep", "versions", "POSTPONENOSWEEP MOVES=1", true, true},
+
+	{"far", "far", "", false, true},
+	{"far-near", "far", "D=4", false, false},
+	{"far-flush", "far", "FLUSH=1 D=4", false, false},
+	{"far-no-wait", "far", "NOWAIT", true, true},
+	{"far-no-trust", "far", "NOTRUST", true, true},
+	{"far-no-t", "far", "NOT D=4", true, false},
+	{"far-no-as-of", "far", "NOASOF D=4", true, false},
+	{"far-moved", "far", "MOVED", true, true},
+	{"far-look-first", "far", "LOOKFIRST D=4", true, false},
 }

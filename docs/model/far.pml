@@ -1,0 +1,135 @@
+/* What is due beyond every horizon is in no hot set: a creator need not add it, nor a deleter remove it (rule 6). One row, due
+   at D; time is counted here, for the rule is about it.
+
+   No feeder raises a horizon above the hot set's time + the settled window. The durable store records two windows, the
+   announced and the settled one; both are the same at first, and neither shrinks. Who has a larger one announces it, waits
+   WAIT, and settles it. Creators and deleters read the announced one, and use it for TRUST. After its commit, a creator adds
+   nothing that is due later than the hot set's time + that window; a deleter removes nothing that is due later than that + T
+   and was never moved.
+
+   Processes: Deleter is Scheduler.dropRows, Creator is Scheduler.addCreated, both with Scheduler.far; Feeder is feeder.round with
+   Scheduler.settle, by one that may stop anywhere between its SELECT and its add; Raiser is Scheduler.settle of another process;
+   Flusher a loss of data; Ticker the time, which passes for all at once.
+   Checked: once Delete has returned nil no version of the task is in the hot set, nor comes into it; a creator does not skip
+   its add when a feeder has read up to beyond D without the row.
+   Assumed: the hot set's clock and those of processes run at one rate (the code has 10 s to spare for them to differ).
+   Must fail: NOWAIT (settles what it announces at once), NOTRUST (a deleter never reads the window again), NOT (a deleter does
+   not add T), NOASOF (adds do not say since when they know), MOVED (a deleter leaves moved rows' versions as well), LOOKFIRST
+   (a creator looks at the time before its commit). */
+
+#define T      2          /* how old what an add knows may be */
+#define TRUST  1
+#define WAIT   (TRUST + T + 1)
+#define W0     1
+#define W1     5
+#define END    5
+#ifndef D
+#define D      8
+#endif
+
+#ifndef FLUSH
+#define FLUSH 0
+#endif
+
+byte t = 0;                                        /* the hot set's time */
+byte announced = W0, settled = W0;                 /* MySQL */
+bool row = 0, moved = 0, created = 0;
+byte gen = 1, horizon = 0;                         /* Redis */
+bool member = 0, old = 0;                          /* the row's version, the one of before */
+bool nil = 0, missed = 0;                          /* history: Delete has returned it; a feeder has read beyond D too early */
+
+#ifdef NOASOF
+#define FRESH(a) (1)
+#else
+#define FRESH(a) (t <= a + T)
+#endif
+
+#ifdef NOT
+#define MARGIN 0
+#else
+#define MARGIN T
+#endif
+#ifdef MOVED
+#define LEFT 0
+#else
+#define LEFT moved
+#endif
+
+inline add(g, a, r) {
+  atomic {
+    if
+    :: r && g == gen && FRESH(a) && D < horizon -> member = 1; assert(!nil)
+    :: else -> skip
+    fi
+  }
+}
+
+/* the window that may be relied on now */
+inline trusted(w, read) {
+#ifdef NOTRUST
+  skip
+#else
+  if :: t > read + TRUST -> w = announced; read = t :: else -> skip fi
+#endif
+}
+
+proctype Ticker() { do :: t < END -> t++ :: t == END -> break od }
+
+proctype Creator() {
+  byte w, read, a, g; bool skips = 0;
+  atomic { w = announced; read = t; a = t; g = gen }
+#ifdef LOOKFIRST
+  atomic { trusted(w, read); skips = (D > t + w) }
+#endif
+  atomic { row = 1; created = 1;
+    if :: moved = 1; old = 1 :: skip fi }          /* somebody moved it, and died before it removed the version of before */
+#ifndef LOOKFIRST
+  atomic { trusted(w, read); skips = (D > t + w) }
+#endif
+  if
+  :: skips -> assert(!missed)
+  :: else -> add(g, a, 1)
+  fi
+}
+
+/* What is set later than it was reckoned is a lower horizon, so both are one step. */
+proctype Feeder() {
+  byte a, g; bool was;
+  atomic { if :: t + settled > horizon -> horizon = t + settled :: else -> skip fi; g = gen }
+  atomic { if :: g == gen -> a = t :: else -> g = 0 fi }
+  atomic { was = row; if :: !created && g == gen && horizon > D -> missed = 1 :: else -> skip fi }
+  add(g, a, was)
+}
+
+proctype Raiser() {
+  byte since;
+  atomic { announced = W1; since = t }
+#ifndef NOWAIT
+  t >= since + WAIT;
+#endif
+  settled = W1
+}
+
+proctype Deleter() {
+  byte w, read; bool hit = 0;
+  atomic { w = announced; read = t }
+  atomic { row -> row = 0; hit = 1 }
+  atomic {
+    trusted(w, read);
+    if
+    :: hit && D > t + w + MARGIN && !LEFT -> nil = 1; assert(!member && !old)
+    :: else -> skip                                /* it removes the members, under rules 1 and 2 */
+    fi
+  }
+}
+
+proctype Flusher() { atomic { gen++; member = 0; old = 0; horizon = 0 } }
+
+init {
+  atomic {
+    run Ticker(); run Creator(); run Feeder(); run Raiser(); run Deleter();
+#if FLUSH
+    run Flusher();
+#endif
+  }
+}

@@ -1,0 +1,189 @@
+package triggerhook_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// told counts what a set is told of single tasks, and how far its horizon has been asked
+// to be.
+type told struct {
+	hotset.Set
+	removed, added atomic.Int64
+	horizon        atomic.Int64 // ms beyond the time at which it was asked
+}
+
+func (c *told) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+	c.removed.Add(int64(len(refs)))
+	return c.Set.Remove(ctx, p, token, refs)
+}
+
+func (c *told) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+	c.added.Add(int64(len(a.Entries)))
+	return c.Set.Add(ctx, p, a)
+}
+
+func (c *told) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+	c.horizon.Store(f.HorizonMS - time.Now().UnixMilli())
+	return c.Set.Horizon(ctx, p, f)
+}
+
+// windowed runs test in a bubble, with a scheduler that works and a count of what it tells
+// the hot set.
+func windowed(t *testing.T, o triggerhook.Options, test func(t *testing.T, s stores, sch *triggerhook.Scheduler, c *told)) {
+	bubbles(t, func(t *testing.T, s stores) {
+		c := &told{Set: s.set}
+		s.set = c
+		sch := s.scheduler(t, o)
+		stop := run(t, sch)
+		sleep(t, 5*time.Second)
+		test(t, s, sch, c)
+		stop()
+	})
+}
+
+// A task that is due beyond every horizon is in no hot set: that is told nothing of it.
+func TestTheHotSetIsToldNothingOfFarTasks(t *testing.T) {
+	windowed(t, triggerhook.Options{}, func(t *testing.T, s stores, sch *triggerhook.Scheduler, c *told) {
+		for _, x := range []struct {
+			due            time.Duration
+			reschedule     bool
+			added, removed int64
+		}{
+			{time.Hour, false, 0, 0},
+			{100 * time.Second, false, 0, 0},
+			{85 * time.Second, false, 8, 8}, // Window is a minute, and others may know of it for a while
+			{40 * time.Second, false, 8, 8},
+			{time.Hour, true, 0, 24}, // a Reschedule removes the version of before, and so does Delete
+		} {
+			all := tasks(8, func(int) time.Time { return time.Now().Add(x.due) })
+			c.added.Store(0)
+			c.removed.Store(0)
+			if err := sch.Create(t.Context(), all...); err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range all {
+				if !x.reschedule {
+					break
+				}
+				if err := sch.Reschedule(t.Context(), a.ID, a.Due.Add(time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, a := range all {
+				if err := sch.Delete(t.Context(), a.ID); err != nil {
+					t.Errorf("Delete of what is due in %s: %v", x.due, err)
+				}
+			}
+			if got, want := [2]int64{c.added.Load(), c.removed.Load()}, [2]int64{x.added, x.removed}; got != want {
+				t.Errorf("due in %s, rescheduled %t: added and removed are %v, want %v", x.due, x.reschedule, got, want)
+			}
+			empty(t, s)
+		}
+	})
+}
+
+// A process whose Window is larger than any before uses it only once all others know.
+func TestALargerWindowIsAnnouncedFirst(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		s.scheduler(t, triggerhook.Options{}) // whose Window is recorded
+		c := &told{Set: s.set}
+		s.set = c
+		wide := s.scheduler(t, triggerhook.Options{Window: time.Hour})
+		stop := run(t, wide)
+		sleep(t, 50*time.Second)
+		if got := time.Duration(c.horizon.Load()) * time.Millisecond; got != time.Minute {
+			t.Errorf("50 s after it was announced the horizon is %s ahead, want a minute", got)
+		}
+		sleep(t, 20*time.Second)
+		if got := time.Duration(c.horizon.Load()) * time.Millisecond; got != time.Hour {
+			t.Errorf("70 s after it was announced the horizon is %s ahead, want an hour", got)
+		}
+		if w, err := s.store.Window(t.Context()); err != nil || w != (task.Window{SettledMS: 3_600_000, AnnouncedMS: 3_600_000}) {
+			t.Errorf("recorded is %v, %v", w, err)
+		}
+		stop()
+	})
+}
+
+// The window that somebody else has announced counts within half a minute.
+func TestWhatIsFarFollowsTheAnnouncedWindow(t *testing.T) {
+	windowed(t, triggerhook.Options{}, func(t *testing.T, s stores, sch *triggerhook.Scheduler, c *told) {
+		remove := func() int64 {
+			c.removed.Store(0)
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(30 * time.Minute)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := sch.Delete(t.Context(), "a"); err != nil {
+				t.Error(err)
+			}
+			return c.removed.Load()
+		}
+		if n := remove(); n != 0 {
+			t.Errorf("%d removals of a far task", n)
+		}
+		was, err := s.store.Window(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := s.store.SwapWindow(t.Context(), was, task.Window{SettledMS: was.SettledMS, AnnouncedMS: 3_600_000}); !ok || err != nil {
+			t.Fatalf("SwapWindow: %t, %v", ok, err)
+		}
+		sleep(t, 30*time.Second)
+		if n := remove(); n != 1 {
+			t.Errorf("%d removals of a task that is within the announced window, want 1", n)
+		}
+	})
+}
+
+// windowless is a store that does not tell the window.
+type windowless struct {
+	durable.Store
+	fails bool
+}
+
+func (w *windowless) Window(ctx context.Context) (task.Window, error) {
+	if w.fails {
+		return task.Window{}, fmt.Errorf("window: %w", task.ErrUnavailable)
+	}
+	return w.Store.Window(ctx)
+}
+
+// Who has not heard of the window for half a minute relies on it no more.
+func TestAnOldWindowIsNotTrusted(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		w := &windowless{Store: s.store}
+		c := &told{Set: s.set}
+		s.store, s.set = w, c
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		sleep(t, 5*time.Second)
+		for _, x := range []struct {
+			fails   bool
+			sleep   time.Duration
+			removed int64
+		}{{false, 0, 0}, {true, 23 * time.Second, 0}, {true, 3 * time.Second, 1}, {false, 0, 0}} {
+			sleep(t, x.sleep)
+			w.fails = x.fails
+			c.removed.Store(0)
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := sch.Delete(t.Context(), "a"); err != nil {
+				t.Error(err)
+			}
+			if n := c.removed.Load(); n != x.removed {
+				t.Errorf("the window cannot be read: %t; %d removals of a far task, want %d", x.fails, n, x.removed)
+			}
+		}
+		stop()
+	})
+}
