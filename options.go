@@ -13,7 +13,9 @@ import (
 // Options of New. The zero value of each field is its default; a negative one, or
 // one out of its range, is ErrInvalid.
 type Options struct {
-	// Window is how far ahead the hot set is kept full: 1 min, 1 s to 24 h.
+	// Window is how far ahead the hot set is kept full: 1 min, 1 s to 24 h. The largest
+	// of a namespace is recorded, and who has a larger one uses it a minute later; of
+	// tasks that are due beyond it the hot set is told nothing.
 	Window time.Duration
 	// Lease is how long a claim lasts unless its worker extends it, as it does
 	// while it lives: 15 s, 1 s to 10 min. A crashed worker's tasks fire again

@@ -94,8 +94,9 @@ func isNil(v any) bool {
 // Namespace returns the namespace of s.
 func (s *Scheduler) Namespace() string { return s.store.Namespace() }
 
-// Migrate brings the durable store's schema up to date. Any number of processes
-// may call it at once. ErrMismatch: another number of partitions is recorded.
+// Migrate brings the durable store's schema up to date, and records Options.Window if
+// none is recorded. Any number of processes may call it at once. ErrMismatch: another
+// number of partitions is recorded.
 func (s *Scheduler) Migrate(ctx context.Context) error {
 	if err := s.store.Migrate(ctx, s.parts); err != nil {
 		return err

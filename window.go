@@ -26,6 +26,9 @@ const (
 	// 10 s for clocks that differ.
 	farMargin   = 2*task.TombstoneTTL + 10*time.Second
 	settleAfter = trustWindow + farMargin
+	// readFor bounds how long a caller waits for the window, and half of how long none
+	// tries again.
+	readFor = time.Second
 )
 
 // window is what this process knows of the recorded window.
@@ -34,7 +37,7 @@ type window struct {
 	known     task.Window
 	read      time.Time // when it was about to be read
 	announced time.Time // since when at the latest known.AnnouncedMS is recorded
-	reading   bool
+	tried     time.Time // when a caller tried to read it last
 }
 
 // elapsed is how long ago t was, by the monotonic clock or by the other one, which goes
@@ -106,22 +109,23 @@ func (s *Scheduler) settle(ctx context.Context) (time.Duration, error) {
 	return time.Duration(min(own, is.SettledMS)) * time.Millisecond, err
 }
 
-// knowWindow sees to it that the window is known that farAbove needs. One caller reads it
-// while the others go on.
+// knowWindow sees to it that the window is known that farAbove needs: one caller reads it
+// while the others go on, and waits no longer than readFor.
 func (s *Scheduler) knowWindow(ctx context.Context) {
 	w := &s.window
 	w.mu.Lock()
-	mine := !w.reading && elapsed(w.read) > trustWindow/2
-	w.reading = w.reading || mine
+	mine := elapsed(w.read) > trustWindow/2 && elapsed(w.tried) > 2*readFor
+	if mine {
+		w.tried = time.Now()
+	}
 	w.mu.Unlock()
 	if !mine {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, readFor)
+	defer cancel()
 	_, err := s.readWindow(ctx)
 	s.report.Error("read the window", err, "the hot set is told of far tasks too")
-	w.mu.Lock()
-	w.reading = false
-	w.mu.Unlock()
 }
 
 // farAbove returns the due time above which tasks are far, if the hot set told that time

@@ -170,7 +170,7 @@ func TestAnOldWindowIsNotTrusted(t *testing.T) {
 			fails   bool
 			sleep   time.Duration
 			removed int64
-		}{{false, 0, 0}, {true, 23 * time.Second, 0}, {true, 3 * time.Second, 1}, {false, 0, 0}} {
+		}{{false, 0, 0}, {true, 23 * time.Second, 0}, {true, 3 * time.Second, 1}, {false, 3 * time.Second, 0}} {
 			sleep(t, x.sleep)
 			w.fails = x.fails
 			c.removed.Store(0)

@@ -35,7 +35,7 @@ type stage struct {
 }
 
 const (
-	one  = time.Hour        // beyond the window, but not beyond what Create offers to the hot set
+	one  = time.Hour        // beyond the window
 	soon = 30 * time.Second // within it
 )
 

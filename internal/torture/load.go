@@ -97,7 +97,8 @@ func (w *worker) hasty(ctx context.Context, r *rand.Rand, tasks []*triggerhook.T
 	return steady
 }
 
-// due is in the past, soon, or beyond the window; by the machine's clock, whatever
+// due is in the past, soon, beyond the window, or so far that Redis is told nothing of the
+// task until the feeder comes to it; by the machine's clock, whatever
 // this process's is. Its last digit base 8 is n, so that two offers of one task, of
 // different n, have different times.
 func due(r *rand.Rand, n int64) time.Time {
@@ -107,8 +108,10 @@ func due(r *rand.Rand, n int64) time.Time {
 		at -= r.Int64N(1000)
 	case k < 8:
 		at += r.Int64N(window.Milliseconds())
-	default:
+	case k < 9:
 		at += window.Milliseconds() + r.Int64N(2*window.Milliseconds())
+	default:
+		at += farAhead.Milliseconds() + r.Int64N(window.Milliseconds())
 	}
 	return time.UnixMilli(at&^7 | n).UTC()
 }

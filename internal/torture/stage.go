@@ -196,7 +196,7 @@ func (st *stage) run(ctx context.Context) error {
 // (what is created now and due beyond the window, and then rolled back once or
 // twice), and records those that are left.
 func (st *stage) empty(ctx context.Context) error {
-	last := 3*window + 2*(window+4*time.Second) + bound
+	last := farAhead + window + 2*(window+4*time.Second) + bound
 	for end := time.Now().Add(last); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
 		if n, _, err := st.store.Count(ctx, 10); err == nil && n == 0 {
 			return nil
