@@ -20,7 +20,8 @@ const (
 )
 
 // In a burst, while tasks that are due wait to be delivered, confirms that nobody waits
-// for yield: one group of them goes each yieldPace. A row that is deleted takes as long as
+// for yield: one group of them goes each yieldPace, or less often where the store is busy
+// with those of other processes. A row that is deleted takes as long as
 // five deliveries. So a burst is delivered first, and then confirmed with all that the
 // servers give: of 300,000 tasks due at once the last came after 3.7 s, on two cores, and
 // comes after 0.9 (docs/performance.md). What takes longer than burstFor is a backlog, which

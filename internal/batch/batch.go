@@ -28,7 +28,10 @@
 //     it is expected to take. What waits is held for twice that at most, and for no
 //     longer than the flight took; if they are expected later than that, not at all.
 //  6. What has no hurry may yield to other work (Yields). While it does, it takes off
-//     once each Patience, or if it weighs at least Worth; else at once, for which Ask asks.
+//     once each Patience, or each five times as long as the last flight took, if that is
+//     longer: then others, in other processes perhaps, keep what it goes to busy. It also
+//     takes off if it weighs at least Worth. If it does not yield it takes off at once,
+//     for which Ask asks.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package batch
@@ -73,10 +76,11 @@ type Group[T, R any] struct {
 
 	mu       sync.Mutex
 	pending  []call[T, R]
-	weight   int       // of pending
-	flights  []*flight // those under way, in the order in which they took off
-	off      time.Time // when one took off last
-	boarding int       // how many of them are to take what is pending, before they take off or again
+	weight   int           // of pending
+	flights  []*flight     // those under way, in the order in which they took off
+	off      time.Time     // when one took off last
+	took     time.Duration // from take-off to landing, of the one that landed last
+	boarding int           // how many of them are to take what is pending, before they take off or again
 	timer    *time.Timer
 	ask      time.Time // when the timer asks; zero: it is not set
 
@@ -174,7 +178,7 @@ func (g *Group[T, R]) launch() {
 	}
 	at := g.hold
 	if g.Yields != nil {
-		at = g.off.Add(g.Patience)
+		at = g.off.Add(g.pace())
 	} else if len(g.flights) > 0 {
 		at = g.last().Add(g.Patience)
 	}
@@ -204,7 +208,7 @@ func (g *Group[T, R]) ready(weight int, now time.Time) bool {
 	case weight >= g.Worth:
 		return true
 	case g.Yields != nil:
-		return !g.Yields() || now.Sub(g.off) >= g.Patience
+		return !g.Yields() || now.Sub(g.off) >= g.pace()
 	case len(g.flights) > 0:
 		return now.Sub(g.last()) >= g.Patience
 	default:
@@ -212,16 +216,20 @@ func (g *Group[T, R]) ready(weight int, now time.Time) bool {
 	}
 }
 
+// pace is how often what yields takes off (rule 6). Under mu.
+func (g *Group[T, R]) pace() time.Duration { return max(g.Patience, 5*g.took) }
+
 // land notes that f is about to answer so many callers, and to board again.
 func (g *Group[T, R]) land(f *flight, callers int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.boarding++
+	now := time.Now()
+	took := now.Sub(f.began)
+	g.took = took
 	if callers == 0 {
 		return
 	}
-	now := time.Now()
-	took := now.Sub(f.began)
 	if g.owed > 0 { // they have not come by now
 		g.back = max(g.back, (g.back+now.Sub(g.landed))/2)
 	}

@@ -409,6 +409,24 @@ func TestWhatYieldsFliesOnceInAWhile(t *testing.T) {
 	})
 }
 
+// What yields takes no more than a fifth of the time of what it goes to.
+func TestWhatYieldsWaitsLongerWhereItIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slow
+		g := Group[time.Duration, int]{Max: 10, Parallel: 4, Worth: 100, Patience: time.Second, Yields: func() bool { return true }, Flush: s.flush}
+		for range 60 {
+			g.Post(500 * time.Millisecond)
+		}
+		for i, want := range []int{1, 1, 2, 2, 3} { // off at 0, 2.5 and 5 s
+			if got := s.look(); len(got.sizes) != want {
+				t.Errorf("after %d times 1.3 s: %d flights took off, want %d", i, len(got.sizes), want)
+			}
+			<-time.After(1300 * time.Millisecond)
+		}
+		<-time.After(time.Hour)
+	})
+}
+
 // Whatever comes when: all is answered, in the order of the calls, by flights that are
 // neither too many nor too heavy; and no call waits for long unless all flights hang.
 func TestRandomCallsAreAllTakenInTurn(t *testing.T) {
