@@ -12,7 +12,8 @@
    Flusher a loss of data; Ticker the time, which passes for all at once.
    Checked: once Delete has returned nil no version of the task is in the hot set, nor comes into it; a creator does not skip
    its add when a feeder has read up to beyond D without the row.
-   Assumed: the hot set's clock and those of processes run at one rate (the code has 10 s to spare for them to differ).
+   Assumed: the hot set's clock and those of processes run at one rate (the code has 10 s to spare for them to differ, and T more
+   for a clock that steps back).
    Must fail: NOWAIT (settles what it announces at once), NOTRUST (a deleter never reads the window again), NOT (a deleter does
    not add T), NOASOF (adds do not say since when they know), MOVED (a deleter leaves moved rows' versions as well), LOOKFIRST
    (a creator looks at the time before its commit). */

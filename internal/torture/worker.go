@@ -28,7 +28,7 @@ import (
 const (
 	leaseTime  = 3 * time.Second
 	window     = 6 * time.Second
-	farAhead   = window + 33*time.Second // 30 s is what the library has for others to forget what they know
+	farAhead   = window + 43*time.Second // 40 s is what the library has for others to forget what they know
 	auditGrace = 2 * time.Second
 	drainTime  = 15 * time.Second
 	consumers  = 24 // a worker
