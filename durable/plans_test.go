@@ -177,7 +177,8 @@ func (c planCase) check(t *testing.T, db *sql.DB, calls []call) {
 			t.Errorf("its plan says %q", s.extra)
 		}
 	}
-	if len(on) == 0 || slices.ContainsFunc(on, func(s string) bool { return !strings.HasSuffix(s, " "+c.key) }) {
+	most := 1 + strings.Count(calls[0].stmt, "(SELECT") // servers may show what a subquery reads, or not
+	if len(on) == 0 || len(on) > most || slices.ContainsFunc(on, func(s string) bool { return !strings.HasSuffix(s, " "+c.key) }) {
 		t.Errorf("it goes by %q, want %s: %.200s", on, c.key, calls[0].stmt)
 	}
 	if c.most > 0 {
