@@ -2,6 +2,7 @@ package triggerhook_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -185,5 +186,40 @@ func TestAnOldWindowIsNotTrusted(t *testing.T) {
 			}
 		}
 		stop()
+	})
+}
+
+// A far task whose ID was another's, of which the hot set is still to be told: Delete does
+// not return nil while that one may fire.
+func TestAFarTaskIsNotDeletedBeforeAnOlderVersionIs(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		deaf := &deafSet{Set: s.set}
+		s.set = deaf
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		sleep(t, 5*time.Second)
+		create := func(due time.Duration) {
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(due)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		create(20 * time.Second)
+		deaf.hear(false)
+		for _, due := range []time.Duration{time.Hour, 2 * time.Hour} {
+			if err := sch.Delete(t.Context(), "a"); !errors.Is(err, triggerhook.ErrUnavailable) {
+				t.Errorf("Delete while the hot set is still to be told: %v, want ErrUnavailable", err)
+			}
+			create(due)
+		}
+		deaf.hear(true)
+		sleep(t, time.Second)
+		if err := sch.Delete(t.Context(), "a"); err != nil {
+			t.Errorf("Delete: %v", err)
+		}
+		if l := drain(t, sch, time.Minute); l.len() > 0 {
+			t.Errorf("%d deleted tasks fired", l.len())
+		}
+		stop()
+		empty(t, s)
 	})
 }

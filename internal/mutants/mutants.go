@@ -28,6 +28,8 @@ var mutants = []mutant{
 		"	if len(stood) > 0 {\n		d.blind = false\n	}\n", "", "./durable", "TestALostDeletionOfFewDoesNotCountWhatNeverWas/mysql97"},
 	{"few-deletes-some", "a deletion of few is not all or none", "durable/sql/delete_few_tasks.sql",
 		"WHERE k.n = ? AND t.id", "WHERE k.n <= ? AND t.id", "./durable", "TestStore/mysql97/GroupedDeletesLearnTheirOwnResults"},
+	{"far-before-older", "rule 6: a far task is deleted while an older version of it may fire", "delete.go",
+		"if err != nil || s.set.owes() {", "if err != nil {", ".", "TestAFarTaskIsNotDeletedBeforeAnOlderVersionIs"},
 	{"far-ends-early", "rule 6: what others may still add is not removed", "window.go",
 		"(ago + farMargin).Milliseconds()", "ago.Milliseconds()", ".", "TestTheHotSetIsToldNothingOfFarTasks"},
 	{"far-though-moved", "rule 6: of a row that was moved the version of before is not removed", "window.go",
