@@ -16,6 +16,9 @@ func measureBurst(ctx context.Context, s *stage) ([]line, error) {
 		return nil, cannot("embedded is one process, which locks its file")
 	}
 	_, isLimit := s.sys.(*limit)
+	if isLimit && s.Scenario == "fleet" {
+		return nil, cannot("limit is one process")
+	}
 	book := newLedger(s.N)
 	if isLimit || isHook && h.single {
 		return s.burstHere(ctx, book)
@@ -58,6 +61,7 @@ func (s *stage) burstLine(r *reading, book *ledger, instant time.Time) line {
 	d := book.since(instant)
 	l.spread(d, true)
 	l.RatePerS = perSecond(s.N, time.Duration(l.MaxMS*float64(time.Millisecond)))
+	l.Duplicates = book.twice.Load()
 	return l
 }
 
@@ -146,8 +150,9 @@ func (s *stage) awaitCrew(ctx context.Context, c *crew, instant time.Time) error
 	})
 }
 
-// idle counts what the servers are asked a second while nothing is due: scripts of
-// Redis, statements of MySQL. Nil: the system has no such server.
+// idle counts what the servers are asked a second while nothing is due: commands of
+// Redis, those in scripts too, and statements of MySQL; what the meter asks itself is
+// left out. Nil: the system has no such server.
 func (s *stage) idle(ctx context.Context) (out [2]*float64, err error) {
 	if s.Scenario != "fleet" {
 		return out, nil
@@ -167,7 +172,7 @@ func (s *stage) idle(ctx context.Context) (out [2]*float64, err error) {
 		return out, err
 	}
 	if s.meter.rdb != nil {
-		v := (after.scripts - before.scripts) / watched.Seconds()
+		v := (after.commands - before.commands - ownCommands) / watched.Seconds()
 		out[0] = &v
 	}
 	if s.meter.db != nil {

@@ -69,9 +69,9 @@ func (s *stage) await(ctx context.Context, book *ledger) error {
 // the last row deleted (confirm): from rows, with nothing in the hot set; or from
 // the hot set.
 //
-// The rate of send from rows is that from the first delivery on: before it stand 2 s
-// in which a new generation waits for workers that may hold tasks. first_ms and
-// the percentiles count from the start, and so have them.
+// The rate is that from the first delivery on: before it stand 2 s from rows, in
+// which a new generation waits for workers that may hold tasks. first_ms and the
+// percentiles count from Run on; a report has that rate too.
 func measureSend(ctx context.Context, s *stage) (lines []line, err error) {
 	book := newLedger(s.N)
 	past := time.Now().Add(-time.Hour)
@@ -106,6 +106,7 @@ func measureSend(ctx context.Context, s *stage) (lines []line, err error) {
 	if l.RatePerS = perSecond(s.N, all-first); s.Scenario == "send" {
 		l.RatePerS = perSecond(s.N, book.span())
 	}
+	l.Duplicates = book.twice.Load()
 	return append(lines, l), book.judge()
 }
 
@@ -179,9 +180,7 @@ func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 	defer stop()
 	go func() {
 		err := each(creating, s.N, 1, 256, func(ctx context.Context, i, _ int) error {
-			if err := pause(ctx, time.Until(moment(i))); err != nil {
-				return err
-			}
+			_ = pause(ctx, time.Until(moment(i)))
 			err := s.sys.create(ctx, tasks[i:i+1])
 			end.Store(time.Now().UnixNano())
 			return err
@@ -204,6 +203,7 @@ func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 	l := s.line(r)
 	l.RatePerS = perSecond(s.N, time.Unix(0, end.Load()).Sub(begin))
 	l.spread(book.late(), true)
+	l.Duplicates = book.twice.Load()
 	return []line{l}, book.judge()
 }
 
@@ -235,6 +235,7 @@ func measureBacklog(ctx context.Context, s *stage) ([]line, error) {
 	l.spread(book.since(began), true)
 	l.RatePerS = perSecond(s.N, all-time.Duration(*l.FirstMS*float64(time.Millisecond)))
 	l.Series = tenths(book.since(began), series)
+	l.Duplicates = book.twice.Load()
 	return []line{l}, book.judge()
 }
 

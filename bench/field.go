@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -95,10 +97,9 @@ func (f *field) library() {
 			f.versions["river"] = d.Version
 		}
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			f.versions["triggerhook"] = fmt.Sprintf("%.12s", s.Value)
-		}
+	_, file, _, _ := runtime.Caller(0)
+	if out, err := exec.Command("git", "-C", filepath.Dir(file), "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
+		f.versions["triggerhook"] = strings.TrimSpace(string(out)) // go run stamps none
 	}
 }
 

@@ -36,6 +36,7 @@ type job struct {
 	Versions         map[string]string
 	Dir              string // for its files
 	Profile          string
+	Cannot           string // why it is not measured
 }
 
 // place is where the servers are.
@@ -61,14 +62,18 @@ func jobs(w wish) []job {
 				if w.n > 0 {
 					n = w.n
 				}
+				no := ""
 				if v.Rows > max(n, leastRows) {
-					continue
+					if w.n > 0 {
+						continue
+					}
+					no = "so many rows would take " + system + " hours"
 				}
 				if v.Rows > 0 {
 					n = min(n, growTasks)
 				}
 				all = append(all, job{Scenario: name, System: system, Variant: v, N: max(1, n/max(1, v.Share)), Workers: v.Workers,
-					Payload: w.payload, RTT: w.rtt, Profile: w.profile})
+					Payload: w.payload, RTT: w.rtt, Profile: w.profile, Cannot: no})
 			}
 		}
 	}
@@ -173,6 +178,9 @@ func (j job) profile() (stop func(), err error) {
 }
 
 func (j job) measure(ctx context.Context) (lines []line, err error) {
+	if j.Cannot != "" {
+		return nil, cannot(j.Cannot)
+	}
 	sys, err := open(ctx, j, true)
 	if err != nil {
 		return nil, err

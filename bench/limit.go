@@ -15,7 +15,7 @@ import (
 )
 
 // limit is a bare loop of the library's statements and scripts, with no scheduler around them: what these servers can do
-// at all. Each commit is flushed, and each caller learns what became of its own task, as with the library.
+// at all. Each commit is flushed, and each caller learns what became of its own task (of more than few, how many were there).
 type limit struct {
 	*hook            // its table and its clients
 	j                job
@@ -27,16 +27,9 @@ type limit struct {
 	inserts, deletes chan request
 }
 
-// request is one caller's row on its way into a statement of many.
-type request struct {
-	it   item
-	done chan error
-}
-
-type act = func(context.Context, []item) error
-
 const (
 	conns   = 4                                  // that statements of many rows go over
+	few     = 50                                 // rows that go all or none
 	most    = 1000                               // rows of a statement, members of a script's call
 	version = "\x00\x00\x00\x00\x00\x00\x00\x01" // 1 as the end of a member has it: all rows have that one
 )
@@ -57,53 +50,20 @@ func openLimit(ctx context.Context, j job) (system, error) {
 		}
 	}
 	for range conns {
-		go gather(l.inserts, l.insertAndAdd)
-		go gather(l.deletes, l.drop)
+		go gather(l.inserts, most, l.insertAndAdd)
+		go gather(l.deletes, few, l.drop)
 	}
 	return l, l.scripts["horizon"].Run(ctx, l.rdb, l.keys[:7], 1, 1, time.Now().Add(24*time.Hour).UnixMilli(), 1<<40, 1).Err()
 }
 
-// gather takes what waits into one statement; if that fails each goes alone.
-func gather(in <-chan request, do act) {
-	for r := range in {
-		all, items := []request{r}, []item{r.it}
-		for more := true; more && len(all) < most; {
-			select {
-			case r := <-in:
-				all, items = append(all, r), append(items, r.it)
-			default:
-				more = false
-			}
-		}
-		err := do(context.Background(), items)
-		for i, r := range all {
-			if err != nil && len(all) > 1 {
-				r.done <- do(context.Background(), items[i:i+1])
-			} else {
-				r.done <- err
-			}
-		}
-	}
-}
-
-// call is a statement of its own for a call of many and for up to 8 callers, who have a connection each; more share.
-func (l *limit) call(ctx context.Context, items []item, do act, in chan<- request) error {
-	if len(items) > 1 || l.j.Workers <= 8 {
-		return do(ctx, items)
-	}
-	r := request{items[0], make(chan error, 1)}
-	in <- r
-	return <-r.done
-}
-
 func (l *limit) create(ctx context.Context, all []item) error {
-	return l.call(ctx, all, l.insertAndAdd, l.inserts)
+	return inGroup(ctx, l.j.Workers, all, l.insertAndAdd, l.inserts)
 }
 func (l *limit) settled(context.Context) (int, error) { return int(l.gone.Load()), nil }
 func (l *limit) start(ctx context.Context) error      { return l.pages(ctx, conns*most, l.add) } // preloads all rows
 
 func (l *limit) delete(ctx context.Context, ids []string) error {
-	return l.call(ctx, items(0, len(ids), func(i int) item { return item{id: ids[i]} }), l.drop, l.deletes)
+	return inGroup(ctx, l.j.Workers, items(0, len(ids), func(i int) item { return item{id: ids[i]} }), l.drop, l.deletes)
 }
 
 func (l *limit) fill(ctx context.Context, n int, at func(int) item) error {
@@ -113,8 +73,7 @@ func (l *limit) fill(ctx context.Context, n int, at func(int) item) error {
 func (l *limit) insert(ctx context.Context, items []item) error {
 	args := make([]any, 0, 7*len(items))
 	for _, it := range items {
-		due := it.due.UnixMilli()
-		args = append(args, due, it.id, due, 1, 0, due, it.payload)
+		args = append(args, it.due.UnixMilli(), it.id, it.due.UnixMilli(), 1, 0, it.due.UnixMilli(), it.payload)
 	}
 	_, err := l.db.ExecContext(ctx, "INSERT INTO "+l.j.Name+"_task (due_ms, id, exec_ms, ver, attempt, created_ms, payload) VALUES "+
 		strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?),", len(items)), ","), args...)
@@ -128,8 +87,7 @@ func (l *limit) insertAndAdd(ctx context.Context, items []item) error {
 	return l.add(ctx, items)
 }
 
-// add puts rows into the hot set, in one pipeline.
-func (l *limit) add(ctx context.Context, items []item) error {
+func (l *limit) add(ctx context.Context, items []item) error { // to the hot set, in one pipeline
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for ; len(items) > 0; items = items[min(most, len(items)):] {
 			args := []any{1, 1, time.Now().UnixMicro(), 1, 0, ""}
@@ -145,24 +103,28 @@ func (l *limit) add(ctx context.Context, items []item) error {
 }
 
 func (l *limit) drop(ctx context.Context, items []item) error {
-	args := make([]any, len(items), len(items)+1)
-	for i, it := range items {
-		args[i] = it.id
+	var args []any
+	for _, it := range items {
+		args = append(args, it.id)
 	}
-	res, err := l.db.ExecContext(ctx, "DELETE t FROM "+l.j.Name+"_task AS t FORCE INDEX (id) WHERE t.id IN ("+
-		strings.TrimSuffix(strings.Repeat("?,", len(items)), ",")+") AND t.ver IN (?)", append(args, 1)...)
+	those := l.j.Name + "_task AS t FORCE INDEX (id) WHERE t.id IN (" + strings.TrimSuffix(strings.Repeat("?,", len(items)), ",") + ") AND t.ver IN (1)"
+	from := "DELETE t FROM " + those
+	if len(items) <= few {
+		from = "DELETE t FROM (SELECT COUNT(*) AS n FROM " + those + " FOR UPDATE) AS k JOIN " + those + " AND n = ?"
+		args = append(append(args, args...), len(items))
+	}
+	res, err := l.db.ExecContext(ctx, from, args...)
 	if err != nil {
 		return err
 	}
 	n, err := res.RowsAffected()
-	if l.gone.Add(n); err == nil && int(n) != len(items) {
+	if l.gone.Add(n); err == nil && int(n) < len(items) {
 		err = fmt.Errorf("of %d rows %d were there", len(items), n)
 	}
 	return err
 }
 
-// pages reads all rows in key order.
-func (l *limit) pages(ctx context.Context, size int, do act) error {
+func (l *limit) pages(ctx context.Context, size int, do act) error { // of all rows, in key order
 	for due, id := int64(0), ""; ; {
 		rows, err := l.db.QueryContext(ctx, "SELECT due_ms, id, payload FROM "+l.j.Name+
 			"_task WHERE ((due_ms = ? AND id > ?) OR due_ms > ?) ORDER BY due_ms, id LIMIT ?", due, id, due, size)
@@ -226,10 +188,9 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 	}
 	began := time.Now()
 	if c.confirm {
-		err = l.drop(ctx, all)
-	}
-	if c.confirm && err == nil {
-		err = l.scripts["remove"].Run(ctx, l.rdb, keys, append([]any{1, token}, members...)...).Err()
+		if err = l.drop(ctx, all); err == nil {
+			err = l.scripts["remove"].Run(ctx, l.rdb, keys, append([]any{1, token}, members...)...).Err()
+		}
 	}
 	if c.wait != nil && err == nil {
 		c.wait(time.Since(began))

@@ -6,7 +6,8 @@ import (
 )
 
 // line is one result. What a system does not have (statements of MySQL where there
-// is none) is null, never 0.
+// is none) is null. The figures of a line with Cannot are 0, as are percentiles of what
+// is measured as a whole.
 type line struct {
 	Scenario           string             `json:"scenario"`
 	Variant            string             `json:"variant,omitempty"`
@@ -28,6 +29,7 @@ type line struct {
 	RSSMB              float64            `json:"rss_mb"` // the most that the measuring process, or the largest worker, had
 	Versions           map[string]string  `json:"versions"`
 	Cores              int                `json:"cores"`
+	Duplicates         int64              `json:"duplicates"`
 	Run                int                `json:"run"`
 	CPUBy              map[string]float64 `json:"cpu_by,omitempty"`                // cpu_s by where it went
 	FirstMS            *float64           `json:"first_ms,omitempty"`              // of what p50_ms is the median of

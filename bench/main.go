@@ -70,7 +70,7 @@ func parseRun(args []string) (wish, error) {
 	f.StringVar(&scenarios, "scenario", "", "names, with commas; all if empty: "+strings.Join(scenarioNames(), ", "))
 	f.StringVar(&systems, "system", "triggerhook,limit", "names, with commas, or all: "+strings.Join(systemNames, ", "))
 	f.StringVar(&w.variant, "variant", "", "only variants with this in their names")
-	f.IntVar(&w.n, "n", 0, "tasks; 0: as many as the scenario's full size has")
+	f.IntVar(&w.n, "n", 0, "tasks, of which a variant has its share; 0: as many as the scenario's full size has")
 	f.IntVar(&w.workers, "workers", 0, "callers, consumers or worker processes, whatever the scenario varies; 0: each of its own numbers")
 	f.IntVar(&w.payload, "payload", 100, "bytes")
 	f.DurationVar(&w.rtt, "rtt", 0, "round trip that is added between client and servers")

@@ -29,14 +29,15 @@ type meter struct {
 
 // sums are readings that only grow.
 type sums struct {
-	at      time.Time
-	cpu     map[string]time.Duration // of the clients, and of each server
-	alloc   uint64
-	usec    float64 // of Redis, in scripts
-	scripts float64 // that Redis ran
-	asked   float64 // statements, of MySQL
-	sent    int64   // commands, to Redis
-	rssMax  float64 // MiB
+	at    time.Time
+	cpu   map[string]time.Duration // of the clients, and of each server
+	alloc uint64
+	usec  float64 // of Redis, in scripts
+	// commands are those that Redis ran, in scripts too.
+	commands float64
+	asked    float64 // statements, of MySQL
+	sent     int64   // commands, to Redis
+	rssMax   float64 // MiB
 }
 
 // reading is what a measurement cost.
@@ -102,7 +103,7 @@ func (m *meter) read(ctx context.Context) (s sums, err error) {
 		s.sent = m.calls()
 	}
 	if m.rdb != nil {
-		if s.scripts, s.usec, err = m.scripts(ctx); err != nil {
+		if s.commands, s.usec, err = m.redis(ctx); err != nil {
 			return s, err
 		}
 	}
@@ -116,22 +117,27 @@ func (m *meter) read(ctx context.Context) (s sums, err error) {
 	return s, err
 }
 
-// scripts is how many scripts Redis ran and how long that took, in which all is done
-// by the library, and all but some commands by asynq.
-func (m *meter) scripts(ctx context.Context) (calls, usec float64, err error) {
-	info, err := m.rdb.Info(ctx, "commandstats").Result()
+// ownCommands is how many commands of a reading the next one counts.
+const ownCommands = 1
+
+// redis is how many commands Redis ran, in scripts too, and how long its scripts took, in
+// which all is done by the library, and all but some commands by asynq.
+func (m *meter) redis(ctx context.Context) (commands, usec float64, err error) {
+	info, err := m.rdb.InfoMap(ctx, "stats", "commandstats").Result()
+	if err == nil {
+		commands, err = strconv.ParseFloat(info["Stats"]["total_commands_processed"], 64)
+	}
+	for _, verb := range []string{"evalsha", "eval"} {
+		if text := info["Commandstats"]["cmdstat_"+verb]; text != "" && err == nil {
+			var calls, u float64
+			_, err = fmt.Sscanf(text, "calls=%f,usec=%f", &calls, &u)
+			usec += u
+		}
+	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("ask Redis: %w", err)
 	}
-	for _, verb := range []string{"evalsha", "eval"} {
-		_, rest, ok := strings.Cut(info, "cmdstat_"+verb+":")
-		var c, u float64
-		if _, err := fmt.Sscanf(rest, "calls=%f,usec=%f", &c, &u); ok && err != nil {
-			return 0, 0, fmt.Errorf("ask Redis: %w", err)
-		}
-		calls, usec = calls+c, usec+u
-	}
-	return calls, usec, nil
+	return commands, usec, nil
 }
 
 // redisMB is what Redis holds, and purge what MySQL has still to purge.

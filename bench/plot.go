@@ -43,7 +43,9 @@ func plotsOf(rows []row) map[string]string {
 		}
 		switch name {
 		case "backlog":
-			out[name] = drain(mine).svg()
+			out[name] = drain(mine, "drain rate", "tasks/s", func(p point) float64 { return p.RatePerS }).svg()
+			out[name+"-redis"] = drain(mine, "Redis memory", "MB, most so far", func(p point) float64 { return p.RedisMB }).svg()
+			out[name+"-purge"] = drain(mine, "MySQL's purge behind it", "undo logs", func(p point) float64 { return p.Purge }).svg()
 		case "fleet":
 			out[name] = over(mine, "fleet: one instant", "worker processes", "tasks/s", func(r row) float64 { return float64(r.Workers) }, rate).svg()
 		case "grow":
@@ -118,12 +120,13 @@ func over(rows []row, title, xTitle, yTitle string, x, y func(row) float64) char
 	return c
 }
 
-func drain(rows []row) chart {
-	c := chart{title: "backlog: drain rate", xTitle: "part of the backlog that is done", yTitle: "tasks/s"}
+// drain has a line a system over a backlog's tenths.
+func drain(rows []row, what, yTitle string, y func(point) float64) chart {
+	c := chart{title: "backlog: " + what, xTitle: "part of the backlog that is done", yTitle: yTitle}
 	for _, r := range rows {
 		s := series{name: r.System}
 		for _, p := range r.Series {
-			s.x, s.y = append(s.x, float64(p.Done)/float64(r.N)), append(s.y, p.RatePerS)
+			s.x, s.y = append(s.x, float64(p.Done)/float64(r.N)), append(s.y, y(p))
 		}
 		c.all = append(c.all, s)
 	}

@@ -141,6 +141,7 @@ func writeReport(out io.Writer, rows []row) {
 			writeRow(out, r, rows)
 		}
 		fmt.Fprintln(out)
+		writeFromRun(out, mine)
 		writeIdle(out, mine)
 		writeSeries(out, mine)
 	}
@@ -155,7 +156,11 @@ func writeRow(out io.Writer, r row, rows []row) {
 	ratio := func(system string) string {
 		for _, other := range rows {
 			if other.place() == r.place() && other.System == system && other.System != r.System && other.RatePerS > 0 {
-				return fmt.Sprintf("%.2f", r.RatePerS/other.RatePerS)
+				of := fmt.Sprintf("%.2f", r.RatePerS/other.RatePerS)
+				if other.N != r.N {
+					of = "~" + of
+				}
+				return of
 			}
 		}
 		return ""
@@ -205,11 +210,23 @@ func optional(v *float64) string {
 	return figure(*v)
 }
 
+// writeFromRun tells the rates of what is measured from the first delivery on as they
+// are from Run on.
+func writeFromRun(out io.Writer, rows []row) {
+	for _, r := range rows {
+		switch {
+		case r.Cannot != "" || r.MaxMS == 0:
+		case r.Scenario == "send" || r.Scenario == "confirm":
+			fmt.Fprintf(out, "- %s of %s, from Run to the last delivery: %s/s\n", r.title(), r.System, figure(float64(r.N)/r.MaxMS*1000))
+		}
+	}
+}
+
 func writeIdle(out io.Writer, rows []row) {
 	for _, r := range rows {
 		if r.IdleRedisCmdsPerS != nil {
-			fmt.Fprintf(out, "- idle, %s, %d processes: %s scripts of Redis a second, %s statements of MySQL\n", r.System, r.Workers,
-				optional(r.IdleRedisCmdsPerS), cmp.Or(optional(r.IdleMySQLStmtsPerS), "no"))
+			fmt.Fprintf(out, "- idle, %s, %d processes: %s commands of Redis a second, %s statements of MySQL; then %d duplicates\n", r.System, r.Workers,
+				optional(r.IdleRedisCmdsPerS), cmp.Or(optional(r.IdleMySQLStmtsPerS), "no"), r.Duplicates)
 		}
 	}
 }
@@ -240,5 +257,5 @@ func writeFoot(out io.Writer, rows []row) {
 		all = append(all, s)
 	}
 	slices.Sort(all)
-	fmt.Fprintf(out, "Measured with: %s.\n", strings.Join(all, ", "))
+	fmt.Fprintf(out, "Measured with: %s. A ratio with ~ is one of different numbers of tasks.\n", strings.Join(all, ", "))
 }

@@ -40,7 +40,7 @@ func TestAReportHasMediansAndRatios(t *testing.T) {
 		"| one a call, x8 | limit | 100 | 1 | 1000 |  |  | 4.00 |",
 		"| one a call, x64 | limit | 100 | 1 | 7.00 |  |  |  |",
 		"| one a call, x8 | asynq | cannot: it has no such call |",
-		"Measured with: 2 cores, mysql 9.7.\n",
+		"Measured with: 2 cores, mysql 9.7. A ratio",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, out.String())

@@ -119,7 +119,7 @@ func openTriggerhook(ctx context.Context, j job, fresh bool) (system, error) {
 	rdb, s := dial(j.Clients.Redis)
 	h := &hook{sent: s, closes: []io.Closer{rdb, db}}
 	if fresh {
-		h.closes = append([]io.Closer{dropper{db, j.Name}}, h.closes...)
+		h.closes = append([]io.Closer{dropper{db, rdb, j.Name}}, h.closes...)
 	}
 	store, err := durable.NewMySQL(db, durable.Options{Namespace: j.Name})
 	if err != nil {
@@ -145,15 +145,26 @@ func openEmbedded(ctx context.Context, j job) (system, error) {
 	return h, h.open(ctx, j, store, set, true)
 }
 
-// dropper drops a job's database, which its measurement has done with.
+// dropper drops a job's database and namespace, which its measurement has done with:
+// what it left would count as memory of the next.
 type dropper struct {
 	db   *sql.DB
+	rdb  *redis.Client
 	name string
 }
 
+// Close drops them.
 func (d dropper) Close() error {
 	if _, err := d.db.Exec("DROP DATABASE " + d.name); err != nil {
 		return fmt.Errorf("drop database: %w", err)
+	}
+	ctx := context.Background()
+	keys, err := d.rdb.Keys(ctx, "{"+d.name+":*").Result()
+	if err == nil && len(keys) > 0 {
+		err = d.rdb.Unlink(ctx, keys...).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("drop namespace: %w", err)
 	}
 	return nil
 }
@@ -198,9 +209,6 @@ func (h *hook) start(ctx context.Context) error {
 	h.begin(ctx)
 	return until(ctx, 10*time.Millisecond, func() (bool, error) {
 		st, err := h.set.State(ctx, 0)
-		if errors.Is(err, task.ErrCold) {
-			return false, h.err
-		}
 		return st.Loaded.DueMS > 0, errors.Join(err, h.err)
 	})
 }
@@ -215,9 +223,6 @@ func (h *hook) begin(ctx context.Context) {
 
 func (h *hook) hot(ctx context.Context) (int, error) {
 	st, err := h.set.State(ctx, 0)
-	if errors.Is(err, task.ErrCold) {
-		return 0, nil
-	}
 	return int(st.Waiting), err
 }
 
