@@ -20,7 +20,10 @@ const (
 // idle measures what workers cost while the store is empty, and while tasks wait
 // that are preloaded.
 func idle(ctx context.Context, r *run) error {
-	pause(ctx, 3*time.Second) // they are up and have elected
+	if err := r.up(ctx); err != nil {
+		return err
+	}
+	pause(ctx, 5*time.Second) // for the commotion of a start
 	if err := r.watch(ctx, "empty", r.size.span); err != nil {
 		return err
 	}
@@ -30,6 +33,24 @@ func idle(ctx context.Context, r *run) error {
 	r.preloaded(ctx, r.size.tasks, time.Until(r.first)-r.size.span)
 	pause(ctx, min(5*time.Second, r.size.span/4))
 	return r.watch(ctx, "loaded", min(r.size.span, time.Until(r.first)-time.Second))
+}
+
+// up waits until all workers listen to the first partition, which a worker that runs does.
+func (r *run) up(ctx context.Context) error {
+	channel := "{" + r.spec.Namespace + ":0}:wake"
+	for end := time.Now().Add(time.Minute); ctx.Err() == nil; pause(ctx, 100*time.Millisecond) {
+		n, err := r.driver.rdb.PubSubNumSub(ctx, channel).Result()
+		if err != nil {
+			return fmt.Errorf("count who listens: %w", err)
+		}
+		if n[channel] >= int64(r.workers) {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%d of %d workers listen to %s after a minute", n[channel], r.workers, channel)
+		}
+	}
+	return ctx.Err()
 }
 
 // watch counts for d what reaches the servers.

@@ -75,10 +75,13 @@ var checks = []check{
 	{"far", "far", "", false, true},
 	{"far-near", "far", "D=4", false, false},
 	{"far-flush", "far", "FLUSH=1 D=4", false, false},
+	{"far-by-id", "far", "BYID=1", false, false},
 	{"far-no-wait", "far", "NOWAIT", true, true},
 	{"far-no-trust", "far", "NOTRUST", true, true},
 	{"far-no-t", "far", "NOT D=4", true, false},
 	{"far-no-as-of", "far", "NOASOF D=4", true, false},
 	{"far-moved", "far", "MOVED", true, true},
 	{"far-look-first", "far", "LOOKFIRST D=4", true, false},
+	{"far-no-look", "far", "BYID=1 NOLOOK", true, true},
+	{"far-by-id-moved", "far", "BYID=1 MOVED", true, false},
 }

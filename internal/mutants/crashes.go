@@ -74,15 +74,15 @@ var crashes = []mutant{
 		"	refs := task.Versions(rows)\n", "	refs := make([]task.Ref, len(rows))\n	for i, r := range rows {\n		refs[i] = r.Ref\n	}\n", cells,
 		"TestWhatADeadReschedulerLeftIsDeleted|TestWhatADeadReschedulerLeftIsDeletedAfterItDiedTwice|" +
 			"TestWhatADeadPostponementLeftIsDeleted|TestAPostponementKilledBeforeItSweepsLosesItsLease"},
-	{"move-unswept", "promise 4: a rescheduler moves the row on while its version of before may be a member", "delete.go",
+	{"move-unswept", "promise 4: a rescheduler moves the row on while its version of before may be a member", "reschedule.go",
 		"if prev, is := old.Prev(); is {", "if prev, is := old.Prev(); is && false {", cells, "TestAReschedulerSweepsBeforeItMovesOn"},
 	{"postponed-unswept", "promise 4: a rollback beyond the horizon moves the row on while its version of before may be a member", "consumer/settler.go",
 		"	if !is {\n		return nil\n	}\n	_, err = s.c.set.Remove", "	if !is || true {\n		return nil\n	}\n	_, err = s.c.set.Remove", cells,
 		"TestAPostponementSweepsBeforeItMovesOn"},
-	{"remove-before-move", "rule 1: a rescheduler removes the member before its row is moved", "delete.go",
+	{"remove-before-move", "rule 1: a rescheduler removes the member before its row is moved", "reschedule.go",
 		"		failpoint.Hit(\"reschedule/move\")\n", "		_, _ = s.set.Remove(ctx, task.Partition(id, s.parts), \"\", []task.Ref{old.Ref})\n		failpoint.Hit(\"reschedule/move\")\n", cells,
 		"TestAReschedulerKilledBeforeItsMoveHasMovedNothing"},
-	{"move-without-add", "a rescheduler leaves the new version to the auditor", "delete.go",
+	{"move-without-add", "a rescheduler leaves the new version to the auditor", "reschedule.go",
 		"		s.addCreated(asOf)\n", "		_ = asOf\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},
 
 	// Claims and answers.

@@ -43,6 +43,7 @@ func (w *worker) load(ctx context.Context) {
 			}
 		})
 	}
+	all.Go(func() { w.lots(ctx, &all) })
 	all.Wait()
 }
 
@@ -58,12 +59,7 @@ func (w *worker) create(ctx context.Context, r *rand.Rand, name string, all *syn
 		tasks[i] = &triggerhook.Task{ID: fmt.Sprint(name, ".", i), Due: due(r, 0), Payload: make([]byte, size)}
 	}
 	steady := w.hasty(ctx, r, tasks, all)
-	for range 4 {
-		if got := w.createOnce(tasks); got != history.Unknown {
-			break
-		}
-		pause(ctx, 200*time.Millisecond)
-	}
+	w.createUntilKnown(tasks)
 	for _, t := range steady {
 		switch k := r.IntN(100); {
 		case k < 10:
@@ -114,6 +110,16 @@ func due(r *rand.Rand, n int64) time.Time {
 		at += farAhead.Milliseconds() + r.Int64N(window.Milliseconds())
 	}
 	return time.UnixMilli(at&^7 | n).UTC()
+}
+
+// createUntilKnown calls again while the outcome is unknown, up to three times.
+func (w *worker) createUntilKnown(tasks []*triggerhook.Task) {
+	for range 4 {
+		if got := w.createOnce(tasks); got != history.Unknown {
+			return
+		}
+		pause(context.Background(), 200*time.Millisecond)
+	}
 }
 
 func (w *worker) createOnce(tasks []*triggerhook.Task) (got history.Result) {

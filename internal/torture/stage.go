@@ -198,6 +198,9 @@ func (st *stage) run(ctx context.Context) error {
 func (st *stage) empty(ctx context.Context) error {
 	last := farAhead + window + 2*(window+4*time.Second) + bound
 	for end := time.Now().Add(last); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
+		if err := st.sweep(ctx); err != nil {
+			return err
+		}
 		if n, _, err := st.store.Count(ctx, 10); err == nil && n == 0 {
 			return nil
 		}
