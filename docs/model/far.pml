@@ -5,7 +5,8 @@
    announced and the settled one; both are the same at first, and neither shrinks. Who has a larger one announces it, waits
    WAIT, and settles it. Creators and deleters read the announced one, and use it for TRUST. After its commit, a creator adds
    nothing that is due later than the hot set's time + that window; a deleter removes nothing that is due later than that + T
-   and was never moved.
+   and was never moved. With BYID the deleter does not learn when the row was due: it deletes what was never moved and is due at
+   line or later, which is LATE beyond what is far when it begins, and after its commit it looks whether that is still far.
 
    Processes: Deleter is Scheduler.dropRows, Creator is Scheduler.addCreated, both with Scheduler.far; Feeder is feeder.round with
    Scheduler.settle, by one that may stop anywhere between its SELECT and its add; Raiser is Scheduler.settle of another process;
@@ -16,9 +17,10 @@
    for a clock that steps back).
    Must fail: NOWAIT (settles what it announces at once), NOTRUST (a deleter never reads the window again), NOT (a deleter does
    not add T), NOASOF (adds do not say since when they know), MOVED (a deleter leaves moved rows' versions as well), LOOKFIRST
-   (a creator looks at the time before its commit). */
+   (a creator looks at the time before its commit), NOLOOK (a deleter by ID does not look after its commit). */
 
 #define T      2          /* how old what an add knows may be */
+#define LATE   2          /* how much further than far a line is */
 #define TRUST  1
 #define WAIT   (TRUST + T + 1)
 #define W0     1
@@ -30,6 +32,9 @@
 
 #ifndef FLUSH
 #define FLUSH 0
+#endif
+#ifndef BYID
+#define BYID 0
 #endif
 
 byte t = 0;                                        /* the hot set's time */
@@ -111,6 +116,30 @@ proctype Raiser() {
   settled = W1
 }
 
+#ifdef NOLOOK
+#define STILLFAR 1
+#else
+#define STILLFAR (line > t + w + MARGIN)
+#endif
+
+#if BYID
+proctype Deleter() {
+  byte w, read, line;
+  atomic { w = announced; read = t; line = t + w + MARGIN + LATE }
+  if
+  :: row && D >= line && !LEFT ->                  /* its DELETE has met the row: others see it until the COMMIT */
+     row = 0;
+     atomic {
+       trusted(w, read);
+       if
+       :: STILLFAR -> nil = 1; assert(!member && !old)
+       :: else -> skip                             /* ErrClaimed */
+       fi
+     }
+  :: else -> skip                                  /* it rolls back, and goes on as the other one */
+  fi
+}
+#else
 proctype Deleter() {
   byte w, read; bool hit = 0;
   atomic { w = announced; read = t }
@@ -123,6 +152,7 @@ proctype Deleter() {
     fi
   }
 }
+#endif
 
 proctype Flusher() { atomic { gen++; member = 0; old = 0; horizon = 0 } }
 
