@@ -45,7 +45,7 @@ vuln: ## look for known vulnerabilities in the dependencies
 	go run ./internal/vuln $(ARGS)
 
 bench: ## measure all scenarios at full size beside the peers: hours (RUNS=5 SCENARIO=create,send SYSTEM=all)
-	cd bench && go run . run --system $(or $(SYSTEM),all) --scenario $(or $(SCENARIO),all) --runs $(or $(RUNS),5) --json results.jsonl
+	cd bench && rm -f results.jsonl && go run . run --system $(or $(SYSTEM),all) --scenario $(or $(SCENARIO),all) --runs $(or $(RUNS),5) --json results.jsonl
 	cd bench && go run . report --plots plots results.jsonl
 
 bench-smoke: ## run each scenario small, for the library and the limit: to see that it works, never to judge a time

@@ -9,9 +9,12 @@ import (
 )
 
 const (
-	// term of a background role: who dies is replaced within that and a poll,
+	// term of a background role: who dies is replaced within that and electLag,
 	// which together are less than 3 s.
 	term = 2800 * time.Millisecond
+	// electLag is how long after a holder's term others stand: long enough that they
+	// find it renewed, for otherwise they ask at each renewal, not once a term.
+	electLag = 100 * time.Millisecond
 	// renewEvery leaves a holder one more try before its term ends.
 	renewEvery = term / 2
 )
@@ -28,8 +31,9 @@ func (s *Scheduler) agents(ctx context.Context) {
 	defer s.resign(ctx, rounds)
 	for ctx.Err() == nil {
 		terms, err := s.set.Elect(ctx, s.name, term, roles...)
-		wait := renewEvery
+		wait := term + electLag
 		if err != nil {
+			wait = renewEvery
 			s.report.Error("elect", err, "roles rest until the next election")
 			for _, r := range rounds {
 				r.stop() // also so that the first round after an outage comes at once
@@ -37,15 +41,10 @@ func (s *Scheduler) agents(ctx context.Context) {
 		}
 		for i, t := range terms {
 			rounds[i].hold(ctx, t)
-			if !t.Held {
-				wait = max(wait, min(t.Left+10*time.Millisecond, term))
-			}
-		}
-		for i, t := range terms {
 			if t.Held {
-				wait = renewEvery
+				wait = min(wait, renewEvery)
 			} else {
-				rounds[i].stop()
+				wait = min(wait, t.Left+electLag)
 			}
 		}
 		sleep(ctx, wait)
@@ -74,12 +73,15 @@ type role struct {
 	done  chan struct{}
 }
 
-// hold starts the role's rounds when a term begins.
+// hold starts the role's rounds when a term begins, and ends them with it.
 func (r *role) hold(ctx context.Context, t task.Term) {
-	if !t.Held || r.quit != nil && r.epoch == t.Epoch {
+	if t.Held && r.quit != nil && r.epoch == t.Epoch {
 		return
 	}
 	r.stop()
+	if !t.Held {
+		return
+	}
 	r.epoch = t.Epoch
 	r.s.report.Info("holds a role", "role", r.name)
 	ctx, r.quit = context.WithCancel(ctx)

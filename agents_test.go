@@ -380,55 +380,109 @@ func TestABacklogDrainsThroughABoundedHotSet(t *testing.T) {
 	})
 }
 
-// silentSet takes no part in elections while it is told so, as a dead process.
-type silentSet struct{ *deafSet }
-
-func (s silentSet) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
-	if s.isDeaf() {
-		return nil, fmt.Errorf("elect: %w", task.ErrUnavailable)
-	}
-	return s.Set.Elect(ctx, holder, term, roles...)
+// elections is a set that takes its time to answer, as a server does, whose process
+// may fall silent, as one that died, and which counts what the process asks.
+type elections struct {
+	hotset.Set
+	mu   sync.Mutex
+	dead bool
+	n    int
+	held bool
 }
 
-// Who holds the roles dies without a word: another has them within 3 s.
+const answerTime = 8 * time.Millisecond
+
+func (e *elections) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	<-time.After(answerTime)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.n++
+	if e.dead {
+		return nil, fmt.Errorf("elect: %w", task.ErrUnavailable)
+	}
+	terms, err := e.Set.Elect(ctx, holder, term, roles...)
+	e.held = err == nil && terms[0].Held && terms[1].Held
+	return terms, err
+}
+
+// look returns whether the process holds the roles, and how often it stood.
+func (e *elections) look() (held bool, n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.held, e.n
+}
+
+func (e *elections) die() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dead = true
+}
+
+// Who holds the roles dies without a word: another has them within 3 s, whenever
+// it began to stand for them and whenever the holder died.
 func TestRolesAreTakenOverWithinThreeSeconds(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
-		dying := s
-		deaf := &deafSet{Set: s.set}
-		dying.set = silentSet{deaf}
-		a := dying.scheduler(t, triggerhook.Options{})
-		stopA := run(t, a)
-		sleep(t, 3*time.Second)
-		b := s.scheduler(t, triggerhook.Options{})
-		stopB := run(t, b)
-		sleep(t, 10*time.Second)
-		if st, _ := b.Stats(t.Context()); st.Process.Scanned > 0 {
-			t.Fatal("the second process holds a role beside the first")
+		start := func() (*elections, func()) {
+			e := &elections{Set: s.set}
+			with := s
+			with.set = e
+			return e, run(t, with.scheduler(t, triggerhook.Options{}))
 		}
-		due := time.Now().Add(61 * time.Second) // beyond the horizon: the next feeder's
-		if err := b.Create(t.Context(), &triggerhook.Task{ID: "a", Due: due}); err != nil {
-			t.Fatal(err)
-		}
-		deaf.hear(false)
-		died := time.Now()
-		for {
-			if st, _ := b.Stats(t.Context()); st.Process.Scanned > 0 {
-				break
+		var stops []func()
+		holder, stop := start()
+		stops = append(stops, stop)
+		for phase := range 16 {
+			sleep(t, time.Duration(1+phase)*190*time.Millisecond)
+			next, stop := start()
+			stops = append(stops, stop)
+			sleep(t, 10*time.Second+time.Duration(phase)*70*time.Millisecond)
+			if held, _ := next.look(); held {
+				t.Fatal("a second process holds a role beside the first")
 			}
-			if time.Since(died) > 20*time.Second {
-				t.Fatal("nobody took over")
+			holder.die()
+			died := time.Now()
+			for held := false; !held; held, _ = next.look() {
+				if time.Since(died) > 20*time.Second {
+					t.Fatal("nobody took over")
+				}
+				sleep(t, 10*time.Millisecond)
 			}
-			sleep(t, 50*time.Millisecond)
+			if took := time.Since(died); took > 3*time.Second {
+				t.Errorf("%d: it took %s until another held the roles", phase, took)
+			}
+			holder = next
 		}
-		if took := time.Since(died); took > 3*time.Second+feedLag {
-			t.Errorf("it took %s until another fed", took)
+		for _, stop := range stops {
+			stop()
 		}
-		deaf.hear(true)
-		stopA()
-		stopB()
 	})
 }
 
-// feedLag is how long a new feeder may find nothing to read: its first round comes
-// at once, and raises the horizon over the task's due time by then.
-const feedLag = time.Second
+// A process that waits for a role asks once a term, not at each renewal.
+func TestWhoWaitsForARoleAsksOnceATerm(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		var all []*elections
+		for i := range 6 {
+			e := &elections{Set: s.set}
+			with := s
+			with.set = e
+			stop := run(t, with.scheduler(t, triggerhook.Options{}))
+			defer stop()
+			all = append(all, e)
+			sleep(t, time.Duration(i)*310*time.Millisecond)
+		}
+		sleep(t, 10*time.Second)
+		var before []int
+		for _, e := range all {
+			_, n := e.look()
+			before = append(before, n)
+		}
+		sleep(t, time.Minute)
+		for i, e := range all {
+			held, n := e.look()
+			if asked := n - before[i]; !held && (asked < 20 || asked > 22) {
+				t.Errorf("process %d, which holds no role, asked %d times in a minute, want about 21", i, asked)
+			}
+		}
+	})
+}

@@ -13,7 +13,8 @@ import (
 // auditEvery is how often the auditor looks for what fell through.
 const auditEvery = 5 * time.Second
 
-// reapEvery is how often expired batches are given back, at most.
+// reapEvery is how often the auditor looks at most, however short AuditGrace is.
+// Expired batches are given back in each round.
 const reapEvery = time.Second
 
 // auditor finds what fell through: rows that are loaded, by what the hot set

@@ -118,20 +118,20 @@ type share struct {
 // are inserted. A partition that does not answer in time is not known.
 func (s *Scheduler) asOf(ctx context.Context, rows []task.Row) []share {
 	all := s.split(rows)
-	if !s.hotWell() {
-		return all
-	}
 	s.knowWindow(ctx)
 	short, cancel := context.WithTimeout(ctx, hotWait)
 	defer cancel()
 	for i := range all {
+		if !s.hotWell(all[i].p) {
+			continue
+		}
 		asked := time.Now()
 		a, err := s.set.Clock(short, all[i].p)
 		if err != nil {
 			if ctx.Err() == nil {
-				s.hotFailed("ask the hot set's time", err)
+				s.hotFailed("ask the hot set's time", all[i].p, err)
 			}
-			break
+			continue
 		}
 		all[i].asOf, all[i].known, all[i].asked = a, true, asked
 	}
@@ -154,18 +154,18 @@ func (s *Scheduler) split(rows []task.Row) []share {
 	return all
 }
 
-// hotWell reports whether the hot set is to be tried.
-func (s *Scheduler) hotWell() bool {
+// hotWell reports whether a partition is to be tried.
+func (s *Scheduler) hotWell(p int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !time.Now().Before(s.hotAt)
+	return !time.Now().Before(s.hotAt[p])
 }
 
-func (s *Scheduler) hotFailed(act string, err error) {
+func (s *Scheduler) hotFailed(act string, p int, err error) {
 	s.mu.Lock()
-	s.hotAt = time.Now().Add(hotRest)
+	s.hotAt[p] = time.Now().Add(hotRest)
 	s.mu.Unlock()
-	s.report.Error(act, err, "the task stands, and is added in a second")
+	s.report.Error(act, err, "the task stands, and is added in a second", "partition", p)
 }
 
 // addCreated offers rows that were committed to the hot set. Also where the

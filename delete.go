@@ -14,14 +14,15 @@ import (
 // Delete deletes tasks by their IDs. Nil: none of them will be delivered. An
 // IDError names those that were not found (ErrNotFound), and those that a worker
 // had claimed before, or may have (ErrClaimed): their rows are deleted, but the one
-// delivery that was under way may still happen. The others are deleted. After any
-// other error, the end of ctx too, some or all of the rows may be deleted, with the
+// delivery that was under way may still happen. The others are deleted. ErrInvalid: an ID
+// breaks a rule, and nothing is deleted. After any other error, the end of ctx too, some or all of the rows may be deleted, with the
 // hot set still to be told, which this process goes on trying.
 //
 // For one Lease after Redis has lost its data, or been exchanged, nobody can tell what
 // had been claimed before: Delete then names as claimed whatever was due by then, or
 // had been rescheduled. All processes must have the same Lease for that, and the
-// clocks of the Redis servers must agree within a second.
+// clocks of the Redis servers must agree within a second. It names so, too, tasks due far
+// ahead whose deletion took ten minutes: they may have been preloaded meanwhile.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		if err := task.CheckID(id); err != nil {
@@ -49,12 +50,12 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 }
 
 // dropRows deletes rows, and then all that the hot set may hold of them (rule 1): of
-// tasks that are far that is nothing (rule 6).
+// tasks that are far that is nothing (rule 6), and the store need not even read them.
 func (s *Scheduler) dropRows(ctx context.Context, ids []string) error {
 	out := &IDError{}
-	s.knowWindow(ctx)
+	line := s.drawLine(ctx, ids)
 	failpoint.Hit("delete/row")
-	rows, err := s.store.Drop(ctx, ids)
+	rows, err := s.store.Drop(ctx, ids, line.aboveMS)
 	if err != nil {
 		s.doubt(task.Unsure(err))
 		return fmt.Errorf("delete: %w", err)
@@ -64,10 +65,16 @@ func (s *Scheduler) dropRows(ctx context.Context, ids []string) error {
 		out.NotFound = missing(ids, rows)
 	}
 	byPart := map[int][]task.Row{}
+	var unread []task.Ref
 	for _, r := range rows {
+		if r.Ver == 0 {
+			unread = append(unread, r.Ref)
+			continue
+		}
 		p := task.Partition(r.ID, s.parts)
 		byPart[p] = append(byPart[p], r)
 	}
+	out.Claimed = s.nearBy(ctx, line, unread)
 	for p, rows := range byPart { // all of them: a removal that fails is tried again only once it was tried
 		if rows = s.nearNow(ctx, p, rows); len(rows) == 0 {
 			continue
@@ -95,6 +102,68 @@ func (s *Scheduler) nearNow(ctx context.Context, p int, rows []task.Row) []task.
 		return rows
 	}
 	return near(rows, s.farAbove(asOf, 0))
+}
+
+// farLine is a due time above which the durable store need not read what it deletes.
+type farLine struct {
+	aboveMS int64
+	asOf    task.AsOf // the latest of the times that the hot set told
+	drawn   time.Time // before it was asked
+}
+
+// lateCommit is how much later than what is far a row must be due that is deleted unread,
+// since nobody can tell the hot set of it afterwards: no deletion takes as long, nor does a
+// COMMIT land as late whose connection was lost.
+const lateCommit = 10 * time.Minute
+
+// drawLine draws it for a deletion of ids; at the end of all times if the hot set does not
+// answer, or is still to be told of others.
+func (s *Scheduler) drawLine(ctx context.Context, ids []string) farLine {
+	none := farLine{aboveMS: task.MaxDue}
+	s.knowWindow(ctx)
+	if s.set.owes() {
+		return none
+	}
+	ctx, cancel := context.WithTimeout(ctx, hotWait)
+	defer cancel()
+	l, asked := farLine{drawn: time.Now()}, make([]bool, s.parts)
+	for _, id := range ids {
+		p := task.Partition(id, s.parts)
+		if asked[p] {
+			continue
+		}
+		asked[p] = true
+		if !s.hotWell(p) {
+			return none
+		}
+		a, err := s.set.Clock(ctx, p)
+		if err != nil {
+			return none // the removal says what is wrong
+		}
+		if a.TimeUS >= l.asOf.TimeUS {
+			l.asOf = a
+		}
+	}
+	l.aboveMS = min(s.farAbove(l.asOf, 0)+lateCommit.Milliseconds(), task.MaxDue)
+	return l
+}
+
+// nearBy returns the IDs of which the hot set may hold a version after all, of what was
+// deleted unread.
+func (s *Scheduler) nearBy(ctx context.Context, l farLine, unread []task.Ref) (ids []string) {
+	if len(unread) == 0 {
+		return nil
+	}
+	s.knowWindow(ctx)
+	near := unread
+	if s.farAbove(l.asOf, elapsed(l.drawn)) <= l.aboveMS {
+		near = s.set.older(unread)
+	}
+	for _, r := range near {
+		ids = append(ids, r.ID)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // missing returns the ids that rows does not have.
@@ -163,107 +232,4 @@ func (s *Scheduler) doubt(refs []task.Ref) {
 	for p, refs := range byPart {
 		s.set.doubt(p, refs)
 	}
-}
-
-// Reschedule gives a task another due time, earlier or later, waiting or in
-// flight: an old delivery can no longer confirm it, and its Context ends. Nil: the
-// task fires at due, and not at its old time unless a worker had claimed it
-// before. ErrNotFound: there is no such task (it may have been confirmed). After
-// any other error it may fire at either time or both, until this process has told
-// the hot set, which it goes on trying.
-//
-// A row names the version that it had before, because who moved it may have died
-// before the hot set was told. So at most one such version is there: before a row is
-// moved on, what it was before is removed.
-func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) error {
-	dueMS, err := task.DueMS(due)
-	if err = errors.Join(err, task.CheckID(id)); err != nil {
-		return fmt.Errorf("reschedule: %w", err)
-	}
-	for {
-		rows, err := s.store.Get(ctx, []string{id})
-		if err != nil {
-			return fmt.Errorf("reschedule: %w", err)
-		}
-		if len(rows) == 0 {
-			return fmt.Errorf("reschedule: %w", &IDError{NotFound: []string{id}})
-		}
-		old, to := rows[0], rows[0]
-		failpoint.Hit("reschedule/sweep")
-		if prev, is := old.Prev(); is {
-			if _, err := s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{prev}); err != nil {
-				return fmt.Errorf("reschedule: the version of before: %w", err)
-			}
-		}
-		to.Ver, to.DueMS, to.ExecMS, to.Attempt = task.NewVer(), dueMS, dueMS, 0
-		asOf := s.asOf(ctx, []task.Row{to})
-		failpoint.Hit("reschedule/move")
-		moved, err := s.store.Move(ctx, old.Ref, to)
-		if err != nil {
-			s.doubt([]task.Ref{old.Ref})
-			return fmt.Errorf("reschedule: %w", err)
-		}
-		if !moved {
-			continue // somebody else did so at the same time: theirs came first
-		}
-		s.counts.rescheduled.Add(1)
-		failpoint.Hit("reschedule/remove")
-		_, err = s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{old.Ref})
-		failpoint.Hit("reschedule/add")
-		s.addCreated(asOf)
-		if err != nil {
-			return fmt.Errorf("reschedule: the row is moved, the hot set is still to be told: %w", err)
-		}
-		failpoint.Hit("reschedule/end")
-		return nil
-	}
-}
-
-// State is where a task is.
-type State int
-
-// States of a task.
-const (
-	Unknown   State = iota // the hot set did not answer
-	Scheduled              // in the durable store alone: its time is far
-	Preloaded              // in the hot set, waiting
-	InFlight               // claimed by a worker
-)
-
-// Info is what is known of a task.
-type Info struct {
-	Task
-	State   State
-	Attempt int       // rollbacks and lost leases so far
-	Next    time.Time // when it is next offered; zero if InFlight
-}
-
-// Get returns a task. ErrNotFound: there is none of that ID.
-func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
-	if err := task.CheckID(id); err != nil {
-		return Info{}, fmt.Errorf("get: %w", err)
-	}
-	rows, err := s.store.Get(ctx, []string{id})
-	if err != nil {
-		return Info{}, fmt.Errorf("get: %w", err)
-	}
-	if len(rows) == 0 {
-		return Info{}, fmt.Errorf("get: %w", &IDError{NotFound: []string{id}})
-	}
-	r := rows[0]
-	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.ExecMS).UTC(), Payload: r.Payload}, Attempt: r.Attempt, Next: time.UnixMilli(r.DueMS).UTC()}
-	found, err := s.set.Find(ctx, task.Partition(id, s.parts), []task.Ref{r.Ref})
-	if err != nil {
-		s.report.Error("find a task", err, "answered without its state")
-		return info, nil
-	}
-	switch f := found[0]; f.Answer {
-	case task.Waiting:
-		info.State, info.Attempt, info.Next = Preloaded, f.Attempt, time.UnixMilli(f.NextMS).UTC()
-	case task.Claimed:
-		info.State, info.Attempt, info.Next = InFlight, f.Attempt, time.Time{}
-	default:
-		info.State = Scheduled
-	}
-	return info, nil
 }

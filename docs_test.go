@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,6 +16,8 @@ var (
 	subName  = regexp.MustCompile(`"([A-Z]\w+)"`)
 	target   = regexp.MustCompile("`make ([a-z-]+)[^`]*`")
 	link     = regexp.MustCompile(`\]\(([\w./-]+)(?:#[\w-]+)?\)`)
+	file     = regexp.MustCompile("`([\\w./-]*\\w\\.(?:go|lua|sql|md|pml|sh|yaml))`")
+	folder   = regexp.MustCompile("`((?:bench|consumer|docs|durable|examples|hotset|internal|metrics|scripts|task)/[\\w/]*)`")
 )
 
 // source is what the tree's Go files name: tests, and strings that may name subtests.
@@ -45,10 +48,24 @@ func source(t *testing.T) (tests, strs map[string]bool) {
 	return tests, strs
 }
 
+// files is what the tree holds, by paths that begin with a slash.
+func files(t *testing.T) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		all = append(all, "/"+filepath.ToSlash(path))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // What the pages name exists: tests, with the last element of a subtest's name, make
-// targets, and other pages.
+// targets, files (by the end of their paths), folders, and other pages.
 func TestTheDocumentationNamesWhatThereIs(t *testing.T) {
 	tests, strs := source(t)
+	tree := files(t)
 	makefile, err := os.ReadFile("Makefile")
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +74,7 @@ func TestTheDocumentationNamesWhatThereIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range append(pages, "README.md", "DEVELOPERS.md") {
+	for _, page := range append(pages, "docs/model/README.md", "README.md", "DEVELOPERS.md", "CHANGELOG.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -73,9 +90,43 @@ func TestTheDocumentationNamesWhatThereIs(t *testing.T) {
 				t.Errorf("%s names a target that the Makefile does not have: %s", page, m[1])
 			}
 		}
+		for _, m := range file.FindAllStringSubmatch(string(text), -1) {
+			if !slices.ContainsFunc(tree, func(path string) bool { return strings.HasSuffix(path, "/"+m[1]) }) {
+				t.Errorf("%s names a file that is not in the tree: %s", page, m[1])
+			}
+		}
+		for _, m := range folder.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(m[1]); err != nil {
+				t.Errorf("%s names %s: %v", page, m[1], err)
+			}
+		}
 		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s leads to %s: %v", page, m[1], err)
+			}
+		}
+	}
+}
+
+// The layout in docs/design.md, paths before two spaces, names what there is.
+func TestTheLayoutNamesWhatThereIs(t *testing.T) {
+	text, err := os.ReadFile("docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "### Layout\n\n```\n")
+	block, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("there is no layout")
+	}
+	for line := range strings.Lines(block) {
+		paths, what, _ := strings.Cut(line, "  ")
+		if strings.TrimSpace(what) == "" {
+			t.Errorf("it does not say what this is: %s", line)
+		}
+		for _, path := range strings.Fields(paths) {
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("the layout names %s: %v", path, err)
 			}
 		}
 	}

@@ -10,8 +10,10 @@ var (
 	ErrClaimed     = task.ErrClaimed     // deleted, but a worker had claimed it before, or may have
 	ErrGone        = task.ErrGone        // the delivered version no longer exists
 	ErrSettled     = task.ErrSettled     // this delivery was settled before
-	ErrRunning     = task.ErrRunning     // Run or Handle was called before
+	ErrRunning     = task.ErrRunning     // Run or Handle is running
 	ErrClosed      = task.ErrClosed      // Run or Handle has begun to drain, or has returned
+	ErrLeaseLost   = task.ErrLeaseLost   // cause of the end of a Delivery's Context: its lease is over
+	ErrTimeout     = task.ErrTimeout     // such a cause too: DeliveryTimeout has passed
 	ErrNotMigrated = task.ErrNotMigrated // call Migrate
 	ErrMismatch    = task.ErrMismatch    // namespace or partitions differ from what is recorded
 	ErrRefused     = task.ErrRefused     // waiting cannot mend it

@@ -12,13 +12,13 @@ import (
 const (
 	// pageRows is how many rows the feeder and the auditor read at once.
 	pageRows = 1000
-	// feedEvery is how often the horizon is raised: well within the shortest
-	// Window. It is also how soon a partition is found cold.
+	// feedEvery is how soon a round comes again in which a partition failed.
 	feedEvery = time.Second
-	// feedSteady is how often if all partitions were full up to their horizon:
-	// a flush is then noticed by the election, which it empties too.
+	// feedSteady is how often the horizon is raised, or each third of Window if that
+	// is less. A flush that empties the election too is noticed sooner by that.
 	feedSteady = 5 * time.Second
-	// fullRetry is how soon a partition that is full is looked at again.
+	// fullRetry is how soon a round comes again that left a partition short of its
+	// horizon: it is full, or failed.
 	fullRetry = 100 * time.Millisecond
 )
 
@@ -32,8 +32,9 @@ const (
 //
 // One scan of the durable store serves all partitions; it begins at the lowest
 // loaded. Each page carries moments of its own, and what a creator commits after it
-// was read that creator adds itself, so reading one page ahead changes nothing. A partition that fails, or is full, is left out of the scan and catches
-// up from its own loaded.
+// was read that creator adds itself, so reading one page ahead changes nothing. A
+// partition that fails, or is full, is left out of the scan and catches up from its own
+// loaded.
 type feeder struct {
 	*Scheduler
 	epoch int64

@@ -2,6 +2,7 @@ package triggerhook
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -22,15 +23,17 @@ import (
 //
 // Removals of concurrent calls that hold no batch share calls to the Set.
 //
-// A goroutine exists only while removals wait, and ends with the last of them.
+// A goroutine exists only while removals wait, and ends with the last of them, or when
+// the Set's client is closed.
 type guarded struct {
 	hotset.Set
 	groups   []*removals                                                 // by partition
 	versions func(ctx context.Context, ids []string) ([]task.Ref, error) // of the durable store
 	report   *report.Reporter
 
-	mu      sync.Mutex
-	waiting []removal
+	mu        sync.Mutex
+	waiting   []removal
+	repeating bool // a goroutine tries what waits
 }
 
 type removal struct {
@@ -139,54 +142,75 @@ func (g *guarded) wait(r removal) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, r)
-	if len(g.waiting) == 1 {
+	if !g.repeating {
+		g.repeating = true
 		go g.repeat()
 	}
 }
 
-// repeat tries the first that waits; what is left of it goes last.
+// repeat tries what waits, one after the other, until nothing is left.
 func (g *guarded) repeat() {
 	for {
 		g.mu.Lock()
-		r := g.waiting[0]
-		g.mu.Unlock()
-		r.refs = g.again(r)
-		g.mu.Lock()
-		g.waiting = g.waiting[1:]
-		if len(r.refs) > 0 {
-			g.waiting = append(g.waiting, r)
-		}
-		none := len(g.waiting) == 0
-		if none {
-			g.waiting = nil
-		}
-		g.mu.Unlock()
-		if none {
+		n := len(g.waiting)
+		if n == 0 {
+			g.waiting, g.repeating = nil, false
+			g.mu.Unlock()
 			return
 		}
-		if len(r.refs) > 0 {
+		g.mu.Unlock()
+		if g.repeatAll(n) > 0 {
 			sleep(context.Background(), 200*time.Millisecond)
 		}
 	}
 }
 
-// again tries a removal once more and returns what is left to do of it.
-func (g *guarded) again(r removal) (left []task.Ref) {
+// repeatAll tries the first n that wait; what is left of one goes last. Where one fails
+// the others of its partition are not tried this time. It returns of how many something
+// is left.
+func (g *guarded) repeatAll(n int) (some int) {
+	failed := map[int]bool{}
+	for range n {
+		g.mu.Lock()
+		r := g.waiting[0]
+		g.mu.Unlock()
+		if !failed[r.p] {
+			var err error
+			r.refs, err = g.again(r)
+			failed[r.p] = err != nil && len(r.refs) > 0
+		}
+		g.mu.Lock()
+		g.waiting = g.waiting[1:]
+		if len(r.refs) > 0 {
+			some++
+			g.waiting = append(g.waiting, r)
+		}
+		g.mu.Unlock()
+	}
+	return some
+}
+
+// again tries a removal once more and returns what is left to do of it; err is the hot
+// set's.
+func (g *guarded) again(r removal) (left []task.Ref, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	gone := r.refs
 	if !r.unsure.IsZero() {
-		var err error
 		if gone, left, err = g.sift(ctx, r); err != nil || len(gone) == 0 {
-			return left
+			return left, nil
 		}
 	}
-	_, err := g.Set.Remove(ctx, r.p, r.token, gone)
+	_, err = g.Set.Remove(ctx, r.p, r.token, gone)
+	if errors.Is(err, task.ErrClosed) {
+		g.report.Error("remove from the hot set", err, "given up, for its client is closed", "tasks", len(r.refs))
+		return nil, err
+	}
 	g.report.Error("remove from the hot set", err, "tried again until it lands")
 	if err != nil {
-		return r.refs
+		return r.refs, err
 	}
-	return left
+	return left, nil
 }
 
 // sift parts what is unsure: whose rows are gone, and who is to be asked after again.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +81,43 @@ func TestRemovalsAreTriedAgainUntilTheyLand(t *testing.T) {
 	})
 }
 
+// closedSet is a set whose client was closed, while it is told so.
+type closedSet struct {
+	hotset.Set
+	closed atomic.Bool
+	n      atomic.Int64 // removals asked for since
+}
+
+func (c *closedSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+	if c.closed.Load() {
+		c.n.Add(1)
+		return task.Removed{}, fmt.Errorf("remove: %w", task.ErrClosed)
+	}
+	return c.Set.Remove(ctx, p, token, refs)
+}
+
+// A removal that waits ends with its client: nobody can bring it to its end.
+func TestRemovalsEndWithTheirClient(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		set := &closedSet{Set: s.set}
+		s.set = set
+		sch := s.scheduler(t, triggerhook.Options{})
+		if err := sch.Create(t.Context(), tasks(8, func(int) time.Time { return time.Now().Add(20 * time.Second) })...); err != nil {
+			t.Fatal(err)
+		}
+		set.closed.Store(true)
+		if err := sch.Delete(t.Context(), "task-00000", "task-00001"); !errors.Is(err, triggerhook.ErrClosed) {
+			t.Errorf("Delete with a closed client: %v, want ErrClosed", err)
+		}
+		sleep(t, 5*time.Second)
+		n := set.n.Load()
+		sleep(t, time.Minute)
+		if after := set.n.Load(); n == 0 || after != n {
+			t.Errorf("%d removals were asked for, and %d more a minute later", n, after-n)
+		}
+	})
+}
+
 // A hot set that does not answer for a moment makes tasks a second late, not as
 // late as the auditor's grace; also those created while it is left to rest.
 func TestTasksCreatedInAShortOutageAreAddedAfterIt(t *testing.T) {
@@ -138,8 +176,8 @@ func (v *vagueStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool,
 	return moved, err
 }
 
-func (v *vagueStore) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
-	rows, err := v.Store.Drop(ctx, ids)
+func (v *vagueStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+	rows, err := v.Store.Drop(ctx, ids, aboveMS)
 	if v.vague {
 		return nil, unsure(rows)
 	}
@@ -154,7 +192,7 @@ func unsure(rows []task.Row) error {
 // awayStore drops nothing, and answers as vagueStore does.
 type awayStore struct{ durable.Store }
 
-func (a awayStore) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+func (a awayStore) Drop(ctx context.Context, ids []string, _ int64) ([]task.Row, error) {
 	rows, err := a.Get(ctx, ids)
 	return nil, errors.Join(unsure(rows), err)
 }
@@ -162,13 +200,13 @@ func (a awayStore) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
 // lateDelete answers as vagueStore does, and drops some seconds after that.
 type lateDelete struct{ durable.Store }
 
-func (l lateDelete) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+func (l lateDelete) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	ids = slices.Clone(ids)
 	go func() {
 		<-time.After(3 * time.Second)
-		_, _ = l.Store.Drop(context.Background(), ids) // what the test looks for
+		_, _ = l.Store.Drop(context.Background(), ids, aboveMS) // what the test looks for
 	}()
-	return awayStore(l).Drop(ctx, ids)
+	return awayStore(l).Drop(ctx, ids, aboveMS)
 }
 
 // A Delete whose outcome is unknown: what has lost its row does not fire, and what

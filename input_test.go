@@ -291,10 +291,10 @@ func TestRunRunsOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		none := func(context.Context, *triggerhook.Delivery) error { return nil }
-		for range 2 { // running, then closed
+		for _, want := range []error{triggerhook.ErrRunning, triggerhook.ErrClosed} {
 			for verb, err := range map[string]error{"Handle": sch.Handle(t.Context(), 1, none), "Run": sch.Run(t.Context())} {
-				if !errors.Is(err, triggerhook.ErrRunning) && !errors.Is(err, triggerhook.ErrClosed) {
-					t.Errorf("%s beside or after Run: %v", verb, err)
+				if !errors.Is(err, want) {
+					t.Errorf("%s beside or after Run: %v, want %v", verb, err, want)
 				}
 			}
 			stop()

@@ -3,6 +3,7 @@ package triggerhook_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"reflect"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func TestARollbackThatIsTooLateChangesNothing(t *testing.T) {
 		second := next(t, replacement)
 		_ = first.Rollback(t.Context(), 0) // what it answers is told elsewhere
 		info, err := replacement.Get(t.Context(), "a")
-		if err != nil || info.State != triggerhook.InFlight || info.Attempt != 1 {
+		if err != nil || info.State != triggerhook.InFlight || info.Attempt != 2 {
 			t.Errorf("after it the task is %+v, %v, want in flight", info, err)
 		}
 		if err := second.Confirm(t.Context()); err != nil {
@@ -203,6 +204,39 @@ func TestAFinishedTasksIDIsFreeAgain(t *testing.T) {
 			}
 			if err := sch.Delete(t.Context(), "a"); err != nil {
 				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A task that fails again and again comes again after 1 s, 2 s, 4 s, 20 % more or less,
+// and at last each hour.
+func TestTheDefaultBackoffDoublesUpToAnHour(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		const tries = 15
+		sch := s.scheduler(t, triggerhook.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var at []time.Time
+		if err := sch.Handle(ctx, 1, func(context.Context, *triggerhook.Delivery) error {
+			if at = append(at, time.Now()); len(at) == tries {
+				stop()
+			}
+			return errors.New("not yet")
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i < tries; i++ {
+			want, got := time.Hour, at[i].Sub(at[i-1])
+			least := want * 4 / 5
+			if i < 13 {
+				want = time.Second << (i - 1)
+				least, want = want*4/5, want*6/5
+			}
+			if got < least || got > want+time.Second {
+				t.Errorf("attempt %d came %s after the one before, want %s to %s", i+1, got, least, want)
 			}
 		}
 	})

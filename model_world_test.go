@@ -139,11 +139,11 @@ func (m mortalStore) Delete(ctx context.Context, refs []task.Ref) ([]bool, error
 	return m.Store.Delete(ctx, refs)
 }
 
-func (m mortalStore) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+func (m mortalStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	if m.dead.Load() {
 		return nil, errDead
 	}
-	return m.Store.Drop(ctx, ids)
+	return m.Store.Drop(ctx, ids, aboveMS)
 }
 
 func (m mortalStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {

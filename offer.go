@@ -61,7 +61,7 @@ func (s *Scheduler) offerAll(p int, all []offer) []batch.Result[struct{}] {
 		s.counts.preloaded.Add(uint64(n))
 		if err != nil {
 			failed[generation] = err
-			s.hotFailed("add created tasks", err)
+			s.hotFailed("add created tasks", p, err)
 		}
 	}
 	res := make([]batch.Result[struct{}], len(all))

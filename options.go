@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -14,19 +15,21 @@ import (
 // one out of its range, is ErrInvalid.
 type Options struct {
 	// Window is how far ahead the hot set is kept full: 1 min, 1 s to 24 h. The largest
-	// of a namespace is recorded, and who has a larger one uses it a minute later; of
+	// of a namespace is recorded, and a feeder with a larger one uses it about 70 s later; of
 	// tasks that are due beyond it the hot set is told nothing.
 	Window time.Duration
 	// Lease is how long a claim lasts unless its worker extends it, as it does
 	// while it lives: 15 s, 1 s to 10 min. A crashed worker's tasks fire again
 	// after that. It is to be the same in all processes of a namespace: Delete
-	// reckons with its own.
+	// assumes that every worker has the deleter's.
 	Lease time.Duration
 	// Drain is how long Run waits for deliveries in hand when it ends: 30 s.
 	Drain time.Duration
 	// DeliveryTimeout is how long a caller may hold a delivery: 10 min.
 	DeliveryTimeout time.Duration
-	// HotTasks is how many tasks the hot set holds at most: 500,000.
+	// HotTasks is about how many tasks the hot set holds, waiting and claimed: 500,000.
+	// Creates within the window may exceed it until the feeder's next round, and what
+	// was rolled back is kept beyond it.
 	HotTasks int
 	// InlinePayload is the longest payload in bytes that the hot set holds;
 	// longer ones are read from the durable store at the claim: 1 KiB.
@@ -36,12 +39,14 @@ type Options struct {
 	MaxPayload int
 	// Queue is how many claimed tasks wait in this process at most: 1,000.
 	Queue int
-	// AuditGrace is how late a task must be before the auditor asks after it: 5 s.
+	// AuditGrace is how late a task must be before the auditor checks that the hot
+	// set still has it: 5 s.
 	AuditGrace time.Duration
 	// Backoff is the delay after a Handler's error, for the attempt that
-	// failed, 1 at first: 1 s doubled an attempt with 20 % jitter, at most 1 h.
+	// failed, 1 at first: 1 s doubled an attempt, 20 % more or less, at most 1 h.
 	Backoff func(attempt int) time.Duration
-	// Logger gets the errors that no caller can be told, and the events of the
+	// Logger gets the errors that no caller can be told, at Warn, and at Info each
+	// failure of a Handler, with id, attempt and error, and the events of the
 	// background roles: slog.Default().
 	Logger *slog.Logger
 }
@@ -84,7 +89,7 @@ func (o Options) validate() error {
 		within("Lease", o.Lease, time.Second, 10*time.Minute),
 		within("Drain", o.Drain, 0, 1<<62),
 		within("DeliveryTimeout", o.DeliveryTimeout, 0, 1<<62),
-		within("HotTasks", o.HotTasks, 1, 1<<40),
+		within("HotTasks", o.HotTasks, 1, min(1<<40, math.MaxInt)), // the latter on 32 bits
 		within("InlinePayload", o.InlinePayload, 0, maxPayload),
 		within("MaxPayload", o.MaxPayload, 0, maxPayload),
 		within("Queue", o.Queue, 1, 1_000_000),
@@ -100,9 +105,6 @@ func within[T int | time.Duration](name string, v, low, high T) error {
 }
 
 func backoff(attempt int) time.Duration {
-	d := time.Hour
-	if attempt < 12 {
-		d = min(d, time.Second<<max(attempt-1, 0))
-	}
-	return d + time.Duration(float64(d)*(rand.Float64()-0.5)*0.4)
+	d := float64(time.Second << min(max(attempt-1, 0), 13))
+	return min(time.Hour, time.Duration(d*(0.8+0.4*rand.Float64())))
 }

@@ -47,8 +47,8 @@ type Scheduler struct {
 	offers   []*offers // by partition
 
 	mu    sync.Mutex
-	begun bool
-	hotAt time.Time // until then Create does not try the hot set
+	begun error       // what Run and Handle answer: nil if neither has been called
+	hotAt []time.Time // by partition: until then Create does not try the hot set
 }
 
 // counts are of this process, since it began.
@@ -75,8 +75,9 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new scheduler: %w", err)
 	}
-	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger}}
-	s.set = guard(set, store.Versions, s.report)
+	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger},
+		ns: namespaceCache{turn: make(chan struct{}, 1)}, hotAt: make([]time.Time, set.Config().Partitions)}
+	s.set = guard(newPrompt(set, s.report), store.Versions, s.report)
 	for p := range s.parts {
 		s.offers = append(s.offers, s.newOffers(p))
 	}
@@ -107,7 +108,8 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 // Run makes this process a worker: it claims tasks for Consume, keeps their
 // leases, and stands for feeder and auditor. It returns nil when ctx has ended and
 // the drain is finished, never ctx.Err(). It returns at once what waiting cannot
-// mend: ErrNotMigrated, ErrMismatch, ErrRefused, ErrRunning, ErrClosed; it waits
+// mend: ErrNotMigrated, ErrMismatch, ErrRefused, after which it may be called again;
+// ErrRunning while it or Handle runs, and ErrClosed once either has returned. It waits
 // for servers that are away, at the start as later.
 func (s *Scheduler) Run(ctx context.Context) error {
 	if err := s.begin(); err != nil {
@@ -119,18 +121,23 @@ func (s *Scheduler) Run(ctx context.Context) error {
 func (s *Scheduler) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.begun {
-		return fmt.Errorf("run: %w", ErrRunning)
+	if s.begun != nil {
+		return fmt.Errorf("run: %w", s.begun)
 	}
-	s.begun = true
+	s.begun = ErrRunning
 	return nil
+}
+
+// end says what Run and Handle answer from now on.
+func (s *Scheduler) end(then error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun = then
 }
 
 func (s *Scheduler) run(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
-		s.mu.Lock()
-		s.begun = false // nothing ran: mend it and run again
-		s.mu.Unlock()
+		s.end(nil) // nothing ran: mend it and run again
 		return err
 	}
 	agents, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -139,6 +146,7 @@ func (s *Scheduler) run(ctx context.Context) error {
 	err := s.consumer.Run(ctx)
 	stop()
 	wg.Wait()
+	s.end(ErrClosed)
 	return err
 }
 
@@ -205,7 +213,8 @@ func (s *Scheduler) Deliveries(ctx context.Context) iter.Seq[*Delivery] {
 }
 
 // Handle is Run with workers goroutines that call h for each delivery. It returns
-// when all is drained. A panic of h is an error with its stack.
+// when all is drained, and what Run returns; ErrInvalid: no workers, or no h. A panic of
+// h is an error with its stack.
 func (s *Scheduler) Handle(ctx context.Context, workers int, h Handler) error {
 	if workers < 1 || h == nil {
 		return fmt.Errorf("handle: %w: %d workers and handler nil=%t; at least 1 and a handler are needed", ErrInvalid, workers, h == nil)

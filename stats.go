@@ -3,7 +3,7 @@ package triggerhook
 import (
 	"context"
 	"errors"
-	"sync"
+	"fmt"
 	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
@@ -30,17 +30,20 @@ type NamespaceStats struct {
 // ProcessStats are counters of this process since it began. No I/O.
 type ProcessStats struct {
 	Created, Deleted, Rescheduled uint64
-	Preloaded                     uint64 // taken into the hot set by this process
-	Scanned                       uint64 // rows that its feeder and auditor read
-	Rebuilds                      uint64 // generations that its feeder began
-	AuditFinds                    uint64 // tasks that its auditor found missing
+	// Preloaded counts what the feeder, Create and Reschedule took into the hot set: not
+	// what the auditor found (AuditFinds), nor what a Rollback beyond the horizon added.
+	Preloaded  uint64
+	Scanned    uint64 // rows that its feeder and auditor read
+	Rebuilds   uint64 // generations that its feeder began
+	AuditFinds uint64 // tasks that its auditor found missing
 	// Errors counts those that no caller was told, by kind.
 	Errors map[string]uint64
 	consumer.Figures
 }
 
+// namespaceCache holds what was read last, for who has the turn.
 type namespaceCache struct {
-	mu    sync.Mutex
+	turn  chan struct{}
 	at    time.Time
 	stats NamespaceStats
 	err   error
@@ -53,11 +56,18 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	out := Stats{Process: ProcessStats{Created: c.created.Load(), Deleted: c.deleted.Load(), Rescheduled: c.rescheduled.Load(),
 		Preloaded: c.preloaded.Load(), Scanned: c.scanned.Load(), Rebuilds: c.rebuilds.Load(), AuditFinds: c.finds.Load(),
 		Errors: s.report.Counts(), Figures: s.consumer.Figures()}}
-	s.ns.mu.Lock()
-	defer s.ns.mu.Unlock()
+	select {
+	case s.ns.turn <- struct{}{}:
+	case <-ctx.Done():
+		return out, fmt.Errorf("stats: %w", ctx.Err())
+	}
+	defer func() { <-s.ns.turn }()
 	if s.ns.at.IsZero() || time.Since(s.ns.at) >= time.Second {
-		s.ns.stats, s.ns.err = s.readNamespace(ctx)
-		s.ns.at = time.Now()
+		stats, err := s.readNamespace(ctx)
+		if ctx.Err() != nil { // which tells others nothing
+			return out, err
+		}
+		s.ns.stats, s.ns.err, s.ns.at = stats, err, time.Now()
 	}
 	out.Namespace = s.ns.stats
 	return out, s.ns.err

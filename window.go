@@ -21,10 +21,13 @@ import (
 // commits.
 const (
 	trustWindow = 30 * time.Second
-	// farMargin: T for what others know of a row, another by which the told time falls at
-	// most when the server's clock steps back, half of T because Clock may tell of a time
-	// that old, another because the feeder goes that far beyond what it was told, and 10 s
-	// for clocks that differ.
+	// farMargin is the sum of:
+	//
+	//   - T: for so long others may add what they know of a row;
+	//   - T: by that the told time falls at most when the server's clock steps back;
+	//   - T/2: so old may the time be that Clock tells;
+	//   - T/2: so far beyond the time that it was told the feeder goes;
+	//   - 10 s: by that clocks may differ.
 	farMargin   = 3*task.TombstoneTTL + 10*time.Second
 	settleAfter = trustWindow + farMargin
 	// readFor bounds how long a caller waits for the window, and half of how long none

@@ -192,33 +192,153 @@ func TestAnOldWindowIsNotTrusted(t *testing.T) {
 // A far task whose ID was another's, of which the hot set is still to be told: Delete does
 // not return nil while that one may fire.
 func TestAFarTaskIsNotDeletedBeforeAnOlderVersionIs(t *testing.T) {
+	for name, store := range map[string]func(durable.Store) durable.Store{
+		"read":   func(s durable.Store) durable.Store { return s },
+		"unread": func(s durable.Store) durable.Store { return &unreading{Store: s} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubbles(t, func(t *testing.T, s stores) {
+				deaf := &deafSet{Set: s.set}
+				s.store, s.set = store(s.store), deaf
+				sch := s.scheduler(t, triggerhook.Options{})
+				stop := run(t, sch)
+				sleep(t, 5*time.Second)
+				create := createA(t, sch)
+				create(20 * time.Second)
+				deaf.hear(false)
+				for _, due := range []time.Duration{time.Hour, 2 * time.Hour} {
+					if err := sch.Delete(t.Context(), "a"); !errors.Is(err, triggerhook.ErrUnavailable) {
+						t.Errorf("Delete while the hot set is still to be told: %v, want ErrUnavailable", err)
+					}
+					create(due)
+				}
+				deaf.hear(true)
+				sleep(t, time.Second)
+				if err := sch.Delete(t.Context(), "a"); err != nil {
+					t.Errorf("Delete: %v", err)
+				}
+				if l := drain(t, sch, time.Minute); l.len() > 0 {
+					t.Errorf("%d deleted tasks fired", l.len())
+				}
+				stop()
+				empty(t, s)
+			})
+		})
+	}
+}
+
+// createA returns what creates the task a.
+func createA(t *testing.T, sch *triggerhook.Scheduler) func(due time.Duration) {
+	return func(due time.Duration) {
+		t.Helper()
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(due)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// unreading is a store that reads nothing of what it may leave unread, as MySQL does with
+// many at once. It may take long, and something may happen before it deletes.
+type unreading struct {
+	durable.Store
+	before func()
+	takes  time.Duration
+}
+
+func (u *unreading) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+	if f := u.before; f != nil {
+		u.before = nil
+		f()
+	}
+	rows, err := u.Store.Drop(ctx, ids, task.MaxDue)
+	for i, r := range rows {
+		if r.DueMS > aboveMS && r.PrevVer == 0 {
+			rows[i] = task.Row{Ref: task.Ref{ID: r.ID}}
+		}
+	}
+	<-time.After(u.takes)
+	return rows, err
+}
+
+// What was deleted unread is in no hot set, or else Delete says that it may be.
+func TestWhatIsDeletedUnreadIsFarOrNamed(t *testing.T) {
+	for name, x := range map[string]struct {
+		due, takes time.Duration
+		announce   time.Duration // a window, by another process meanwhile
+		removed    int64
+		claimed    bool
+	}{
+		"far":                             {due: time.Hour},
+		"far, but not by ten minutes":     {due: 11 * time.Minute},
+		"near":                            {due: 95 * time.Second, removed: 2},
+		"far, but it takes nine minutes":  {due: time.Hour, takes: 9 * time.Minute},
+		"far, but it takes eleven":        {due: time.Hour, takes: 11 * time.Minute, claimed: true},
+		"far, until a window is enlarged": {due: time.Hour, takes: 31 * time.Second, announce: 2 * time.Hour, claimed: true},
+		"far, and a window grows little":  {due: time.Hour, takes: 31 * time.Second, announce: 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubbles(t, func(t *testing.T, s stores) {
+				u, c := &unreading{Store: s.store}, &told{Set: s.set}
+				s.store, s.set = u, c
+				sch := s.scheduler(t, triggerhook.Options{})
+				stop := run(t, sch)
+				sleep(t, 5*time.Second)
+				all := tasks(2, func(int) time.Time { return time.Now().Add(x.due) })
+				if err := sch.Create(t.Context(), all...); err != nil {
+					t.Fatal(err)
+				}
+				u.takes = x.takes
+				u.before = func() {
+					if x.announce == 0 {
+						return
+					}
+					was, err := s.store.Window(t.Context())
+					if err != nil {
+						t.Error(err)
+					}
+					to := task.Window{SettledMS: was.SettledMS, AnnouncedMS: x.announce.Milliseconds()}
+					if ok, err := s.store.SwapWindow(t.Context(), was, to); !ok || err != nil {
+						t.Errorf("SwapWindow: %t, %v", ok, err)
+					}
+				}
+				err := sch.Delete(t.Context(), all[0].ID, all[1].ID)
+				var ide *triggerhook.IDError
+				if x.claimed && (!errors.As(err, &ide) || len(ide.Claimed) != 2 || len(ide.NotFound) > 0) || !x.claimed && err != nil {
+					t.Errorf("Delete: %v; to be named as claimed: %t", err, x.claimed)
+				}
+				if n := c.removed.Load(); n != x.removed {
+					t.Errorf("%d removals, want %d", n, x.removed)
+				}
+				stop()
+				empty(t, s)
+			})
+		})
+	}
+}
+
+// A far task that is deleted unread while the removal of an older version of it fails: one
+// delivery of that may still come.
+func TestWhatIsDeletedUnreadMayHaveAnOlderVersion(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
-		deaf := &deafSet{Set: s.set}
-		s.set = deaf
+		u, deaf := &unreading{Store: s.store}, &deafSet{Set: s.set}
+		s.store, s.set = u, deaf
 		sch := s.scheduler(t, triggerhook.Options{})
 		stop := run(t, sch)
 		sleep(t, 5*time.Second)
-		create := func(due time.Duration) {
-			if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(due)}); err != nil {
-				t.Fatal(err)
-			}
-		}
+		create := createA(t, sch)
 		create(20 * time.Second)
-		deaf.hear(false)
-		for _, due := range []time.Duration{time.Hour, 2 * time.Hour} {
+		u.before = func() {
+			deaf.hear(false)
 			if err := sch.Delete(t.Context(), "a"); !errors.Is(err, triggerhook.ErrUnavailable) {
-				t.Errorf("Delete while the hot set is still to be told: %v, want ErrUnavailable", err)
+				t.Errorf("Delete of a near task while the hot set is away: %v, want ErrUnavailable", err)
 			}
-			create(due)
+			create(time.Hour)
+		}
+		if err := sch.Delete(t.Context(), "a"); !errors.Is(err, triggerhook.ErrClaimed) {
+			t.Errorf("Delete: %v, want ErrClaimed", err)
 		}
 		deaf.hear(true)
 		sleep(t, time.Second)
-		if err := sch.Delete(t.Context(), "a"); err != nil {
-			t.Errorf("Delete: %v", err)
-		}
-		if l := drain(t, sch, time.Minute); l.len() > 0 {
-			t.Errorf("%d deleted tasks fired", l.len())
-		}
 		stop()
 		empty(t, s)
 	})

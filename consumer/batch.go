@@ -11,10 +11,17 @@ type batch struct {
 	p          int
 	token      string
 	generation int64
-	deadline   time.Time // by the local clock; Redis ends it no earlier
+	deadline   time.Time // by the monotonic clock; Redis ends it no earlier
+	ends       time.Time // the same by the other one, which goes on while a machine is suspended, and may be set
 	members    []*Delivery
 	left       int // members that are not over
 	timer      *time.Timer
+}
+
+// extended notes a lease that a call which was sent then began or extended.
+func (b *batch) extended(sent time.Time, lease time.Duration) {
+	b.deadline = sent.Add(lease)
+	b.ends = b.deadline.Round(0)
 }
 
 // open calls f for each member that is not over.
@@ -32,8 +39,8 @@ const slab = 16
 
 // begin notes a batch that was claimed by a call that was sent then.
 func (c *Consumer) begin(p int, got task.Batch, sent time.Time) *batch {
-	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, deadline: sent.Add(c.o.Lease),
-		members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
+	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
+	b.extended(sent, c.o.Lease)
 	var some []Delivery
 	for i := range got.Claims {
 		if len(some) == 0 {

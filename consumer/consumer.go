@@ -169,8 +169,12 @@ func (c *Consumer) Consume(ctx context.Context) (*Delivery, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.hand(d) {
+		handed, slept := c.hand(d)
+		if handed {
 			return d, nil
+		}
+		if slept {
+			c.release(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.Release{AtDue: true})
 		}
 	}
 }
@@ -247,18 +251,24 @@ func (c *Consumer) look() {
 	}
 }
 
-// hand puts d into its caller's hands, unless it is no longer ours.
-func (c *Consumer) hand(d *Delivery) bool {
+// hand puts d into its caller's hands, unless it is no longer ours, or about to be
+// given back: what Consume had taken when the drain began was not in hand yet. slept: the
+// machine may have been suspended since its lease was extended, or its clock was set.
+// Then the lease may be over; if it is not, who gives d back gets it again.
+func (c *Consumer) hand(d *Delivery) (handed, slept bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if d.over || !now.Before(d.batch.deadline) {
-		return false
+	if c.stage >= draining || d.over || !now.Before(d.batch.deadline) {
+		return false, false
+	}
+	if !now.Round(0).Before(d.batch.ends) {
+		return false, true
 	}
 	d.since, d.inHand = now, true
 	c.inHand++
 	c.figures.delivered(d.tries, c.sight.now().Sub(time.UnixMilli(d.dueMS)))
-	return true
+	return true, false
 }
 
 // enqueue hands d to who waits longest, or queues it. Under mu.

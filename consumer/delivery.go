@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -80,13 +79,6 @@ func (d *Delivery) end(cause error) {
 		d.cancel(cause)
 	}
 }
-
-// Causes of the end of a Delivery's Context, besides task.ErrGone, task.ErrSettled
-// and task.ErrClosed.
-var (
-	ErrLeaseLost = errors.New("lease is over")
-	ErrTimeout   = errors.New("delivery timeout")
-)
 
 func (d *Delivery) settle() error {
 	if d.settled.Swap(true) {

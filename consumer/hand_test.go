@@ -1,9 +1,11 @@
 package consumer
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/report"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -17,7 +19,7 @@ func TestWhatLostItsLeaseIsNotHandedOut(t *testing.T) {
 		b := c.begin(0, task.Batch{Token: "t", Claims: claims}, time.Now().Add(-time.Second))
 		b.timer.Stop()
 		b.deadline = time.Now().Add(time.Minute - ago)
-		if got := c.hand(b.members[0]); got != want {
+		if got, _ := c.hand(b.members[0]); got != want {
 			t.Errorf("claimed %s ago under a lease of a minute, handed out: %v", ago, got)
 		}
 	}
@@ -35,5 +37,52 @@ func TestABatchWhoseDeadlineHasPassedIsNotExtended(t *testing.T) {
 	}
 	if got := c.live()[0]; len(got) != 1 || got[0].token != "early" {
 		t.Errorf("%d batches are to be extended, want the one whose deadline is ahead", len(got))
+	}
+}
+
+// A machine that was suspended wakes up: its monotonic clock stood still, the leases
+// may be over by the other one. Or that one was set: the task is not lost then.
+func TestWhatWasSuspendedIsGivenBack(t *testing.T) {
+	set, err := local.New(local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := set.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 50, Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	c := New(set, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
+	close(c.running)
+	got, err := set.Claim(t.Context(), 0, "t", 1, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := c.begin(0, got, time.Now())
+	defer b.timer.Stop()
+	b.ends = b.ends.Add(-time.Minute)
+	c.queue.push(b.members[0])
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if d, err := c.Consume(ctx); err == nil {
+		t.Errorf("%s was handed out", d.ID)
+	}
+	if st, err := set.State(t.Context(), 0); err != nil || st.Waiting != 1 || st.Claimed != 0 {
+		t.Errorf("the set holds %+v, %v, want the task waiting", st, err)
+	}
+}
+
+// A Consume had taken a task and not yet returned when the drain began, which gives
+// back what is in nobody's hands.
+func TestNothingIsHandedOutDuringADrain(t *testing.T) {
+	c := New(nil, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
+	claims := []task.Claim{{Entry: task.Entry{Ref: task.Ref{ID: "a", Ver: 1}}}}
+	b := c.begin(0, task.Batch{Token: "t", Claims: claims}, time.Now())
+	defer b.timer.Stop()
+	c.stage = draining
+	if handed, _ := c.hand(b.members[0]); handed {
+		t.Error("it was handed out, and is given back")
 	}
 }

@@ -51,8 +51,8 @@ func (c *Consumer) owe(b *batch, r task.Release) {
 	c.owed = append(c.owed, owed{b, r})
 }
 
-// pay makes the releases that are owed, until one fails again. Where the lease is
-// over by now the reaper does it.
+// pay makes the releases that are owed, in each partition until one fails again. Where
+// the lease is over by now the reaper does it.
 func (c *Consumer) pay(ctx context.Context) {
 	c.mu.Lock()
 	all := c.owed
@@ -60,13 +60,15 @@ func (c *Consumer) pay(ctx context.Context) {
 	now := time.Now()
 	all = slices.DeleteFunc(all, func(o owed) bool { return !now.Before(o.b.deadline) })
 	c.mu.Unlock()
-	for i, o := range all {
-		if !c.releaseNow(ctx, o.b, o.r) {
-			c.mu.Lock()
-			c.owed = append(c.owed, all[i:]...)
-			c.mu.Unlock()
-			return
+	failed := map[int]bool{}
+	for _, o := range all {
+		if !failed[o.b.p] && c.releaseNow(ctx, o.b, o.r) {
+			continue
 		}
+		failed[o.b.p] = true
+		c.mu.Lock()
+		c.owed = append(c.owed, o)
+		c.mu.Unlock()
 	}
 }
 
@@ -143,7 +145,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			c.restore(ctx, b, ds)
 		}
 		for _, t := range e.Lost {
-			c.lose(byToken[t], ErrLeaseLost)
+			c.lose(byToken[t], task.ErrLeaseLost)
 		}
 	}
 }
@@ -152,7 +154,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 func (c *Consumer) renew(b *batch, sent time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b.deadline = sent.Add(c.o.Lease)
+	b.extended(sent, c.o.Lease)
 	if c.batches[b.token] == b {
 		b.timer.Reset(time.Until(b.deadline))
 	}
@@ -164,7 +166,7 @@ func (c *Consumer) expire(b *batch) {
 	over := c.batches[b.token] == b && !time.Now().Before(b.deadline)
 	c.mu.Unlock()
 	if over {
-		c.lose(b, ErrLeaseLost)
+		c.lose(b, task.ErrLeaseLost)
 	}
 }
 
@@ -262,7 +264,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 	failpoint.Hit("register/end")
 	for i, d := range kept {
 		if answers[i] != task.Claimed {
-			c.drop(d, ErrLeaseLost)
+			c.drop(d, task.ErrLeaseLost)
 		}
 	}
 	return asOf.Generation, nil
@@ -290,7 +292,7 @@ func (c *Consumer) timeOut() {
 		if d.settled.Swap(true) {
 			continue
 		}
-		d.end(ErrTimeout)
+		d.end(task.ErrTimeout)
 		c.figures.timedOut.Add(1)
 		c.settler.rollback(d, 0)
 	}

@@ -136,6 +136,26 @@ type faulty struct {
 	deaf      bool          // nothing reaches the set, and nothing happens
 	claims    int           // so many were tried
 	mute      bool          // extensions happen, their answers are lost; releases do not reach the set
+	hung      bool          // nothing is answered
+}
+
+// hang waits for as long as its caller does, if nothing is answered.
+func (f *faulty) hang(ctx context.Context) error {
+	f.mu.Lock()
+	hung := f.hung
+	f.mu.Unlock()
+	if !hung {
+		return nil
+	}
+	<-ctx.Done()
+	return fmt.Errorf("%w: %w", task.ErrUnavailable, ctx.Err())
+}
+
+func (f *faulty) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+	if err := f.hang(ctx); err != nil {
+		return task.Removed{}, err
+	}
+	return f.Set.Remove(ctx, p, token, refs)
 }
 
 func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
@@ -161,6 +181,9 @@ func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, leas
 }
 
 func (f *faulty) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	if err := f.hang(ctx); err != nil {
+		return task.Extended{}, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.deaf {
@@ -174,6 +197,9 @@ func (f *faulty) Extend(ctx context.Context, p int, h task.Held) (task.Extended,
 }
 
 func (f *faulty) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+	if err := f.hang(ctx); err != nil {
+		return nil, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mute {

@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"reflect"
@@ -115,7 +116,8 @@ func silent(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: no answer within %s, the outcome is unknown: %v", task.ErrUnavailable, flushTimeout, err)
 }
 
-// on runs f on one connection.
+// on runs f on one connection. Where f may not write the connection is given up: after a
+// failover it may lead to the server of before for ever, and what is read there is old.
 func (m *MySQL) on(ctx context.Context, f func(*sql.Conn) error) error {
 	conn, err := m.db.Conn(ctx)
 	if err != nil {
@@ -125,7 +127,13 @@ func (m *MySQL) on(ctx context.Context, f func(*sql.Conn) error) error {
 	if err := m.set(ctx, conn); err != nil {
 		return err
 	}
-	return f(conn)
+	if err := f(conn); err != nil {
+		if kindOf(err) == task.ErrReadOnly {
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
+		}
+		return err
+	}
+	return nil
 }
 
 // set sets the session, once a connection. A driver's connection that cannot be

@@ -26,14 +26,16 @@ type wire struct {
 	kind testserver.Kind
 	cfg  *mysql.Config
 	sent []call
-	lose func(stmt string) (before, after bool)
-	errs []uint16 // the server's, by number
+	lose func(s call) (before, after bool)
+	fail func(s call) error // answered in place of the server, unless nil
+	errs []uint16           // the server's, by number
 }
 
-// call is a statement as it was sent.
+// call is a statement as it was sent, and the arguments of that before it on its connection.
 type call struct {
-	stmt string
-	args []any
+	stmt   string
+	args   []any
+	before []any
 }
 
 // open returns a pool of its own on the same database, which is not tapped.
@@ -57,22 +59,30 @@ func (w *wire) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &wireConn{c.(realConn), w}, nil
+	return &wireConn{realConn: c.(realConn), w: w}, nil
 }
 
 // tap runs f, which sends stmt.
 func (w *wire) tap(c *wireConn, stmt string, args []driver.NamedValue, f func() error) error {
-	sent := call{stmt: stmt}
+	sent := call{stmt: stmt, before: c.args}
 	for _, a := range args {
 		sent.args = append(sent.args, a.Value)
 	}
+	c.args = sent.args
 	w.mu.Lock()
 	w.sent = append(w.sent, sent)
 	before, after := false, false
 	if w.lose != nil {
-		before, after = w.lose(stmt)
+		before, after = w.lose(sent)
+	}
+	var failed error
+	if w.fail != nil {
+		failed = w.fail(sent)
 	}
 	w.mu.Unlock()
+	if failed != nil {
+		return failed
+	}
 	if before {
 		c.Close()
 		return mysql.ErrInvalidConn
@@ -96,8 +106,8 @@ func (w *wire) loseOnce(prefix string, before bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	done := false
-	w.lose = func(stmt string) (bool, bool) {
-		if done || !strings.HasPrefix(stmt, prefix) {
+	w.lose = func(s call) (bool, bool) {
+		if done || !strings.HasPrefix(s.stmt, prefix) {
 			return false, false
 		}
 		done = true
@@ -111,8 +121,8 @@ func (w *wire) cut(prefix string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	gone := false
-	w.lose = func(stmt string) (bool, bool) {
-		if !gone && strings.HasPrefix(stmt, prefix) {
+	w.lose = func(s call) (bool, bool) {
+		if !gone && strings.HasPrefix(s.stmt, prefix) {
 			gone = true
 			return false, true
 		}
@@ -123,7 +133,7 @@ func (w *wire) cut(prefix string) {
 func (w *wire) mend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lose = nil
+	w.lose, w.fail = nil, nil
 }
 
 // take returns what was sent since the last take.
@@ -153,7 +163,8 @@ type realConn interface {
 
 type wireConn struct {
 	realConn
-	w *wire
+	w    *wire
+	args []any // of the last statement
 }
 
 func (c *wireConn) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (res driver.Result, err error) {
@@ -276,13 +287,13 @@ func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool
 		t.Error("Delete of one row answered false")
 	}
 	w.loseOnce(at, before)
-	dropped, err := s.Drop(ctx, append(ids(refs[601:700]), "ghost-a", "ghost-b"))
+	dropped, err := s.Drop(ctx, append(ids(refs[601:700]), "ghost-a", "ghost-b"), task.MaxDue)
 	check("Drop", err)
 	if len(dropped) != 99 {
 		t.Errorf("Drop of 99 rows and two that never were returned %d", len(dropped))
 	}
 	w.loseOnce(at, before)
-	dropped, err = s.Drop(ctx, ids(refs[700:701]))
+	dropped, err = s.Drop(ctx, ids(refs[700:701]), task.MaxDue)
 	check("Drop one", err)
 	if len(dropped) != 1 || dropped[0].Ref != refs[700] {
 		t.Errorf("Drop of one row returned %v", dropped)
@@ -298,14 +309,6 @@ func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool
 	}
 }
 
-// A deletion that fails says what it may have deleted, and has: its caller, who goes
-// on trying, meets no rows then.
-// A deletion that never reached the server, of a row that was moved before the next
-// try, has not deleted it.
-// loseThen loses one connection before a statement with that beginning, and does
-// something before the next statement is sent.
-// The same of a Drop, whose caller knows no versions: the error names them, those of
-// before too.
 func ids(refs []task.Ref) []string {
 	all := make([]string, len(refs))
 	for i, r := range refs {
@@ -367,6 +370,3 @@ func each(t *testing.T, n int, f func(i int) error) {
 		}
 	}
 }
-
-// A deletion of few that was lost had deleted all or none: what stands at the next try
-// says that it was none, so that what never was is not said to be deleted.

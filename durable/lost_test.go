@@ -10,6 +10,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
+// A deletion that fails says what it may have deleted, and has: its caller, who goes
+// on trying, meets no rows then.
 func TestAFailedDeleteNamesWhatItMayHaveDeleted(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)
@@ -48,6 +50,8 @@ func TestAFailedDeleteNamesWhatItMayHaveDeleted(t *testing.T) {
 	})
 }
 
+// A deletion that never reached the server, of a row that was moved before the next
+// try, has not deleted it.
 func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)
@@ -61,7 +65,7 @@ func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
 					return err == nil && !deleted[0] && !slices.Contains(deleted[1:], false), err
 				},
 				"Drop": func() (bool, error) {
-					dropped, err := s.Drop(t.Context(), ids(refs))
+					dropped, err := s.Drop(t.Context(), ids(refs), task.MaxDue)
 					return len(dropped) == n && slices.ContainsFunc(dropped, func(r task.Row) bool { return r.Ref == to.Ref && r.PrevVer == refs[0].Ver }), err
 				},
 			} {
@@ -77,7 +81,7 @@ func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
 					t.Errorf("%s of %d, of which one was moved: as it should be: %t, %v", act, n, ok, err)
 				}
 				w.mend()
-				if _, err := s.Drop(t.Context(), ids(refs)); err != nil {
+				if _, err := s.Drop(t.Context(), ids(refs), task.MaxDue); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -85,13 +89,15 @@ func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
 	})
 }
 
+// loseThen loses one connection before a statement with that beginning, and does
+// something before the next statement is sent.
 func (w *wire) loseThen(prefix string, f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	lost, done := false, false
-	w.lose = func(stmt string) (bool, bool) {
+	w.lose = func(s call) (bool, bool) {
 		switch {
-		case !lost && strings.HasPrefix(stmt, prefix):
+		case !lost && strings.HasPrefix(s.stmt, prefix):
 			lost = true
 			return true, false
 		case lost && !done:
@@ -102,6 +108,8 @@ func (w *wire) loseThen(prefix string, f func()) {
 	}
 }
 
+// The same of a Drop, whose caller knows no versions: the error names them, those of
+// before too.
 func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)
@@ -127,7 +135,7 @@ func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				w.cut(c.at)
-				_, err := s.Drop(t.Context(), c.ids)
+				_, err := s.Drop(t.Context(), c.ids, task.MaxDue)
 				w.mend()
 				if err == nil {
 					t.Fatal("Drop succeeded")
@@ -142,6 +150,8 @@ func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
 	})
 }
 
+// A deletion of few that was lost had deleted all or none: what stands at the next try
+// says that it was none, so that what never was is not said to be deleted.
 func TestALostDeletionOfFewDoesNotCountWhatNeverWas(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)

@@ -25,8 +25,8 @@ const migrateWait = 60
 // unlockWait bounds the release of that lock, which ends with its connection anyhow.
 const unlockWait = 5 * time.Second
 
-// Migrate implements Store. Where nothing is to be done it only reads, so that the
-// right to create tables is needed for the first start alone. Processes that call
+// Migrate implements Store. Where nothing is to be done it only reads. The rights to
+// create and to alter tables are needed for a new version of the schema alone. Processes that call
 // it at once wait for one another (GET_LOCK); each statement may be run again after
 // a crash, or at the same time on a cluster that has no such lock.
 func (m *MySQL) Migrate(ctx context.Context, partitions int) error {

@@ -48,9 +48,11 @@ type Options struct {
 // MySQL is the Store for production: MySQL 5.7, 8 and 9, MariaDB 10.6 and later,
 // through go-sql-driver/mysql.
 //
-// It sets READ COMMITTED, strict values, autocommit and a lock wait of 1 s on each
-// connection that it takes from its *sql.DB, once, and leaves them so: give it one
-// of its own. Other settings of the DSN are left alone and do not matter.
+// It sets on each connection that it takes from its *sql.DB, once, what its statements
+// rely on, and leaves it so: give it a *sql.DB of its own. That is READ COMMITTED, strict
+// values, a lock wait of 1 s, autocommit, completion_type, unique_checks,
+// sql_select_limit, sql_big_selects, sql_safe_updates, and on MariaDB
+// in_predicate_conversion_threshold. Other settings of the DSN do not matter.
 // interpolateParams=true saves round trips and is recommended.
 type MySQL struct {
 	db     *sql.DB
@@ -60,6 +62,7 @@ type MySQL struct {
 	packet atomic.Int64      // the same, or less if the driver takes less
 	groups                   // of calls that come together
 	lone   groups            // of calls that failed in a group, each alone
+	allFar atomic.Bool       // the last Drop of many met all of them, later than its aboveMS and never moved
 
 	mu    sync.Mutex
 	ready map[any]struct{} // driver connections whose session is set
@@ -69,7 +72,7 @@ type MySQL struct {
 type groups struct {
 	creates batch.Group[[]task.Row, struct{}]
 	deletes batch.Group[[]task.Ref, []bool]
-	drops   batch.Group[[]string, []task.Row]
+	drops   batch.Group[dropping, []task.Row]
 	finds   batch.Group[[]string, []task.Ref]
 }
 
@@ -104,8 +107,9 @@ func (m *MySQL) group(g *groups, most int) {
 	g.deletes = batch.Group[[]task.Ref, []bool]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
 	}
-	g.drops = batch.Group[[]string, []task.Row]{
-		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.dropAll,
+	g.drops = batch.Group[dropping, []task.Row]{
+		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Flush: m.dropAll,
+		Weigh: func(d dropping) int { return m.idsShare(d.ids) },
 	}
 	g.finds = batch.Group[[]string, []task.Ref]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,

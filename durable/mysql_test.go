@@ -231,6 +231,9 @@ func TestErrorsHaveTypes(t *testing.T) {
 	if err := open(t, granted).Create(t.Context(), []task.Row{{Ref: task.Ref{ID: "a", Ver: 1}}}); !errors.Is(err, task.ErrReadOnly) {
 		t.Errorf("read-only server: %v, want ErrReadOnly", err)
 	}
+	if n := granted.Stats().OpenConnections; n > 0 {
+		t.Errorf("%d connections to a read-only server are kept, want none: the next one may lead to another", n)
+	}
 	server.Kill()
 	start := time.Now()
 	if _, err := s.Get(t.Context(), []string{"a"}); !errors.Is(err, task.ErrUnavailable) {

@@ -147,12 +147,15 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 	for i := range many {
 		many[i] = task.Ref{ID: ids[i], Ver: 1}
 	}
+	far := func(from int) { _, _ = s.Drop(t.Context(), ids[from:from+60], 20_000_000) }
+	far(500) // it reads them, and takes the next ones for such too
 	old := func() { _, _ = s.Delete(t.Context(), []task.Ref{{ID: ids[0], Ver: 1}, {ID: ids[1], Ver: 1}}) }
 	return []planCase{
 		{"get", func() { _, _ = s.Get(t.Context(), ids) }, "SELECT due_ms", "id", 2100},
 		{"versions", func() { _ = s.Create(t.Context(), row(refs[1])) }, "SELECT id, ver", "id", 10},
 		{"lock", old, "SELECT id, ver", "id", 10},
 		{"delete", func() { _, _ = s.Delete(t.Context(), many) }, "DELETE", "id", 0},
+		{"delete far", func() { far(600) }, "DELETE", "id", 0},
 		{"delete few", old, "DELETE", "id", 0},
 		{"move", func() { _, _ = s.Move(t.Context(), refs[3], task.Row{Ref: refs[3]}) }, "UPDATE", "id", 0},
 		{"scan from the start", scan(task.Cursor{}), "SELECT due_ms", "PRIMARY", 1100},

@@ -57,7 +57,11 @@ type Store interface {
 	// Ref, PrevVer and DueMS of them, in no particular order: each row to one call
 	// alone. Ids are distinct. Retries and errors are as Delete's; the *task.UnsureError
 	// names the versions of before too (Row.Prev).
-	Drop(ctx context.Context, ids []string) ([]task.Row, error)
+	//
+	// A store may leave unread what was due later than aboveMS and had no version of
+	// before: of such a row it returns the ID alone, Ver being 0, and no error names it. It
+	// reads them all if aboveMS is task.MaxDue.
+	Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error)
 
 	// Window returns the recorded window, the zero one if there is none.
 	Window(ctx context.Context) (task.Window, error)

@@ -312,6 +312,9 @@ func kindOf(err error) error {
 			}
 		}
 	}
+	if errors.Is(err, redis.ErrClosed) {
+		return task.ErrClosed
+	}
 	var op net.Error
 	if errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, redis.ErrPoolTimeout) {
 		return task.ErrUnavailable

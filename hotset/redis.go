@@ -208,7 +208,7 @@ func (r *Redis) addPart(ctx context.Context, p int, add task.Adding, part []task
 }
 
 // margin is how far above the horizon as it was known, and the time since, is far:
-// a feeder raises it each second or so.
+// a feeder's rounds raise it in steps of up to 5 s.
 const margin = 10 * time.Second
 
 // farFrom reports whether it is worth a call to ask first whether the horizon is
@@ -235,7 +235,10 @@ func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref
 
 // Release implements Set.
 func (r *Redis) Release(ctx context.Context, p int, rel task.Release) ([]task.Answer, error) {
-	delay := max(0, (rel.Delay + time.Millisecond - 1).Milliseconds())
+	delay := max(0, rel.Delay.Milliseconds())
+	if rel.Delay > 0 && rel.Delay%time.Millisecond > 0 {
+		delay++ // never early
+	}
 	if rel.AtDue {
 		delay = -1
 	}

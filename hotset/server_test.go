@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"regexp"
 	"strconv"
@@ -333,119 +334,35 @@ func TestAClockThatSteppedBackStopsNothing(t *testing.T) {
 	}
 }
 
-// A tombstone lives on when the period that it was left in is over: as long as
-// knowledge from before it may still be used.
-func TestTombstonesOutliveWhatIsKnown(t *testing.T) {
+// Delays are whole milliseconds, rounded up, and as long as they may be.
+func TestAReleaseOfAnyDelay(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
-	s := open(t, rdb, 1)
-	f := warm(t, s)
-	if left := task.TombstoneTTL - time.Duration(f.AsOf.TimeUS)*time.Microsecond%task.TombstoneTTL; left < time.Second {
-		<-time.After(left) // else the period may end within the test
-		f = warm(t, s)
-	}
-	now := f.AsOf.TimeUS / task.TombstoneTTL.Microseconds()
-	for _, ago := range []int64{1, 2} { // the tombstone is of that many periods ago; 3 ago is too old for anybody
-		ref := task.Ref{ID: fmt.Sprint("gone ", ago), Ver: 1}
-		rdb.HSet(t.Context(), key(s, "meta"), "period", now)
-		if _, err := s.Remove(t.Context(), 0, "", []task.Ref{ref}); err != nil {
-			t.Fatal(err)
+	for delay, want := range map[time.Duration]task.Answer{math.MinInt64: task.Waiting, 0: task.Waiting, 1: task.Waiting, time.Hour: task.Waiting, math.MaxInt64: task.Beyond} {
+		s := open(t, rdb, 1)
+		add(t, s, warm(t, s), many(1))
+		if b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute); err != nil || len(b.Claims) != 1 {
+			t.Fatalf("Claim: %d members, %v, want 1", len(b.Claims), err)
 		}
-		period, err := rdb.HGet(t.Context(), key(s, "meta"), "period").Int64()
-		if err != nil {
-			t.Fatal(err)
+		before := time.Now().UnixMilli()
+		got, err := s.Release(t.Context(), 0, task.Release{Token: "t", Refs: []task.Ref{many(1)[0].Ref}, Delay: delay})
+		if err != nil || got[0] != want {
+			t.Errorf("Release for %s: %v, %v, want %v", delay, got, err, want)
 		}
-		old := key(s, fmt.Sprint("gone:", (period-ago)%3))
-		rdb.Rename(t.Context(), key(s, fmt.Sprint("gone:", period%3)), old)
-		rdb.HDel(t.Context(), key(s, "meta"), "gone0", "gone1", "gone2")
-		rdb.HSet(t.Context(), key(s, "meta"), "period", period-ago, fmt.Sprint("gone", (period-ago)%3), period-ago)
-		got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{{Ref: ref, DueMS: 1}}})
-		if err != nil || got[0] != task.Dead {
-			t.Errorf("Add of what was removed %d periods ago: %v, %v, want Dead", ago, got, err)
+		for _, z := range rdb.ZRangeWithScores(t.Context(), key(s, "due"), 0, 0).Val() {
+			if least := before + max(0, delay).Milliseconds(); int64(z.Score) < least {
+				t.Errorf("Release for %s: offered at %.0f, want %d at least", delay, z.Score, least)
+			}
 		}
 	}
 }
 
-// Whatever tells the time also remembers it: else a clock that steps back could
-// outlive a tombstone with knowledge that it had told before.
-func TestToldTimeIsRemembered(t *testing.T) {
-	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+// Who asks through a client that is closed is told so, for waiting mends nothing.
+func TestAClosedClientIsErrClosed(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: testserver.Shared(t, testserver.Redis).Addr})
 	s := open(t, rdb, 1)
-	f := warm(t, s)
-	now := f.AsOf.TimeUS / task.TombstoneTTL.Microseconds()
-	for name, call := range map[string]func() error{
-		"Claim": func() error { _, err := s.Claim(t.Context(), 0, "t", 1, time.Second); return err },
-		"State": func() error { _, err := s.State(t.Context(), 0); return err },
-		"Horizon": func() error {
-			_, err := s.Horizon(t.Context(), 0, task.Feed{Epoch: 1})
-			return err
-		},
-	} {
-		rdb.HSet(t.Context(), key(s, "meta"), "period", now-5)
-		if err := call(); err != nil {
-			t.Fatal(err)
-		}
-		if got, _ := rdb.HGet(t.Context(), key(s, "meta"), "period").Int64(); got < now {
-			t.Errorf("after %s the period is %d, want %d", name, got, now)
-		}
-	}
-}
-
-// Lost leases may mean old data: a worker is told to register, not to give up.
-// Old data, which a failover or a snapshot brings back, may hold batches and leases
-// that were reaped since; it names another server.
-func TestBatchesOfAnotherServerAreCold(t *testing.T) {
-	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
-	s := open(t, rdb, 1)
-	f := warm(t, s)
-	add(t, s, f, many(1))
-	if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); err != nil || len(b.Claims) != 1 {
-		t.Fatalf("Claim: %d members, %v, want 1", len(b.Claims), err)
-	}
-	rdb.HSet(t.Context(), key(s, "meta"), "run_id", "another")
-	if _, err := s.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrCold) {
-		t.Errorf("Claim once more with the token of a batch: %v, want ErrCold", err)
-	}
-	for _, token := range []string{"t", "lost"} {
-		_, err := s.Extend(t.Context(), 0, task.Held{Generation: f.AsOf.Generation, Tokens: []string{token}, Lease: time.Second})
-		if !errors.Is(err, task.ErrCold) {
-			t.Errorf("Extend of batch %q: %v, want ErrCold", token, err)
-		}
-	}
-	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1), Token: "t", Lease: time.Second}); !errors.Is(err, task.ErrCold) {
-		t.Errorf("Add to a batch: %v, want ErrCold", err)
-	}
-}
-
-// A set of tombstones is lost alone, as by an eviction. What was known before the removal
-// does not come back: the partition is cold, and begins anew.
-func TestALostTombstoneIsALossOfData(t *testing.T) {
-	for _, kind := range []testserver.Kind{testserver.Redis, testserver.Valkey} {
-		t.Run(string(kind), func(t *testing.T) {
-			rdb := client(t, testserver.Shared(t, kind).Addr)
-			s := open(t, rdb, 1)
-			f := warm(t, s)
-			add(t, s, f, many(2))
-			if _, err := s.Remove(t.Context(), 0, "", []task.Ref{many(2)[0].Ref}); err != nil {
-				t.Fatal(err)
-			}
-			lost := rdb.Keys(t.Context(), key(s, "gone:*")).Val()
-			if len(lost) != 1 || rdb.Del(t.Context(), lost...).Val() != 1 {
-				t.Fatalf("%q hold tombstones, want one set", lost)
-			}
-			if got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrCold) {
-				t.Errorf("Add of what was removed: %v, %v, want ErrCold", got, err)
-			}
-			if b, err := s.Claim(t.Context(), 0, "t", 9, time.Minute); !errors.Is(err, task.ErrCold) {
-				t.Errorf("Claim: %+v, %v, want ErrCold", b, err)
-			}
-			next := warm(t, s)
-			if !next.Fresh || next.Members != 0 {
-				t.Errorf("the next Horizon answered %+v, want a new generation", next)
-			}
-			if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
-				t.Errorf("Add with knowledge of before: %v, want ErrStale", err)
-			}
-		})
+	_ = rdb.Close()
+	if _, err := s.Remove(t.Context(), 0, "", []task.Ref{{ID: "a", Ver: 1}}); !errors.Is(err, task.ErrClosed) {
+		t.Errorf("Remove: %v, want ErrClosed", err)
 	}
 }
 

@@ -24,9 +24,12 @@ type Config struct {
 // nor retained after it returns.
 //
 // A partition has one clock, which alone decides what is due and when a lease
-// ends. A partition without a generation, or whose server is not the one that
-// the generation began on, is cold: Claim, Add, Feed and Extend answer
-// task.ErrCold, and Feed begins anew after Horizon made a generation.
+// ends. A partition without a generation is cold: Claim, Add, Feed, Extend and
+// Release answer task.ErrCold until Horizon has made one. Cold is also one whose
+// server is not the one that the generation began on. Horizon, State, Find, Expired
+// and Add with a Token look at that always, Claim where it takes members or finds its
+// batch, Extend where it is given a batch or a member. What the others do there ends
+// with the next generation.
 //
 // Invariants, for each partition and whatever the order of calls:
 //
@@ -108,7 +111,8 @@ type Set interface {
 	// (r.Delay puts it at or beyond the horizon: it stays in the batch). With
 	// r.Expired it changes nothing and answers Claimed unless the lease is
 	// over; ErrStale then guards the reading of the rows. Without Refs it ends
-	// the lease of a batch that has lost all its members.
+	// the lease of a batch that has lost all its members. ErrCold: nothing was
+	// given back, and the next generation reads the rows.
 	Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error)
 
 	// Find tells where members are, each at some moment of the call. An

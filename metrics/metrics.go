@@ -52,7 +52,7 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 			{desc("created_total", "Tasks created."), func(p P) uint64 { return p.Created }},
 			{desc("deleted_total", "Tasks deleted by their caller."), func(p P) uint64 { return p.Deleted }},
 			{desc("rescheduled_total", "Tasks given another due time by their caller."), func(p P) uint64 { return p.Rescheduled }},
-			{desc("preloaded_total", "Tasks taken into the hot set."), func(p P) uint64 { return p.Preloaded }},
+			{desc("preloaded_total", "Tasks that the feeder, Create and Reschedule took into the hot set."), func(p P) uint64 { return p.Preloaded }},
 			{desc("delivered_total", "Deliveries sent by Consume."), func(p P) uint64 { return p.Delivered }},
 			{desc("confirmed_total", "Tasks confirmed."), func(p P) uint64 { return p.Confirmed }},
 			{desc("rolled_back_total", "Deliveries rolled back."), func(p P) uint64 { return p.RolledBack }},

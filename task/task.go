@@ -122,10 +122,15 @@ var (
 	ErrGone = errors.New("task is gone")
 	// ErrSettled: this delivery was confirmed or rolled back before.
 	ErrSettled = errors.New("delivery is already settled")
-	// ErrRunning: Run or Handle was called before.
+	// ErrRunning: Run or Handle is running.
 	ErrRunning = errors.New("already running")
-	// ErrClosed: Run or Handle has returned.
+	// ErrClosed: Run or Handle has begun to drain, or has returned; or the hot set's
+	// client is closed.
 	ErrClosed = errors.New("closed")
+	// ErrLeaseLost, the cause of the end of a Delivery's Context: its lease is over.
+	ErrLeaseLost = errors.New("lease is over")
+	// ErrTimeout, such a cause too: the caller has had the delivery for DeliveryTimeout.
+	ErrTimeout = errors.New("delivery timeout")
 	// ErrNotMigrated: the durable store lacks its schema; call Migrate.
 	ErrNotMigrated = errors.New("not migrated")
 	// ErrMismatch: namespace or number of partitions differ from what is recorded.

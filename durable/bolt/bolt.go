@@ -282,8 +282,8 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	return deleted, nil
 }
 
-// Drop implements durable.Store.
-func (s *Store) Drop(ctx context.Context, ids []string) ([]task.Row, error) {
+// Drop implements durable.Store. It reads all rows.
+func (s *Store) Drop(ctx context.Context, ids []string, _ int64) ([]task.Row, error) {
 	own := slices.Clone(ids)
 	var dropped []task.Row
 	err := s.write(ctx, fmt.Sprintf("drop %d tasks", len(ids)), func(tx *bbolt.Tx) error {

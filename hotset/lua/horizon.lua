@@ -8,7 +8,8 @@
 -- ARGV[6]  token, ...  of those batches, at most 1000
 -- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, waiting, 1 if the generation is new}
 -- COST     O(batches named); UNLINK frees in the background. COLD once more: batches are left, list them again
--- Invariant: the epoch never falls within a generation; nor does the horizon here.
+-- Invariant: the epoch never falls within a generation; nor does the horizon here. A new generation begins at the server's own
+-- time, also if that is behind what was told before: what is known from before is STALE by its generation.
 -- A repeat is harmless: the generation is new then and warm.
 local run = run_id()
 if gen and m[10] == run then
@@ -24,6 +25,6 @@ if #KEYS > 7 then redis.call('UNLINK', unpack(KEYS, 8)) end
 for i = 6, #ARGV do redis.call('ZREM', lease, ARGV[i]) end
 if redis.call('ZCARD', lease) > 0 then return {'COLD', now, 0} end
 redis.call('UNLINK', unpack(KEYS, 1, 7))
-redis.call('HSET', meta, 'gen', ARGV[5], 'start', int(now), 'run_id', run, 'horizon', ARGV[3], 'loaded_ms', '0', 'loaded_id', '',
-  'epoch', ARGV[2], 'period', int(math.max(period, math.floor(us / T))), 'partitions', ARGV[1], 'format', '1')
-return {'OK', now, tonumber(ARGV[5]), now, tonumber(ARGV[3]), 0, '', 0, 0, 1}
+redis.call('HSET', meta, 'gen', ARGV[5], 'start', int(us), 'run_id', run, 'horizon', ARGV[3], 'loaded_ms', '0', 'loaded_id', '',
+  'epoch', ARGV[2], 'period', int(math.floor(us / T)), 'partitions', ARGV[1], 'format', '1')
+return {'OK', us, tonumber(ARGV[5]), us, tonumber(ARGV[3]), 0, '', 0, 0, 1}

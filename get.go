@@ -1,0 +1,58 @@
+package triggerhook
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// State is where a task is.
+type State int
+
+// States of a task.
+const (
+	Unknown   State = iota // the hot set did not answer
+	Scheduled              // in the durable store alone: mostly its time is far, or the hot set is full or was lost
+	Preloaded              // in the hot set, waiting
+	InFlight               // claimed by a worker
+)
+
+// Info is what is known of a task.
+type Info struct {
+	Task
+	State   State
+	Attempt int       // Delivery.Attempt of the one InFlight, else of the next: 1 at first
+	Next    time.Time // when it is next offered; zero if InFlight
+}
+
+// Get returns a task. ErrNotFound: there is none of that ID.
+func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
+	if err := task.CheckID(id); err != nil {
+		return Info{}, fmt.Errorf("get: %w", err)
+	}
+	rows, err := s.store.Get(ctx, []string{id})
+	if err != nil {
+		return Info{}, fmt.Errorf("get: %w", err)
+	}
+	if len(rows) == 0 {
+		return Info{}, fmt.Errorf("get: %w", &IDError{NotFound: []string{id}})
+	}
+	r := rows[0]
+	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.ExecMS).UTC(), Payload: r.Payload}, Attempt: r.Attempt + 1, Next: time.UnixMilli(r.DueMS).UTC()}
+	found, err := s.set.Find(ctx, task.Partition(id, s.parts), []task.Ref{r.Ref})
+	if err != nil {
+		s.report.Error("find a task", err, "answered without its state")
+		return info, nil
+	}
+	switch f := found[0]; f.Answer {
+	case task.Waiting:
+		info.State, info.Attempt, info.Next = Preloaded, f.Attempt+1, time.UnixMilli(f.NextMS).UTC()
+	case task.Claimed:
+		info.State, info.Attempt, info.Next = InFlight, f.Attempt+1, time.Time{}
+	default:
+		info.State = Scheduled
+	}
+	return info, nil
+}

@@ -1,0 +1,57 @@
+package triggerhook_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+)
+
+// slowCount is a store that counts only once it is let.
+type slowCount struct {
+	durable.Store
+	let chan struct{}
+}
+
+func (s slowCount) Count(ctx context.Context, limit int) (int64, bool, error) {
+	select {
+	case <-s.let:
+		return s.Store.Count(ctx, limit)
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	}
+}
+
+// Who asks for figures waits no longer than its context lasts, also behind another who
+// asks; and what becomes of one is nothing to the next.
+func TestStatsWaitForNobodyElse(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		let := make(chan struct{})
+		s.store = slowCount{s.store, let}
+		sch := s.scheduler(t, triggerhook.Options{})
+		first := make(chan error, 1)
+		long, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go func() {
+			_, err := sch.Stats(long)
+			first <- err
+		}()
+		sleep(t, time.Second)
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := sch.Stats(short); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+			t.Errorf("behind another: %v after %s, want the end of the context after 1 s", err, time.Since(began))
+		}
+		if err := <-first; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the first: %v, want the end of its context", err)
+		}
+		close(let)
+		if _, err := sch.Stats(t.Context()); err != nil {
+			t.Errorf("after both: %v", err)
+		}
+	})
+}
