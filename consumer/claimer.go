@@ -340,12 +340,22 @@ func (c *Consumer) release(ctx context.Context, b *batch, ds []*Delivery, r task
 }
 
 // releaseNow reports whether the hot set has answered: that it is cold as well, for
-// then there is no batch.
+// then there is no batch. What has a delay that ends beyond the horizon stays in its batch:
+// it is owed without one, for the keeper's next beat is about as late.
 func (c *Consumer) releaseNow(ctx context.Context, b *batch, r task.Release) bool {
 	ctx, cancel := context.WithTimeout(ctx, hotTimeout)
 	defer cancel()
-	_, err := c.set.Release(ctx, b.p, r)
+	answers, err := c.set.Release(ctx, b.p, r)
 	if err == nil || errors.Is(err, task.ErrCold) {
+		var beyond []task.Ref
+		for i, a := range answers {
+			if a == task.Beyond {
+				beyond = append(beyond, r.Refs[i])
+			}
+		}
+		if len(beyond) > 0 {
+			c.owe(b, task.Release{Token: r.Token, Refs: beyond})
+		}
 		return true
 	}
 	c.o.Report.Error("give tasks back", err, "tried again while their lease lives", "tasks", len(r.Refs))

@@ -82,7 +82,7 @@ type Consumer struct {
 	waiters   []chan *Delivery
 	batches   map[string]*batch
 	owed      []owed
-	inHand    int           // delivered, and no answer has arrived
+	inHand    int           // delivered, and neither has an answer arrived nor is the row gone
 	idle      chan struct{} // made by drain, closed when inHand is 0
 	answering int           // answers under way
 	quiet     chan struct{} // made by the settler's stop, closed when answering is 0

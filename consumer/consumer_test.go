@@ -240,6 +240,64 @@ func TestPayloadsWaitForAStoreThatIsAway(t *testing.T) {
 	})
 }
 
+// In a backlog the horizon may lie in the past, and then no delay is taken: what has no
+// payload yet must not stay in a batch for as long as another of its tasks is in hand.
+func TestPayloadsWaitForAStoreThatIsAwayBeyondTheHorizon(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.addAll(3, func(i int) bool { return i > 0 })
+		f, err := k.set.Horizon(k.Context(), 0, task.Feed{Epoch: 1, HorizonMS: far, Limit: 2})
+		if err != nil || !f.Retreated {
+			k.Fatalf("the horizon did not retreat: %+v, %v", f, err)
+		}
+		k.store.set(true)
+		k.run()
+		first := k.consume()
+		time.AfterFunc(5*time.Second, func() { k.store.set(false) })
+		start := time.Now()
+		d := k.consume()
+		if took := time.Since(start); d.ID != "t000001" || took > 7*time.Second || d.Attempt != 1 {
+			k.Errorf("%s came after %s as attempt %d, want t000001 soon after 5 s as the first", d.ID, took, d.Attempt)
+		}
+		first.ConfirmAsync()
+		d.ConfirmAsync()
+		k.stop()
+	})
+}
+
+// A new generation waits 2 s for what workers hold, also where that is in many batches and
+// the hot set is far.
+func TestManyBatchesAreRegisteredInTime(t *testing.T) {
+	bubble(t, consumer.Options{Queue: 1}, func(k *kit) {
+		const n = 1000
+		k.add(n, false)
+		k.run()
+		var ds []*consumer.Delivery
+		for range n {
+			ds = append(ds, k.consume())
+			synctest.Wait()
+		}
+		k.set.mu.Lock()
+		k.set.aborted, k.set.trip, k.set.added = 1, 10*time.Millisecond, nil
+		k.set.mu.Unlock()
+		start := time.Now()
+		<-time.After(30 * time.Second)
+		k.set.mu.Lock()
+		added := k.set.added
+		k.set.mu.Unlock()
+		if len(added) < n/2 {
+			k.Fatalf("%d tasks were registered by %d calls, want many", n, len(added))
+		}
+		if last := added[len(added)-1].Sub(start); last > 3*time.Second {
+			k.Errorf("the last of %d batches was registered after %s, want within a beat of 1 s and 2 s more", len(added), last)
+		}
+		for _, d := range ds {
+			if d.Context().Err() != nil {
+				k.Fatalf("%s was lost: %v", d.ID, context.Cause(d.Context()))
+			}
+		}
+	})
+}
+
 func TestConfirmAsyncBlocksWhileTooManyWait(t *testing.T) {
 	bubble(t, consumer.Options{}, func(k *kit) {
 		const limit = 200_000

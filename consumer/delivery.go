@@ -51,7 +51,8 @@ func (d *Delivery) complete(dueMS, execMS int64, tries int, payload []byte) {
 
 // Context ends when the task is no longer this caller's: its lease is over, it was
 // deleted or rescheduled (within a second or so), Options.DeliveryTimeout or the
-// drain time is over, or it is settled. context.Cause tells which.
+// drain time is over, or it is settled. context.Cause tells which. Unless it was deleted
+// (task.ErrGone) the answer is still waited for when Run ends, and a Confirm still counts.
 func (d *Delivery) Context() context.Context {
 	if d.c == nil {
 		return context.Background()

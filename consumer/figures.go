@@ -38,7 +38,7 @@ type Figures struct {
 	Delivered, Redelivered, Confirmed, RolledBack, TimedOut, LeasesLost uint64
 
 	Queued     int64 // claimed, and waiting in this process for a Consume
-	InHand     int64 // delivered, and not answered yet
+	InHand     int64 // delivered, and neither answered nor deleted yet
 	Confirming int64 // answered by their consumers, and waiting for the stores
 	// Lateness counts first deliveries by how late they were: Lateness[i] those
 	// up to LatenessBounds[i] and beyond the one before, the last all others.

@@ -118,9 +118,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 		e, err := c.set.Extend(ctx, p, h)
 		switch {
 		case errors.Is(err, task.ErrAborted):
-			for _, b := range bs {
-				c.register(ctx, b)
-			}
+			c.registerAll(ctx, bs)
 			continue
 		case errors.Is(err, task.ErrCold):
 			continue // the feeder begins a generation; then it is another
@@ -190,10 +188,15 @@ func (c *Consumer) drop(d *Delivery, cause error) {
 	}
 }
 
-// dropNow is drop under mu.
+// dropNow is drop under mu. Where the row is gone nobody waits for an answer any more,
+// unless it is on its way: a caller whose context has ended may leave without one. If only
+// the lease was lost, in an outage say, a Confirm still saves another delivery.
 func (c *Consumer) dropNow(d *Delivery, cause error) {
 	c.forget(d)
 	d.end(cause)
+	if errors.Is(cause, task.ErrGone) && !d.settled.Load() {
+		c.answered(d)
+	}
 }
 
 // restore asks what became of members of b whose records the hot set does not have.
@@ -204,6 +207,24 @@ func (c *Consumer) restore(ctx context.Context, b *batch, ds []*Delivery) {
 	if _, err := c.registerNow(ctx, b, ds); err != nil {
 		c.o.Report.Error("put back lost records", err, "put back at the next beat", "tasks", len(ds))
 	}
+}
+
+// registering is how many batches are registered side by side. A new generation waits 2 s
+// for all of them; a far server's round trips, three a batch, are long.
+const registering = 16
+
+// registerAll registers batches of one partition.
+func (c *Consumer) registerAll(ctx context.Context, bs []*batch) {
+	var all sync.WaitGroup
+	free := make(chan struct{}, registering)
+	for _, b := range bs {
+		free <- struct{}{}
+		all.Go(func() {
+			c.register(ctx, b)
+			<-free
+		})
+	}
+	all.Wait()
 }
 
 // register puts what b holds into a batch of the generation that is: reads which

@@ -137,6 +137,23 @@ type faulty struct {
 	claims    int           // so many were tried
 	mute      bool          // extensions happen, their answers are lost; releases do not reach the set
 	hung      bool          // nothing is answered
+	aborted   int           // so many extensions meet a new generation
+	trip      time.Duration // a Clock and an Add take that long
+	added     []time.Time   // when each Add was answered
+}
+
+func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
+	time.Sleep(f.trip)
+	return f.Set.Clock(ctx, p)
+}
+
+func (f *faulty) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+	time.Sleep(f.trip)
+	answers, err := f.Set.Add(ctx, p, a)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.added = append(f.added, time.Now())
+	return answers, err
 }
 
 // hang waits for as long as its caller does, if nothing is answered.
@@ -188,6 +205,9 @@ func (f *faulty) Extend(ctx context.Context, p int, h task.Held) (task.Extended,
 	defer f.mu.Unlock()
 	if f.deaf {
 		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
+	}
+	if f.aborted--; f.aborted >= 0 {
+		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrAborted)
 	}
 	e, err := f.Set.Extend(ctx, p, h)
 	if f.mute {

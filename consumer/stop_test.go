@@ -46,6 +46,34 @@ func TestStopReturnsTheQueueAndWaitsForWhatIsInHand(t *testing.T) {
 	})
 }
 
+// A caller whose task was deleted may leave without an answer: nothing waits for one.
+func TestStopDoesNotWaitForWhatWasDeleted(t *testing.T) {
+	bubble(t, consumer.Options{Lease: 3 * time.Second}, func(k *kit) {
+		k.add(1, false)
+		k.run()
+		d := k.consume()
+		refs := []task.Ref{{ID: d.ID, Ver: 1}}
+		if _, err := k.store.Delete(k.Context(), refs); err != nil {
+			k.Fatal(err)
+		}
+		if _, err := k.set.Remove(k.Context(), 0, "", refs); err != nil {
+			k.Fatal(err)
+		}
+		<-d.Context().Done()
+		if f := k.c.Figures(); f.InHand != 0 {
+			k.Errorf("%d are in hand, want none: the task was deleted", f.InHand)
+		}
+		at := time.Now()
+		k.stop()
+		if took := time.Since(at); took > time.Second {
+			k.Errorf("Run returned after %s, want at once", took)
+		}
+		if err := d.Confirm(k.Context()); !errors.Is(err, task.ErrGone) {
+			k.Errorf("Confirm of what was deleted: %v, want ErrGone", err)
+		}
+	})
+}
+
 func TestStopGivesUpWhatIsNotAnsweredInTime(t *testing.T) {
 	bubble(t, consumer.Options{Drain: 5 * time.Second}, func(k *kit) {
 		k.add(2, false)

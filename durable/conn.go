@@ -88,11 +88,13 @@ func (m *MySQL) retryIf(ctx context.Context, act string, again func(error) bool,
 }
 
 // passing reports whether err may be gone at the next try.
-func passing(err error) bool { return lost(err) || number(err) == deadlock || number(err) == lockWait }
+func passing(err error) bool { return passingForMany(err) || number(err) == lockWait }
 
 // passingForMany is passing for a group: a lock wait is no reason to try all of
 // them again, but to try each of them alone.
-func passingForMany(err error) bool { return lost(err) || number(err) == deadlock }
+func passingForMany(err error) bool {
+	return lost(err) || number(err) == deadlock || number(err) == certified
+}
 
 // errAlone tells a caller of a group to try again without the others.
 var errAlone = errors.New("to be tried alone")

@@ -20,6 +20,7 @@ const (
 	duplicate = 1062
 	lockWait  = 1205
 	deadlock  = 1213
+	certified = 3101 // Group Replication rolled a transaction back at its COMMIT: another server's was first
 )
 
 // number is the server's error number, or 0.
@@ -72,7 +73,8 @@ func kindOf(err error) error {
 		return task.ErrTooLarge
 	case 1290, 1792, 1836:
 		return task.ErrReadOnly
-	case 1021, 1040, 1114, 1203, 1226, 1461, lockWait, deadlock: // disk or table full, connections or statements exhausted
+	case 1021, 1030, 1040, 1041, 1047, 1114, 1203, 1226, 1461, 3100, lockWait, deadlock, certified:
+		// disk or table full or failing, connections, memory or statements exhausted, a node without its cluster (Galera, Group Replication)
 		return task.ErrUnavailable
 	}
 	switch {

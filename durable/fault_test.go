@@ -317,6 +317,34 @@ func ids(refs []task.Ref) []string {
 	return all
 }
 
+// A node of a cluster answers so when it has lost the others, or when another node's
+// transaction was first: Galera, Group Replication.
+func TestClustersErrorsHaveTypes(t *testing.T) {
+	s, w := wired(t, testserver.MySQL56)
+	rows, _ := numbered(1)
+	answer := func(number uint16, times int) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.fail = func(c call) error {
+			if times == 0 || !strings.HasPrefix(c.stmt, "INSERT") && c.stmt != "COMMIT" {
+				return nil
+			}
+			times--
+			return &mysql.MySQLError{Number: number, Message: "of a cluster"}
+		}
+	}
+	for _, number := range []uint16{1047, 3100, 3101} {
+		answer(number, -1)
+		if err := s.Create(t.Context(), rows); !errors.Is(err, task.ErrUnavailable) {
+			t.Errorf("Create met error %d: %v, want ErrUnavailable", number, err)
+		}
+	}
+	answer(3101, 1)
+	if err := s.Create(t.Context(), rows); err != nil {
+		t.Errorf("Create lost to another node's transaction once: %v", err)
+	}
+}
+
 // A caller alone pays one statement, and nobody pays for the session again.
 func TestOneCallIsOneStatement(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
