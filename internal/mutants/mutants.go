@@ -254,7 +254,7 @@ var mutants = []mutant{
 
 	// What worker processes live through.
 	{"held-not-registered", "after a flush a worker does not say what it holds", "consumer/keeper.go",
-		"				c.register(ctx, b)\n", "				_ = b\n", "./internal/accept", "TestAFlushLosesNothingAndRedeliversNothingInHand/mysql97.redis7/p1"},
+		"			c.registerAll(ctx, bs)\n", "			_ = bs\n", "./internal/accept", "TestAFlushLosesNothingAndRedeliversNothingInHand/mysql97.redis7/p1"},
 	{"leases-not-extended", "a slow worker loses its leases", "consumer/keeper.go",
 		"all.Go(func() { c.extend(ctx, p, bs) })", "_, _ = p, bs", "./internal/accept", "TestASlowProcessHoldsUpNothingElse/mysql97.redis7/p1"},
 	{"queue-hoards", "a slow worker keeps what it has no hands for", "consumer/claimer.go",
