@@ -71,7 +71,7 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 		if st.Retreated {
 			f.report.Info("horizon retreated: the hot set is full", "partition", p, "horizon_ms", st.HorizonMS)
 		}
-		if wait := time.Duration(st.ReadyMS-st.AsOf.TimeUS/1000) * time.Millisecond; wait > 0 {
+		if wait := time.Duration(st.ReadyMS-st.AsOf.TimeUS/1000) * time.Millisecond; wait > 0 && !f.unheld(p, st) {
 			f.early(ctx, p, st, wait)
 			next = min(next, wait)
 			continue

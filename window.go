@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -14,11 +15,11 @@ import (
 // creates it need not add it, and who deletes it need not remove it, if it also stays
 // there for as long as others may add what they know of it (rule 3) (docs/model/far.pml).
 //
-// Protocol. Migrate records Options.Window as settled and announced if nothing is
-// recorded. A feeder with a larger Window announces it, waits settleAfter, and settles it;
-// until then it goes as far as the settled one. Creators and deleters read the announced
-// one, rely on it for trustWindow after that, and look at it and at the time after their
-// commits.
+// Protocol. Migrate announces Options.Window if nothing is recorded. The first feeder that
+// comes settles it. A feeder with a larger Window announces that, waits settleAfter, and
+// settles it; until then it goes as far as the settled one. Creators and deleters read the
+// announced one, rely on it for trustWindow after that, and look at it and at the time
+// after their commits.
 const (
 	trustWindow = 30 * time.Second
 	// farMargin is the sum of:
@@ -33,6 +34,9 @@ const (
 	// readFor bounds how long a caller waits for the window, and half of how long none
 	// tries again.
 	readFor = time.Second
+	// firstFor is how soon after a look that found nothing settled a generation must begin
+	// to be the first.
+	firstFor = time.Second
 )
 
 // window is what this process knows of the recorded window.
@@ -42,6 +46,9 @@ type window struct {
 	read      time.Time // when it was about to be read
 	announced time.Time // since when at the latest known.AnnouncedMS is recorded
 	tried     time.Time // when a caller tried to read it last
+
+	first time.Time     // when this process looked, found nothing settled, and settled it
+	began map[int]int64 // by partition, the generation that this process has begun since, the first of them
 }
 
 // elapsed is how long ago t was, by the monotonic clock or by the other one, which goes
@@ -63,18 +70,18 @@ func (s *Scheduler) readWindow(ctx context.Context) (task.Window, error) {
 	if is.AnnouncedMS > w.known.AnnouncedMS {
 		w.announced = time.Now()
 	}
-	if is.AnnouncedMS >= w.known.AnnouncedMS && is.SettledMS >= w.known.SettledMS && began.After(w.read) {
+	if is.AnnouncedMS >= w.known.AnnouncedMS && is.SettledMS >= w.known.SettledMS && !began.Before(w.read) {
 		w.known, w.read = is, began
 	}
 	return is, nil
 }
 
-// recordWindow records Window if nothing is recorded.
+// recordWindow announces Window if nothing is recorded.
 func (s *Scheduler) recordWindow(ctx context.Context) error {
 	is, err := s.store.Window(ctx)
 	if err == nil && is == (task.Window{}) {
 		own := s.o.Window.Milliseconds()
-		_, err = s.store.SwapWindow(ctx, is, task.Window{SettledMS: own, AnnouncedMS: own})
+		_, err = s.store.SwapWindow(ctx, is, task.Window{AnnouncedMS: own})
 	}
 	return err
 }
@@ -91,6 +98,7 @@ func (s *Scheduler) settle(ctx context.Context) (time.Duration, error) {
 	if err := s.recordWindow(ctx); err != nil { // a namespace that an older version has migrated
 		return 0, err
 	}
+	looked := time.Now()
 	is, err := s.readWindow(ctx)
 	if err != nil {
 		return 0, err
@@ -99,18 +107,48 @@ func (s *Scheduler) settle(ctx context.Context) (time.Duration, error) {
 	since := w.announced
 	w.mu.Unlock()
 	to := is
+	if is.SettledMS == 0 {
+		to.SettledMS = is.AnnouncedMS
+	}
 	if is.AnnouncedMS < own {
 		to.AnnouncedMS = own
-		s.report.Info("Window is larger than any before, and is used after a while", "window_ms", own, "now_ms", is.SettledMS, "after_ms", settleAfter.Milliseconds())
-	} else if is.SettledMS < own && time.Since(since) >= settleAfter {
+		s.report.Info("Window is larger than any before, and is used after a while", "window_ms", own, "now_ms", to.SettledMS, "after_ms", settleAfter.Milliseconds())
+	} else if to.SettledMS < own && time.Since(since) >= settleAfter {
 		to.SettledMS = own
 	}
 	if to != is {
-		if _, err = s.store.SwapWindow(ctx, is, to); err == nil {
-			is, err = s.readWindow(ctx)
+		failpoint.Hit("feed/settle")
+		swapped, err := s.store.SwapWindow(ctx, is, to)
+		if err != nil {
+			return 0, err
+		}
+		if swapped && is.SettledMS == 0 {
+			w.mu.Lock()
+			w.first, w.began = looked, map[int]int64{}
+			w.mu.Unlock()
+		}
+		is, err = s.readWindow(ctx)
+		if err != nil {
+			return 0, err
 		}
 	}
-	return time.Duration(min(own, is.SettledMS)) * time.Millisecond, err
+	return time.Duration(min(own, is.SettledMS)) * time.Millisecond, nil
+}
+
+// unheld reports whether nobody can hold anything of p: its generation is the first of the
+// namespace, for no feeder had loaded anything when this process was about to look, a
+// moment before. It is the first for one process, and once.
+func (s *Scheduler) unheld(p int, st task.Feeding) bool {
+	w := &s.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.began == nil {
+		return false
+	}
+	if _, again := w.began[p]; st.Fresh && !again && elapsed(w.first) < firstFor {
+		w.began[p] = st.AsOf.Generation
+	}
+	return w.began[p] == st.AsOf.Generation
 }
 
 // knowWindow sees to it that the window is known that farAbove needs: one caller reads it

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,13 +85,4 @@ func (l *ledger) since(t time.Time) []time.Duration {
 		}
 	}
 	return all
-}
-
-// span is from the first delivery to the last.
-func (l *ledger) span() time.Duration {
-	d := l.since(time.UnixMicro(0))
-	if len(d) == 0 {
-		return 0
-	}
-	return slices.Max(d) - slices.Min(d)
 }

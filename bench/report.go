@@ -141,7 +141,6 @@ func writeReport(out io.Writer, rows []row) {
 			writeRow(out, r, rows)
 		}
 		fmt.Fprintln(out)
-		writeFromRun(out, mine)
 		writeIdle(out, mine)
 		writeSeries(out, mine)
 	}
@@ -208,18 +207,6 @@ func optional(v *float64) string {
 		return ""
 	}
 	return figure(*v)
-}
-
-// writeFromRun tells the rates of what is measured from the first delivery on as they
-// are from Run on.
-func writeFromRun(out io.Writer, rows []row) {
-	for _, r := range rows {
-		switch {
-		case r.Cannot != "" || r.MaxMS == 0:
-		case r.Scenario == "send" || r.Scenario == "confirm":
-			fmt.Fprintf(out, "- %s of %s, from Run to the last delivery: %s/s\n", r.title(), r.System, figure(float64(r.N)/r.MaxMS*1000))
-		}
-	}
 }
 
 func writeIdle(out io.Writer, rows []row) {

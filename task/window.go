@@ -10,7 +10,7 @@ import (
 // what the processes of a namespace have recorded. Neither value ever shrinks. The zero
 // Window says that none is recorded.
 type Window struct {
-	SettledMS   int64 // no feeder raises a horizon further
+	SettledMS   int64 // no feeder raises a horizon further; 0: none has begun yet
 	AnnouncedMS int64 // what SettledMS is to be; at least that
 }
 
@@ -24,8 +24,8 @@ func (w *Window) UnmarshalText(text []byte) error {
 	settled, announced, _ := strings.Cut(string(text), " ")
 	s, err := strconv.ParseInt(settled, 10, 64)
 	a, e := strconv.ParseInt(announced, 10, 64)
-	if err != nil || e != nil || s <= 0 || a < s {
-		return fmt.Errorf("%w: recorded window %q, want two numbers, the second no less than the first", ErrMismatch, text)
+	if err != nil || e != nil || s < 0 || a < max(s, 1) {
+		return fmt.Errorf("%w: recorded window %q, want two numbers, the second above 0 and no less than the first", ErrMismatch, text)
 	}
 	w.SettledMS, w.AnnouncedMS = s, a
 	return nil

@@ -2,8 +2,8 @@
    at D; time is counted here, for the rule is about it.
 
    No feeder raises a horizon above the hot set's time + the settled window. The durable store records two windows, the
-   announced and the settled one; both are the same at first, and neither shrinks. Who has a larger one announces it, waits
-   WAIT, and settles it. Creators and deleters read the announced one, and use it for TRUST. After its commit, a creator adds
+   announced and the settled one; neither shrinks. At first nothing is settled: whichever feeder comes first settles what is
+   announced. Who has a larger one announces it, waits WAIT, and settles it. Creators and deleters read the announced one, and use it for TRUST. After its commit, a creator adds
    nothing that is due later than the hot set's time + that window; a deleter removes nothing that is due later than that + T
    and was never moved. With BYID the deleter does not learn when the row was due: it deletes what was never moved and is due at
    line or later, which is LATE beyond what is far when it begins, and after its commit it looks whether that is still far.
@@ -38,7 +38,7 @@
 #endif
 
 byte t = 0;                                        /* the hot set's time */
-byte announced = W0, settled = W0;                 /* MySQL */
+byte announced = W0, settled = 0;                  /* MySQL */
 bool row = 0, moved = 0, created = 0;
 byte gen = 1, horizon = 0;                         /* Redis */
 bool member = 0, old = 0;                          /* the row's version, the one of before */
@@ -98,9 +98,12 @@ proctype Creator() {
   fi
 }
 
+#define FIRST if :: settled == 0 -> settled = announced :: else -> skip fi
+
 /* What is set later than it was reckoned is a lower horizon, so both are one step. */
 proctype Feeder() {
   byte a, g; bool was;
+  atomic { FIRST }
   atomic { if :: t + settled > horizon -> horizon = t + settled :: else -> skip fi; g = gen }
   atomic { if :: g == gen -> a = t :: else -> g = 0 fi }
   atomic { was = row; if :: !created && g == gen && horizon > D -> missed = 1 :: else -> skip fi }
@@ -109,7 +112,7 @@ proctype Feeder() {
 
 proctype Raiser() {
   byte since;
-  atomic { announced = W1; since = t }
+  atomic { FIRST; announced = W1; since = t }
 #ifndef NOWAIT
   t >= since + WAIT;
 #endif

@@ -1,14 +1,16 @@
 /* lease: what a worker may do with a task that it has claimed, and until when, for spin 6.5. One version of one task, which
    waits in the hot set at first.
 
-   Covers    the claim and its answer, which may be lost, and the repeated claim; the local queue, a caller's hands; leases that
+   Covers    the first generation of a namespace, for which nobody is waited (FIRST=1: nothing was loaded before);
+             the claim and its answer, which may be lost, and the repeated claim; the local queue, a caller's hands; leases that
              end, their extension, and the delay between that end and what the holder knows (its own deadline, a process that is
              stopped for any time); the reaper against an extension; a flush, a failover to a replica behind or an old snapshot;
              registration with the new generation, and the feeder that waits for it; Delete and Confirm in all of that.
    Leaves    creators, audit, two feeders (hotset.pml); horizons and pages (feed.pml).
    out
    Assumes   a worker's monotonic clock runs no slower than the hot set's; a worker that is not stopped registers within the 2 s
-             for which a feeder leaves a new generation alone (ready in Feeder), and the answer to a claim takes no longer. Who
+             for which a feeder leaves a new generation alone (READY in Feeder), and the answer to a claim takes no longer; a
+             feeder looks whether it is the first, and begins, in one step. Who
              deletes knows the length of the leases: a generation that is older has seen the deadlines of all who had claimed
              something before it (YOUNG).
    Checked   a task is handed out only under a lease that lives; never while another caller has it under a living lease; never
@@ -30,7 +32,7 @@
    how old the generation is; REGNOREAD a worker registers without reading the row; REGSTEAL a registration takes what stands in
    another's batch; ASKLATE a worker whose deadline has passed extends and registers; CLAIMFOREIGN a claim trusts old data;
    RETRYFOREIGN a repeated claim does; EXTENDFOREIGN an extension does; REGFOREIGN a registration does; FEEDFOREIGN the feeder
-   does; FAILBACK old data comes back under the same run_id (a limit: see README.md). */
+   does; EACHFIRST no generation is left alone; FAILBACK old data comes back under the same run_id (a limit: see README.md). */
 
 #ifndef NW
 #define NW 1
@@ -43,6 +45,9 @@
 #endif
 #ifndef FAILOVER
 #define FAILOVER 0
+#endif
+#ifndef FIRST
+#define FIRST 0
 #endif
 #ifndef STOP
 #define STOP 0   /* workers may be stopped for a while */
@@ -61,9 +66,9 @@
 #define INHAND 2
 #define LOST 3                                  /* in a caller's hands, who was told that it is not his any more */
 
-bool row = 1;                                   /* MySQL */
-bool meta = 1, foreign = 0, loaded = 1;         /* Redis; foreign: the data names another server */
-bool rec = 1, due = 1, tomb = 0;
+bool row = 1, begun = !FIRST;                   /* MySQL; begun: a feeder has been here */
+bool meta = !FIRST, foreign = 0, loaded = !FIRST;         /* Redis; foreign: the data names another server */
+bool rec = !FIRST, due = !FIRST, tomb = 0;
 bool mark;                                      /* with the tombstone: it was removed while a worker had it, and not by that one */
 bool bat[3];
 byte lease[3];
@@ -295,17 +300,24 @@ end:
 #endif
 #define READY(w) (same[w] || stopped[w] || (!sent[w] && (hold[w] == 0 || hold[w] == LOST)))
 
+#ifdef EACHFIRST
+#define ALONE 0
+#else
+#define ALONE (begun)
+#endif
+
 proctype Feeder() {
-  bool r;
+  bool r, wait;
 end:
   do
   :: atomic { !meta || NEWGEN ->
+       wait = ALONE; begun = 1;
        meta = 1; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0; mark = 0; bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE;
        same[1] = 0; same[2] = 0; know[0] = STALE; know[1] = STALE; know[2] = STALE; know[3] = STALE }
-  /* 2 s after a generation has begun: who was not stopped has registered; who was, or has died, may see it redelivered */
-  :: atomic { meta && !loaded && READY(1) && READY(2) ->
-       if :: !same[1] -> out[1] = 0; if :: before[1] -> before[1] = 2 :: else fi :: else fi;
-       if :: !same[2] -> out[2] = 0; if :: before[2] -> before[2] = 2 :: else fi :: else fi;
+  /* at once, or 2 s after it has begun: who was not stopped has registered; who was, or has died, may see it redelivered */
+  :: atomic { meta && !loaded && (!wait || READY(1) && READY(2)) ->
+       if :: !same[1] && READY(1) -> out[1] = 0; if :: before[1] -> before[1] = 2 :: else fi :: else fi;
+       if :: !same[2] && READY(2) -> out[2] = 0; if :: before[2] -> before[2] = 2 :: else fi :: else fi;
        LOOK(3) }
      r = row;
      atomic {

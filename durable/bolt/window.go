@@ -21,11 +21,12 @@ func (s *Store) Window(ctx context.Context) (w task.Window, err error) {
 }
 
 // SwapWindow implements durable.Store.
-func (s *Store) SwapWindow(ctx context.Context, old, to task.Window) (swapped bool, err error) {
+func (s *Store) SwapWindow(ctx context.Context, old, to task.Window) (bool, error) {
 	value, err := to.MarshalText()
 	if err != nil {
 		return false, err
 	}
+	swapped := false // read only once the write is over: it may outlive the call
 	err = s.write(ctx, "record a window", func(tx *bbolt.Tx) error {
 		t, err := s.table(tx)
 		if err != nil {
@@ -41,7 +42,10 @@ func (s *Store) SwapWindow(ctx context.Context, old, to task.Window) (swapped bo
 		swapped = err == nil && is == to
 		return err
 	})
-	return swapped && err == nil, err
+	if err != nil {
+		return false, err
+	}
+	return swapped, nil
 }
 
 func (t *table) window() (w task.Window, err error) {

@@ -11,16 +11,17 @@ import (
 )
 
 func windowIsSwapped(t *testing.T, s durable.Store) {
-	none, first, second := task.Window{}, task.Window{SettledMS: 1000, AnnouncedMS: 1000}, task.Window{SettledMS: 1000, AnnouncedMS: 86_400_000}
+	none, new, first, second := task.Window{}, task.Window{AnnouncedMS: 1000}, task.Window{SettledMS: 1000, AnnouncedMS: 1000}, task.Window{SettledMS: 1000, AnnouncedMS: 86_400_000}
 	for _, c := range []struct {
 		old, to task.Window
 		swapped bool
 		is      task.Window
 	}{
 		{first, second, false, none},
-		{none, first, true, first},
-		{none, second, false, first},
-		{none, first, true, first}, // a retry
+		{none, new, true, new},
+		{none, first, false, new},
+		{none, new, true, new}, // a retry
+		{new, first, true, first},
 		{second, first, true, first},
 		{second, none, false, first},
 		{first, second, true, second},

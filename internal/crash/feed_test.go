@@ -21,9 +21,39 @@ func (w *worker) scanned(want uint64) {
 	}
 }
 
+// Nothing is settled: the next feeder is the namespace's first.
+func TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced(t *testing.T) {
+	killedAt(t, "feed/settle", 1, func(c *cell) {
+		c.rows(time.Now(), "a", "b")
+		c.kill(idle)
+		if w, err := c.store.Window(c.Context()); err != nil || w.SettledMS != 0 {
+			c.Errorf("the window is %+v, %v", w, err)
+		}
+		c.holds(2, 0, 0)
+		c.next(never).delivers("a 1", "b 1")
+	})
+}
+
+// A window is settled, and no generation has begun. The next feeder is not the first.
+func TestTheFirstFeederKilledBeforeItBeginsIsReplaced(t *testing.T) {
+	killedAt(t, "feed/horizon", 1, func(c *cell) {
+		c.rows(time.Now(), "a", "b")
+		c.kill(idle)
+		if w, err := c.store.Window(c.Context()); err != nil || w.SettledMS == 0 {
+			c.Errorf("the window is %+v, %v", w, err)
+		}
+		c.holds(2, 0, 0)
+		c.next(never).delivers("a 1", "b 1")
+		if st := c.state(0); st.AsOf.TimeUS/1000 < st.StartMS+2000 {
+			c.Errorf("delivered %d ms after the generation began: nobody was waited for", st.AsOf.TimeUS/1000-st.StartMS)
+		}
+	})
+}
+
 // Nothing happened. The dead feeder's term ends, and the next one begins.
 func TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced(t *testing.T) {
 	killedAt(t, "feed/horizon", 1, func(c *cell) {
+		c.begun()
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
 		if st := c.state(0); st.AsOf.Generation != 0 {
@@ -129,6 +159,7 @@ func TestAFeederKilledAfterItsAddHasLoaded(t *testing.T) {
 // soon has tasks fall due while the process that is to die begins a generation and
 // waits for those who register, however long it takes to begin.
 func soon(c *cell) (want []string) {
+	c.begun()
 	c.kill(idle, func() {
 		for i := range 4 {
 			id := fmt.Sprint("a", i)

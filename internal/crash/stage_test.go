@@ -109,10 +109,24 @@ func (c *cell) join(p place) *member {
 	return m
 }
 
+// begun stages a namespace that some feeder has worked in, so that a new generation
+// waits for those who may hold something.
+func (c *cell) begun() {
+	c.Helper()
+	is, err := c.store.Window(c.Context())
+	if err != nil {
+		c.Fatal(err)
+	}
+	if _, err := c.store.SwapWindow(c.Context(), is, task.Window{SettledMS: is.AnnouncedMS, AnnouncedMS: is.AnnouncedMS}); err != nil {
+		c.Fatal(err)
+	}
+}
+
 // warm has a worker fill the hot set up to its horizon, and end. After it no role
 // is held, and the feeder does not look at what is due within the window.
 func (c *cell) warm() {
 	c.Helper()
+	c.begun()
 	w := c.next(c.AuditGrace)
 	c.until("the hot set is full up to its horizon", func() bool {
 		for p := range c.Partitions {

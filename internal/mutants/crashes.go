@@ -10,7 +10,8 @@ var crashes = []mutant{
 	// What finds it.
 	{"dead-role-is-held", "nobody takes a dead process' roles over", "agents.go",
 		"term = 2800 * time.Millisecond", "term = 60 * time.Second", cells,
-		"TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced|TestAReaperKilledBeforeItReadsRowsIsReplaced|" +
+		"TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced|TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced|" +
+			"TestTheFirstFeederKilledBeforeItBeginsIsReplaced|TestAReaperKilledBeforeItReadsRowsIsReplaced|" +
 			"TestAReaperKilledBeforeItDropsWhatHasNoRowIsReplaced|TestAReaperKilledBetweenRemoveAndRequeueIsReplaced|" +
 			"TestAnAuditorKilledBeforeItAsksIsReplaced|TestAnAuditorKilledBetweenFindAndAddIsReplaced|" +
 			"TestADrainKilledBeforeItResignsHoldsItsRolesForATerm"},
@@ -33,6 +34,9 @@ var crashes = []mutant{
 		"TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder|TestAPostponementKilledBetweenRemoveAndAddIsFed"},
 
 	// The feeder.
+	{"always-the-first", "each process takes the first generation that it begins for the namespace's first", "window.go",
+		"	if w.began == nil {\n		return false\n", "	if w.began == nil {\n		w.first, w.began = time.Now(), map[int]int64{}\n", cells,
+		"TestTheFirstFeederKilledBeforeItBeginsIsReplaced"},
 	{"round-is-presumed", "a feeder presumes that the one before it had read up to its horizon", "hotset/lua/horizon.lua",
 		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', due), 0}",
 		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, redis.call('ZCARD', due), 0}", cells,
