@@ -137,11 +137,36 @@ func TestABurstEndsWhenTheRowsThatAreDueAreLoaded(t *testing.T) {
 			k.consume().ConfirmAsync()
 		}
 		go func() { _, _ = k.c.Consume(k.Context()) }() // waits for one more
-		<-time.After(100 * time.Millisecond)
+		<-time.After(30 * time.Millisecond)
 		k.load(far)
 		<-time.After(60 * time.Millisecond)
 		if now, _ := k.store.deletions(); now != 8 {
 			k.Errorf("once all is loaded %d deletions are under way, want 8", now)
+		}
+		close(k.store.held)
+		k.stop()
+	})
+}
+
+// Nor does it have to be told that only confirms make room for rows that are due.
+func TestABurstEndsWhenClaimsGetNothing(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.store.held = make(chan struct{})
+		k.load(1)
+		k.add(8000, false)
+		k.run()
+		for range 8000 {
+			k.consume().ConfirmAsync()
+		}
+		go func() { _, _ = k.c.Consume(k.Context()) }() // waits for one more
+		for _, x := range []struct {
+			after time.Duration
+			want  int
+		}{{90 * time.Millisecond, 1}, {40 * time.Millisecond, 8}} {
+			<-time.After(x.after)
+			if now, _ := k.store.deletions(); now != x.want {
+				k.Errorf("%s later %d deletions are under way, want %d", x.after, now, x.want)
+			}
 		}
 		close(k.store.held)
 		k.stop()

@@ -23,6 +23,9 @@ const (
 	// coldSleep is how long a partition is left to the feeder that is cold, or that has
 	// not loaded all that is due.
 	coldSleep = 50 * time.Millisecond
+	// starvedFor is for how long claims get nothing, though rows are due that are not in
+	// yet, until confirms yield no more: the hot set may be full of what they confirm.
+	starvedFor = 100 * time.Millisecond
 	// claimTimeout bounds a claim, which the end of Run does not cut off: what
 	// it takes would lie about until its lease is over.
 	claimTimeout = 2 * time.Second
@@ -79,7 +82,8 @@ type claimer struct {
 	next   []time.Time // when each partition is to be looked at, local clock
 	first  int         // partition to begin with
 	wait   time.Duration
-	more   []bool // by partition: the last claim has left some that are due
+	more   []bool    // by partition: the last claim has left some that are due
+	fed    time.Time // when a claim got something last, or nothing was confirmed
 }
 
 // claimLoop claims until ctx ends. It sleeps until the next due time that a claim
@@ -148,6 +152,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	}
 	l.wait = 0
 	l.observe(b.AsOf, sent, now)
+	l.noteStarved(len(b.Claims), now)
 	l.next[p] = now.Add(longestSleep)
 	if b.NextMS > 0 {
 		l.next[p] = minTime(l.next[p], l.local(b.NextMS))
@@ -171,6 +176,20 @@ func (l *claimer) noteOverdue() {
 	if slices.Contains(l.more, true) {
 		l.overdue.CompareAndSwap(0, time.Now().UnixNano())
 	} else if l.overdue.Swap(0) != 0 {
+		l.settler.behind.Ask()
+	}
+}
+
+// noteStarved notes that a claim got so many. What confirms hold up is no burst, but a
+// backlog.
+func (l *claimer) noteStarved(got int, now time.Time) {
+	l.mu.Lock()
+	confirming := l.answering > 0
+	l.mu.Unlock()
+	if got > 0 || !confirming {
+		l.fed = now
+	} else if now.Sub(l.fed) >= starvedFor && l.overdue.Load() > forLong {
+		l.overdue.Store(forLong)
 		l.settler.behind.Ask()
 	}
 }

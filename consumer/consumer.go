@@ -73,7 +73,7 @@ type Consumer struct {
 	running chan struct{} // closed when Run begins
 	closed  chan struct{} // closed when Run stops handing out
 	nudge   chan struct{} // the claimer looks again
-	overdue atomic.Int64  // since when claims have left tasks behind that are due, unix ns; 0: they do not
+	overdue atomic.Int64  // since when claims have left tasks behind that are due, unix ns, or forLong; 0: they do not
 
 	mu        sync.Mutex
 	stage     stage
