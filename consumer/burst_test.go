@@ -126,17 +126,23 @@ func TestARowThatIsDueAndNotLoadedIsDueToo(t *testing.T) {
 	}
 }
 
+// hungry has confirmed 8000 tasks, of which one deletion hangs, and waits for one more that
+// is due and not loaded.
+func hungry(k *kit) {
+	k.store.held = make(chan struct{})
+	k.load(1)
+	k.add(8000, false)
+	k.run()
+	for range 8000 {
+		k.consume().ConfirmAsync()
+	}
+	go func() { _, _ = k.c.Consume(k.Context()) }()
+}
+
 // The feeder may find that there are no more such rows: nothing wakes a worker then.
 func TestABurstEndsWhenTheRowsThatAreDueAreLoaded(t *testing.T) {
 	bubble(t, consumer.Options{}, func(k *kit) {
-		k.store.held = make(chan struct{})
-		k.load(1)
-		k.add(8000, false)
-		k.run()
-		for range 8000 {
-			k.consume().ConfirmAsync()
-		}
-		go func() { _, _ = k.c.Consume(k.Context()) }() // waits for one more
+		hungry(k)
 		<-time.After(30 * time.Millisecond)
 		k.load(far)
 		<-time.After(60 * time.Millisecond)
@@ -151,14 +157,7 @@ func TestABurstEndsWhenTheRowsThatAreDueAreLoaded(t *testing.T) {
 // Nor does it have to be told that only confirms make room for rows that are due.
 func TestABurstEndsWhenClaimsGetNothing(t *testing.T) {
 	bubble(t, consumer.Options{}, func(k *kit) {
-		k.store.held = make(chan struct{})
-		k.load(1)
-		k.add(8000, false)
-		k.run()
-		for range 8000 {
-			k.consume().ConfirmAsync()
-		}
-		go func() { _, _ = k.c.Consume(k.Context()) }() // waits for one more
+		hungry(k)
 		for _, x := range []struct {
 			after time.Duration
 			want  int
