@@ -26,8 +26,8 @@ const (
 // servers give: of 300,000 tasks due at once the last comes after 1.27 s on two cores, and
 // after 3.7 s if nothing yields (docs/performance.md). What takes longer than burstFor is a backlog, which
 // confirms bound anyway, and of which no more is to be delivered again after a crash than
-// need be. So does what is due and cannot be claimed for starvedFor: only confirms make
-// room for it in a full hot set.
+// need be. So is what is due while claims get nothing for starvedFor: in a full hot set
+// only confirms make room for it.
 const (
 	burstFor   = 5 * time.Second
 	yieldLimit = asyncLimit * 9 / 10 // who wait at most before they yield no more
