@@ -275,8 +275,13 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 			c.drop(d, task.ErrGone)
 			continue
 		}
-		kept, a.Entries = append(kept, d), append(a.Entries, d.entry())
+		kept = append(kept, d)
 	}
+	c.mu.Lock() // the claimer may be filling in what it has read of a row
+	for _, d := range kept {
+		a.Entries = append(a.Entries, d.entry())
+	}
+	c.mu.Unlock()
 	failpoint.Hit("register/add")
 	answers, err := c.set.Add(ctx, b.p, a)
 	if err != nil {
@@ -292,7 +297,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 }
 
 // entry is d as a member: without its payload, which its caller has and may have
-// changed. If it is offered again, that is read from the row.
+// changed. If it is offered again, that is read from the row. Under Consumer.mu.
 func (d *Delivery) entry() task.Entry {
 	return task.Entry{Ref: d.own, DueMS: d.dueMS, ExecMS: d.execMS, Attempt: d.tries, External: true}
 }

@@ -138,6 +138,7 @@ type faulty struct {
 	mute      bool          // extensions happen, their answers are lost; releases do not reach the set
 	hung      bool          // nothing is answered
 	aborted   int           // so many extensions meet a new generation
+	lostTasks bool          // claims come without their records
 	trip      time.Duration // a Clock and an Add take that long
 	added     []time.Time   // when each Add was answered
 }
@@ -177,7 +178,7 @@ func (f *faulty) Remove(ctx context.Context, p int, token string, refs []task.Re
 
 func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
 	f.mu.Lock()
-	lost, slow, deaf := f.lostClaim > 0, f.slowClaim, f.deaf
+	lost, slow, deaf, bare := f.lostClaim > 0, f.slowClaim, f.deaf, f.lostTasks
 	f.lostClaim--
 	f.claims++
 	f.mu.Unlock()
@@ -193,6 +194,11 @@ func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, leas
 	}
 	if ctx.Err() != nil {
 		return task.Batch{}, ctx.Err()
+	}
+	for i := range b.Claims {
+		if bare {
+			b.Claims[i] = task.Claim{Entry: task.Entry{Ref: b.Claims[i].Ref}, Lost: true}
+		}
 	}
 	return b, err
 }

@@ -39,3 +39,28 @@ func TestWhatCouldNotBeGivenBackIsGivenBackLater(t *testing.T) {
 		k.stop()
 	})
 }
+
+// The keeper registers a batch with a new generation while the claimer still reads the
+// rows of its members. The race detector watches.
+func TestABatchIsRegisteredWhileItsRowsAreRead(t *testing.T) {
+	for range 20 {
+		bubble(t, consumer.Options{}, registerWhileReading)
+	}
+}
+
+func registerWhileReading(k *kit) {
+	read := make(chan struct{})
+	k.set.lostTasks, k.set.aborted, k.store.unread = true, 1, read
+	k.add(10, false)
+	k.run()
+	got := make(chan *consumer.Delivery)
+	go func() { got <- k.consume() }()
+	<-time.After(1500 * time.Millisecond) // the claimer reads, and the keeper's beat has met the new generation
+	close(read)
+	d := <-got
+	if d.ID == "" || string(d.Payload) != d.ID || d.Due.Year() < 2000 {
+		k.Errorf("delivered id %q, payload %q, due %s: want what the row has", d.ID, d.Payload, d.Due)
+	}
+	d.ConfirmAsync()
+	k.stop()
+}
