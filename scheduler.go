@@ -108,7 +108,8 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 // Run makes this process a worker: it claims tasks for Consume, keeps their
 // leases, and stands for feeder and auditor. It returns nil when ctx has ended and
 // the drain is finished, never ctx.Err(). It returns at once what waiting cannot
-// mend: ErrNotMigrated, ErrMismatch, ErrRefused, after which it may be called again;
+// mend: ErrNotMigrated, ErrMismatch, ErrRefused; and ErrUnavailable, with the last cause,
+// if ctx ends before both stores could be worked with. After these it may be called again.
 // ErrRunning while it or Handle runs, and ErrClosed once either has returned. It waits
 // for servers that are away, at the start as later.
 func (s *Scheduler) Run(ctx context.Context) error {
@@ -150,14 +151,17 @@ func (s *Scheduler) run(ctx context.Context) error {
 	return err
 }
 
-// check waits until both stores can be worked with, or says why they never will.
+// check waits until both stores can be worked with, or says why they never will, or why
+// they could not until ctx ended: a program that stops then has not run, and must not
+// look as if it had.
 func (s *Scheduler) check(ctx context.Context) error {
+	last := errors.New("no check was finished")
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := errors.Join(s.store.Check(ctx, s.parts), s.checkPayload(ctx))
 		for p := 0; p < s.parts && err == nil; p++ {
 			_, err = s.set.State(ctx, p)
 		}
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
 		for _, never := range []error{ErrNotMigrated, ErrMismatch, ErrRefused} {
@@ -165,6 +169,10 @@ func (s *Scheduler) check(ctx context.Context) error {
 				return fmt.Errorf("run: %w", err)
 			}
 		}
+		if ctx.Err() != nil { // which err may be about, so the error does not wrap it
+			return fmt.Errorf("run: %w until its context ended: %v", ErrUnavailable, last)
+		}
+		last = err
 		s.report.Error("start", err, "tried again")
 		sleep(ctx, wait)
 	}
