@@ -15,8 +15,15 @@ import (
 )
 
 const (
-	// hotWait is how long Create waits for the hot set once its row stands, and
-	// hotRest for how long it does not try after a failure: addLater takes over.
+	// mostTasks and mostBytes, of IDs and payloads, are the largest call. A Create is one
+	// transaction: it holds its rows, and all of it in undo and binary log, until its commit.
+	// Group Replication refuses one of 143 MiB (group_replication_transaction_size_limit),
+	// and a row has about 70 bytes besides its ID and payload.
+	mostTasks = 100_000
+	mostBytes = 64 << 20
+	// hotWait is how long Create waits for the hot set once its row stands, or for each
+	// hotCall of its rows, and hotRest for how long it does not try after a failure:
+	// addLater takes over.
 	hotWait = 100 * time.Millisecond
 	hotRest = time.Second
 	// far is how far ahead of its own clock a creator to whom the hot set does not
@@ -28,7 +35,9 @@ const (
 // Create stores tasks, all or none, and fills in empty IDs. Nil: each survives the
 // crash of anything and is delivered at least once, whatever becomes of ctx or of
 // the hot set. ErrInvalid, ErrExists (an IDError names which): nothing was stored.
-// After any other error the outcome is unknown; calling again with the same tasks
+// ErrTooLarge: a call takes at most 100,000 tasks, with 64 MiB of IDs and payloads in all,
+// and nothing was stored. A large call takes as long as its statements do, of which each has
+// 10 s; the end of ctx ends it. After any other error the outcome is unknown; calling again with the same tasks
 // cannot make a second one, and IDs that it filled in stay. No tasks: nil.
 func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
 	rows, err := s.rows(tasks)
@@ -49,6 +58,9 @@ func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
 
 // rows checks tasks, and only if all are legal fills them in.
 func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
+	if err := checkCall(tasks); err != nil {
+		return nil, err
+	}
 	rows := make([]task.Row, len(tasks))
 	bad := &IDError{}
 	var errs []error
@@ -89,6 +101,21 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 	return rows, nil
 }
 
+// checkCall refuses what is too much for one transaction.
+func checkCall(tasks []*Task) error {
+	bytes := 0
+	for _, t := range tasks {
+		if t != nil {
+			bytes += len(t.ID) + len(t.Payload)
+		}
+	}
+	if len(tasks) > mostTasks || bytes > mostBytes {
+		return fmt.Errorf("create: %w: %d tasks with %d bytes in one call, at most %d with %d bytes are taken",
+			ErrTooLarge, len(tasks), bytes, mostTasks, mostBytes)
+	}
+	return nil
+}
+
 func (s *Scheduler) row(t *Task) (task.Row, error) {
 	if t == nil {
 		return task.Row{}, fmt.Errorf("%w: task is nil", ErrInvalid)
@@ -111,7 +138,6 @@ type share struct {
 	known bool // asOf was seen before the rows were inserted (rule 3)
 	asked time.Time
 	rows  []task.Row
-	done  <-chan batch.Result[struct{}]
 }
 
 // asOf parts rows by their partitions, and looks at the time of each before they
@@ -173,33 +199,62 @@ func (s *Scheduler) hotFailed(act string, p int, err error) {
 // read the rows meanwhile, too early to see these (the answer is ErrStale then).
 func (s *Scheduler) addCreated(all []share) {
 	var left []task.Row
+	var offered []offering
 	for i := range all {
 		sh := &all[i]
 		if !sh.known {
 			left = append(left, near(sh.rows, time.Now().Add(far).UnixMilli())...)
 			continue
 		}
-		if sh.rows = near(sh.rows, s.farAbove(sh.asOf, elapsed(sh.asked))); len(sh.rows) > 0 {
-			sh.done = s.offers[sh.p].Go(offer{sh.asOf, s.owned(sh.rows)})
-		}
-	}
-	late := make(chan struct{})
-	timer := time.AfterFunc(hotWait, func() { close(late) })
-	defer timer.Stop()
-	for _, sh := range all {
-		if sh.done == nil {
+		if sh.rows = near(sh.rows, s.farAbove(sh.asOf, elapsed(sh.asked))); len(sh.rows) == 0 {
 			continue
 		}
-		select {
-		case r := <-sh.done:
-			if r.Err != nil {
-				left = append(left, sh.rows...)
-			}
-		case <-late: // the call before it hangs, and says so
+		if len(sh.rows) > hotCall && elapsed(sh.asked) > task.TombstoneTTL/2 { // asOf is stale, or soon will be (rule 3)
 			left = append(left, sh.rows...)
+			continue
+		}
+		for rows := range slices.Chunk(s.owned(sh.rows), hotCall) {
+			offered = append(offered, offering{rows, s.offers[sh.p].Go(offer{sh.asOf, rows})})
 		}
 	}
-	s.addLater(left)
+	s.addLater(append(left, refused(offered)...))
+}
+
+// offering is rows that were offered to the hot set.
+type offering struct {
+	rows []task.Row
+	done <-chan batch.Result[struct{}]
+}
+
+// errLate is what await answers if there is no answer in time: a call to the hot set hangs,
+// and says so.
+var errLate = errors.New("no answer in time")
+
+func (o offering) await(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case r := <-o.done:
+		return r.Err
+	case <-timer.C:
+		return errLate
+	}
+}
+
+// refused returns the rows that the hot set did not take. It waits hotWait for each answer,
+// and not at all once it has waited in vain.
+func refused(all []offering) (left []task.Row) {
+	patience := hotWait
+	for _, o := range all {
+		err := o.await(patience)
+		if err != nil {
+			left = append(left, o.rows...)
+		}
+		if errors.Is(err, errLate) {
+			patience = 0
+		}
+	}
+	return left
 }
 
 // owned copies rows, with the payloads that the hot set takes: they are the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,8 +16,14 @@ import (
 // IDError names those that were not found (ErrNotFound), and those that a worker
 // had claimed before, or may have (ErrClaimed): their rows are deleted, but the one
 // delivery that was under way may still happen. The others are deleted. ErrInvalid: an ID
-// breaks a rule, and nothing is deleted. After any other error, the end of ctx too, some or all of the rows may be deleted, with the
-// hot set still to be told, which this process goes on trying.
+// breaks a rule, and nothing is deleted. ErrTooLarge: a call takes at most 100,000 IDs, and
+// nothing is deleted. After any other error, the end of ctx too, some or all of the rows may
+// be deleted, with the hot set still to be told, which this process goes on trying.
+//
+// Many IDs are deleted in the order of the IDs, 1000 at a time, each of which is complete
+// before the next begins. So what was deleted by an error stays deleted. A call that is
+// repeated then reads of these IDs only that they are gone, names them as not found, and
+// goes on where the error was. Once ctx has ended no further 1000 are begun.
 //
 // For one Lease after Redis has lost its data, or been exchanged, nobody can tell what
 // had been claimed before: Delete then names as claimed whatever was due by then, or
@@ -29,6 +36,9 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 			return fmt.Errorf("delete: %w", errors.Join(err, &IDError{Invalid: []string{id}}))
 		}
 	}
+	if len(ids) > mostTasks {
+		return fmt.Errorf("delete: %w: %d tasks in one call, at most %d are taken", ErrTooLarge, len(ids), mostTasks)
+	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
@@ -37,10 +47,8 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 		slices.Sort(ids)
 		ids = slices.Compact(ids)
 	}
-	// What was begun is brought to its end, however long its caller waits: else rows
-	// might be deleted of whose versions nobody knows any more.
 	done := make(chan error, 1)
-	go func() { done <- s.dropRows(context.WithoutCancel(ctx), ids) }()
+	go func() { done <- (&deletion{Scheduler: s}).run(ctx, ids) }()
 	select {
 	case err := <-done:
 		return err
@@ -49,20 +57,57 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	}
 }
 
-// dropRows deletes rows, and then all that the hot set may hold of them (rule 1): of
+// deletion is one call of Delete. One goroutine owns it.
+type deletion struct {
+	*Scheduler
+	out    IDError
+	untold map[int]error // by partition, why the hot set is still to be told of what is deleted
+}
+
+// run deletes part by part. A part that was begun is brought to its end, however long its
+// caller waits: else rows might be deleted whose versions are known nowhere any more.
+func (d *deletion) run(ctx context.Context, ids []string) error {
+	d.untold = map[int]error{}
+	whole := context.WithoutCancel(ctx)
+	for done := 0; done < len(ids); {
+		part := ids[done:min(done+pageRows, len(ids))]
+		err := ctx.Err()
+		if done == 0 || err == nil {
+			err = d.part(whole, part)
+		}
+		if err != nil && len(ids) > pageRows {
+			err = fmt.Errorf("the first %d of %d tasks are deleted: %w", done, len(ids), err)
+		}
+		if err != nil {
+			return fmt.Errorf("delete: %w", err)
+		}
+		done += len(part)
+	}
+	if len(d.untold) > 0 {
+		return fmt.Errorf("delete: rows are deleted, the hot set is still to be told: %w", errors.Join(slices.Collect(maps.Values(d.untold))...))
+	}
+	failpoint.Hit("delete/end")
+	if len(d.out.NotFound)+len(d.out.Claimed) > 0 {
+		return &d.out
+	}
+	return nil
+}
+
+// part deletes rows, and then all that the hot set may hold of them (rule 1): of
 // tasks that are far that is nothing (rule 6), and the store need not even read them.
-func (s *Scheduler) dropRows(ctx context.Context, ids []string) error {
-	out := &IDError{}
+// The error is that of the durable store.
+func (d *deletion) part(ctx context.Context, ids []string) error {
+	s := d.Scheduler
 	line := s.drawLine(ctx, ids)
 	failpoint.Hit("delete/row")
 	rows, err := s.store.Drop(ctx, ids, line.aboveMS)
 	if err != nil {
 		s.doubt(task.Unsure(err))
-		return fmt.Errorf("delete: %w", err)
+		return err
 	}
 	s.counts.deleted.Add(uint64(len(rows)))
 	if len(rows) < len(ids) {
-		out.NotFound = missing(ids, rows)
+		d.out.NotFound = append(d.out.NotFound, missing(ids, rows)...)
 	}
 	byPart := map[int][]task.Row{}
 	var unread []task.Ref
@@ -74,24 +119,30 @@ func (s *Scheduler) dropRows(ctx context.Context, ids []string) error {
 		p := task.Partition(r.ID, s.parts)
 		byPart[p] = append(byPart[p], r)
 	}
-	out.Claimed = s.nearBy(ctx, line, unread)
+	d.out.Claimed = append(d.out.Claimed, s.nearBy(ctx, line, unread)...)
 	for p, rows := range byPart { // all of them: a removal that fails is tried again only once it was tried
-		if rows = s.nearNow(ctx, p, rows); len(rows) == 0 {
-			continue
-		}
-		failpoint.Hit("delete/remove")
-		claimed, e := s.removeMembers(ctx, p, rows)
-		err = errors.Join(err, e)
-		out.Claimed = append(out.Claimed, claimed...)
-	}
-	if err != nil {
-		return fmt.Errorf("delete: rows are deleted, the hot set is still to be told: %w", err)
-	}
-	failpoint.Hit("delete/end")
-	if len(out.NotFound)+len(out.Claimed) > 0 {
-		return out
+		d.tell(ctx, p, rows)
 	}
 	return nil
+}
+
+// tell has the hot set remove what it may hold of rows that are deleted. A partition that
+// failed once in this call is not waited for again: what is deleted further goes to the
+// removals that are tried again.
+func (d *deletion) tell(ctx context.Context, p int, rows []task.Row) {
+	if d.untold[p] != nil {
+		d.set.wait(removal{p: p, refs: task.Versions(rows)})
+		return
+	}
+	if rows = d.nearNow(ctx, p, rows); len(rows) == 0 {
+		return
+	}
+	failpoint.Hit("delete/remove")
+	claimed, err := d.removeMembers(ctx, p, rows)
+	if err != nil {
+		d.untold[p] = err
+	}
+	d.out.Claimed = append(d.out.Claimed, claimed...)
 }
 
 // nearNow are the rows of which the hot set is to be told. All of them while it is to be

@@ -14,8 +14,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Tries of one call: at most 4 within 2 s, so that a caller learns soon that its
-// server is away, and a deadlock's loser does not.
+// Tries of one call: at most 4, and none later than 2 s after the first has failed, so
+// that a caller learns soon that its server is away, and a deadlock's loser does not.
 const (
 	tries    = 4
 	tryFor   = 2 * time.Second
@@ -57,26 +57,29 @@ func (m *MySQL) retry(ctx context.Context, act string, f func(*sql.Conn) error) 
 // bounded is retry for a call that shares no statement: it ends in time also if ctx
 // does not.
 func (m *MySQL) bounded(ctx context.Context, act string, f func(context.Context, *sql.Conn) error) error {
-	own, cancel := context.WithTimeout(ctx, flushTimeout)
+	own, cancel := m.paced(ctx)
 	defer cancel()
-	err := m.retry(own, act, func(conn *sql.Conn) error { return f(own, conn) })
-	if ctx.Err() != nil {
-		return err
-	}
-	return silent(own, err)
+	return m.silent(own, m.retry(own, act, func(conn *sql.Conn) error { return f(own, conn) }))
 }
 
 // retryIf is retry with another idea of what another try may mend.
 func (m *MySQL) retryIf(ctx context.Context, act string, again func(error) bool, f func(*sql.Conn) error) error {
 	pause := retry.NewExponential(tryPause)
 	pause = retry.WithJitterPercent(30, pause)
-	pause = retry.WithMaxRetries(tries-1, retry.WithMaxDuration(tryFor, pause))
+	pause = retry.WithMaxRetries(tries-1, pause)
+	var failed time.Time // at first: a try of many statements may take long before it fails
 	err := retry.Do(ctx, pause, func(ctx context.Context) error {
 		err := m.on(ctx, f)
-		if err != nil && again(err) {
-			return retry.RetryableError(err)
+		if err == nil || !again(err) {
+			return err
 		}
-		return err
+		if failed.IsZero() {
+			failed = time.Now()
+		}
+		if time.Since(failed) > tryFor {
+			return err
+		}
+		return retry.RetryableError(err)
 	})
 	if err == nil {
 		return nil
@@ -107,15 +110,6 @@ func alone(err error) bool {
 		return true
 	}
 	return errors.Is(err, task.ErrTooLarge)
-}
-
-// silent makes the end of a statement's own time the server's fault: the context
-// that ended is not the caller's.
-func silent(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil || errors.Is(err, errAlone) {
-		return err
-	}
-	return fmt.Errorf("%w: no answer within %s, the outcome is unknown: %v", task.ErrUnavailable, flushTimeout, err)
 }
 
 // on runs f on one connection. Where f may not write the connection is given up: after a

@@ -30,13 +30,13 @@ import (
 //     transaction holds one of the rows; a value that does not fit) each call
 //     goes alone, so that one row holds up nobody else.
 //
-// A call whose rows take several statements is one transaction.
+// A call whose rows take several statements is one transaction, and shares none of them.
 func (m *MySQL) Create(ctx context.Context, rows []task.Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	own := copyRows(rows)
-	_, err := m.creates.Do(ctx, own)
+	_, err := one(ctx, &m.creates, m.createEach, own, m.share(own))
 	if errors.Is(err, errAlone) {
 		_, err = m.lone.creates.Do(ctx, own)
 	}
@@ -63,7 +63,11 @@ func copyRows(rows []task.Row) []task.Row {
 
 // createAll is the Flush of Create. Calls that share an id go one after another.
 func (m *MySQL) createAll(calls [][]task.Row) []batch.Result[struct{}] {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	return m.createEach(context.Background(), calls)
+}
+
+func (m *MySQL) createEach(ctx context.Context, calls [][]task.Row) []batch.Result[struct{}] {
+	ctx, cancel := m.paced(ctx)
 	defer cancel()
 	res := make([]batch.Result[struct{}], len(calls))
 	left := make([]int, len(calls))
@@ -76,7 +80,7 @@ func (m *MySQL) createAll(calls [][]task.Row) []batch.Result[struct{}] {
 		m.createCalls(ctx, calls, now, res)
 	}
 	for i := range res {
-		res[i].Err = silent(ctx, res[i].Err)
+		res[i].Err = m.silent(ctx, res[i].Err)
 	}
 	return res
 }
@@ -211,6 +215,7 @@ func (m *MySQL) insert(ctx context.Context, conn *sql.Conn, open map[int][]task.
 
 func (m *MySQL) insertParts(ctx context.Context, conn *sql.Conn, parts [][]task.Row) error {
 	if len(parts) == 1 {
+		m.next(ctx)
 		return m.insertPart(ctx, conn, parts[0])
 	}
 	tx, err := conn.BeginTx(ctx, nil)
@@ -218,10 +223,12 @@ func (m *MySQL) insertParts(ctx context.Context, conn *sql.Conn, parts [][]task.
 		return err
 	}
 	for _, part := range parts {
+		m.next(ctx)
 		if err := m.insertPart(ctx, tx, part); err != nil {
 			return errors.Join(err, rollback(tx))
 		}
 	}
+	m.next(ctx)
 	return tx.Commit()
 }
 

@@ -26,8 +26,8 @@ import (
 // ref that never existed is not said to be deleted. A row that was moved meanwhile is
 // not missing (task.Moved).
 //
-// More refs than a statement takes are several commits: if one fails, those
-// before it stay. Such rows, and those of commits whose answers were lost until the
+// More refs than a statement takes are several commits, which no other call shares: if one
+// fails, those before it stay. Such rows, and those of commits whose answers were lost until the
 // last try, are named by the error (task.UnsureError), so that a caller who goes on
 // trying learns the truth.
 func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
@@ -35,7 +35,7 @@ func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 		return nil, nil
 	}
 	own := slices.Clone(refs)
-	deleted, err := m.deletes.Do(ctx, own)
+	deleted, err := one(ctx, &m.deletes, m.deleteEach, own, m.refsShare(own))
 	if errors.Is(err, errAlone) {
 		before := task.Unsure(err)
 		if deleted, err = m.lone.deletes.Do(ctx, own); err != nil {
@@ -70,7 +70,11 @@ func (m *MySQL) refsShare(refs []task.Ref) int {
 
 // deleteAll is the Flush of Delete.
 func (m *MySQL) deleteAll(calls [][]task.Ref) []batch.Result[[]bool] {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	return m.deleteEach(context.Background(), calls)
+}
+
+func (m *MySQL) deleteEach(ctx context.Context, calls [][]task.Ref) []batch.Result[[]bool] {
+	ctx, cancel := m.paced(ctx)
 	defer cancel()
 	again := passing
 	if len(calls) > 1 {
@@ -93,7 +97,7 @@ func (m *MySQL) deleteAll(calls [][]task.Ref) []batch.Result[[]bool] {
 				maybe = append(maybe, r)
 			}
 		}
-		res[i].Err = doubtful(maybe, silent(ctx, err))
+		res[i].Err = doubtful(maybe, m.silent(ctx, err))
 	}
 	return res
 }
@@ -121,7 +125,7 @@ func claim(refs []task.Ref, gone map[task.Ref]bool) []bool {
 // an error that is what it has or may have deleted.
 func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []task.Ref) (map[task.Ref]bool, error) {
 	gone := make(map[task.Ref]bool, len(refs))
-	err := eachPart(m, refs, m.refShare, func(part []task.Ref) error {
+	err := eachPart(ctx, m, refs, m.refShare, func(part []task.Ref) error {
 		d := deletion{m: m, refs: part, gone: gone}
 		err := m.retryIf(ctx, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) })
 		if err != nil {

@@ -31,7 +31,7 @@ func (m *MySQL) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.R
 		return nil, nil
 	}
 	own := dropping{slices.Clone(ids), aboveMS}
-	rows, err := m.drops.Do(ctx, own)
+	rows, err := one(ctx, &m.drops, m.dropEach, own, m.idsShare(own.ids))
 	if errors.Is(err, errAlone) {
 		before := rows
 		rows, err = m.lone.drops.Do(ctx, own)
@@ -51,7 +51,11 @@ func (m *MySQL) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.R
 // dropAll is the Flush of Drop. With an error come the rows that were deleted
 // nevertheless, or may have been.
 func (m *MySQL) dropAll(calls []dropping) []batch.Result[[]task.Row] {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	return m.dropEach(context.Background(), calls)
+}
+
+func (m *MySQL) dropEach(ctx context.Context, calls []dropping) []batch.Result[[]task.Row] {
+	ctx, cancel := m.paced(ctx)
 	defer cancel()
 	again := passing
 	if len(calls) > 1 {
@@ -70,7 +74,7 @@ func (m *MySQL) dropAll(calls []dropping) []batch.Result[[]task.Row] {
 	}
 	res := make([]batch.Result[[]task.Row], len(calls))
 	for i, c := range calls {
-		res[i].Err = silent(ctx, err)
+		res[i].Err = m.silent(ctx, err)
 		for _, id := range c.ids {
 			if r, ok := gone[id]; ok {
 				res[i].Value = append(res[i].Value, r)
@@ -81,21 +85,39 @@ func (m *MySQL) dropAll(calls []dropping) []batch.Result[[]task.Row] {
 	return res
 }
 
-// dropGroup returns what it deleted; with an error, what it has or may have deleted.
+// dropGroup returns what it deleted; with an error, what it has or may have deleted. It
+// reads and deletes part by part, so that what it has done by an error stays done.
 func (m *MySQL) dropGroup(ctx context.Context, again func(error) bool, d dropping) (map[string]task.Row, error) {
 	gone := make(map[string]task.Row, len(d.ids))
-	ids, many, far := d.ids, len(d.ids) > few, true
-	if many && m.allFar.Load() {
-		left, err := m.dropUnread(ctx, again, d, gone)
+	many, far := len(d.ids) > few, true
+	unread := many && m.allFar.Load()
+	for _, ids := range split(d.ids, m.idShare) {
+		allFar, err := m.dropPart(ctx, again, dropping{ids, d.aboveMS}, unread, gone)
 		if err != nil {
 			return gone, err
 		}
-		ids, far = left, len(left) == 0
+		far = far && allFar
+	}
+	if many {
+		m.allFar.Store(far)
+	}
+	return gone, nil
+}
+
+// dropPart adds to gone what it deleted, and reports whether all of it was far.
+func (m *MySQL) dropPart(ctx context.Context, again func(error) bool, d dropping, unread bool, gone map[string]task.Row) (far bool, err error) {
+	ids, far := d.ids, true
+	if unread {
+		ids, err = m.dropUnread(ctx, again, d, gone)
+		if err != nil {
+			return false, err
+		}
+		far = len(ids) == 0
 	}
 	for len(ids) > 0 {
 		found, err := m.find(ctx, ids)
 		if err != nil {
-			return gone, err
+			return false, err
 		}
 		far = far && len(found) == len(ids)
 		refs := make([]task.Ref, 0, len(found))
@@ -115,13 +137,10 @@ func (m *MySQL) dropGroup(ctx context.Context, again func(error) bool, d droppin
 			}
 		}
 		if err != nil {
-			return gone, err
+			return false, err
 		}
 	}
-	if many {
-		m.allFar.Store(far)
-	}
-	return gone, nil
+	return far, nil
 }
 
 // dropUnread deletes what is due later than aboveMS and was never moved, without reading
@@ -135,7 +154,7 @@ func (m *MySQL) dropGroup(ctx context.Context, again func(error) bool, d droppin
 // deleted again; or not all do: then it had landed, what is missing was deleted, and what
 // stands goes the other way.
 func (m *MySQL) dropUnread(ctx context.Context, again func(error) bool, d dropping, gone map[string]task.Row) (left []string, err error) {
-	err = eachPart(m, d.ids, m.idShare, func(ids []string) error {
+	err = eachPart(ctx, m, d.ids, m.idShare, func(ids []string) error {
 		var stand map[string]task.Row // if not all were deleted
 		all, lost := false, false     // the last try met all of them; the answer to a commit was lost
 		err := m.retryIf(ctx, "delete", again, func(conn *sql.Conn) (err error) {

@@ -28,6 +28,7 @@ type wire struct {
 	sent []call
 	lose func(s call) (before, after bool)
 	fail func(s call) error // answered in place of the server, unless nil
+	hold func(s call) error // the same, and it may wait meanwhile
 	errs []uint16           // the server's, by number
 }
 
@@ -79,7 +80,11 @@ func (w *wire) tap(c *wireConn, stmt string, args []driver.NamedValue, f func() 
 	if w.fail != nil {
 		failed = w.fail(sent)
 	}
+	hold := w.hold
 	w.mu.Unlock()
+	if hold != nil && failed == nil {
+		failed = hold(sent)
+	}
 	if failed != nil {
 		return failed
 	}

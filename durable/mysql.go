@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -34,9 +35,6 @@ const (
 	// server nearby has answered by then, so that few callers share; a far one has
 	// not, so that its statements overlap.
 	patience = 3 * time.Millisecond
-	// flushTimeout bounds a statement with all its tries, whatever its caller's
-	// context is: a connection that never answers, nor breaks, holds up nobody.
-	flushTimeout = 10 * time.Second
 )
 
 // Options of NewMySQL.
@@ -55,14 +53,15 @@ type Options struct {
 // in_predicate_conversion_threshold. Other settings of the DSN do not matter.
 // interpolateParams=true saves round trips and is recommended.
 type MySQL struct {
-	db     *sql.DB
-	ns     string
-	sql    map[string]string // by file name, without .sql
-	server atomic.Int64      // the server's max_allowed_packet, 0 until known
-	packet atomic.Int64      // the same, or less if the driver takes less
-	groups                   // of calls that come together
-	lone   groups            // of calls that failed in a group, each alone
-	allFar atomic.Bool       // the last Drop of many met all of them, later than its aboveMS and never moved
+	db      *sql.DB
+	ns      string
+	sql     map[string]string // by file name, without .sql
+	timeout time.Duration     // statementTimeout
+	server  atomic.Int64      // the server's max_allowed_packet, 0 until known
+	packet  atomic.Int64      // the same, or less if the driver takes less
+	groups                    // of calls that come together
+	lone    groups            // of calls that failed in a group, each alone
+	allFar  atomic.Bool       // the last Drop of many met all of them, later than its aboveMS and never moved
 
 	mu    sync.Mutex
 	ready map[any]struct{} // driver connections whose session is set
@@ -90,7 +89,7 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new MySQL store: %w", err)
 	}
-	m := &MySQL{db: db, ns: o.Namespace, ready: map[any]struct{}{}}
+	m := &MySQL{db: db, ns: o.Namespace, timeout: statementTimeout, ready: map[any]struct{}{}}
 	if m.sql, err = load(o.Namespace); err != nil {
 		return nil, err
 	}
@@ -114,6 +113,17 @@ func (m *MySQL) group(g *groups, most int) {
 	g.finds = batch.Group[[]string, []task.Ref]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,
 	}
+}
+
+// one makes one call. It shares statements with others through g, unless its share is more
+// than one statement: then it goes by itself at once. So it neither makes others wait for its
+// many statements, nor does its failure become theirs, and its own context ends it.
+func one[T, R any](ctx context.Context, g *batch.Group[T, R], alone func(context.Context, []T) []batch.Result[R], call T, share int) (R, error) {
+	if share <= maxRows {
+		return g.Do(ctx, call)
+	}
+	r := alone(ctx, []T{call})[0]
+	return r.Value, r.Err
 }
 
 // load reads the statements and puts the namespace in.
@@ -168,7 +178,7 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool
 
 // Get implements Store.
 func (m *MySQL) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
-	err = eachPart(m, ids, m.idShare, func(part []string) error {
+	err = eachPart(ctx, m, ids, m.idShare, func(part []string) error {
 		return m.bounded(ctx, "get tasks", func(ctx context.Context, conn *sql.Conn) error {
 			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), idArgs(part)...)
 			if err == nil {
@@ -188,7 +198,7 @@ func (m *MySQL) Versions(ctx context.Context, ids []string) ([]task.Ref, error) 
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	refs, err := m.finds.Do(ctx, slices.Clone(ids))
+	refs, err := one(ctx, &m.finds, m.findEach, slices.Clone(ids), m.idsShare(ids))
 	if err != nil {
 		return nil, fmt.Errorf("find versions of %d tasks: %w", len(ids), err)
 	}
@@ -197,14 +207,18 @@ func (m *MySQL) Versions(ctx context.Context, ids []string) ([]task.Ref, error) 
 
 // findAll is the Flush of Versions.
 func (m *MySQL) findAll(calls [][]string) []batch.Result[[]task.Ref] {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	return m.findEach(context.Background(), calls)
+}
+
+func (m *MySQL) findEach(ctx context.Context, calls [][]string) []batch.Result[[]task.Ref] {
+	ctx, cancel := m.paced(ctx)
 	defer cancel()
 	ids := slices.Concat(calls...)
 	slices.Sort(ids)
 	found, err := m.find(ctx, slices.Compact(ids))
 	res := make([]batch.Result[[]task.Ref], len(calls))
 	for i, call := range calls {
-		res[i].Err = silent(ctx, err)
+		res[i].Err = m.silent(ctx, err)
 		for _, id := range call {
 			if r, ok := found[id]; ok && err == nil {
 				res[i].Value = append(res[i].Value, r.Ref)
@@ -215,10 +229,14 @@ func (m *MySQL) findAll(calls [][]string) []batch.Result[[]task.Ref] {
 }
 
 // find returns the rows of ids that exist, with versions and due times alone.
-func (m *MySQL) find(ctx context.Context, ids []string) (found map[string]task.Row, err error) {
-	err = m.retry(ctx, "find versions", func(conn *sql.Conn) (err error) {
-		found, err = m.versions(ctx, conn, ids)
-		return err
+func (m *MySQL) find(ctx context.Context, ids []string) (map[string]task.Row, error) {
+	found := make(map[string]task.Row, len(ids))
+	err := eachPart(ctx, m, ids, m.idShare, func(part []string) error {
+		return m.retry(ctx, "find versions", func(conn *sql.Conn) error {
+			some, err := m.versions(ctx, conn, part)
+			maps.Copy(found, some)
+			return err
+		})
 	})
 	return found, err
 }
@@ -295,7 +313,7 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]tas
 // versions is find on one connection.
 func (m *MySQL) versions(ctx context.Context, conn *sql.Conn, ids []string) (map[string]task.Row, error) {
 	found := make(map[string]task.Row, len(ids))
-	err := eachPart(m, ids, m.idShare, func(part []string) error {
+	err := eachPart(ctx, m, ids, m.idShare, func(part []string) error {
 		rows, err := queryVersions(ctx, conn, expand(m.sql["find_versions"], len(part)), idArgs(part)...)
 		for _, r := range rows {
 			found[r.ID] = r

@@ -108,10 +108,12 @@ func (m *MySQL) part(bytes int64) int {
 	return int(max(1, (bytes*maxRows+b-1)/b))
 }
 
-// eachPart sends items in statements, and in smaller ones once one was too large.
-func eachPart[T any](m *MySQL, items []T, share func(T) int, send func([]T) error) error {
+// eachPart sends items in statements, each with a time of its own, and in smaller ones once
+// one was too large.
+func eachPart[T any](ctx context.Context, m *MySQL, items []T, share func(T) int, send func([]T) error) error {
 	for len(items) > 0 {
 		part := split(items, share)[0]
+		m.next(ctx)
 		err := send(part)
 		if tooLarge(err) && m.shrink(len(part)) {
 			continue

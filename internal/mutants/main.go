@@ -101,7 +101,13 @@ func copyTree(ctx context.Context) (string, error) {
 }
 
 // all are the mutants of all files.
-func all() []mutant { return slices.Concat(mutants, crashes) }
+func all() []mutant {
+	return slices.Concat(
+		mutants,
+		crashes,
+		edgesF,
+	)
+}
 
 // mutant is one change that must turn one test red, or each of some.
 type mutant struct {
