@@ -84,7 +84,8 @@ type Consumer struct {
 	owed      []owed
 	inHand    int           // delivered, and neither has an answer arrived nor is the row gone
 	idle      chan struct{} // made by drain, closed when inHand is 0
-	answering int           // answers under way
+	answering int           // answers under way, and what timeouts give back
+	returning int           // of these, what timeouts give back
 	quiet     chan struct{} // made by the settler's stop, closed when answering is 0
 	answers   recent
 	sight     sight // of the hot set's clock, the last one
@@ -322,7 +323,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	}
 	c.settler.stop()
 	failpoint.Hit("drain/rest")
-	c.giveBack(ctx, func(d *Delivery) bool { return !d.settled.Load() })
+	c.giveBack(ctx, func(d *Delivery) bool { return d.answer.is(open) })
 	c.mu.Lock()
 	c.stage = closed
 	c.mu.Unlock()

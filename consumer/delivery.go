@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,8 @@ type Delivery struct {
 	execMS  int64
 	tries   int
 	partial bool // its payload or its record is still to be read from its row
-	settled atomic.Bool
+	answer  answerState
+	back    chan struct{} // made before answer becomes timedOut, closed when the task was given back
 
 	// Under Consumer.mu.
 	since  time.Time // in the queue, then in hand
@@ -37,6 +39,24 @@ type Delivery struct {
 	cancel context.CancelCauseFunc
 	cause  error // why the context has ended
 }
+
+// answerState tells whether a delivery was answered: open, then settled by its caller, at
+// once or after the library had given the task back because DeliveryTimeout had passed.
+type answerState struct{ v atomic.Int32 }
+
+const (
+	open     int32 = iota // no answer yet
+	timedOut              // no answer within DeliveryTimeout; one that comes still counts
+	settled               // the caller has answered
+)
+
+func (s *answerState) is(v int32) bool { return s.v.Load() == v }
+
+// expire makes an open delivery one that has timed out, and reports whether it was open.
+func (s *answerState) expire() bool { return s.v.CompareAndSwap(open, timedOut) }
+
+// settle takes the caller's answer and returns what stood before it.
+func (s *answerState) settle() (before int32) { return s.v.Swap(settled) }
 
 // fill makes d the delivery of a claimed entry.
 func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) {
@@ -51,8 +71,10 @@ func (d *Delivery) complete(dueMS, execMS int64, tries int, payload []byte) {
 
 // Context ends when the task is no longer this caller's: its lease is over, it was
 // deleted or rescheduled (within a second or so), Options.DeliveryTimeout or the
-// drain time is over, or it is settled. context.Cause tells which. Unless it was deleted
-// (task.ErrGone) the answer is still waited for when Run ends, and a Confirm still counts.
+// drain time is over; or when it is settled: ConfirmAsync was called, or Confirm or
+// Rollback has returned. context.Cause tells which. Unless it was deleted
+// (task.ErrGone) the answer is still waited for when Run ends, and a Confirm still
+// counts: the first one that finds the row ends the task, also after a timeout.
 func (d *Delivery) Context() context.Context {
 	if d.c == nil {
 		return context.Background()
@@ -81,27 +103,44 @@ func (d *Delivery) end(cause error) {
 	}
 }
 
-func (d *Delivery) settle() error {
-	if d.settled.Swap(true) {
-		return fmt.Errorf("task %q: %w", d.ID, task.ErrSettled)
+// endedWith reports whether ctx has ended because d's own context has: it is that
+// context, or derived from it.
+func (d *Delivery) endedWith(ctx context.Context) bool {
+	d.mu.Lock()
+	cause := d.cause
+	d.mu.Unlock()
+	return cause != nil && errors.Is(context.Cause(ctx), cause)
+}
+
+// settle takes the caller's answer. late: the task was given back before, because
+// DeliveryTimeout had passed.
+func (d *Delivery) settle() (late bool, err error) {
+	before := d.answer.settle()
+	if before == settled {
+		return false, fmt.Errorf("task %q: %w", d.ID, task.ErrSettled)
 	}
-	d.end(task.ErrSettled)
-	return nil
+	return before == timedOut, nil
 }
 
 // Confirm says that the task is done: nil tells that this call deleted its row,
-// durably; it will not be delivered again. The answer is handed over first, and
-// ctx bounds only the wait for it. task.ErrGone: the row was gone before (deleted,
-// rescheduled, or confirmed by another). task.ErrSettled: d was settled before.
-// While the durable store is away Confirm waits and goes on trying, as long as
-// Run runs.
+// durably; it will not be delivered again, though a delivery that began after this
+// one's lease or DeliveryTimeout was over may be under way. task.ErrGone: the row was
+// gone before (deleted, rescheduled, or confirmed by another). task.ErrSettled: d was
+// answered by its caller before. While the durable store is away Confirm waits and goes
+// on trying, as long as Run runs.
+//
+// The answer is handed over first, and ctx bounds only the wait for it. ctx may be d's
+// own context, or one derived from it: d's context goes on until Confirm returns. If it
+// had ended before, or ends meanwhile (ErrLeaseLost, ErrTimeout, ErrGone, ErrClosed),
+// that does not end the wait: of a context derived from it only the deadline counts
+// then.
 func (d *Delivery) Confirm(ctx context.Context) error {
-	if err := d.settle(); err != nil || d.c == nil {
+	if _, err := d.settle(); err != nil || d.c == nil {
 		return err
 	}
 	done := make(chan error, 1)
 	d.c.settler.confirm(answer{d, done})
-	return wait(ctx, done)
+	return d.wait(ctx, done)
 }
 
 // ConfirmAsync is Confirm without its answer: a failure is reported, and ends in
@@ -109,40 +148,65 @@ func (d *Delivery) Confirm(ctx context.Context) error {
 // many may wait, and are delivered again if this process dies before they are
 // done. It blocks while 200,000 wait.
 func (d *Delivery) ConfirmAsync() {
-	if err := d.settle(); err != nil {
+	if _, err := d.settle(); err != nil {
 		if d.c != nil {
 			d.c.o.Report.Error("confirm", err, "nothing: it was settled before")
 		}
 		return
 	}
 	if d.c != nil {
+		d.end(task.ErrSettled)
 		d.c.settler.slots <- struct{}{}
 		d.c.settler.confirm(answer{d: d})
 	}
 }
 
 // Rollback gives the task back: it is offered again delay from now, at once if
-// delay is not positive; without the delay if its lease had run out before. ctx
-// bounds only the wait, which lasts while the hot set is away. task.ErrGone: its
-// row is gone.
-// task.ErrSettled: d was settled before.
+// delay is not positive. If its lease or DeliveryTimeout had run out before, the task
+// was given back then: the answer is nil, and delay does not count. ctx bounds only the
+// wait, which lasts while the hot set is away; it may be d's own, as with Confirm.
+// task.ErrGone: its row is gone. task.ErrSettled: d was answered by its caller before.
 func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
-	if err := d.settle(); err != nil || d.c == nil {
+	late, err := d.settle()
+	if err != nil || d.c == nil {
 		return err
 	}
-	return wait(ctx, d.c.settler.rollback(d, delay))
+	return d.wait(ctx, d.c.settler.rollback(d, delay, late))
 }
 
-func wait(ctx context.Context, done <-chan error) error {
-	select {
-	case err := <-done:
-		return err
-	default:
-	}
+// wait returns the outcome, or why ctx ended if that comes first. An end of ctx that comes
+// from d's own context tells nothing of how long the caller wants to wait; then only a
+// deadline of ctx does, and the settler, which answers when Run ends at the latest.
+func (d *Delivery) wait(ctx context.Context, done <-chan error) error {
+	defer d.end(task.ErrSettled)
+	var patience <-chan time.Time
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		if !d.endedWith(ctx) {
+			return outcome(done, ctx.Err())
+		}
+		if deadline, is := ctx.Deadline(); is {
+			timer := time.NewTimer(time.Until(deadline))
+			defer timer.Stop()
+			patience = timer.C
+		}
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-patience:
+		return outcome(done, context.DeadlineExceeded)
+	}
+}
+
+// outcome is what is known by now; late, if nothing is.
+func outcome(done <-chan error, late error) error {
+	select {
+	case err := <-done:
+		return err
+	default:
+		return late
 	}
 }

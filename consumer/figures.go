@@ -58,7 +58,7 @@ func (c *Consumer) Figures() Figures {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.answering), c.sight.now().Sub(time.Now().Round(0))
+	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.answering-c.returning), c.sight.now().Sub(time.Now().Round(0))
 	out.InHand = max(0, int64(c.inHand)-out.Confirming)
 	return out
 }

@@ -106,7 +106,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			h.Tokens = append(h.Tokens, b.token)
 			byToken[b.token] = b
 			b.open(func(d *Delivery) {
-				if !d.settled.Load() { // else its row tells, soon
+				if d.answer.is(open) { // else its row tells, soon
 					h.Refs = append(h.Refs, d.own)
 					byRef[d.own] = d
 				}
@@ -194,7 +194,7 @@ func (c *Consumer) drop(d *Delivery, cause error) {
 func (c *Consumer) dropNow(d *Delivery, cause error) {
 	c.forget(d)
 	d.end(cause)
-	if errors.Is(cause, task.ErrGone) && !d.settled.Load() {
+	if errors.Is(cause, task.ErrGone) && !d.answer.is(settled) {
 		c.answered(d)
 	}
 }
@@ -302,24 +302,29 @@ func (d *Delivery) entry() task.Entry {
 	return task.Entry{Ref: d.own, DueMS: d.dueMS, ExecMS: d.execMS, Attempt: d.tries, External: true}
 }
 
-// timeOut rolls back what callers have held for too long.
+// timeOut gives back what callers have held for too long. At the end of the drain that is
+// the drain's to do.
 func (c *Consumer) timeOut() {
+	if c.settler.patient.Err() != nil {
+		return
+	}
 	var late []*Delivery
 	c.mu.Lock()
 	for _, b := range c.batches {
 		b.open(func(d *Delivery) {
-			if d.inHand && !d.settled.Load() && time.Since(d.since) >= c.o.DeliveryTimeout {
+			if d.inHand && d.answer.is(open) && time.Since(d.since) >= c.o.DeliveryTimeout {
 				late = append(late, d)
 			}
 		})
 	}
 	c.mu.Unlock()
 	for _, d := range late {
-		if d.settled.Swap(true) {
+		d.back = make(chan struct{})
+		if !d.answer.expire() {
 			continue
 		}
 		d.end(task.ErrTimeout)
 		c.figures.timedOut.Add(1)
-		c.settler.rollback(d, 0)
+		c.settler.timeOut(d)
 	}
 }

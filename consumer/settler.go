@@ -130,13 +130,19 @@ func (s *settler) end(ds []*Delivery) {
 		c.forget(d)
 		c.answered(d)
 	}
-	c.answering -= len(ds)
+	s.landed(len(ds))
+	c.mu.Unlock()
+	c.look()
+}
+
+// landed notes that n answers are under way no more. Under mu.
+func (s *settler) landed(n int) {
+	c := s.c
+	c.answering -= n
 	if c.answering == 0 && c.quiet != nil {
 		close(c.quiet)
 		c.quiet = nil
 	}
-	c.mu.Unlock()
-	c.look()
 }
 
 // flush confirms a group: one deletion of rows, then one removal a batch.
@@ -264,20 +270,51 @@ func mends(err error) bool {
 	return errors.Is(err, task.ErrUnavailable) || errors.Is(err, task.ErrReadOnly) || errors.Is(err, context.DeadlineExceeded)
 }
 
-func (s *settler) rollback(d *Delivery, delay time.Duration) <-chan error {
+// rollback gives d back for its caller; late: once the timeout has done so. That answer
+// changes nothing then, but for one that did not reach the hot set.
+func (s *settler) rollback(d *Delivery, delay time.Duration, late bool) <-chan error {
 	s.begin()
 	done := make(chan error, 1)
 	go func() {
+		if late {
+			<-d.back
+		}
 		err := s.giveBack(d, delay)
-		if err == nil {
-			s.c.figures.rolledBack.Add(1)
-		} else {
+		switch {
+		case err != nil:
 			err = fmt.Errorf("roll back %q: %w", d.own.ID, err)
+		case !late: // else it was counted when the timeout gave it back
+			s.c.figures.rolledBack.Add(1)
 		}
 		s.end([]*Delivery{d})
 		done <- err
 	}()
 	return done
+}
+
+// timeOut gives back what its caller has held for too long. The row and its version stay as
+// they are, so that a Confirm that comes later still counts; until the caller answers d is
+// in its hands, and nothing is claimed in its place.
+func (s *settler) timeOut(d *Delivery) {
+	s.c.mu.Lock()
+	s.c.answering++
+	s.c.returning++
+	s.c.mu.Unlock()
+	go func() {
+		err := s.giveBack(d, 0)
+		if err == nil {
+			s.c.figures.rolledBack.Add(1)
+		} else if !errors.Is(err, task.ErrGone) {
+			s.c.o.Report.Error("give back after DeliveryTimeout", err, "given back when its lease ends")
+		}
+		s.c.mu.Lock()
+		s.c.forget(d)
+		s.c.returning--
+		s.landed(1)
+		s.c.mu.Unlock()
+		close(d.back)
+		s.c.look()
+	}()
 }
 
 // giveBack tries until the hot set answers, also when the lease is over by this

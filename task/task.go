@@ -120,7 +120,7 @@ var (
 	// ErrGone: the delivered version of the task no longer exists: it was
 	// confirmed, deleted or rescheduled before.
 	ErrGone = errors.New("task is gone")
-	// ErrSettled: this delivery was confirmed or rolled back before.
+	// ErrSettled: this delivery was confirmed or rolled back by its caller before.
 	ErrSettled = errors.New("delivery is already settled")
 	// ErrRunning: Run or Handle is running.
 	ErrRunning = errors.New("already running")

@@ -5,7 +5,8 @@
              the claim and its answer, which may be lost, and the repeated claim; the local queue, a caller's hands; leases that
              end, their extension, and the delay between that end and what the holder knows (its own deadline, a process that is
              stopped for any time); the reaper against an extension; a flush, a failover to a replica behind or an old snapshot;
-             registration with the new generation, and the feeder that waits for it; Delete and Confirm in all of that.
+             registration with the new generation, and the feeder that waits for it; Delete and Confirm in all of that; with
+             TIMEOUT=1 a delivery that took longer than DeliveryTimeout: it is given back, and its caller may still Confirm.
    Leaves    creators, audit, two feeders (hotset.pml); horizons and pages (feed.pml).
    out
    Assumes   a worker's monotonic clock runs no slower than the hot set's; a worker that is not stopped registers within the 2 s
@@ -17,7 +18,7 @@
              after a Delete that returned nil; it is not claimed after a Delete that returned, nor after a Confirm under a living
              lease; at rest a row that stands waits in the hot set. After a loss of data the holder that has registered is as
              well protected as before.
-   Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, lose, registerNow (consumer/keeper.go),
+   Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, lose, registerNow, timeOut (consumer/keeper.go),
    for                settler.flush, giveBack (consumer/settler.go); claim.lua, extend.lua, register.lua, release.lua
              Reaper   auditor.reapBatch (auditor.go); leases.lua, release.lua      Feeder   feeder.round (feeder.go); horizon.lua
              Deleter  Scheduler.dropRows (delete.go); remove.lua                   Time     the clocks
@@ -48,6 +49,9 @@
 #endif
 #ifndef FIRST
 #define FIRST 0
+#endif
+#ifndef TIMEOUT
+#define TIMEOUT 0   /* deliveries may take longer than DeliveryTimeout */
 #endif
 #ifndef STOP
 #define STOP 0   /* workers may be stopped for a while */
@@ -93,10 +97,16 @@ byte busy;
 #endif
 #define LOOK(i) know[i] = (meta -> FRESH : STALE)
 
+#ifdef LATEUNMARKED
+#define MARKS(w) (!w)
+#else
+#define MARKS(w) (!w || !bat[w])
+#endif
+
 inline remove(w) {
   if
   :: meta ->
-     if :: rec && !due && (!w || !bat[w]) -> mark = 1 :: else fi;   /* some worker has it, and not this one */
+     if :: rec && !due && MARKS(w) -> mark = 1 :: else fi;   /* some worker has it, and not this one */
      rec = 0; due = 0; if :: w -> bat[w] = 0; lease[w] = NONE :: else fi; TOMBSTONE
   :: else
   fi
@@ -227,6 +237,12 @@ proctype Worker(byte w) {
   :: atomic { !stopped[w] && meta && (hold[w] == INHAND || hold[w] == LOST) ->
        if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; due = 1 :: else fi :: else fi;
        out[w] = 0; hold[w] = 0; ahead[w] = 0; same[w] = 0 }
+#if TIMEOUT
+  /* Consumer.timeOut: given back under its lease, by the keeper; its caller may still answer, by the row alone */
+  :: atomic { !stopped[w] && meta && hold[w] == INHAND ->
+       if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; due = 1 :: else fi :: else fi;
+       out[w] = 0; hold[w] = LOST; ahead[w] = 0; same[w] = 0; before[w] = 0 }
+#endif
 #if DIE
   :: atomic { !stopped[w] -> break }
 #else

@@ -24,6 +24,9 @@ var checks = []check{
 	{"lease-failover", "lease", "NW=2 FAILOVER=1", false, false},
 	{"lease-first", "lease", "NW=2 FLUSH=1 FIRST=1", false, false},
 	{"lease-first-failover", "lease", "DELETE=1 FLUSH=1 FAILOVER=1 FIRST=1", false, false},
+	{"lease-timeout", "lease", "NW=2 TIMEOUT=1", false, true},
+	{"lease-timeout-delete", "lease", "NW=2 DELETE=1 TIMEOUT=1", false, false},
+	{"lease-timeout-flush", "lease", "NW=2 FLUSH=1 TIMEOUT=1", false, false},
 	{"lease-each-first", "lease", "EACHFIRST NW=2 FLUSH=1", true, true},
 	{"lease-hand-late", "lease", "HANDLATE NW=2", true, true},
 	{"lease-count-late", "lease", "COUNTLATE NW=2", true, false},
@@ -42,6 +45,7 @@ var checks = []check{
 	{"limit-failback", "lease", "FAILBACK DELETE=1 FAILOVER=1", true, false},
 	{"lease-young-nil", "lease", "YOUNGNIL DELETE=1 FLUSH=1", true, false},
 	{"lease-reap-unmarked", "lease", "REAPUNMARKED DELETE=1", true, true},
+	{"lease-late-unmarked", "lease", "LATEUNMARKED NW=2 DELETE=1 TIMEOUT=1", true, false},
 
 	{"feed", "feed", "", false, true},
 	{"feed-full", "feed", "LIMIT=1", false, false},

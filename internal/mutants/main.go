@@ -105,6 +105,7 @@ func all() []mutant {
 	return slices.Concat(
 		mutants,
 		crashes,
+		userCode,
 		edgesF,
 	)
 }

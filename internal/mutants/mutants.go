@@ -225,7 +225,7 @@ var mutants = []mutant{
 	{"registered-one-by-one", "many batches are not registered before their tasks are loaded", "consumer/keeper.go",
 		"const registering = 16", "const registering = 1", "./consumer", "TestManyBatchesAreRegisteredInTime"},
 	{"drain-waits-for-what-is-gone", "nobody answers for what was deleted", "consumer/keeper.go",
-		"errors.Is(cause, task.ErrGone) && !d.settled.Load()", "false", "./consumer", "TestStopDoesNotWaitForWhatWasDeleted"},
+		"errors.Is(cause, task.ErrGone) && !d.answer.is(settled)", "false", "./consumer", "TestStopDoesNotWaitForWhatWasDeleted"},
 	{"keeper-stops-first", "leases are not extended during the drain", "consumer/consumer.go",
 		"	agents.Wait()\n	c.drain(", "	agents.Wait()\n	stopKeeper()\n	c.drain(", "./consumer", "TestStopReturnsTheQueueAndWaitsForWhatIsInHand"},
 	{"hoard", "a queue that nobody takes is kept", "consumer/claimer.go",
