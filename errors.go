@@ -20,6 +20,7 @@ var (
 	ErrTooLarge    = task.ErrTooLarge    // the server does not take that size
 	ErrReadOnly    = task.ErrReadOnly    // the server takes no writes at present
 	ErrUnavailable = task.ErrUnavailable // the server does not answer at present
+	ErrDiskFull    = task.ErrDiskFull    // it has no room to write at present; matches ErrUnavailable too
 )
 
 // IDError tells which of several tasks an error is about.

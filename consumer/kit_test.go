@@ -19,6 +19,8 @@ type rows struct {
 	mu      sync.Mutex
 	byID    map[string]task.Row
 	away    bool
+	with    error         // what it fails with while it is away, if not ErrUnavailable
+	tries   int           // deletions that were tried
 	lost    error         // of the next Delete, which happens all the same
 	instead func()        // of it, if that is set
 	held    chan struct{} // Delete waits for it, if it is set
@@ -28,6 +30,9 @@ type rows struct {
 }
 
 func (r *rows) fail() error {
+	if r.away && r.with != nil {
+		return r.with
+	}
 	if r.away {
 		return fmt.Errorf("rows: %w", task.ErrUnavailable)
 	}
@@ -69,6 +74,7 @@ func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	r.count(-1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tries++
 	if err := r.fail(); err != nil {
 		return nil, err
 	}

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	asyncLimit    = 200_000 // confirms that may wait before ConfirmAsync blocks
-	confirmsAtAll = 8       // grouped confirms under way at once, of either kind
-	retryPause    = 200 * time.Millisecond
+	asyncLimit    = 200_000                // confirms that may wait before ConfirmAsync blocks
+	confirmsAtAll = 8                      // grouped confirms under way at once, of either kind
+	retryPause    = 200 * time.Millisecond // after the first failure, then twice as long each time
+	maxRetryPause = 5 * time.Second
 	storeTimeout  = 15 * time.Second // of one call: longer than the store's own tries
 	hotTimeout    = 2 * time.Second  // the same of the hot set
 )
@@ -205,12 +206,13 @@ func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref) {
 	}
 }
 
-// deleteRows tries until the store answers, or nobody is patient any more. A row
+// deleteRows tries until the store answers, or nobody is patient any more: waiting costs
+// little, and giving up makes others do again what was done. A row
 // that an earlier try may have deleted, and that is missing later, was deleted here,
 // unless it was moved.
 func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
 	unsure := map[task.Ref]bool{}
-	for {
+	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
 		ctx, cancel := s.call(storeTimeout)
 		deleted, err := s.c.store.Delete(ctx, refs)
 		cancel()
@@ -219,7 +221,7 @@ func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
 				return deleted, nil
 			}
 		}
-		if !mends(err) || s.patient.Err() != nil {
+		if final(err) || s.patient.Err() != nil {
 			return nil, err
 		}
 		doubtful := task.Unsure(err)
@@ -230,7 +232,7 @@ func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
 			unsure[r] = true
 		}
 		s.c.o.Report.Error("confirm", err, "tried again", "tasks", len(refs))
-		pause(s.patient, retryPause)
+		pause(s.patient, wait)
 	}
 }
 
@@ -265,9 +267,14 @@ func (s *settler) count(refs []task.Ref, deleted []bool, unsure map[task.Ref]boo
 	return nil
 }
 
-// mends reports whether waiting may mend err.
-func mends(err error) bool {
-	return errors.Is(err, task.ErrUnavailable) || errors.Is(err, task.ErrReadOnly) || errors.Is(err, context.DeadlineExceeded)
+// final reports whether waiting cannot mend err, for a worker that has been running: its
+// store was closed, or is another one than it was. Nothing else is known to be: a right
+// that was revoked, a password that is rotated, a table that is swapped or restored come
+// back, and so does a server whose errors are in no list. A delivery whose answer waits is
+// held, and counted as confirming; one whose answer is given up is handled again, and its
+// next answer would meet the same error.
+func final(err error) bool {
+	return errors.Is(err, task.ErrClosed) || errors.Is(err, task.ErrMismatch) || errors.Is(err, task.ErrInvalid)
 }
 
 // rollback gives d back for its caller; late: once the timeout has done so. That answer
@@ -323,7 +330,7 @@ func (s *settler) timeOut(d *Delivery) {
 // indeed the member stands elsewhere, and this changes nothing.
 func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
 	back := task.Release{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
-	for {
+	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
 		ctx, cancel := s.call(hotTimeout)
 		failpoint.Hit("rollback/release")
 		answers, err := s.c.set.Release(ctx, d.batch.p, back)
@@ -331,13 +338,13 @@ func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
 		if err == nil {
 			return s.settleBack(d, delay, answers[0])
 		}
-		if s.patient.Err() != nil { // the reaper gives it back
+		if final(err) || s.patient.Err() != nil { // the reaper gives it back
 			return s.stands(d)
 		}
 		if !errors.Is(err, task.ErrCold) {
 			s.c.o.Report.Error("roll back", err, "tried again")
 		}
-		pause(s.patient, retryPause)
+		pause(s.patient, wait)
 	}
 }
 

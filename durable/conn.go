@@ -91,13 +91,11 @@ func (m *MySQL) retryIf(ctx context.Context, act string, again func(error) bool,
 }
 
 // passing reports whether err may be gone at the next try.
-func passing(err error) bool { return passingForMany(err) || number(err) == lockWait }
+func passing(err error) bool { return passingForMany(err) || known(err).then == apart }
 
 // passingForMany is passing for a group: a lock wait is no reason to try all of
 // them again, but to try each of them alone.
-func passingForMany(err error) bool {
-	return lost(err) || number(err) == deadlock || number(err) == certified
-}
+func passingForMany(err error) bool { return lost(err) || known(err).then == again }
 
 // errAlone tells a caller of a group to try again without the others.
 var errAlone = errors.New("to be tried alone")
@@ -106,14 +104,15 @@ var errAlone = errors.New("to be tried alone")
 // the others are better off without it.
 func alone(err error) bool {
 	switch number(err) {
-	case lockWait, 1264, 1366, 1406: // out of range, not a value of that type, too long for its column
+	case outOfRange, badValue, tooLong:
 		return true
 	}
-	return errors.Is(err, task.ErrTooLarge)
+	return known(err).then == apart || errors.Is(err, task.ErrTooLarge)
 }
 
-// on runs f on one connection. Where f may not write the connection is given up: after a
-// failover it may lead to the server of before for ever, and what is read there is old.
+// on runs f on one connection. It is given up where the server at its end takes no writes,
+// or does not work: after a failover it may lead to the server of before for ever, and what
+// is read there is old.
 func (m *MySQL) on(ctx context.Context, f func(*sql.Conn) error) error {
 	conn, err := m.db.Conn(ctx)
 	if err != nil {
@@ -123,13 +122,24 @@ func (m *MySQL) on(ctx context.Context, f func(*sql.Conn) error) error {
 	if err := m.set(ctx, conn); err != nil {
 		return err
 	}
-	if err := f(conn); err != nil {
-		if kindOf(err) == task.ErrReadOnly {
-			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
+	err = f(conn)
+	switch known(err).then {
+	case leave:
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
+	case apart:
+		if m.held(ctx, conn) {
+			return &heldError{err}
 		}
-		return err
 	}
-	return nil
+	return err
+}
+
+// held reports, after a lock wait that was too long, whether the table is what was waited
+// for (LOCK TABLES, an ALTER, FLUSH TABLES WITH READ LOCK) and not a row: a statement that
+// deletes nothing waits too. The server answers both with the same number.
+func (m *MySQL) held(ctx context.Context, conn *sql.Conn) bool {
+	_, err := conn.ExecContext(ctx, m.sql["touch_tasks"])
+	return known(err).then == apart
 }
 
 // set sets the session, once a connection. A driver's connection that cannot be

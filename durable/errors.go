@@ -2,25 +2,29 @@ package durable
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Numbers of the server's errors that decide what happens next.
+// Numbers of the server's errors that the code looks for by name; all others that it
+// knows are in faults.
 const (
-	dupColumn = 1060
-	duplicate = 1062
-	lockWait  = 1205
-	deadlock  = 1213
-	certified = 3101 // Group Replication rolled a transaction back at its COMMIT: another server's was first
+	dupColumn  = 1060
+	duplicate  = 1062
+	unknownVar = 1193
+	outOfRange = 1264
+	badValue   = 1366 // not a value of that type
+	tooLong    = 1406
 )
 
 // number is the server's error number, or 0.
@@ -32,18 +36,41 @@ func number(err error) uint16 {
 	return 0
 }
 
+// known is what the table says of err, the zero fault if it is in no table.
+func known(err error) fault {
+	var held *heldError
+	if errors.As(err, &held) {
+		return fault{kind: task.ErrUnavailable}
+	}
+	return faults[number(err)]
+}
+
+// heldError is a lock wait that is not about a row: the table itself is locked, or all of
+// them are, so the calls of a group would wait one after the other for nothing.
+type heldError struct{ err error }
+
+func (e *heldError) Error() string { return "the table is locked: " + e.err.Error() }
+func (e *heldError) Unwrap() error { return e.err }
+
 // lost reports whether the connection was lost or could not be made.
 func lost(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || untrusted(err) {
 		return false
 	}
-	switch number(err) {
-	case 1053, 1080, 1317, 1927, 2006, 2013, 3169, 4031: // shutdown; killed; closed for idleness; a proxy lost its server
+	if known(err).then == broken {
 		return true
 	}
 	var op *net.OpError
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op)
+}
+
+// untrusted reports whether one side of a TLS connection refused the other's
+// certificate.
+func untrusted(err error) bool {
+	var server *tls.CertificateVerificationError
+	var client tls.AlertError
+	return errors.As(err, &server) || errors.As(err, &client)
 }
 
 // unsure reports whether a commit that ended with err may have happened: its
@@ -63,28 +90,34 @@ func typed(err error) error {
 }
 
 func kindOf(err error) error {
-	switch number(err) {
-	case 1146:
-		return task.ErrNotMigrated
-	case 1044, 1045, 1046, 1049, 1130, 1142, 1143, 1227, 1665, 1698, 1820, 1862, 3118, 3772:
-		// access denied in its many forms (account locked, password expired), no such database, statement logging
-		return task.ErrRefused
-	case 1118, 1153, 1301, 1406:
-		return task.ErrTooLarge
-	case 1290, 1792, 1836:
-		return task.ErrReadOnly
-	case 1021, 1030, 1040, 1041, 1047, 1114, 1203, 1226, 1461, 3100, lockWait, deadlock, certified:
-		// disk or table full or failing, connections, memory or statements exhausted, a node without its cluster (Galera, Group Replication)
-		return task.ErrUnavailable
+	if f := known(err); f.kind != nil {
+		if f.kind == task.ErrUnavailable && full(err) {
+			return task.ErrDiskFull
+		}
+		return f.kind
 	}
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, mysql.ErrPktTooLarge):
 		return task.ErrTooLarge
 	case errors.Is(err, mysql.ErrNoTLS), errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword),
-		errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldProtocol):
+		errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldProtocol), untrusted(err):
 		return task.ErrRefused
+	case err.Error() == "sql: database is closed": // database/sql does not export it
+		return task.ErrClosed
 	case lost(err):
 		return task.ErrUnavailable
 	}
 	return nil
+}
+
+// noSpace is how servers word what the operating system told them: 27 file too large,
+// 28 no space left on device, 135 no more room in record file (HA_ERR_RECORD_FILE_FULL).
+var noSpace = regexp.MustCompile(`(?i)no space left|disk (is )?full|quota exceeded|file too large|\b(error|errno):? (27|28|135)\b`)
+
+// full reports whether a server's error says that it has no room to write.
+func full(err error) bool {
+	var my *mysql.MySQLError
+	return errors.As(err, &my) && noSpace.MatchString(my.Message)
 }

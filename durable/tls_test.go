@@ -5,11 +5,14 @@ import (
 	"crypto/x509"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -53,5 +56,85 @@ func TestTLSWithAnAuthorityOfOnesOwn(t *testing.T) {
 				t.Errorf("Check with another authority: %v, want an error about the certificate", err)
 			}
 		})
+	}
+}
+
+// A server that takes no connection without TLS does not take one later either: Check,
+// Migrate and Run say so at once.
+func TestTLSThatIsRequiredIsToldAtTheStart(t *testing.T) {
+	for _, kind := range []testserver.Kind{testserver.MySQL, testserver.MariaDB} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			authority := testserver.NewAuthority(t)
+			server := testserver.Own(t, kind, "--ssl-ca="+authority.CA, "--ssl-cert="+authority.Cert, "--ssl-key="+authority.Key)
+			name := server.Database(t)
+			root := openDB(t, server.DSN(name))
+			migrated(t, root)
+			exec(t, root, "SET GLOBAL require_secure_transport = ON")
+			defer exec(t, root, "SET GLOBAL require_secure_transport = OFF")
+			root.SetMaxOpenConns(1) // the one that it has
+			startIsRefused(t, openDB(t, server.DSN(name)))
+		})
+	}
+}
+
+// So are an account that is locked, one whose password has expired, and a certificate
+// of an authority that the client does not know.
+func TestAccountsThatMayNotComeInAreToldAtTheStart(t *testing.T) {
+	for _, kind := range []testserver.Kind{testserver.MySQL, testserver.MariaDB} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			authority := testserver.NewAuthority(t)
+			server := testserver.Own(t, kind, "--ssl-ca="+authority.CA, "--ssl-cert="+authority.Cert, "--ssl-key="+authority.Key)
+			name := server.Database(t)
+			root := openDB(t, server.DSN(name))
+			migrated(t, root)
+			for user, how := range map[string]string{"th_locked": "ACCOUNT LOCK", "th_expired": "PASSWORD EXPIRE"} {
+				for _, host := range []string{"%", "localhost"} {
+					exec(t, root, "CREATE USER '"+user+"'@'"+host+"' IDENTIFIED BY '' "+how, "GRANT ALL ON `"+name+"`.* TO '"+user+"'@'"+host+"'")
+				}
+				startIsRefused(t, as(t, server, user, name))
+			}
+			cfg, err := mysql.ParseDSN(server.DSN(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.TLS = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
+			connector, err := mysql.NewConnector(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			db := sql.OpenDB(connector)
+			t.Cleanup(func() { db.Close() })
+			startIsRefused(t, db)
+		})
+	}
+}
+
+func openDB(t *testing.T, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func startIsRefused(t *testing.T, db *sql.DB) {
+	t.Helper()
+	s := open(t, db)
+	set, err := local.New(local.Options{Namespace: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sch, err := triggerhook.New(s, set, triggerhook.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for act, err := range map[string]error{"Check": s.Check(t.Context(), 1), "Migrate": s.Migrate(t.Context(), 1), "Run": sch.Run(t.Context())} {
+		if !errors.Is(err, task.ErrRefused) {
+			t.Errorf("%s: %v, want ErrRefused", act, err)
+		}
 	}
 }

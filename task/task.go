@@ -124,8 +124,8 @@ var (
 	ErrSettled = errors.New("delivery is already settled")
 	// ErrRunning: Run or Handle is running.
 	ErrRunning = errors.New("already running")
-	// ErrClosed: Run or Handle has begun to drain, or has returned; or the hot set's
-	// client is closed.
+	// ErrClosed: Run or Handle has begun to drain, or has returned; or the client of a
+	// store is closed.
 	ErrClosed = errors.New("closed")
 	// ErrLeaseLost, the cause of the end of a Delivery's Context: its lease is over.
 	ErrLeaseLost = errors.New("lease is over")
@@ -144,6 +144,9 @@ var (
 	ErrReadOnly = errors.New("server is read-only")
 	// ErrUnavailable: the server cannot be reached or does not answer at present.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrDiskFull: the server, or the file, has no room to write at present. It matches
+	// ErrUnavailable too.
+	ErrDiskFull = fmt.Errorf("%w: disk full", ErrUnavailable)
 )
 
 // IDError tells which of several tasks an error is about. errors.Is matches the

@@ -78,7 +78,7 @@ func Kind(err error) string {
 	}{
 		{task.ErrReadOnly, "read_only"}, {task.ErrTooLarge, "too_large"}, {task.ErrRefused, "refused"},
 		{task.ErrNotMigrated, "not_migrated"}, {task.ErrMismatch, "mismatch"}, {task.ErrCold, "cold"},
-		{task.ErrStale, "stale"}, {task.ErrAborted, "aborted"}, {task.ErrUnavailable, "unavailable"},
+		{task.ErrStale, "stale"}, {task.ErrAborted, "aborted"}, {task.ErrDiskFull, "disk_full"}, {task.ErrUnavailable, "unavailable"},
 		{context.DeadlineExceeded, "timeout"},
 	} {
 		if errors.Is(err, k.err) {
