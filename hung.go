@@ -155,6 +155,11 @@ func (s *prompt) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.AsOf, error) { return s.Set.Clock(ctx, p) })
 }
 
+func (s *prompt) Check(ctx context.Context, p int) error {
+	_, err := ask(ctx, s, p, longestCall, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.Set.Check(ctx, p) })
+	return err
+}
+
 func (s *prompt) State(ctx context.Context, p int) (task.State, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.State, error) { return s.Set.State(ctx, p) })
 }

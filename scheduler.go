@@ -159,7 +159,7 @@ func (s *Scheduler) check(ctx context.Context) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := errors.Join(s.store.Check(ctx, s.parts), s.checkPayload(ctx))
 		for p := 0; p < s.parts && err == nil; p++ {
-			_, err = s.set.State(ctx, p)
+			err = s.set.Check(ctx, p)
 		}
 		if err == nil {
 			return nil

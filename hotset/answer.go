@@ -2,16 +2,11 @@ package hotset
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -30,7 +25,7 @@ type answer struct {
 func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, args ...any) (*answer, error) {
 	k := append(r.keys[p].fixed[:len(r.keys[p].fixed):len(r.keys[p].fixed)], batches...)
 	sent := time.Now()
-	v, err := await(ctx, func() ([]any, error) {
+	v, err := await(ctx, r.gate, !crowd[verb], func() ([]any, error) {
 		return r.scripts[verb].Run(ctx, r.rdb, k, append([]any{r.config.Partitions}, args...)...).Slice()
 	})
 	if err != nil {
@@ -60,32 +55,6 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 		err = fmt.Errorf("strange status %.20q", status)
 	}
 	return a, fmt.Errorf("%s in partition %d: %w", verb, p, err)
-}
-
-// await returns what f does, or ctx.Err() as soon as ctx ends: a go-redis client
-// heeds the end of a context while it waits for an answer only if it was told to,
-// and then its own timeout and retries may take many seconds. f goes on, so it
-// keeps nothing of its caller's.
-func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	if ctx.Done() == nil {
-		return f()
-	}
-	type reply struct {
-		v   T
-		err error
-	}
-	done := make(chan reply, 1)
-	go func() {
-		v, err := f()
-		done <- reply{v, err}
-	}()
-	select {
-	case r := <-done:
-		return r.v, r.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
 }
 
 func (r *Redis) saw(p int, asOf task.AsOf, sent time.Time) {
@@ -286,45 +255,4 @@ func refuse(version, policy string) error {
 		return fmt.Errorf("%w: Redis %s, 6.2 is the oldest that will do", task.ErrRefused, version)
 	}
 	return nil
-}
-
-// typed adds the sentinel that tells what err is.
-func (r *Redis) typed(act string, p int, err error) error {
-	if kind := kindOf(err); kind != nil {
-		err = fmt.Errorf("%w: %w", kind, err)
-	}
-	return fmt.Errorf("%s in partition %d: %w", act, p, err)
-}
-
-func kindOf(err error) error {
-	for _, k := range []struct {
-		kind     error
-		prefixes []string
-	}{
-		{task.ErrTooLarge, []string{"OOM "}},
-		{task.ErrReadOnly, []string{"READONLY ", "MISCONF "}},
-		{task.ErrRefused, []string{"NOPERM ", "NOAUTH ", "WRONGPASS ", "DENIED ", "AUTH ", "unknown command"}},
-		{task.ErrUnavailable, []string{"LOADING ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "BUSY ", "NOREPLICAS ", "UNBLOCKED ", "max number of clients"}},
-	} {
-		for _, p := range k.prefixes {
-			if redis.HasErrorPrefix(err, strings.TrimSpace(p)) || inScript(err, p) {
-				return k.kind
-			}
-		}
-	}
-	if errors.Is(err, redis.ErrClosed) {
-		return task.ErrClosed
-	}
-	var op net.Error
-	if errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, redis.ErrPoolTimeout) {
-		return task.ErrUnavailable
-	}
-	return nil
-}
-
-// inScript reports an error of a command inside a script as Redis 6.2 words it:
-// ERR Error running script (call to f_...): @user_script:1: -OOM command not ...
-func inScript(err error, prefix string) bool {
-	text := err.Error()
-	return strings.HasPrefix(text, "ERR Error running script") && strings.Contains(text, ": -"+prefix)
 }

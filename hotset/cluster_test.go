@@ -1,7 +1,10 @@
 package hotset_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +49,27 @@ func TestSetOnACluster(t *testing.T) {
 		}
 		if len(nodes) < 2 {
 			t.Errorf("%d partitions lie on %d node", partitions, len(nodes))
+		}
+	})
+	t.Run("each partition may be worked with", func(t *testing.T) {
+		s := open(t, rdb, 8)
+		for p := range 8 {
+			if err := s.Check(t.Context(), p); err != nil {
+				t.Errorf("Check of partition %d: %v", p, err)
+			}
+		}
+	})
+	t.Run("a client of one server is refused", func(t *testing.T) {
+		for _, partitions := range []int{1, 8} { // one may lie on that node
+			_ = rdb.ForEachMaster(t.Context(), func(ctx context.Context, node *redis.Client) error {
+				s := open(t, client(t, node.Options().Addr), partitions)
+				for p := range partitions {
+					if err := s.Check(ctx, p); !errors.Is(err, task.ErrRefused) || !strings.Contains(err.Error(), "redis.NewClusterClient") {
+						t.Errorf("Check of partition %d of %d: %v, want ErrRefused that names NewClusterClient", p, partitions, err)
+					}
+				}
+				return nil
+			})
 		}
 	})
 	t.Run("scripts flushed on each node", func(t *testing.T) {

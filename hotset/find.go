@@ -3,6 +3,7 @@ package hotset
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -48,16 +49,12 @@ func (r *Redis) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found,
 // findSome asks once about the refs of these indices and returns those whose
 // answer is open.
 func (r *Redis) findSome(ctx context.Context, p int, refs []task.Ref, index []int, found []task.Found) ([]int, error) {
-	a, err := r.run(ctx, p, "leases", nil, maxLeases, -1)
+	tokens, err := r.leases(ctx, p)
 	if errors.Is(err, task.ErrCold) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
-	}
-	tokens := a.strs()
-	if a.err != nil {
-		return nil, a.err
 	}
 	if len(index)*len(tokens) > findWork {
 		if index, err = r.siftClaimed(ctx, p, refs, index, tokens, found); err != nil {
@@ -92,26 +89,70 @@ func (r *Redis) siftClaimed(ctx context.Context, p int, refs []task.Ref, index [
 	return left, nil
 }
 
-// claimed reads the members of batches, some at a time.
-func (r *Redis) claimed(ctx context.Context, p int, tokens []string) (map[string]bool, error) {
-	const some = 200
-	all := map[string]bool{}
-	for start := 0; start < len(tokens); start += some {
-		pipe := r.rdb.Pipeline()
-		var sets []*redis.StringSliceCmd
-		for _, t := range tokens[start:min(start+some, len(tokens))] {
-			sets = append(sets, pipe.SMembers(ctx, r.keys[p].batch(t)))
+// leases lists the tokens of all batches, maxLeases at most, a page at a time. A batch that
+// comes or goes between two pages may be missing or be named twice: find.lua compares.
+func (r *Redis) leases(ctx context.Context, p int) ([]string, error) {
+	const page = 2000
+	var all []string
+	for len(all) < maxLeases {
+		a, err := r.run(ctx, p, "leases", nil, page, -1, len(all))
+		if err != nil {
+			return nil, err
 		}
-		if _, err := await(ctx, func() ([]redis.Cmder, error) { return pipe.Exec(ctx) }); err != nil {
-			return nil, r.typed("read batches", p, err)
+		some := a.strs()
+		if a.err != nil {
+			return nil, a.err
 		}
-		for _, set := range sets {
-			for _, m := range set.Val() {
-				all[m] = true
-			}
+		if all = append(all, some...); len(some) < page {
+			break
 		}
 	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// claimed reads the members of batches, several batches at a time: as many as make up
+// about answerBytes if the next ones are like those before, and at most twice as many as
+// the last time.
+func (r *Redis) claimed(ctx context.Context, p int, tokens []string) (map[string]bool, error) {
+	const most = 200
+	all := map[string]bool{}
+	for some := 1; len(tokens) > 0; {
+		part := tokens[:min(some, len(tokens))]
+		tokens = tokens[len(part):]
+		sets, err := r.members(ctx, p, part)
+		if err != nil {
+			return nil, err
+		}
+		bytes := 1
+		for _, set := range sets {
+			for _, m := range set {
+				all[m] = true
+				bytes += len(m)
+			}
+		}
+		some = max(1, min(2*some, most, answerBytes*len(part)/bytes))
+	}
 	return all, nil
+}
+
+// members reads the members of batches in one round trip.
+func (r *Redis) members(ctx context.Context, p int, tokens []string) ([][]string, error) {
+	return await(ctx, r.gate, false, func() ([][]string, error) {
+		pipe := r.rdb.Pipeline()
+		var sets []*redis.StringSliceCmd
+		for _, t := range tokens {
+			sets = append(sets, pipe.SMembers(ctx, r.keys[p].batch(t)))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, r.typed("read batches", p, err)
+		}
+		all := make([][]string, len(sets))
+		for i, set := range sets {
+			all[i] = set.Val()
+		}
+		return all, nil
+	})
 }
 
 // ask asks the script, which looks through the batches of tokens, and returns

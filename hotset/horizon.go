@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -44,7 +42,7 @@ const maxWipes = 1000
 
 // begin ends batches of the old generation, and begins a new one if none is left.
 func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) {
-	tokens, err := await(ctx, func() ([]string, error) { return r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result() })
+	tokens, err := await(ctx, r.gate, true, func() ([]string, error) { return r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result() })
 	if err != nil {
 		return &answer{}, r.typed("list leases", p, err)
 	}
@@ -94,45 +92,44 @@ func (r *Redis) sweep(ctx context.Context, p int) (bool, error) {
 	if recent {
 		return false, nil
 	}
-	a, err := r.run(ctx, p, "leases", nil, maxLeases, -1)
+	tokens, err := r.leases(ctx, p)
 	if err != nil {
 		return false, err
-	}
-	tokens := a.strs()
-	if a.err != nil {
-		return false, a.err
 	}
 	claimed, err := r.claimed(ctx, p, tokens)
 	if err != nil {
 		return false, err
 	}
 	some := false
-	for cursor := uint64(0); ; {
-		page, err := await(ctx, func() (*redis.ScanCmd, error) {
-			page := r.rdb.HScan(ctx, r.keys[p].tasks(), cursor, "", chunk)
-			return page, page.Err()
-		})
+	for cursor := "0"; ; {
+		a, err := r.run(ctx, p, "sweep", nil, cursor, swept)
 		if err != nil {
-			return some, r.typed("sweep", p, err)
+			return some, err
 		}
-		var pairs []string
-		pairs, cursor = page.Val()
-		n, err := r.drop(ctx, p, pairs, claimed)
-		if some = some || n > 0; err != nil || cursor == 0 {
+		cursor = a.str()
+		members := a.strs()
+		if a.err != nil {
+			return some, a.err
+		}
+		n, err := r.drop(ctx, p, members, claimed)
+		if some = some || n > 0; err != nil || cursor == "0" {
 			return some, err
 		}
 	}
 }
 
-// drop has Find drop the records of those that are nowhere, of members and records in
-// turn, and returns how many there were.
-func (r *Redis) drop(ctx context.Context, p int, pairs []string, claimed map[string]bool) (n int, err error) {
+// swept is about how many members are looked at a time in a sweep.
+const swept = 200
+
+// drop has Find drop the records of those members that are nowhere, and returns how
+// many there were.
+func (r *Redis) drop(ctx context.Context, p int, members []string, claimed map[string]bool) (n int, err error) {
 	var refs []task.Ref
-	for i := 0; i < len(pairs); i += 2 {
-		if claimed[pairs[i]] {
+	for _, m := range members {
+		if claimed[m] {
 			continue
 		}
-		ref, err := parseMember(pairs[i])
+		ref, err := parseMember(m)
 		if err != nil {
 			return 0, err
 		}

@@ -25,10 +25,10 @@ func makeKeys(ns string, p int) keys {
 }
 
 func (k keys) batch(token string) string { return k.prefix + "batch:" + token }
-func (k keys) tasks() string             { return k.prefix + "task" }
 func (k keys) lease() string             { return k.prefix + "lease" }
 func (k keys) agent() string             { return k.prefix + "agent" }
 func (k keys) wake() string              { return k.prefix + "wake" }
+func (k keys) check() string             { return k.prefix + "check" }
 
 // verLen is the length of a version at the end of a member, big-endian.
 const verLen = 8

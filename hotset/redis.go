@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -39,6 +38,8 @@ type Options struct {
 // Sentinel, or a Cluster. It uses no command newer than 6.2.
 type Redis struct {
 	rdb     redis.UniversalClient
+	single  bool // rdb is the client of one server
+	gate    *gate
 	config  Config
 	keys    []keys
 	scripts map[string]*redis.Script
@@ -47,6 +48,7 @@ type Redis struct {
 	seen  []sighting  // by partition
 	reach []reach     // the same
 	swept []time.Time // the same
+	eased []easing    // the same
 }
 
 // reach is the last horizon that an add told, and about when.
@@ -71,10 +73,7 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	if o.Partitions == 0 {
 		o.Partitions = 1
 	}
-	err := task.CheckNamespace(o.Namespace)
-	if v := reflect.ValueOf(rdb); rdb == nil || v.Kind() == reflect.Pointer && v.IsNil() {
-		err = errors.Join(fmt.Errorf("%w: redis client is nil", task.ErrInvalid), err)
-	}
+	err := errors.Join(checkClient(rdb), task.CheckNamespace(o.Namespace))
 	if o.Partitions < 1 || o.Partitions > MaxPartitions {
 		err = errors.Join(err, fmt.Errorf("%w: %d partitions, 1 to %d are allowed", task.ErrInvalid, o.Partitions, MaxPartitions))
 	}
@@ -82,7 +81,9 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 		return nil, fmt.Errorf("new Redis set: %w", err)
 	}
 	r := &Redis{rdb: rdb, config: Config(o), seen: make([]sighting, o.Partitions), reach: make([]reach, o.Partitions),
-		swept: make([]time.Time, o.Partitions)}
+		swept: make([]time.Time, o.Partitions), eased: make([]easing, o.Partitions)}
+	r.single = holds[plain](rdb) && !holds[*redis.ClusterClient](rdb)
+	r.gate = newGate(connections(rdb))
 	for p := range o.Partitions {
 		r.keys = append(r.keys, makeKeys(o.Namespace, p))
 	}
@@ -90,7 +91,11 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	return r, err
 }
 
-// loadScripts puts the prelude before each verb; elect has no partition.
+// alone are the scripts that stand without the prelude: elect has no partition, and check
+// is to name each right that is missing.
+var alone = map[string]bool{"elect": true, "check": true}
+
+// loadScripts puts the prelude before each verb but those that stand alone.
 func loadScripts() (map[string]*redis.Script, error) {
 	prelude, err := files.ReadFile("lua/prelude.lua")
 	if err != nil {
@@ -107,7 +112,7 @@ func loadScripts() (map[string]*redis.Script, error) {
 			return nil, fmt.Errorf("read scripts: %w", err)
 		}
 		verb := f.Name()[:len(f.Name())-len(".lua")]
-		if verb != "elect" {
+		if !alone[verb] {
 			text = append(append([]byte{}, prelude...), text...)
 		}
 		scripts[verb] = redis.NewScript(string(text))
@@ -267,70 +272,6 @@ func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs [
 	return all, nil
 }
 
-// Claim implements Set.
-func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	a, err := r.run(ctx, p, "claim", r.batches(p, []string{token}), token, max(0, min(limit, chunk)), lease.Milliseconds())
-	if err != nil {
-		return task.Batch{}, err
-	}
-	b := task.Batch{AsOf: a.asOf, Token: token, NextMS: a.int(), LoadedMS: a.int()}
-	members, records := a.list(), a.list()
-	if len(members) != len(records) {
-		return b, fmt.Errorf("claim from partition %d: %d members but %d records", p, len(members), len(records))
-	}
-	if b.Claims, err = parseClaims(members, records); err != nil {
-		return b, fmt.Errorf("claim from partition %d: %w", p, err)
-	}
-	return b, a.err
-}
-
-// slab is how many claims share what their payloads are allocated in: few enough
-// that one which is kept for long keeps little alive.
-const slab = 16
-
-func parseClaims(members, records []any) ([]task.Claim, error) {
-	if len(members) == 0 {
-		return nil, nil
-	}
-	claims := make([]task.Claim, len(members))
-	var payloads [slab]string
-	for from := 0; from < len(members); from += slab {
-		some := claims[from:min(from+slab, len(claims))]
-		n := 0
-		for i := range some {
-			var err error
-			if some[i], payloads[i], err = parseClaim(members[from+i], records[from+i]); err != nil {
-				return nil, err
-			}
-			n += len(payloads[i])
-		}
-		all := make([]byte, 0, n)
-		for i := range some {
-			start := len(all)
-			if all = append(all, payloads[i]...); len(all) > start {
-				some[i].Payload = all[start:len(all):len(all)]
-			}
-		}
-	}
-	return claims, nil
-}
-
-func parseClaim(m, rec any) (c task.Claim, payload string, err error) {
-	text, _ := m.(string)
-	if c.Ref, err = parseMember(text); err != nil {
-		return c, "", err
-	}
-	switch rec := rec.(type) {
-	case nil:
-		c.Lost = true
-	case string:
-		c.Entry, payload, err = splitRecord(c.Ref, rec)
-	default:
-		err = fmt.Errorf("record of %q is a %T", c.ID, rec)
-	}
-	return c, payload, err
-}
-
 // Extend implements Set.
 func (r *Redis) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
 	var e task.Extended
@@ -362,7 +303,7 @@ func (r *Redis) Extend(ctx context.Context, p int, h task.Held) (task.Extended, 
 
 // Expired implements Set.
 func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
-	a, err := r.run(ctx, p, "leases", nil, max(0, min(limit, chunk)), lease.Milliseconds())
+	a, err := r.run(ctx, p, "leases", nil, max(0, min(limit, chunk)), lease.Milliseconds(), 0)
 	if errors.Is(err, task.ErrCold) {
 		return nil, nil
 	}
@@ -371,7 +312,7 @@ func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Durati
 	}
 	var all []task.Reaped
 	for _, token := range a.strs() {
-		members, err := await(ctx, func() ([]string, error) { return r.rdb.SMembers(ctx, r.keys[p].batch(token)).Result() })
+		members, err := await(ctx, r.gate, true, func() ([]string, error) { return r.rdb.SMembers(ctx, r.keys[p].batch(token)).Result() })
 		if err != nil {
 			return all, r.typed("read batch", p, err)
 		}
@@ -394,7 +335,7 @@ func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, ro
 	for _, role := range roles {
 		args = append(args, string(role))
 	}
-	v, err := await(ctx, func() ([]any, error) {
+	v, err := await(ctx, r.gate, true, func() ([]any, error) {
 		return r.scripts["elect"].Run(ctx, r.rdb, []string{r.keys[0].agent()}, args...).Slice()
 	})
 	if err != nil {
@@ -409,38 +350,4 @@ func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, ro
 		terms[i] = task.Term{Held: a.int() == 1, Epoch: a.int(), Left: time.Duration(a.int()) * time.Millisecond, Fresh: a.int() == 1}
 	}
 	return terms, a.err
-}
-
-// Watch implements Set. It subscribes to the channels of all partitions on one
-// connection; the client connects again by itself and subscribes anew.
-func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
-	channels := make([]string, len(r.keys))
-	for p, k := range r.keys {
-		channels[p] = k.wake()
-	}
-	sub := r.rdb.Subscribe(ctx, channels...)
-	defer sub.Close()
-	events := sub.ChannelWithSubscriptions(redis.WithChannelHealthCheckInterval(10 * time.Second))
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case _, ok := <-events:
-			if !ok {
-				return ended(ctx)
-			}
-		}
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// ended tells why a subscription's events ended: its context, or its client.
-func ended(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return fmt.Errorf("watch: %w", redis.ErrClosed)
 }

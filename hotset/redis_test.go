@@ -1,6 +1,7 @@
 package hotset_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -267,6 +268,24 @@ func TestNewRedisRefusesBadOptions(t *testing.T) {
 				t.Errorf("NewRedis(%s): %v, want it to name %s", name, err, want)
 			}
 		}
+	}
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}, HeartbeatFn: func(context.Context, *redis.Client) bool { return true }})
+	defer ring.Close()
+	type named struct{ redis.UniversalClient }
+	type hidden struct {
+		redis.UniversalClient
+		inner any
+	}
+	lagging := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, RouteByLatency: true})
+	defer lagging.Close()
+	for want, rdb := range map[string]redis.UniversalClient{"is a Ring": ring, "client is a Ring": named{ring}, "redis client is a Ring": &hidden{nil, named{ring}},
+		"RouteByLatency true": lagging, "reads from replicas": named{lagging}} {
+		if _, err := hotset.NewRedis(rdb, hotset.Options{}); !errors.Is(err, task.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("NewRedis(%T): %v, want ErrInvalid that says %q", rdb, err, want)
+		}
+	}
+	if _, err := hotset.NewRedis(named{client(t, "127.0.0.1:1")}, hotset.Options{}); err != nil {
+		t.Errorf("NewRedis of a client that is wrapped: %v", err)
 	}
 	if _, err := hotset.NewRedis(client(t, "127.0.0.1:1"), hotset.Options{Partitions: -1}); !errors.Is(err, task.ErrInvalid) {
 		t.Errorf("NewRedis with -1 partitions: %v, want ErrInvalid", err)

@@ -2,6 +2,7 @@ package hotset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"regexp"
@@ -23,11 +24,11 @@ var (
 	lists    = regexp.MustCompile(`(?m)^-- (KEYS|ARGV)\[(\d+)\]  (?:batches|.*\.\.\.)`)
 	keyUse   = regexp.MustCompile(`KEYS\[(\d+)\]`)
 	argUse   = regexp.MustCompile(`ARGV\[(\d+)\]`)
-	commands = regexp.MustCompile(`(?:redis\.p?call|each)\('(\w+)'`)
+	commands = regexp.MustCompile(`(?:redis\.p?call|each|\btry)\('(\w+)'`)
 )
 
 // old are the commands that Redis 6.2 has; scripts_test runs them in miniredis too.
-var old = strings.Fields("TIME HMGET HSET HDEL HGET HEXISTS HLEN INFO UNLINK EXISTS SMISMEMBER SISMEMBER SADD SREM SMEMBERS " +
+var old = strings.Fields("TIME HMGET HSET HDEL HGET HEXISTS HLEN HSCAN INFO UNLINK EXISTS SMISMEMBER SISMEMBER SADD SREM SMEMBERS " +
 	"ZRANGE ZADD ZREM ZREMRANGEBYRANK ZCARD ZCOUNT ZSCORE PUBLISH")
 
 // split parts a script's header from its body.
@@ -115,7 +116,7 @@ func checkUses(t *testing.T, verb, header, body string) {
 				}
 			}
 		}
-		if verb != "prelude" && verb != "elect" && c.name == "ARGV" { // the prelude names it
+		if verb != "prelude" && !alone[verb] && c.name == "ARGV" { // the prelude names it
 			used = slices.DeleteFunc(used, func(v int) bool { return v == 1 })
 		}
 		if verb == "prelude" && c.name == "KEYS" { // gone is read by a computed index
@@ -227,7 +228,7 @@ func TestCallersPassWhatTheHeadersName(t *testing.T) {
 		}
 		header, _ := split(text)
 		keys, args := numbers(keyLine, header), numbers(argLine, header)
-		if verb != "elect" {
+		if !alone[verb] {
 			keys, args = append(keys, numbers(keyLine, prelude)...), append(args, numbers(argLine, prelude)...)
 		}
 		open := map[string]bool{}
@@ -271,6 +272,8 @@ func callAll(t *testing.T, r *Redis) {
 		"release": func() error { _, err := r.Release(ctx, 0, task.Release{Token: "t", Refs: refs}); return err },
 		"remove":  func() error { _, err := r.Remove(ctx, 0, "", refs[:1]); return err },
 		"find":    func() error { _, err := r.Find(ctx, 0, refs); return err },
+		"check":   func() error { return r.Check(ctx, 0) },
+		"sweep":   func() error { _, err := r.sweep(ctx, 0); return err },
 		"leases":  func() error { _, err := r.Expired(ctx, 0, 10, time.Second); return err },
 		"retreat": func() error { _, err := r.retreat(ctx, 0, task.Feed{Epoch: 1, Limit: 5}, f); return err },
 		"elect":   func() error { _, err := r.Elect(ctx, "me", time.Second, task.Feeder); return err },
@@ -313,9 +316,34 @@ func TestServerErrorsHaveTheirSentinels(t *testing.T) {
 		"LOADING Redis is loading the dataset in memory":                                                               task.ErrUnavailable,
 		"MASTERDOWN Link with MASTER is down":                                                                          task.ErrUnavailable,
 		"ERR max number of clients reached":                                                                            task.ErrUnavailable,
+		// what scripts say of rights, in Redis 6.2, 7.0 and 7.2
+		"ERR Error running script (call to f_12): @user_script:7: @user_script: 7: The user executing the script can't run this command or subcommand": task.ErrRefused,
+		"ERR The user executing the script can't run this command or subcommand script: f_12, on @user_script:7.":                                      task.ErrRefused,
+		"NOPERM User mail has no permissions to run the 'hscan' command script: f_12, on @user_script:7.":                                              task.ErrRefused,
+		"ERR The user executing the script can't access at least one of the keys mentioned in the command arguments script: f_12":                      task.ErrRefused,
+		"ERR Unknown Redis command called from script script: f_12, on @user_script:1.":                                                                task.ErrRefused,
+		"ERR ACL failure in script: User u1 has no permissions to run the 'hget' command script: f_12":                                                 task.ErrRefused, // Valkey
+		"ERR unknown command 'EVALSHA', with args beginning with: 'x'":                                                                                 task.ErrRefused,
+		"CROSSSLOT Keys in request don't hash to the same slot":                                                                                        task.ErrRefused,
+		"MOVED 9672 127.0.0.1:7001":           task.ErrUnavailable,
+		"ASK 9672 127.0.0.1:7001":             task.ErrUnavailable,
+		"TRYAGAIN Multiple keys request":      task.ErrUnavailable,
+		"CLUSTERDOWN The cluster is down":     task.ErrUnavailable,
+		"BUSY Redis is busy running a script": task.ErrUnavailable,
 	} {
 		if got := kindOf(serverError(text)); got != want {
 			t.Errorf("%q is %v, want %v", text, got, want)
+		}
+	}
+	for _, err := range []error{redis.ErrPoolExhausted, redis.ErrPoolTimeout, fmt.Errorf("read: %w", net.ErrClosed)} {
+		if got := kindOf(err); got != task.ErrUnavailable {
+			t.Errorf("%v is %v, want ErrUnavailable", err, got)
+		}
+	}
+	for single, want := range map[bool]error{true: task.ErrRefused, false: task.ErrUnavailable} {
+		got := (&Redis{single: single}).kindOf(serverError("MOVED 1 x:1"))
+		if !errors.Is(got, want) || strings.Contains(got.Error(), "NewClusterClient") != single {
+			t.Errorf("MOVED to a client of one server (%t): %v, want %v", single, got, want)
 		}
 	}
 	if got := kindOf(fmt.Errorf("x: %w", context.Canceled)); got != nil {
@@ -327,3 +355,22 @@ type serverError string
 
 func (e serverError) Error() string { return string(e) }
 func (serverError) RedisError()     {}
+
+// The check tries each command that another script uses: one that it leaves out could be
+// missing for good while a worker runs.
+func TestTheCheckTriesEveryCommandThatScriptsUse(t *testing.T) {
+	all := readLua(t)
+	_, check := split(all["check"])
+	tried := map[string]bool{}
+	for _, m := range commands.FindAllStringSubmatch(check, -1) {
+		tried[m[1]] = true
+	}
+	for verb, text := range all {
+		_, body := split(text)
+		for _, m := range commands.FindAllStringSubmatch(body, -1) {
+			if !tried[m[1]] {
+				t.Errorf("%s.lua calls %s, which check.lua does not try", verb, m[1])
+			}
+		}
+	}
+}

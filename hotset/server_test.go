@@ -226,9 +226,9 @@ func TestALeaseWhoseBatchIsLostEnds(t *testing.T) {
 func TestFindAmongThousandsOfBatches(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
-	entries := many(2000)
+	entries := many(3000)
 	add(t, s, warm(t, s), entries)
-	for i := range 1500 {
+	for i := range 2500 {
 		if b, err := s.Claim(t.Context(), 0, fmt.Sprint("t", i), 1, time.Minute); err != nil || len(b.Claims) != 1 {
 			t.Fatalf("Claim %d: %v, %v", i, b, err)
 		}
@@ -257,7 +257,7 @@ func TestFindAmongThousandsOfBatches(t *testing.T) {
 		count[f.Answer]++
 		answers[refs[i]] = f.Answer
 	}
-	if want := map[task.Answer]int{task.Absent: 1, task.Claimed: 1502, task.Orphan: 3, task.Waiting: 495}; !maps.Equal(count, want) {
+	if want := map[task.Answer]int{task.Absent: 1, task.Claimed: 2502, task.Orphan: 3, task.Waiting: 495}; !maps.Equal(count, want) {
 		t.Errorf("Find answered %v, want %v", count, want)
 	}
 	for _, c := range b.Claims {

@@ -55,6 +55,12 @@ type Set interface {
 	// partition is cold.
 	Clock(ctx context.Context, p int) (task.AsOf, error)
 
+	// Check tries whether the set can work with p's server: that it may use each
+	// command and channel that the methods need, hears what it publishes, and whatever
+	// State looks at. It changes nothing, and any number of processes may check at once.
+	// ErrRefused names all that is missing; waiting mends none of it.
+	Check(ctx context.Context, p int) error
+
 	// State reports what p holds. A cold partition holds nothing; that is no
 	// error. ErrRefused: the server's settings would lose members in silence.
 	State(ctx context.Context, p int) (task.State, error)
@@ -94,7 +100,9 @@ type Set interface {
 	// Claim moves at most limit due members into the batch called token, oldest
 	// first, under a lease of that length, at most 1000. A token that names a
 	// batch already returns that batch, with its lease renewed: a claim whose
-	// answer was lost is repeated with the same token.
+	// answer was lost is repeated with the same token. A set may bound the bytes of
+	// its answer: it takes fewer members then, or leaves payloads out, as if they were
+	// External; of a batch that is returned again it may leave out all.
 	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
 
 	// Extend renews the leases of the batches h.Tokens and tells which of them
@@ -133,6 +141,6 @@ type Set interface {
 	// Watch sends on wake, dropping what does not fit, whenever an earlier
 	// member than all waiting ones came in somewhere, and after each
 	// (re)connection. It returns when ctx ends (nil), or with the error that
-	// it cannot mend by connecting again.
+	// it cannot mend by connecting again: ErrRefused, ErrClosed.
 	Watch(ctx context.Context, wake chan<- struct{}) error
 }

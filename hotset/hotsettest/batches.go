@@ -49,6 +49,40 @@ func repeatedClaim(k *kit) {
 	k.claimed("t2", "c")
 }
 
+func checkChangesNothing(k *kit) {
+	if err := k.Check(k.Context(), k.p); err != nil {
+		k.Errorf("Check of a cold partition: %v", err)
+	}
+	if st, err := k.State(k.Context(), k.p); err != nil || st.AsOf.Generation != 0 {
+		k.Errorf("after a Check a cold partition is %+v, %v", st, err)
+	}
+	k.warm()
+	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("gone", 3))
+	k.claim("t", 1)
+	if _, err := k.Remove(k.Context(), k.p, "", []task.Ref{entry("gone", 3).Ref}); err != nil {
+		k.Fatal(err)
+	}
+	before, err := k.State(k.Context(), k.p)
+	if err != nil {
+		k.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if err := k.Check(k.Context(), k.p); err != nil {
+				k.Errorf("Check: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	after, err := k.State(k.Context(), k.p)
+	if before.AsOf, after.AsOf = (task.AsOf{}), (task.AsOf{}); err != nil || before != after {
+		k.Errorf("State before a Check %+v, and after it %+v, %v", before, after, err)
+	}
+	k.add(task.Dead, entry("gone", 3))
+	k.claimed("t2", "b")
+}
+
 func claimedOnce(k *kit) {
 	k.warm()
 	const n = 3000

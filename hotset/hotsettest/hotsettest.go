@@ -52,6 +52,7 @@ var claims = []struct {
 	{"ARemovedMemberIsDead", removedIsDead},
 	{"ARecreatedTaskIsAnotherMember", recreatedIsAnother},
 	{"AddTwiceIsOnce", addTwiceIsOnce},
+	{"ACheckChangesNothing", checkChangesNothing},
 	{"MembersComeBackWhole", membersComeBackWhole},
 	{"ClaimTakesTheOldestFirst", claimTakesOldest},
 	{"ClaimIsNeverEarly", claimIsNeverEarly},

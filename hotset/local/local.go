@@ -89,6 +89,9 @@ func (s *Set) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	return on(ctx, s, p, "clock", func(p *partition) (task.AsOf, error) { return p.asOf(), nil })
 }
 
+// Check implements hotset.Set. This process may do all that it does.
+func (s *Set) Check(ctx context.Context, _ int) error { return ctx.Err() }
+
 // State implements hotset.Set. What was claimed before this process is in nobody's
 // hands, so StartMS is 0.
 func (s *Set) State(ctx context.Context, p int) (task.State, error) {

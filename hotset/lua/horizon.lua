@@ -26,5 +26,5 @@ for i = 6, #ARGV do redis.call('ZREM', lease, ARGV[i]) end
 if redis.call('ZCARD', lease) > 0 then return {'COLD', now, 0} end
 redis.call('UNLINK', unpack(KEYS, 1, 7))
 redis.call('HSET', meta, 'gen', ARGV[5], 'start', int(us), 'run_id', run, 'horizon', ARGV[3], 'loaded_ms', '0', 'loaded_id', '',
-  'epoch', ARGV[2], 'period', int(math.floor(us / T)), 'partitions', ARGV[1], 'format', '1')
+  'epoch', ARGV[2], 'period', int(math.floor(us / T)), 'partitions', ARGV[1], 'format', '1', 'longest', '0')
 return {'OK', us, tonumber(ARGV[5]), us, tonumber(ARGV[3]), 0, '', 0, 0, 1}

@@ -1,7 +1,7 @@
 -- prelude: stands before every partition script; names its keys, reads clock and meta, and refuses another layout.
 --
 -- KEYS[1]  meta   hash  gen, start (us), run_id, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format,
---                      gone0, gone1, gone2: the period of the tombstones in each set
+--                      gone0, gone1, gone2: the period of the tombstones in each set; longest: no record of the generation is longer
 -- KEYS[2]  due    zset  member -> ms at which it is to be offered: who waits
 -- KEYS[3]  task   hash  member -> due:exec:attempt:flag:payload, of who waits and of who is claimed
 -- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
@@ -19,7 +19,7 @@ local clock = redis.call('TIME')
 local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local ms = math.floor(us / 1000)
 local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'run_id',
-  'gone0', 'gone1', 'gone2')
+  'gone0', 'gone1', 'gone2', 'longest')
 local gen, horizon, period = tonumber(m[1] or nil), tonumber(m[5] or nil), tonumber(m[9] or 0)
 local now = math.max(us, period * T)
 if gen and (m[2] ~= ARGV[1] or m[3] ~= '1') then return {'MISMATCH', now, gen, m[2], m[3]} end
@@ -29,6 +29,7 @@ local function int(x) return string.format('%.0f', x) end
 -- whose data this is: a server that restarted or took over has another run_id
 local function run_id()
   local info = redis.pcall('INFO', 'server')
+  if type(info) ~= 'string' and not string.find(info.err, 'not supported') then redis.call('INFO', 'server') end -- the error is told
   return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
 end
 
@@ -62,6 +63,11 @@ local function dead(members) -- at most 1000
   return is
 end
 
+-- notes the length of the longest record that is about to go in; where that is not known of those that are in it stays so
+local function note(longest)
+  if tonumber(m[14] or longest) < longest then redis.call('HSET', meta, 'longest', int(longest)); m[14] = longest end
+end
+
 local function first()
   local f = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
   return tonumber(f[2] or nil)
@@ -78,7 +84,7 @@ local function take(from)
   local members, answers, scores, records = {}, {}, {}, {}
   for i = from, #ARGV, 3 do members[#members + 1] = ARGV[i] end
   if #members == 0 then return answers, 0 end
-  local is, have = dead(members), redis.call('HMGET', tasks, unpack(members))
+  local is, have, longest = dead(members), redis.call('HMGET', tasks, unpack(members)), 0
   for i, member in ipairs(members) do
     local at, record = ARGV[from + 3 * i - 2], ARGV[from + 3 * i - 1]
     if is[i] then answers[i] = 5
@@ -88,9 +94,11 @@ local function take(from)
       answers[i] = 1
       scores[#scores + 1] = at; scores[#scores + 1] = member
       records[#records + 1] = member; records[#records + 1] = record
+      longest = math.max(longest, #record)
     end
   end
   local before = first()
+  note(longest)
   each('HSET', tasks, records)
   each('ZADD', due, scores)
   if #scores > 0 then wake(before) end

@@ -16,6 +16,7 @@ if not fresh(ARGV[2], ARGV[3]) then return {'STALE', now, gen} end
 local members, answers, held = {}, {}, false
 for i = 6, #ARGV, 3 do members[#members + 1] = ARGV[i] end
 local is = dead(members)
+for i = 8, #ARGV, 3 do note(#ARGV[i]) end
 for i, member in ipairs(members) do
   answers[i] = 2
   if is[i] then

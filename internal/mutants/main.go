@@ -108,6 +108,7 @@ func all() []mutant {
 		userCode,
 		edgesF,
 		edgesD,
+		edgesE,
 	)
 }
 

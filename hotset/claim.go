@@ -1,0 +1,116 @@
+package hotset
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// answerBytes is how many bytes of records the answer of one claim may hold, unless a
+// partition's answers were lost: a server may limit what waits for a client, and a claim
+// is given 2 s.
+const answerBytes = 1 << 20
+
+// easing is what is known of answers to claims from one partition that were lost: it is
+// level times halved how many members a claim takes, and each time quartered how many bytes
+// of records its answer may hold.
+type easing struct {
+	level int
+	since time.Time // that it is so
+}
+
+const (
+	// easeMost is the greatest level: then 31 members, and 1 KiB.
+	easeMost = 5
+	// easeFor is how long a level lasts, unless another answer is lost.
+	easeFor = 30 * time.Second
+)
+
+// room is how many members and bytes a claim from p asks for.
+func (r *Redis) room(p int) (members, bytes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := &r.eased[p]
+	if e.level > 0 && time.Since(e.since) >= easeFor {
+		*e = easing{e.level - 1, time.Now()}
+	}
+	return chunk >> e.level, answerBytes >> (2 * e.level)
+}
+
+// ease notes that the answer to a claim from p was lost: the claim was made again, and
+// found its batch.
+func (r *Redis) ease(p int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.eased[p] = easing{min(r.eased[p].level+1, easeMost), time.Now()}
+}
+
+// Claim implements Set.
+func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+	most, bytes := r.room(p)
+	a, err := r.run(ctx, p, "claim", r.batches(p, []string{token}), token, max(0, min(limit, most)), lease.Milliseconds(), bytes)
+	if err != nil {
+		return task.Batch{}, err
+	}
+	b := task.Batch{AsOf: a.asOf, Token: token, NextMS: a.int(), LoadedMS: a.int()}
+	if a.int() == 1 {
+		r.ease(p)
+	}
+	members, records := a.list(), a.list()
+	if len(members) != len(records) {
+		return b, fmt.Errorf("claim from partition %d: %d members but %d records", p, len(members), len(records))
+	}
+	if b.Claims, err = parseClaims(members, records); err != nil {
+		return b, fmt.Errorf("claim from partition %d: %w", p, err)
+	}
+	return b, a.err
+}
+
+// slab is how many claims share what their payloads are allocated in: few enough
+// that one which is kept for long keeps little alive.
+const slab = 16
+
+func parseClaims(members, records []any) ([]task.Claim, error) {
+	if len(members) == 0 {
+		return nil, nil
+	}
+	claims := make([]task.Claim, len(members))
+	var payloads [slab]string
+	for from := 0; from < len(members); from += slab {
+		some := claims[from:min(from+slab, len(claims))]
+		n := 0
+		for i := range some {
+			var err error
+			if some[i], payloads[i], err = parseClaim(members[from+i], records[from+i]); err != nil {
+				return nil, err
+			}
+			n += len(payloads[i])
+		}
+		all := make([]byte, 0, n)
+		for i := range some {
+			start := len(all)
+			if all = append(all, payloads[i]...); len(all) > start {
+				some[i].Payload = all[start:len(all):len(all)]
+			}
+		}
+	}
+	return claims, nil
+}
+
+func parseClaim(m, rec any) (c task.Claim, payload string, err error) {
+	text, _ := m.(string)
+	if c.Ref, err = parseMember(text); err != nil {
+		return c, "", err
+	}
+	switch rec := rec.(type) {
+	case nil:
+		c.Lost = true
+	case string:
+		c.Entry, payload, err = splitRecord(c.Ref, rec)
+	default:
+		err = fmt.Errorf("record of %q is a %T", c.ID, rec)
+	}
+	return c, payload, err
+}

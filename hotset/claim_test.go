@@ -1,0 +1,97 @@
+package hotset_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// sized are members with payloads of those lengths, the first due first.
+func sized(lengths ...int) []task.Entry {
+	all := make([]task.Entry, len(lengths))
+	for i, n := range lengths {
+		all[i] = task.Entry{Ref: task.Ref{ID: fmt.Sprintf("%04d", i), Ver: 1}, DueMS: int64(1 + i), ExecMS: int64(1 + i), Attempt: 3, Payload: make([]byte, n)}
+	}
+	return all
+}
+
+func claim(t *testing.T, s *hotset.Redis, token string, limit, want int) []task.Claim {
+	t.Helper()
+	b, err := s.Claim(t.Context(), 0, token, limit, time.Minute)
+	if err != nil || len(b.Claims) != want {
+		t.Fatalf("Claim %s of %d: %d claims, %v; want %d", token, limit, len(b.Claims), err, want)
+	}
+	return b.Claims
+}
+
+// A claim has a number of bytes for its answer. What does not fit comes in its place, with
+// all but its payload.
+func TestAClaimLeavesOutPayloadsThatDoNotFit(t *testing.T) {
+	s := open(t, client(t, testserver.Shared(t, testserver.Redis).Addr), 1)
+	const kib = 1 << 10
+	lengths := make([]int, 1000)
+	for i := range lengths {
+		lengths[i] = kib / 2
+	}
+	lengths[3], lengths[5], lengths[400] = 700*kib, 400*kib, 200*kib // of 1 MiB
+	add(t, s, warm(t, s), sized(lengths...))
+	whole := 0
+	for i, c := range claim(t, s, "t", 1000, 1000) {
+		if want := fmt.Sprintf("%04d", i); c.ID != want || c.DueMS != int64(1+i) || c.Attempt != 3 || c.Lost {
+			t.Fatalf("claim %d is %+v, want that of %s, whole but for its payload", i, c, want)
+		}
+		if c.External == (len(c.Payload) > 0) || !c.External && len(c.Payload) != lengths[i] {
+			t.Errorf("claim %d: External %t with a payload of %d bytes, want one of %d or none", i, c.External, len(c.Payload), lengths[i])
+		}
+		if fits := i != 5 && i != 400 && i < 600; fits == c.External && (i < 600 || i > 700) { // about there 1 MiB is full
+			t.Errorf("claim %d of %d bytes: External %t", i, lengths[i], c.External)
+		}
+		whole += len(c.Payload)
+	}
+	if whole > 1<<20 || whole < 1<<20-20*kib {
+		t.Errorf("the answer held %d bytes of payloads, want 1 MiB less what stands around them", whole)
+	}
+	for _, c := range claim(t, s, "t", 1000, 1000) {
+		if !c.External || c.Payload != nil || c.Attempt != 3 || c.Lost {
+			t.Fatalf("a batch that is claimed again has %+v, want no payload", c)
+		}
+	}
+}
+
+// A record that was lost is none that does not fit.
+func TestAClaimTellsLostRecordsFromLongOnes(t *testing.T) {
+	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	all := sized(10, 10, 2<<20, 10)
+	add(t, s, warm(t, s), all)
+	rdb.HDel(t.Context(), key(s, "task"), "0001\x00\x00\x00\x00\x00\x00\x00\x01")
+	for i, c := range claim(t, s, "t", 10, 4) {
+		if c.Lost != (i == 1) || c.External != (i == 2) {
+			t.Errorf("claim %d: Lost %t, External %t", i, c.Lost, c.External)
+		}
+	}
+}
+
+// Each answer that was lost makes the claims of its partition smaller, and of no other, for
+// a while: the next one is to come through.
+func TestLostAnswersMakeClaimsSmaller(t *testing.T) {
+	s := open(t, client(t, testserver.Shared(t, testserver.Redis).Addr), 2)
+	f := warm(t, s)
+	lengths := make([]int, 5000)
+	for i := range lengths {
+		lengths[i] = 100
+	}
+	add(t, s, f, sized(lengths...))
+	for i, want := range []int{1000, 500, 250, 125, 62, 31, 31} {
+		token := fmt.Sprint("t", i)
+		claim(t, s, token, 1000, want)
+		claim(t, s, token, 1000, want) // as the caller's client does, or the caller
+	}
+	if got := claim(t, s, "few", 3, 3); got[0].External || len(got[0].Payload) != 100 {
+		t.Errorf("the smallest claim has no room for %+v", got[0])
+	}
+}
