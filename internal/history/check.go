@@ -17,7 +17,8 @@ const (
 	Unexplained = "unexplained"     // a second delivery without one of the causes that the promises name
 	Stale       = "stale"           // a delivery whose claim was answered after its lease was over
 	Untrue      = "untrue"          // a Confirm or Delete that returned nil although the row was certainly gone before
-	Overdue     = "overdue"         // a delivery later than Bound after its time and the last fault
+	Overdue     = "overdue"         // a delivery later than Bound after its time and the last fault, or than Prompt in a fault that excuses no lateness
+	GivenUp     = "given up"        // a Confirm that ended without an outcome although its process went on
 	Inexact     = "not in the file" // a delivery of a task that nobody created
 )
 
@@ -25,6 +26,9 @@ const (
 type Limits struct {
 	Lease time.Duration // of a claim
 	Bound time.Duration // how late a task may be once the last fault is over
+	// Prompt is how late a task may be, once all other faults are over, within a fault
+	// that excuses no lateness.
+	Prompt time.Duration
 }
 
 // Violation is one broken promise.
@@ -69,7 +73,7 @@ type check struct {
 	Limits
 	v    *Verdict
 	late []time.Duration
-	calm []int64 // by fault, in order: the latest end of it and those before it
+	calm []int64 // by fault, in order: the latest end of it and those before it, but for those that excuse no lateness
 }
 
 // Check judges the history by the promises of docs/design.md:
@@ -77,7 +81,8 @@ type check struct {
 //   - never early (2), by the clock of the machine, which is the hot set's;
 //   - never lost (1, 5): what was certainly created or rescheduled is delivered,
 //     and confirmed or deleted in the end, and late by no more than Bound once the
-//     last fault is over;
+//     last fault is over, by no more than Prompt in one that excuses no lateness;
+//   - a Confirm goes on trying until it knows its outcome, as long as its process does;
 //   - none is handed out whose claim was answered after its lease was over (2);
 //   - one delivery while its lease lives (3): a second one follows only a lease
 //     that ran out for a cause, a Rollback, a Redis that lost data, or an answer
@@ -93,7 +98,9 @@ func (h *History) Check(l Limits) *Verdict {
 	var end int64
 	for _, f := range h.faults {
 		c.count(f)
-		end = max(end, f.end)
+		if !f.prompt {
+			end = max(end, f.end)
+		}
 		c.calm = append(c.calm, end)
 	}
 	for _, id := range slices.Sorted(maps.Keys(h.tasks)) {
@@ -136,6 +143,7 @@ func (c *check) task(s *story) {
 		c.stale(s, d)
 		c.deleted(s, d)
 		c.rescheduled(s, d)
+		c.givenUp(s, d)
 		var last *delivery
 		for _, p := range s.got[:i] {
 			if p.dueMS == d.dueMS {

@@ -12,8 +12,8 @@ import (
 )
 
 // Histories of one task, "a", with times in milliseconds; the lease is 3 s and the
-// bound 10 s.
-var limits = Limits{Lease: 3 * time.Second, Bound: 10 * time.Second}
+// bound 10 s, of what excuses no lateness 5 s.
+var limits = Limits{Lease: 3 * time.Second, Bound: 10 * time.Second, Prompt: 5 * time.Second}
 
 const none = -1 // no end line
 
@@ -89,8 +89,16 @@ func parting(from, to int64, kind, target string) []Event {
 func blurring(from, to int64, kind, target string) []Event {
 	return strike(from, to, Event{Kind: kind, Target: target, Blurs: true})
 }
+
+// prompt is a fault that excuses no lateness.
+func prompt(from, to int64) []Event {
+	return strike(from, to, Event{Kind: "rolling", Prompt: true})
+}
 func starved(from, to int64, who string) []Event {
 	return []Event{{At: to * 1000, Who: who, Op: Fault, Kind: Starved, Target: who, Parts: true, Began: from * 1000}}
+}
+func ending(at int64, who string) []Event {
+	return []Event{{At: at * 1000, Who: "nemesis", Op: Ending, Target: who}}
 }
 func crash(at int64, who string) []Event {
 	return []Event{{At: at * 1000, Who: "nemesis", Op: Crash, Target: who}}
@@ -167,15 +175,22 @@ func TestEachRuleFindsItsBadHistories(t *testing.T) {
 		"twice, as a lease ran out with no fault":                      {Unexplained, [][]Event{made, w1, w2(4500), confirm(4600, 4610, "w1", 1, Gone)}},
 		"twice, as another worker was stopped":                         {Unexplained, [][]Event{made, w1, parting(1500, 4000, Stop, "w3"), w2(4500)}},
 		"twice, as Redis lost data before":                             {Unexplained, [][]Event{hit(100, 200, "flushall", "", true), made, w1, w2(2000)}},
-		"twice, while its Confirm is under way":                        {Unexplained, [][]Event{made, w1, confirm(1100, 9000, "w1", 1, Unknown), w2(2000)}},
+		"twice, while its Confirm is under way":                        {Unexplained, [][]Event{made, w1, confirm(1100, 9000, "w1", 1, Unknown), ending(8000, "w1"), w2(2000)}},
 		"twice, while its Confirm is under way and succeeds":           {Unexplained, [][]Event{made, w1, confirm(1100, 2500, "w1", 1, OK), w2(2000)}},
 		"twice, and rolled back only then":                             {Unexplained, [][]Event{made, w1, w2(2000), rollback(2100, 2110, "w1", 1, 0, Gone)}},
 		"rolled back by one whose lease had run out": {Unexplained, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"),
 			taken(4300, 4301, "w2", "t2"), deliver(4302, "w2", 1, 1000), rollback(4400, 4410, "w1", 1, 0, OK),
 			taken(4500, 4501, "w3", "t3"), deliver(4502, "w3", 1, 1000), confirm(4503, 4504, "w3", 1, OK), confirm(4600, 4610, "w2", 1, Gone)}},
-		"later than the bound":                  {Overdue, [][]Event{made, hit(500, 600, "kill", "", false), taken(11001, 11002, "w1", "t1"), deliver(11003, "w1", 1, 1000), confirm(11100, 11110, "w1", 1, OK)}},
-		"later than the bound after a fault":    {Overdue, [][]Event{made, hit(500, 4000, "kill", "", false), taken(14001, 14002, "w1", "t1"), deliver(14003, "w1", 1, 1000), confirm(14100, 14110, "w1", 1, OK)}},
-		"later than the bound after a rollback": {Overdue, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(12000)}},
+		"later than the bound":                                              {Overdue, [][]Event{made, hit(500, 600, "kill", "", false), taken(11001, 11002, "w1", "t1"), deliver(11003, "w1", 1, 1000), confirm(11100, 11110, "w1", 1, OK)}},
+		"later than the bound after a fault":                                {Overdue, [][]Event{made, hit(500, 4000, "kill", "", false), taken(14001, 14002, "w1", "t1"), deliver(14003, "w1", 1, 1000), confirm(14100, 14110, "w1", 1, OK)}},
+		"a Confirm given up by a process that goes on":                      {GivenUp, [][]Event{made, w1, confirm(1100, 1200, "w1", 1, Unknown), w2(2500)}},
+		"a Confirm given up before its process was told to end":             {GivenUp, [][]Event{made, w1, confirm(1100, 1200, "w1", 1, Unknown), ending(1300, "w1"), crash(2000, "w1"), w2(2500)}},
+		"late within a fault that excuses no lateness":                      {Overdue, [][]Event{made, prompt(500, 9000), taken(6001, 6002, "w1", "t1"), deliver(6003, "w1", 1, 1000), confirm(6100, 6110, "w1", 1, OK)}},
+		"late after a fault that excuses no lateness, and lasted":           {Overdue, [][]Event{made, prompt(500, 6100), taken(7000, 7001, "w1", "t1"), deliver(7002, "w1", 1, 1000), confirm(7100, 7110, "w1", 1, OK)}},
+		"late within it, after another fault":                               {Overdue, [][]Event{made, prompt(500, 9000), hit(600, 2000, "kill", "", false), taken(7001, 7002, "w1", "t1"), deliver(7003, "w1", 1, 1000), confirm(7100, 7110, "w1", 1, OK)}},
+		"late after it, and after a fault that began too late to excuse it": {Overdue, [][]Event{made, prompt(500, 6100), hit(6200, 6900, "kill", "", false), taken(7000, 7001, "w1", "t1"), deliver(7002, "w1", 1, 1000), confirm(7100, 7110, "w1", 1, OK)}},
+		"later than the bound, though it goes on":                           {Overdue, [][]Event{made, prompt(9000, 12000), taken(11001, 11002, "w1", "t1"), deliver(11003, "w1", 1, 1000), confirm(11100, 11110, "w1", 1, OK)}},
+		"later than the bound after a rollback":                             {Overdue, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(12000)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, _ := verdict(t, bad.parts...)
@@ -209,7 +224,7 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 		"confirmed after its lease had run out":                                     {LeaseFault + Stop, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"), taken(4300, 4301, "w2", "t2"), confirm(4290, 4298, "w1", 1, OK), deliver(4302, "w2", 1, 1000), confirm(4303, 4304, "w2", 1, Gone)}},
 		"nobody reached Redis":                                                      {LeaseFault + "cut", [][]Event{made, w1, parting(1500, 4200, "cut", ""), w2(4500)}},
 		"Redis lost data":                                                           {LostData, [][]Event{made, w1, hit(1500, 1600, "flushall", "", true), w2(2500)}},
-		"the answer of its Confirm is unknown":                                      {UnknownEnd, [][]Event{made, w1, confirm(1100, 1200, "w1", 1, Unknown), w2(2500)}},
+		"the answer of its Confirm is unknown":                                      {UnknownEnd, [][]Event{made, w1, ending(1190, "w1"), confirm(1100, 1200, "w1", 1, Unknown), w2(2500)}},
 		"created again as the answer was unknown":                                   {CreatedAgain, [][]Event{create(0, 1200, 1000, Unknown), w1, w1End, create(1300, 1310, 1000, OK), w2(1320)}},
 		"confirmed twice, as an answer of MySQL was lost":                           {LeaseFault + Stop, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"), w2(4500), confirm(4600, 4610, "w1", 1, OK), blurring(4600, 4605, "mysqlkill", "")}},
 		"deleted, and made anew as an answer of MySQL was lost":                     {"", [][]Event{create(0, 600, 1000, OK), remove(500, 510, OK), blurring(100, 200, "mysqlkill", ""), w1, w1End}},
@@ -233,7 +248,11 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 		"rolled back by one of two who hold it since Redis lost data": {RolledBack, [][]Event{made, w1, hit(1100, 1110, "flushall", "", true),
 			taken(1200, 1201, "w2", "t2"), deliver(1202, "w2", 1, 1000), rollback(1300, 1310, "w1", 1, 0, OK),
 			taken(1400, 1401, "w3", "t3"), deliver(1402, "w3", 1, 1000), confirm(1403, 1404, "w3", 1, OK), confirm(1500, 1510, "w2", 1, Gone)}},
-		"late through a fault": {"", [][]Event{made, hit(500, 9000, "mysql", "", false), taken(18000, 18002, "w1", "t1"), deliver(18003, "w1", 1, 1000), confirm(18100, 18110, "w1", 1, OK)}},
+		"late within a fault that excuses no lateness, by less than its bound":     {"", [][]Event{made, prompt(500, 9000), taken(5900, 5902, "w1", "t1"), deliver(5903, "w1", 1, 1000), confirm(6100, 6110, "w1", 1, OK)}},
+		"late after a fault that excuses no lateness, as another one came in time": {"", [][]Event{made, prompt(500, 9000), hit(5900, 6900, "kill", "", false), taken(7000, 7001, "w1", "t1"), deliver(7002, "w1", 1, 1000), confirm(7100, 7110, "w1", 1, OK)}},
+		"late after a fault that excuses no lateness, and was short":               {"", [][]Event{made, prompt(500, 5000), taken(7000, 7001, "w1", "t1"), deliver(7002, "w1", 1, 1000), confirm(7100, 7110, "w1", 1, OK)}},
+		"late within it, through another fault":                                    {"", [][]Event{made, prompt(500, 9000), hit(600, 6000, "kill", "", false), taken(7001, 7002, "w1", "t1"), deliver(7003, "w1", 1, 1000), confirm(7100, 7110, "w1", 1, OK)}},
+		"late through a fault":                                                     {"", [][]Event{made, hit(500, 9000, "mysql", "", false), taken(18000, 18002, "w1", "t1"), deliver(18003, "w1", 1, 1000), confirm(18100, 18110, "w1", 1, OK)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, _ := verdict(t, good.parts...)

@@ -21,6 +21,7 @@ type History struct {
 	sent   map[lease]int64     // when a batch was claimed first: an answer may have been lost
 	faults []*fault            // in order of their beginning
 	ended  map[string]int64    // when processes ended
+	ending map[string]int64    // when they were told to
 	began  int64               // the first line
 	// Torn counts lines that a kill cut short.
 	Torn int
@@ -83,7 +84,7 @@ type fault struct {
 	kind, variant, target string
 	begin, end            int64
 	loses, partly         bool
-	parts, blurs          bool
+	parts, blurs, prompt  bool
 }
 
 // story is all that concerns one task.
@@ -97,7 +98,7 @@ type story struct {
 
 // Read reads a history. Lines may stand in another order than their times.
 func Read(r io.Reader) (*History, error) {
-	h := &History{tasks: map[string]*story{}, leases: map[lease][]renewal{}, sent: map[lease]int64{}, ended: map[string]int64{},
+	h := &History{tasks: map[string]*story{}, leases: map[lease][]renewal{}, sent: map[lease]int64{}, ended: map[string]int64{}, ending: map[string]int64{},
 		open: map[call]*act{}, calls: map[call]int64{}, live: map[call]*delivery{}, hits: map[call]*fault{}}
 	if err := lines(r, func(e Event, _ []byte) { h.add(e) }, func() { h.Torn++ }); err != nil {
 		return nil, err
@@ -146,6 +147,8 @@ func (h *History) add(e Event) {
 		h.addLease(e)
 	case Fault:
 		h.addFault(e)
+	case Ending:
+		h.ending[e.Target] = e.At
 	case Crash:
 		h.ended[e.Target] = e.At
 	case Left:
@@ -221,7 +224,8 @@ func (h *History) addFault(e Event) {
 		}
 		return
 	}
-	f := &fault{kind: e.Kind, variant: e.Variant, target: e.Target, begin: e.At, end: never, loses: e.Loses, partly: e.Partly, parts: e.Parts, blurs: e.Blurs}
+	f := &fault{kind: e.Kind, variant: e.Variant, target: e.Target, begin: e.At, end: never, loses: e.Loses, partly: e.Partly, parts: e.Parts, blurs: e.Blurs,
+		prompt: e.Prompt}
 	if e.Began > 0 {
 		f.begin, f.end = e.Began, e.At
 	}
@@ -277,7 +281,7 @@ func Story(r io.Reader, id string) ([]string, error) {
 		case mine:
 			out = append(append(out, waiting...), string(line))
 			waiting = nil
-		case (e.Op == Fault || e.Op == Crash) && (len(out) > 0 || e.Op == Fault):
+		case (e.Op == Fault || e.Op == Ending || e.Op == Crash) && (len(out) > 0 || e.Op == Fault):
 			waiting = append(waiting, string(line))
 		}
 		if len(out) == 0 && len(waiting) > before {

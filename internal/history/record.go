@@ -34,8 +34,9 @@ const (
 	Deliver    Op = "deliver"    // ID, DueMS, Attempt; its end is the line of its Confirm or Rollback
 	Confirm    Op = "confirm"    // ID, Call of the delivery; Result
 	Rollback   Op = "rollback"   // ID, Call of the delivery, DelayMS; Result
+	Ending     Op = "ending"     // Target: a process that is told to end in good order
 	Crash      Op = "crash"      // Target: a process that has ended
-	Fault      Op = "fault"      // Kind, Variant, Target, Loses, Partly, Parts, Blurs; Began if it was seen only afterwards
+	Fault      Op = "fault"      // Kind, Variant, Target, Loses, Partly, Parts, Blurs, Prompt; Began if it was seen only afterwards
 	Left       Op = "left"       // ID: a row that stands when the run is over
 )
 
@@ -82,6 +83,7 @@ type Event struct {
 	Partly  bool     `json:"partly,omitempty"` // not all: what is left contradicts itself until its tasks are done
 	Parts   bool     `json:"parts,omitempty"`  // it keeps Target from Redis, so that its leases may run out
 	Blurs   bool     `json:"blurs,omitempty"`  // answers of MySQL may be lost by it, so that Target asks again
+	Prompt  bool     `json:"prompt,omitempty"` // it excuses no lateness: what is due is delivered while it lasts
 }
 
 // Recorder appends the events of one process. Its methods may be called by any

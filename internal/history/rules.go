@@ -422,19 +422,57 @@ func (c *check) lateness(s *story, p, d *delivery) {
 	if n > 0 {
 		calm = max(calm, min(c.calm[n-1], d.at))
 	}
-	c.blame(c.faults[:n], ready, d.at)
+	c.blame(c.faults[:n], ready, calm, d.at)
 	if over := d.at - calm; over > c.Bound.Microseconds() {
 		c.broke(Overdue, s, d.at, "%s was handed it %.3f s after its time and all faults", d.who, ms(over)/1000)
+		return
+	}
+	c.prompt(s, d, ready)
+}
+
+// prompt: a fault that excuses no lateness lasted on when a task was overdue, which had
+// been ready, and undisturbed by any other fault, for long enough.
+func (c *check) prompt(s *story, d *delivery, ready int64) {
+	for _, f := range c.faults {
+		if !f.prompt || c.Prompt == 0 {
+			continue
+		}
+		from := max(ready, f.begin)
+		for _, g := range c.faults {
+			if !g.prompt && g.begin < from+c.Prompt.Microseconds() {
+				from = max(from, g.end)
+			}
+		}
+		if by := from + c.Prompt.Microseconds(); by > from && by <= f.end && by < d.at {
+			c.broke(Overdue, s, d.at, "%s was handed it %.3f s after its time and all other faults, within a %s or after it", d.who, ms(d.at-from)/1000, f.kind)
+			return
+		}
+	}
+}
+
+// givenUp: a Confirm that was told no outcome, by a process that had not been told to end.
+func (c *check) givenUp(s *story, d *delivery) {
+	for _, a := range d.answers {
+		if a.op != Confirm || a.result != Unknown || a.told == never {
+			continue
+		}
+		if ending, is := c.ending[a.who]; !is || ending > a.told {
+			c.broke(GivenUp, s, a.told, "%s gave its Confirm up, %.3f s after it had begun, and went on", a.who, ms(a.told-a.begin)/1000)
+			return
+		}
 	}
 }
 
 // blame counts a delivery's lateness to the faults that it waited through; if there
-// were none, to the one that ended last, if that is not long ago.
-func (c *check) blame(faults []*fault, ready, at int64) {
+// were none, to the one that ended last, if that is not long ago. A fault that excuses
+// no lateness is charged with what came since all others were over.
+func (c *check) blame(faults []*fault, ready, calm, at int64) {
 	var last *fault
 	felt := false
 	for _, f := range faults {
-		if f.end >= ready {
+		if f.prompt && f.end >= ready {
+			c.worst(f, at-max(ready, calm, f.begin))
+		} else if f.end >= ready {
 			felt = true
 			c.worst(f, at-max(ready, min(f.end, at)))
 		} else if last == nil || f.end > last.end {

@@ -109,6 +109,7 @@ func all() []mutant {
 		edgesF,
 		edgesD,
 		edgesE,
+		edgesG,
 	)
 }
 

@@ -25,21 +25,42 @@ func mysqlKill(st *stage, r *rand.Rand) error {
 func mysqlReadOnly(st *stage, r *rand.Rand) error {
 	st.mysqlMu.Lock()
 	defer st.mysqlMu.Unlock()
-	set := func(stmt string) error {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if _, err := st.db.ExecContext(ctx, stmt); err != nil {
-			return fmt.Errorf("%s: %w", stmt, err)
-		}
-		return nil
-	}
 	return st.hit(history.Event{Kind: "mysqlreadonly"}, func() error {
-		if err := set("SET GLOBAL super_read_only = ON"); err != nil {
+		if err := execute(st.db, "SET GLOBAL super_read_only = ON"); err != nil {
 			return err
 		}
 		hold(between(r, 500*time.Millisecond, 5*time.Second))
-		return set("SET GLOBAL read_only = OFF")
+		return execute(st.db, "SET GLOBAL read_only = OFF")
 	})
+}
+
+// mysqlOffline: MySQL ends the connections of all ordinary users, and takes none of
+// theirs for a while, as in maintenance.
+func mysqlOffline(st *stage, r *rand.Rand) error {
+	st.mysqlMu.Lock()
+	defer st.mysqlMu.Unlock()
+	return st.hit(history.Event{Kind: "mysqloffline", Blurs: true}, func() error {
+		if err := execute(st.db, "SET GLOBAL offline_mode = ON"); err != nil {
+			return err
+		}
+		hold(between(r, 500*time.Millisecond, 5*time.Second))
+		return execute(st.db, "SET GLOBAL offline_mode = OFF")
+	})
+}
+
+// execer is a *sql.DB or a *sql.Conn.
+type execer interface {
+	ExecContext(ctx context.Context, stmt string, args ...any) (sql.Result, error)
+}
+
+// execute runs a statement that is to succeed.
+func execute(on execer, stmt string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if _, err := on.ExecContext(ctx, stmt); err != nil {
+		return fmt.Errorf("%s: %w", stmt, err)
+	}
+	return nil
 }
 
 // deadlocks: transactions lock tasks that are about to be confirmed by the primary

@@ -59,6 +59,28 @@ func event(kind string, sl *slot, to, variant string) history.Event {
 	return history.Event{Kind: kind, Variant: variant, Target: sl.name, Parts: to == "redis", Blurs: to == "mysql"}
 }
 
+const (
+	slowDelay = 50 * time.Millisecond
+	slowBytes = 512 << 10 // a second, either way
+)
+
+// slowLinks: for a while all workers are far from both servers, over a narrow line.
+// They wait for longer, and that is all: it excuses nothing.
+func slowLinks(st *stage, r *rand.Rand) error {
+	set := func(delay time.Duration, bytes int) {
+		for _, sl := range st.slots {
+			sl.mysql.narrow(delay, bytes)
+			sl.redis.narrow(delay, bytes)
+		}
+	}
+	return st.hit(history.Event{Kind: "slowlink"}, func() error {
+		set(slowDelay, slowBytes)
+		hold(between(r, 3*time.Second, 7*time.Second))
+		set(0, 0)
+		return nil
+	})
+}
+
 // halfOpen: the connections that there are never answer again, nor break; new ones
 // are well. The fault is only the moment: whoever waits on such a connection is to
 // notice by himself.

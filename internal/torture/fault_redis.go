@@ -127,14 +127,10 @@ func promoteReplica(st *stage, r *rand.Rand) error {
 		hold(between(r, 200*time.Millisecond, 2*time.Second))
 		master.Kill()
 		hold(between(r, 0, 2*time.Second))
-		st.mu.Lock()
-		st.redisAddr = replica.Addr
-		st.mu.Unlock()
 		for _, sl := range st.slots {
 			sl.redis.turn(replica.Addr)
 		}
-		st.redisServer, st.replica = replica, master
-		return errors.Join(master.Forget(), master.Boot(context.Background()))
+		return st.moved()
 	})
 }
 

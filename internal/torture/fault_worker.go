@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,15 +23,92 @@ func killWorker(st *stage, r *rand.Rand) error {
 		e.Variant = "cut off before"
 	}
 	return st.hit(e, func() error {
+		cutOff := time.Duration(0)
 		if e.Variant != "" {
-			sl.redis.cut()
-			hold(between(r, 500*time.Millisecond, leaseTime/2))
+			cutOff = between(r, 500*time.Millisecond, leaseTime/2)
 		}
-		sl.kill()
-		sl.redis.mend()
-		hold(between(r, 0, 2*time.Second))
-		return sl.start()
+		return sl.die(cutOff, between(r, 0, 2*time.Second))
 	})
+}
+
+// die kills the process, which is cut off from Redis for so long before, and begins
+// another life after a while.
+func (sl *slot) die(cutOff, dead time.Duration) error {
+	if cutOff > 0 {
+		sl.redis.cut()
+		hold(cutOff)
+	}
+	sl.kill()
+	sl.redis.mend()
+	hold(dead)
+	return sl.start()
+}
+
+const (
+	// rollingFor is how long restarts roll: longer than promptBound, by which what they
+	// must not hold up is judged, and a window, in which that falls due.
+	rollingFor = promptBound + window + 3*time.Second
+	// rollingEvery is how long a worker lives meanwhile: less than any period of an agent
+	// (its term is 2.8 s, its audit comes each 5 s).
+	rollingEvery = 2 * time.Second
+)
+
+// rollingRestarts: each worker is told to end in good order every two seconds, and
+// another begins at once. They hold nothing for long, so that a drain takes no time. One
+// of them is cut off from Redis and dies just before: rows stand then of which Redis was
+// not told, that are due soon, and only an audit finds them. Restarts excuse no lateness.
+func rollingRestarts(st *stage, r *rand.Rand) error {
+	if err := st.hit(history.Event{Kind: "rolling", Variant: "begins"}, func() error { return st.succession(0, true) }); err != nil {
+		return err
+	}
+	sl := st.anySlot(r)
+	sl.busy.Lock()
+	err := st.hit(history.Event{Kind: "rolling", Variant: "a worker dies", Target: sl.who()}, func() error {
+		return sl.die(800*time.Millisecond, 0)
+	})
+	sl.busy.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := st.hit(history.Event{Kind: "rolling", Variant: "restarts", Prompt: true}, func() error { return st.succession(rollingFor, true) }); err != nil {
+		return err
+	}
+	return st.hit(history.Event{Kind: "rolling", Variant: "ends"}, func() error { return st.succession(0, false) })
+}
+
+// succession has each worker succeeded, one after the other, for that long, but once at
+// least, and waits until those that were have ended.
+func (st *stage) succession(long time.Duration, brief bool) error {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	note := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		errs = append(errs, err)
+	}
+	start, pace := time.Now(), rollingEvery/time.Duration(len(st.slots))
+	for i := 0; i < len(st.slots) || time.Since(start) < long; i++ {
+		old, err := st.slots[i%len(st.slots)].succeed(brief)
+		if note(err); err != nil {
+			break
+		}
+		all.Go(func() { note(old.drain(st, 2*drainTime+10*time.Second)) })
+		hold(time.Until(start.Add(time.Duration(i+1) * pace)))
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// succeed begins another life beside the one that is, which it returns.
+func (sl *slot) succeed(brief bool) (life, error) {
+	sl.busy.Lock()
+	defer sl.busy.Unlock()
+	sl.mu.Lock()
+	sl.brief = brief
+	sl.mu.Unlock()
+	old := sl.now()
+	return old, sl.start()
 }
 
 // stopWorker: SIGSTOP beyond the lease, then SIGCONT. Redis's answers are slow just

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,6 +37,7 @@ type config struct {
 	workers      int
 	rate         float64
 	faults       []string
+	all          bool // not by name
 	json         bool
 	keep         string
 	history      string
@@ -53,6 +55,13 @@ func main() {
 	}
 	c, err := parse(os.Args[1:])
 	exit(err, 2)
+	if c.small() && !canMount() {
+		code, err := runInOwn(os.Args[1:]...)
+		if err == nil {
+			os.Exit(code)
+		}
+		exit(c.leaveOut(err), 2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	kept, err := torture(ctx, c)
@@ -60,6 +69,26 @@ func main() {
 	if !kept {
 		os.Exit(1)
 	}
+}
+
+// small reports whether a fault needs a small file system.
+func (c *config) small() bool {
+	return c.history == "" && slices.ContainsFunc(c.faults, func(name string) bool { return kinds[name].small })
+}
+
+// leaveOut leaves the faults out that this machine does not allow, for the reason why,
+// and says so; it returns that reason if they were asked for by name.
+func (c *config) leaveOut(why error) error {
+	if !c.all {
+		return why
+	}
+	c.faults = slices.DeleteFunc(c.faults, func(name string) bool {
+		if kinds[name].small {
+			fmt.Fprintf(os.Stderr, "torture: without %s: %v\n", name, why)
+		}
+		return kinds[name].small
+	})
+	return nil
 }
 
 // exit ends the program with that status if there is an error.
@@ -94,7 +123,9 @@ func parse(args []string) (config, error) {
 		c.seed = uint64(time.Now().UnixNano() % 1e9)
 	}
 	var err error
-	c.faults, err = choose(strings.Split(names, ","), c.mysql == "")
+	all := strings.Split(names, ",")
+	c.all = slices.Contains(all, "all")
+	c.faults, err = choose(all, c.mysql == "")
 	return c, err
 }
 

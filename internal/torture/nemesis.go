@@ -16,16 +16,20 @@ import (
 // kind is a kind of fault. do does one of them, from beginning to end; the random
 // numbers are its own.
 type kind struct {
-	own bool // it stops servers, which must be ours
-	do  func(st *stage, r *rand.Rand) error
+	own   bool // it stops servers or needs an operator's rights, so they must be ours
+	small bool // it needs the database on a small file system: see mounts_linux.go
+	calm  bool // it comes in the rest after a round, alone
+	off   bool // it is not among all
+	do    func(st *stage, r *rand.Rand) error
 }
 
 // kinds of faults, by name. A file each family: fault_*.go.
 var kinds = map[string]kind{
-	"kill":  {do: killWorker},
-	"stop":  {do: stopWorker},
-	"drain": {do: drainWorker},
-	"clock": {do: shiftClock},
+	"kill":    {do: killWorker},
+	"stop":    {do: stopWorker},
+	"drain":   {do: drainWorker},
+	"rolling": {calm: true, off: true, do: rollingRestarts},
+	"clock":   {do: shiftClock},
 
 	"flushall":      {do: flushAll},
 	"scriptflush":   {do: scriptFlush},
@@ -36,15 +40,20 @@ var kinds = map[string]kind{
 	"redisempty":    {own: true, do: redisEmpty},
 	"redisold":      {own: true, do: redisOld},
 	"promote":       {own: true, do: promoteReplica},
+	"tworedis":      {own: true, off: true, do: twoRedis},
 	"mysqlkill":     {own: true, do: mysqlKill},
 	"mysqlreadonly": {do: mysqlReadOnly},
 	"deadlock":      {do: deadlocks},
+	"mysqloffline":  {own: true, off: true, do: mysqlOffline},
+	"metadatalock":  {own: true, off: true, do: metadataLock},
+	"diskfull":      {own: true, small: true, off: true, do: fullDisk},
 
 	"latereply":   {do: lateReplies},
 	"laterequest": {do: lateRequests},
 	"cut":         {do: cutConnections},
 	"delay":       {do: delayConnections},
 	"halfopen":    {do: halfOpen},
+	"slowlink":    {off: true, do: slowLinks},
 }
 
 // choose returns the kinds that names stand for, in order.
@@ -55,7 +64,7 @@ func choose(names []string, own bool) ([]string, error) {
 		switch {
 		case name == "all":
 			for name, k := range kinds {
-				if own || !k.own {
+				if (own || !k.own) && !k.off {
 					out = append(out, name)
 				}
 			}
@@ -63,7 +72,7 @@ func choose(names []string, own bool) ([]string, error) {
 		case !known:
 			return nil, fmt.Errorf("no fault is called %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 		case k.own && !own:
-			return nil, fmt.Errorf("fault %q stops servers: it needs its own, so no --mysql and --redis", name)
+			return nil, fmt.Errorf("fault %q needs servers of its own, so no --mysql and --redis", name)
 		default:
 			out = append(out, name)
 		}
@@ -73,15 +82,16 @@ func choose(names []string, own bool) ([]string, error) {
 }
 
 // nemesis does faults until busy ends: all kinds in a random order, again and again,
-// each third together with the next. After a round it rests for longer than bound,
+// one, two or three at a time. After a round it rests for longer than bound,
 // so that lateness is judged also in a long run. The first round is whole, however
 // long it takes, and a fault that has begun is ended.
 func (st *stage) nemesis(ctx, busy context.Context) error {
 	r := rand.New(rand.NewPCG(st.seed, 0))
 	pause(ctx, 2*time.Second)
 	for n := 0; (n == 0 || busy.Err() == nil) && ctx.Err() == nil && len(st.faults) > 0; n++ {
-		for _, some := range round(r, st.faults) {
-			if n > 0 && busy.Err() != nil || ctx.Err() != nil {
+		over := func() bool { return n > 0 && busy.Err() != nil || ctx.Err() != nil }
+		for _, some := range round(r, st.chosen(false)) {
+			if over() {
 				break
 			}
 			if err := st.together(some, r); err != nil {
@@ -89,7 +99,7 @@ func (st *stage) nemesis(ctx, busy context.Context) error {
 			}
 			pause(busy, time.Duration(r.Int64N(int64(time.Second))))
 		}
-		if err := st.lull(busy, r); err != nil {
+		if err := st.lull(busy, r, over); err != nil {
 			return err
 		}
 	}
@@ -97,12 +107,17 @@ func (st *stage) nemesis(ctx, busy context.Context) error {
 	return nil
 }
 
-// round puts all faults in a random order, each third together with the next.
+// chosen are the faults that come in a round, or those that come in the rest after it.
+func (st *stage) chosen(calm bool) []string {
+	return slices.DeleteFunc(slices.Clone(st.faults), func(name string) bool { return kinds[name].calm != calm })
+}
+
+// round puts faults in a random order, one, two or three at a time.
 func round(r *rand.Rand, faults []string) (all [][]string) {
 	deck := slices.Clone(faults)
 	r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 	for len(deck) > 0 {
-		n := min(len(deck), 1+max(0, r.IntN(3)-1))
+		n := min(len(deck), 1+r.IntN(3))
 		all, deck = append(all, deck[:n]), deck[n:]
 	}
 	return all
@@ -110,8 +125,8 @@ func round(r *rand.Rand, faults []string) (all [][]string) {
 
 // lull is the rest after a round. At its beginning requests are held back which
 // arrive when nothing else excuses what they do: soon, and after all tombstones of
-// their time are gone.
-func (st *stage) lull(busy context.Context, r *rand.Rand) error {
+// their time are gone. The faults that excuse no lateness come in it, one by one.
+func (st *stage) lull(busy context.Context, r *rand.Rand, over func() bool) error {
 	if slices.Contains(st.faults, "laterequest") {
 		sl := st.anySlot(r)
 		for _, wait := range []time.Duration{between(r, 3*time.Second, 5*time.Second), between(r, forgotten, forgotten+3*time.Second)} {
@@ -120,7 +135,16 @@ func (st *stage) lull(busy context.Context, r *rand.Rand) error {
 			}
 		}
 	}
-	pause(busy, bound+15*time.Second)
+	rest := time.Now().Add(bound + 15*time.Second)
+	for _, name := range st.chosen(true) {
+		if over() {
+			break
+		}
+		if err := st.together([]string{name}, r); err != nil {
+			return err
+		}
+	}
+	pause(busy, time.Until(rest))
 	return nil
 }
 

@@ -20,7 +20,28 @@ type proxy struct {
 	delay  time.Duration // of what goes either way
 	late   time.Duration // of answers, besides
 	holds  bool          // scripts are held back
+	line   [2]line       // what the connections share: of answers, and of requests
 	links  map[*link]bool
+}
+
+// line is what all connections through a proxy share in one direction.
+type line struct {
+	delay time.Duration
+	bytes int       // that it carries a second; 0: any number
+	free  time.Time // when it has carried what it was given
+}
+
+// takes is how long the line takes for n bytes more.
+func (l *line) takes(n int) time.Duration {
+	if l.bytes == 0 {
+		return l.delay
+	}
+	now := time.Now()
+	if l.free.Before(now) {
+		l.free = now
+	}
+	l.free = l.free.Add(time.Duration(n) * time.Second / time.Duration(l.bytes))
+	return l.free.Sub(now) + l.delay
 }
 
 // link is one connection through a proxy. One that is dead keeps both ends open
@@ -98,7 +119,7 @@ func (p *proxy) pump(l *link, from, to net.Conn, requests bool) {
 		if n > 0 && requests && p.keep(l, buf[:n]) {
 			continue
 		}
-		if n > 0 && p.hold(l, requests) {
+		if n > 0 && p.hold(l, n, requests) {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
 			}
@@ -166,13 +187,15 @@ func (p *proxy) arrive(held []*link) {
 	}
 }
 
-// hold waits as long as the network takes, and reports whether it carries on.
+// hold waits as long as the network takes for n bytes, and reports whether it carries on.
 // (Answers come from the server: the pump whose from is the client carries requests.)
-func (p *proxy) hold(l *link, requests bool) bool {
+func (p *proxy) hold(l *link, n int, requests bool) bool {
 	p.mu.Lock()
 	wait := p.delay
-	if !requests {
-		wait += p.late
+	if requests {
+		wait += p.line[1].takes(n)
+	} else {
+		wait += p.line[0].takes(n) + p.late
 	}
 	p.mu.Unlock()
 	pause(context.Background(), wait)
@@ -201,6 +224,16 @@ func (p *proxy) slow(delay, late time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay, p.late = delay, late
+}
+
+// narrow makes the line that all connections share take that long, and carry that many
+// bytes a second at most, either way; until narrow(0, 0), whatever mend does.
+func (p *proxy) narrow(delay time.Duration, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.line {
+		p.line[i] = line{delay: delay, bytes: bytes}
+	}
 }
 
 // forget makes the connections that there are dead, for good; new ones are well.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -151,6 +152,51 @@ func TestAnswersAreLate(t *testing.T) {
 	if line, err := c.hears(long); line != "a\n" {
 		t.Errorf("the client hears %q, %v in the end", line, err)
 	}
+}
+
+// A line carries what it is given one after the other, and each part takes as long as
+// the line is.
+func TestALineCarriesSoMuchASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := line{delay: time.Second, bytes: 100}
+		for i, want := range []time.Duration{3 * time.Second, 4 * time.Second} { // 2 s for the first, 1 s more for the second
+			if got := l.takes([]int{200, 100}[i]); got != want {
+				t.Errorf("part %d takes %s, want %s", i, got, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := l.takes(50); got != 1500*time.Millisecond {
+			t.Errorf("a part that meets a free line takes %s, want 1.5s", got)
+		}
+		wide := line{delay: time.Second}
+		if got := wide.takes(1 << 30); got != time.Second {
+			t.Errorf("a part takes %s on a line that carries any number, want 1s", got)
+		}
+	})
+}
+
+// A line stays long whatever else is mended.
+func TestANarrowLineStaysSo(t *testing.T) {
+	p, got := start(t)
+	p.narrow(time.Second, 1<<20)
+	p.slow(time.Hour, 0)
+	p.mend()
+	c := dial(t, p)
+	c.send("a")
+	if _, err := c.hears(short); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the client hears %v at once", err)
+	}
+	if line := <-got; line != "a" {
+		t.Errorf("the server got %q", line)
+	}
+	if line, err := c.hears(long); line != "a\n" {
+		t.Errorf("the client hears %q, %v in the end", line, err)
+	}
+	p.narrow(0, 0)
+	if l := p.line; l != [2]line{} {
+		t.Errorf("the line is %v in the end", l)
+	}
+	works(t, p)
 }
 
 // Late requests: scripts arrive after their client has hung up, and nothing else

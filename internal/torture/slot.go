@@ -26,8 +26,15 @@ type slot struct {
 
 	mu    sync.Mutex
 	lives int
-	proc  *testserver.Process
-	in    io.WriteCloser
+	life  life
+	brief bool // its next lives hold no delivery for long
+}
+
+// life is one process.
+type life struct {
+	who  string
+	proc *testserver.Process
+	in   io.WriteCloser
 }
 
 func newSlot(st *stage, n int) (*slot, error) {
@@ -43,12 +50,15 @@ func newSlot(st *stage, n int) (*slot, error) {
 	return sl, nil
 }
 
-// who is the life that is.
-func (sl *slot) who() string {
+// now is the life that is.
+func (sl *slot) now() life {
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
-	return fmt.Sprintf("%s.%d", sl.name, sl.lives)
+	return sl.life
 }
+
+// who is the name of the life that is.
+func (sl *slot) who() string { return sl.now().who }
 
 // start begins a life.
 func (sl *slot) start() error {
@@ -56,10 +66,10 @@ func (sl *slot) start() error {
 	defer sl.mu.Unlock()
 	sl.lives++
 	st := sl.st
-	cfg := *st.mysqlConfig
+	cfg := *st.workerConfig
 	cfg.Addr = sl.mysql.addr()
 	sp := spec{Who: fmt.Sprintf("%s.%d", sl.name, sl.lives), MySQL: cfg.FormatDSN(), Redis: sl.redis.addr(), Namespace: st.ns, Partitions: st.parts,
-		HotTasks: st.hotTasks(), History: st.path, Seed: st.seed, Rate: st.rate / float64(st.workers)}
+		HotTasks: st.hotTasks(), History: st.path, Seed: st.seed, Rate: st.rate / float64(st.workers), Brief: sl.brief}
 	arg, err := json.Marshal(sp)
 	if err != nil {
 		return fmt.Errorf("describe worker: %w", err)
@@ -72,66 +82,57 @@ func (sl *slot) start() error {
 	fmt.Fprintf(log, "--- %s begins\n", sp.Who)
 	cmd := exec.Command(st.exe, "--worker", string(arg))
 	cmd.Stdout, cmd.Stderr = log, log
-	if sl.in, err = cmd.StdinPipe(); err != nil {
+	in, err := cmd.StdinPipe()
+	if err != nil {
 		return fmt.Errorf("start %s: %w", sp.Who, err)
 	}
-	sl.proc, err = testserver.Spawn(cmd)
+	proc, err := testserver.Spawn(cmd)
+	if err == nil {
+		sl.life = life{sp.Who, proc, in}
+	}
 	return err
 }
 
 // tell sends the process a line; one that has ended does not hear it.
-func (sl *slot) tell(line string) {
-	sl.mu.Lock()
-	defer sl.mu.Unlock()
-	_, _ = io.WriteString(sl.in, line+"\n")
-}
+func (sl *slot) tell(line string) { _, _ = io.WriteString(sl.now().in, line+"\n") }
 
-func (sl *slot) signal(sig syscall.Signal) {
-	sl.mu.Lock()
-	defer sl.mu.Unlock()
-	sl.proc.Signal(sig)
-}
+func (sl *slot) signal(sig syscall.Signal) { sl.now().proc.Signal(sig) }
 
 // end waits for the process's end and records it.
-func (sl *slot) end() {
-	sl.mu.Lock()
-	proc := sl.proc
-	sl.mu.Unlock()
-	<-proc.Ended()
-	sl.st.rec.Write(history.Event{Op: history.Crash, Target: sl.who()})
+func (l life) end(st *stage) {
+	<-l.proc.Ended()
+	st.rec.Write(history.Event{Op: history.Crash, Target: l.who})
 }
 
 func (sl *slot) kill() {
 	sl.signal(syscall.SIGKILL)
-	sl.end()
+	sl.now().end(sl.st)
 }
 
 // drain has the process end in good order, which is to take no longer than that.
-func (sl *slot) drain(within time.Duration) error {
-	sl.mu.Lock()
-	proc := sl.proc
-	sl.mu.Unlock()
-	sl.tell("drain")
+func (sl *slot) drain(within time.Duration) error { return sl.now().drain(sl.st, within) }
+
+func (l life) drain(st *stage, within time.Duration) error {
+	st.rec.Write(history.Event{Op: history.Ending, Target: l.who})
+	_, _ = io.WriteString(l.in, "drain\n")
 	t := time.NewTimer(within)
 	defer t.Stop()
 	select {
-	case <-proc.Ended():
+	case <-l.proc.Ended():
 	case <-t.C:
-		sl.kill()
-		return fmt.Errorf("%s did not drain within %s", sl.who(), within)
+		l.proc.Signal(syscall.SIGKILL)
+		l.end(st)
+		return fmt.Errorf("%s did not drain within %s", l.who, within)
 	}
-	sl.end()
-	if state := proc.State(); !state.Success() {
-		return fmt.Errorf("%s ended with %s: see its log in %s", sl.who(), state, sl.st.dir)
+	l.end(st)
+	if state := l.proc.State(); !state.Success() {
+		return fmt.Errorf("%s ended with %s: see its log in %s", l.who, state, st.dir)
 	}
 	return nil
 }
 
 func (sl *slot) close() {
-	sl.mu.Lock()
-	proc := sl.proc
-	sl.mu.Unlock()
-	if proc != nil {
+	if proc := sl.now().proc; proc != nil {
 		proc.Signal(syscall.SIGKILL)
 		<-proc.Ended()
 	}

@@ -30,6 +30,10 @@ import (
 // which may have to follow one another. At worst 12 s were measured.
 const bound = 25 * time.Second
 
+// promptBound is the same within a fault that excuses no lateness: what a dead worker's
+// lease and two rounds of audits take, on a busy machine.
+const promptBound = 12 * time.Second
+
 // stage is where a run takes place: servers, proxies, worker processes, history.
 type stage struct {
 	config
@@ -42,9 +46,13 @@ type stage struct {
 
 	mysqlServer *testserver.Server // nil if given from outside
 	mysqlAddr   string
-	mysqlConfig *mysql.Config // of workers' DSNs, with the database
-	db          *sql.DB       // the nemesis's, past the proxies
-	store       *durable.MySQL
+	mysqlConfig *mysql.Config // of the nemesis's DSN, with the database
+	// workerConfig is of the workers' DSNs. On a server of our own they are ordinary
+	// users, with the rights that docs/security.md names.
+	workerConfig *mysql.Config
+	small        string  // the file system that the database is on, if it has its own
+	db           *sql.DB // the nemesis's, past the proxies
+	store        *durable.MySQL
 
 	redisMu     sync.Mutex         // held by faults that stop or exchange Redis
 	redisServer *testserver.Server // nil if given from outside
@@ -110,7 +118,7 @@ func (st *stage) servers(ctx context.Context) (err error) {
 	} else {
 		st.redisAddr = st.config.redis
 	}
-	if slices.Contains(st.faults, "promote") {
+	if slices.Contains(st.faults, "promote") || slices.Contains(st.faults, "tworedis") {
 		if st.replica, err = testserver.Start(ctx, testserver.Redis); err != nil {
 			return err
 		}
@@ -133,6 +141,12 @@ func (st *stage) migrate(ctx context.Context) error {
 		return fmt.Errorf("create database: %w", err)
 	}
 	st.mysqlConfig.DBName = st.ns
+	if err := st.limit(); err != nil {
+		return err
+	}
+	if err := st.grant(ctx, db); err != nil {
+		return err
+	}
 	if st.db, err = sql.Open("mysql", st.mysqlConfig.FormatDSN()); err != nil {
 		return fmt.Errorf("open MySQL: %w", err)
 	}
@@ -150,6 +164,35 @@ func (st *stage) migrate(ctx context.Context) error {
 		return err
 	}
 	return s.Migrate(ctx)
+}
+
+// grant makes the workers' user.
+func (st *stage) grant(ctx context.Context, db *sql.DB) error {
+	worker := *st.mysqlConfig
+	st.workerConfig = &worker
+	if st.mysqlServer == nil {
+		return nil
+	}
+	worker.User = "worker"
+	for _, stmt := range []string{"CREATE USER worker@'%'", "GRANT SELECT, INSERT, UPDATE, DELETE ON " + st.ns + ".* TO worker@'%'"} {
+		if _, err := db.ExecContext(ctx, stmt); err != nil {
+			return fmt.Errorf("%s: %w", stmt, err)
+		}
+	}
+	return nil
+}
+
+// limit puts the database on a small file system of its own, if a fault needs that.
+func (st *stage) limit() error {
+	if st.mysqlServer == nil || !slices.ContainsFunc(st.faults, func(name string) bool { return kinds[name].small }) {
+		return nil
+	}
+	dir := filepath.Join(st.mysqlServer.Dir(), "data", st.ns)
+	if err := mount(dir, smallBytes); err != nil {
+		return fmt.Errorf("put the database on a small file system: %w", err)
+	}
+	st.small = dir
+	return nil
 }
 
 // client is a client of the Redis that is, past the proxies. Close it.
@@ -224,6 +267,9 @@ func (st *stage) empty(ctx context.Context) error {
 func (st *stage) tearDown() {
 	for _, sl := range st.slots {
 		sl.close()
+	}
+	if st.small != "" {
+		_ = unmount(st.small)
 	}
 	if st.db != nil {
 		_, _ = st.db.Exec("DROP DATABASE " + st.ns)

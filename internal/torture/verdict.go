@@ -79,7 +79,7 @@ func (st *stage) judge(out, stories io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	v := h.Check(history.Limits{Lease: leaseTime, Bound: bound})
+	v := h.Check(history.Limits{Lease: leaseTime, Bound: bound, Prompt: promptBound})
 	if err := st.tell(stories, f, v); err != nil {
 		return false, err
 	}

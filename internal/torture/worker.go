@@ -47,6 +47,7 @@ type spec struct {
 	History    string
 	Seed       uint64
 	Rate       float64 // tasks created a second
+	Brief      bool    // it holds no delivery for long
 }
 
 // worker is one worker process: it creates tasks, changes its mind about some, and
@@ -75,10 +76,12 @@ func work(sp spec) error {
 	}
 	ctx, drain := context.WithCancel(context.Background())
 	go w.obey(os.Stdin, drain)
+	consuming, stop := context.WithCancel(context.Background())
+	defer stop()
 	var all sync.WaitGroup
 	for range consumers {
 		all.Go(func() {
-			for d := range w.s.Deliveries(context.Background()) {
+			for d := range w.s.Deliveries(consuming) {
 				w.consume(d)
 			}
 		})
@@ -86,7 +89,12 @@ func work(sp spec) error {
 	all.Go(func() { w.load(ctx) })
 	ended := make(chan struct{})
 	all.Go(func() { w.watch(ended) })
-	err = w.s.Run(ctx)
+	if err = w.s.Run(ctx); err != nil {
+		stop() // it has not run, so it ended no deliveries
+	}
+	if ctx.Err() != nil && errors.Is(err, triggerhook.ErrUnavailable) {
+		err = nil // told to end before it had reached its servers
+	}
 	close(ended)
 	all.Wait()
 	return errors.Join(err, rec.Close())
@@ -165,7 +173,7 @@ func (w *worker) consume(d *triggerhook.Delivery) {
 	w.rec.Write(history.Event{Op: history.Deliver, Call: n, ID: d.ID, DueMS: d.Due.UnixMilli(), Attempt: d.Attempt})
 	r := w.random(fmt.Sprint(d.ID, "/", d.Attempt))
 	hold := time.Duration(r.Int64N(int64(20 * time.Millisecond)))
-	if r.IntN(100) < 3 {
+	if r.IntN(100) < 3 && !w.Brief {
 		hold = leaseTime/2 + time.Duration(r.Int64N(int64(2*leaseTime)))
 	}
 	pause(context.Background(), hold)

@@ -1,0 +1,13 @@
+package main
+
+// edgesG are mutants of the checker of histories: what excuses too much finds nothing.
+var edgesG = []mutant{
+	{"check-restarts-excuse", "a fault that excuses no lateness excuses it", "internal/history/check.go",
+		"		if !f.prompt {\n", "		if f != nil {\n", "./internal/history", "TestEachRuleFindsItsBadHistories"},
+	{"check-late-in-restarts", "what is held up while workers are restarted is not looked for", "internal/history/rules.go",
+		"	c.prompt(s, d, ready)\n", "", "./internal/history", "TestEachRuleFindsItsBadHistories"},
+	{"check-given-up", "a Confirm that was given up passes", "internal/history/rules.go",
+		"!is || ending > a.told {", "is && ending > a.told {", "./internal/history", "TestEachRuleFindsItsBadHistories"},
+	{"torture-disk-has-room", "a disk that is to be full has room inside the tables", "internal/torture/fault_disk.go",
+		"errors.Join(fillDisk(ballast), st.fillTable())", "fillDisk(ballast)", "./internal/torture", "TestFaultsOfMySQLAreFelt"},
+}
