@@ -16,7 +16,7 @@ const (
 	AfterDone   = "after confirm"   // a delivery claimed after the row's Confirm had returned nil
 	Unexplained = "unexplained"     // a second delivery without one of the causes that the promises name
 	Stale       = "stale"           // a delivery whose claim was answered after its lease was over
-	Untrue      = "untrue"          // a Confirm or Delete that returned nil although the row was certainly gone before
+	Untrue      = "untrue"          // a Confirm or Delete that returned nil although the row was certainly gone before, or a Delete of what a handler had
 	Overdue     = "overdue"         // a delivery later than Bound after its time and the last fault, or than Prompt in a fault that excuses no lateness
 	GivenUp     = "given up"        // a Confirm that ended without an outcome although its process went on
 	Inexact     = "not in the file" // a delivery of a task that nobody created
@@ -89,7 +89,8 @@ type check struct {
 //     whose outcome was unknown; none is claimed after the row's Confirm returned
 //     nil, unless its lease had run out before or Redis had lost data;
 //   - none begins after a Delete that returned nil, and none is claimed after one
-//     that returned ErrClaimed (4), nor at the old time after a Reschedule;
+//     that returned ErrClaimed (4), nor at the old time after a Reschedule; no Delete
+//     returns nil while a handler has the task, under a lease that lives;
 //   - a row is removed once: no Confirm or Delete returns nil after another that
 //     did, nor a Confirm after a Reschedule.
 func (h *History) Check(l Limits) *Verdict {
@@ -144,6 +145,7 @@ func (c *check) task(s *story) {
 		c.deleted(s, d)
 		c.rescheduled(s, d)
 		c.givenUp(s, d)
+		c.inHand(s, d)
 		var last *delivery
 		for _, p := range s.got[:i] {
 			if p.dueMS == d.dueMS {

@@ -102,6 +102,23 @@ func (c *check) deleted(s *story, d *delivery) {
 	}
 }
 
+// inHand: promise 4. A Delete tells of what a handler has, unless its lease may be over,
+// it has answered, or Redis had lost data.
+func (c *check) inHand(s *story, d *delivery) {
+	for _, a := range s.acts {
+		if a.op != Delete || a.result != OK || a.begin <= d.at || c.leaseEnd(d, a.begin) <= a.end {
+			continue
+		}
+		answered := slices.ContainsFunc(d.answers, func(b *act) bool { return b.begin <= a.end })
+		ended, is := c.ended[d.who]
+		if answered || is && ended <= a.end || c.madeAfter(s, d.at) || c.lossSince(s, d.claim.began, a.end) {
+			continue
+		}
+		c.broke(Untrue, s, a.begin, "its Delete returned nil %.3f ms after %s was handed it, which had not answered yet", ms(a.end-d.at), d.who)
+		return
+	}
+}
+
 // madeAfter reports whether a create may have made the task anew after that moment,
 // at which its row had been removed: one that was called again, or one that asked
 // MySQL again as an answer was lost.

@@ -8,6 +8,8 @@ var edgesG = []mutant{
 		"	c.prompt(s, d, ready)\n", "", "./internal/history", "TestEachRuleFindsItsBadHistories"},
 	{"check-given-up", "a Confirm that was given up passes", "internal/history/rules.go",
 		"!is || ending > a.told {", "is && ending > a.told {", "./internal/history", "TestEachRuleFindsItsBadHistories"},
+	{"check-deleted-in-hand", "a Delete that keeps silent about a handler passes", "internal/history/check.go",
+		"		c.inHand(s, d)\n", "", "./internal/history", "TestEachRuleFindsItsBadHistories"},
 	{"torture-disk-has-room", "a disk that is to be full has room inside the tables", "internal/torture/fault_disk.go",
 		"errors.Join(fillDisk(ballast), st.fillTable())", "fillDisk(ballast)", "./internal/torture", "TestFaultsOfMySQLAreFelt"},
 }
