@@ -14,6 +14,7 @@ var (
 	ErrClosed      = task.ErrClosed      // Run or Handle has begun to drain, or has returned
 	ErrLeaseLost   = task.ErrLeaseLost   // cause of the end of a Delivery's Context: its lease is over
 	ErrTimeout     = task.ErrTimeout     // such a cause too: DeliveryTimeout has passed
+	ErrAbandoned   = task.ErrAbandoned   // Handle has returned before some of its handlers
 	ErrNotMigrated = task.ErrNotMigrated // call Migrate
 	ErrMismatch    = task.ErrMismatch    // namespace or partitions differ from what is recorded
 	ErrRefused     = task.ErrRefused     // waiting cannot mend it

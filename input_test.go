@@ -100,6 +100,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"MaxPayload":      {func(o *triggerhook.Options) { o.MaxPayload = -1 }, func(o *triggerhook.Options) { o.MaxPayload = 1 << 24 }},
 		"Queue":           {func(o *triggerhook.Options) { o.Queue = -1 }, func(o *triggerhook.Options) { o.Queue = 1_000_001 }},
 		"AuditGrace":      {func(o *triggerhook.Options) { o.AuditGrace = -1 }, func(o *triggerhook.Options) { o.AuditGrace = 24*time.Hour + 1 }},
+		"MaxBackoff":      {func(o *triggerhook.Options) { o.MaxBackoff = -1 }, func(o *triggerhook.Options) { o.MaxBackoff = time.Millisecond - 1 }},
 	} {
 		for _, f := range set {
 			if f == nil {
@@ -114,8 +115,8 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		}
 		set[0](&all)
 	}
-	if _, err := triggerhook.New(s.store, s.set, all); strings.Count(err.Error(), "Options.") != 9 {
-		t.Errorf("New with nine bad options: %v", err)
+	if _, err := triggerhook.New(s.store, s.set, all); strings.Count(err.Error(), "Options.") != 10 {
+		t.Errorf("New with ten bad options: %v", err)
 	}
 }
 

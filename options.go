@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -44,11 +43,17 @@ type Options struct {
 	// set still has it: 5 s.
 	AuditGrace time.Duration
 	// Backoff is the delay after a Handler's error, for the attempt that
-	// failed, 1 at first: 1 s doubled an attempt, 20 % more or less, at most 1 h.
+	// failed, 1 at first: 1 s doubled an attempt, 20 % more or less, at most 1 h. That
+	// default is used, too, where Backoff panics or answers what is not positive; this is
+	// reported.
 	Backoff func(attempt int) time.Duration
+	// MaxBackoff is the longest delay after a Handler's error; a longer one that Backoff
+	// answers is cut to it, and reported: 24 h, at least 1 ms.
+	MaxBackoff time.Duration
 	// Logger gets the errors that no caller can be told, at Warn, and at Info each
 	// failure of a Handler, with id, attempt and error, and the events of the
-	// background roles: slog.Default().
+	// background roles: slog.Default(). At Warn, too, a Handler that panics, ends its
+	// goroutine, or is stuck.
 	Logger *slog.Logger
 }
 
@@ -67,9 +72,7 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxPayload, 64<<10)
 	def(&o.Queue, 1000)
 	def(&o.AuditGrace, 5*time.Second)
-	if o.Backoff == nil {
-		o.Backoff = backoff
-	}
+	def(&o.MaxBackoff, 24*time.Hour)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -95,6 +98,7 @@ func (o Options) validate() error {
 		within("MaxPayload", o.MaxPayload, 0, maxPayload),
 		within("Queue", o.Queue, 1, 1_000_000),
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
+		within("MaxBackoff", o.MaxBackoff, time.Millisecond, 1<<62),
 	)
 }
 
@@ -103,9 +107,4 @@ func within[T int | time.Duration](name string, v, low, high T) error {
 		return fmt.Errorf("%w: Options.%s is %v, allowed are %v to %v", task.ErrInvalid, name, v, low, high)
 	}
 	return nil
-}
-
-func backoff(attempt int) time.Duration {
-	d := float64(time.Second << min(max(attempt-1, 0), 13))
-	return min(time.Hour, time.Duration(d*(0.8+0.4*rand.Float64())))
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,10 +23,6 @@ type Task = task.Task
 
 // Delivery is one claimed task in a caller's hands.
 type Delivery = consumer.Delivery
-
-// Handler handles one delivery: nil confirms it, an error rolls it back after
-// Options.Backoff. Its context is the delivery's.
-type Handler = func(context.Context, *Delivery) error
 
 // Scheduler creates, deletes and delivers the tasks of one namespace. All methods
 // may be called by any number of goroutines at once; several schedulers, in this
@@ -82,7 +77,7 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 		s.offers = append(s.offers, s.newOffers(p))
 	}
 	s.consumer = consumer.New(s.set, store, consumer.Options{Partitions: s.parts, Queue: o.Queue, Lease: o.Lease, Drain: o.Drain,
-		DeliveryTimeout: o.DeliveryTimeout, Report: s.report})
+		DeliveryTimeout: o.DeliveryTimeout, Backoff: o.Backoff, MaxBackoff: o.MaxBackoff, Report: s.report})
 	return s, nil
 }
 
@@ -107,7 +102,9 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 
 // Run makes this process a worker: it claims tasks for Consume, keeps their
 // leases, and stands for feeder and auditor. It returns nil when ctx has ended and
-// the drain is finished, never ctx.Err(). It returns at once what waiting cannot
+// the drain is finished, never ctx.Err(). Deliveries that their callers have not answered
+// within Options.Drain are no error: they are given back, their contexts end with
+// ErrClosed, a warning names them, and an answer that comes later is tried once. It returns at once what waiting cannot
 // mend: ErrNotMigrated, ErrMismatch, ErrRefused; and ErrUnavailable, with the last cause,
 // if ctx ends before both stores could be worked with. After these it may be called again.
 // ErrRunning while it or Handle runs, and ErrClosed once either has returned. It waits
@@ -218,59 +215,4 @@ func (s *Scheduler) Deliveries(ctx context.Context) iter.Seq[*Delivery] {
 			}
 		}
 	}
-}
-
-// Handle is Run with workers goroutines that call h for each delivery. It returns
-// when all is drained, and what Run returns; ErrInvalid: no workers, or no h. A panic of
-// h is an error with its stack.
-func (s *Scheduler) Handle(ctx context.Context, workers int, h Handler) error {
-	if workers < 1 || h == nil {
-		return fmt.Errorf("handle: %w: %d workers and handler nil=%t; at least 1 and a handler are needed", ErrInvalid, workers, h == nil)
-	}
-	if err := s.begin(); err != nil {
-		return err
-	}
-	var wg sync.WaitGroup
-	calls, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	for range workers {
-		wg.Go(func() {
-			for d := range s.Deliveries(calls) {
-				s.handle(d, h)
-			}
-		})
-	}
-	err := s.run(ctx)
-	stop()
-	wg.Wait()
-	return err
-}
-
-func (s *Scheduler) handle(d *Delivery, h Handler) {
-	err := call(d, h)
-	settled := errors.Is(context.Cause(d.Context()), ErrSettled) // by h itself
-	switch {
-	case settled && err != nil:
-		s.o.Logger.Info("triggerhook: handler failed after it had settled its delivery", "id", d.ID, "attempt", d.Attempt, "error", err)
-		return
-	case settled:
-		return
-	case err == nil:
-		d.ConfirmAsync()
-		return
-	}
-	s.o.Logger.Info("triggerhook: handler failed", "id", d.ID, "attempt", d.Attempt, "error", err)
-	err = d.Rollback(context.Background(), s.o.Backoff(d.Attempt))
-	if !errors.Is(err, ErrSettled) && !errors.Is(err, ErrGone) {
-		s.report.Error("roll back after a handler's error", err, "the lease ends by itself")
-	}
-}
-
-func call(d *Delivery, h Handler) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return h(d.Context(), d)
 }

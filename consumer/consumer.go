@@ -55,10 +55,12 @@ type Store interface {
 // Options of New. All are set: the scheduler has put its defaults in.
 type Options struct {
 	Partitions      int
-	Queue           int           // most tasks that wait in this process
-	Lease           time.Duration // of a batch
-	Drain           time.Duration // how long Run waits for deliveries in hand
-	DeliveryTimeout time.Duration // how long a caller may take
+	Queue           int                             // most tasks that wait in this process
+	Lease           time.Duration                   // of a batch
+	Drain           time.Duration                   // how long Run waits for deliveries in hand
+	DeliveryTimeout time.Duration                   // how long a caller may take
+	Backoff         func(attempt int) time.Duration // after a handler's error; nil: the default
+	MaxBackoff      time.Duration
 	Report          *report.Reporter
 }
 
@@ -70,10 +72,11 @@ type Consumer struct {
 	settler settler
 	figures figures
 
-	running chan struct{} // closed when Run begins
-	closed  chan struct{} // closed when Run stops handing out
-	nudge   chan struct{} // the claimer looks again
-	overdue atomic.Int64  // since when claims have left tasks behind that are due, unix ns, or forLong; 0: they do not
+	running  chan struct{}            // closed when Run begins
+	closed   chan struct{}            // closed when Run stops handing out
+	nudge    chan struct{}            // the claimer looks again
+	handlers atomic.Pointer[Handlers] // nil: Handle was not called
+	overdue  atomic.Int64             // since when claims have left tasks behind that are due, unix ns, or forLong; 0: they do not
 
 	mu        sync.Mutex
 	stage     stage
@@ -320,6 +323,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	select {
 	case <-idle:
 	case <-patience.C:
+		c.warnOfUnanswered()
 	}
 	c.settler.stop()
 	failpoint.Hit("drain/rest")
@@ -327,6 +331,35 @@ func (c *Consumer) drain(ctx context.Context) {
 	c.mu.Lock()
 	c.stage = closed
 	c.mu.Unlock()
+}
+
+// draining reports whether Run hands out no more.
+func (c *Consumer) draining() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// warnOfUnanswered names what is in callers' hands when the drain time is over. Of what has
+// lost its lease or was given back before only the number is known.
+func (c *Consumer) warnOfUnanswered() {
+	var ids []string
+	c.mu.Lock()
+	n := c.inHand - (c.answering - c.returning)
+	for _, b := range c.batches {
+		b.open(func(d *Delivery) {
+			if d.inHand && d.answer.is(open) {
+				ids = append(ids, d.own.ID)
+			}
+		})
+	}
+	c.mu.Unlock()
+	if n > 0 {
+		c.o.Report.Warn("deliveries were not answered within Drain; they are given back", "deliveries", n, "drain", c.o.Drain, "ids", name(ids))
+	}
 }
 
 // giveBack returns what is ours to the hot set, uncounted; in callers' hands its

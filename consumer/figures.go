@@ -39,6 +39,7 @@ type Figures struct {
 
 	Queued     int64 // claimed, and waiting in this process for a Consume
 	InHand     int64 // delivered, and neither answered nor deleted yet
+	Stuck      int64 // handlers that have run for longer than DeliveryTimeout; what they have not answered is in hand
 	Confirming int64 // answered by their consumers, and waiting for the stores
 	// Lateness counts first deliveries by how late they were: Lateness[i] those
 	// up to LatenessBounds[i] and beyond the one before, the last all others.
@@ -56,6 +57,7 @@ func (c *Consumer) Figures() Figures {
 	for i := range len(LatenessBounds) + 1 {
 		out.Lateness = append(out.Lateness, f.late[i].Load())
 	}
+	out.Stuck = int64(c.handlers.Load().Stuck())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.answering-c.returning), c.sight.now().Sub(time.Now().Round(0))

@@ -34,6 +34,9 @@ func (c *Consumer) keep(ctx context.Context) {
 		}
 		all.Wait()
 		c.timeOut()
+		if h := c.handlers.Load(); h != nil {
+			h.look()
+		}
 		c.pay(ctx)
 	}
 }

@@ -24,6 +24,7 @@ type rows struct {
 	lost    error         // of the next Delete, which happens all the same
 	instead func()        // of it, if that is set
 	held    chan struct{} // Delete waits for it, if it is set
+	slow    time.Duration // so long Delete takes
 	unread  chan struct{} // Get does
 
 	deleting, most int // deletions under way, and at once until now
@@ -72,6 +73,10 @@ func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 		}
 	}
 	r.count(-1)
+	r.mu.Lock()
+	slow := r.slow
+	r.mu.Unlock()
+	time.Sleep(slow)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tries++
@@ -271,7 +276,13 @@ func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
 		if _, err := set.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
 			t.Fatal(err)
 		}
-		o.Partitions, o.Report = 1, &report.Reporter{}
+		o.Partitions = 1
+		if o.Report == nil {
+			o.Report = &report.Reporter{}
+		}
+		if o.MaxBackoff == 0 {
+			o.MaxBackoff = 24 * time.Hour
+		}
 		for _, f := range []struct {
 			d   *time.Duration
 			def time.Duration
@@ -314,6 +325,17 @@ func (k *kit) add(n int, external bool) {
 // addAll puts n tasks due now into both stores, the payloads of some into one alone.
 func (k *kit) addAll(n int, external func(int) bool) {
 	k.Helper()
+	k.addEach(0, n, external)
+}
+
+// addFrom puts n tasks due now into both stores, whose numbers begin with first.
+func (k *kit) addFrom(first, n int) {
+	k.Helper()
+	k.addEach(first, n, func(int) bool { return false })
+}
+
+func (k *kit) addEach(first, n int, external func(int) bool) {
+	k.Helper()
 	asOf, err := k.set.Clock(k.Context(), 0)
 	if err != nil {
 		k.Fatal(err)
@@ -321,7 +343,7 @@ func (k *kit) addAll(n int, external func(int) bool) {
 	now := time.Now().UnixMilli()
 	var entries []task.Entry
 	k.store.mu.Lock()
-	for i := range n {
+	for i := first; i < first+n; i++ {
 		ref := task.Ref{ID: fmt.Sprintf("t%06d", i), Ver: int64(i + 1)}
 		e := task.Entry{Ref: ref, DueMS: now, ExecMS: now, Payload: []byte(ref.ID), External: external(i)}
 		k.store.byID[ref.ID] = task.Row{Ref: ref, DueMS: now, ExecMS: now, Payload: e.Payload, Size: len(e.Payload)}

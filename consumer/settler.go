@@ -82,16 +82,21 @@ func (s *settler) stop() {
 	s.hurry()
 	soon := time.AfterFunc(hotTimeout, s.cut)
 	defer soon.Stop()
+	<-s.idle()
+	s.cut()
+}
+
+// idle returns a channel that is closed when no answer is under way. One at a time waits.
+func (s *settler) idle() <-chan struct{} {
 	quiet := make(chan struct{})
 	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
 	if s.c.answering > 0 {
 		s.c.quiet = quiet
 	} else {
 		close(quiet)
 	}
-	s.c.mu.Unlock()
-	<-quiet
-	s.cut()
+	return quiet
 }
 
 // call returns a context for one call to a store. It has ended while the drain cuts

@@ -72,6 +72,7 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 			{desc("unconfirmed", "Deliveries that wait for confirmation: in hand or confirming."), false,
 				func(s S) float64 { return float64(s.Process.InHand + s.Process.Confirming) }},
 			{desc("in_hand", "Deliveries in consumers' hands."), false, func(s S) float64 { return float64(s.Process.InHand) }},
+			{desc("stuck_handlers", "Handlers that have run for longer than DeliveryTimeout."), false, func(s S) float64 { return float64(s.Process.Stuck) }},
 			{desc("confirming", "Answers of consumers that wait for the stores."), false, func(s S) float64 { return float64(s.Process.Confirming) }},
 			{desc("clock_offset_seconds", "Clock of the hot set minus this process's."), false, func(s S) float64 { return s.Process.ClockOffset.Seconds() }},
 		},

@@ -131,6 +131,9 @@ var (
 	ErrLeaseLost = errors.New("lease is over")
 	// ErrTimeout, such a cause too: the caller has had the delivery for DeliveryTimeout.
 	ErrTimeout = errors.New("delivery timeout")
+	// ErrAbandoned: a handler has not returned when Handle does, or a caller has not
+	// answered when the drain is over.
+	ErrAbandoned = errors.New("not answered in time")
 	// ErrNotMigrated: the durable store lacks its schema; call Migrate.
 	ErrNotMigrated = errors.New("not migrated")
 	// ErrMismatch: namespace or number of partitions differ from what is recorded.

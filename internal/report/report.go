@@ -63,6 +63,13 @@ func (r *Reporter) Info(msg string, args ...any) {
 	}
 }
 
+// Warn logs an event that somebody should look into, and that is no error of an act.
+func (r *Reporter) Warn(msg string, args ...any) {
+	if r.Logger != nil {
+		r.Logger.Warn("triggerhook: "+msg, args...)
+	}
+}
+
 // Counts returns how often each kind of error was reported.
 func (r *Reporter) Counts() map[string]uint64 {
 	r.mu.Lock()
@@ -79,7 +86,7 @@ func Kind(err error) string {
 		{task.ErrReadOnly, "read_only"}, {task.ErrTooLarge, "too_large"}, {task.ErrRefused, "refused"},
 		{task.ErrNotMigrated, "not_migrated"}, {task.ErrMismatch, "mismatch"}, {task.ErrCold, "cold"},
 		{task.ErrStale, "stale"}, {task.ErrAborted, "aborted"}, {task.ErrDiskFull, "disk_full"}, {task.ErrUnavailable, "unavailable"},
-		{context.DeadlineExceeded, "timeout"},
+		{task.ErrInvalid, "invalid"}, {context.DeadlineExceeded, "timeout"},
 	} {
 		if errors.Is(err, k.err) {
 			return k.name
