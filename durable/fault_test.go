@@ -199,8 +199,19 @@ func (t *wireTx) Commit() error { return t.c.w.tap(t.c, "COMMIT", nil, t.Tx.Comm
 // wired returns a migrated store whose driver is tapped.
 func wired(t *testing.T, kind testserver.Kind) (*durable.MySQL, *wire) {
 	t.Helper()
-	server := testserver.Shared(t, kind)
-	cfg, err := mysql.ParseDSN(server.DSN(server.Database(t)))
+	return wiredOn(t, testserver.Shared(t, kind))
+}
+
+func wiredOn(t *testing.T, server *testserver.Server) (*durable.MySQL, *wire) {
+	t.Helper()
+	w := tapped(t, server, server.Database(t))
+	return migrated(t, w.db), w
+}
+
+// tapped opens a database through a driver that is tapped.
+func tapped(t *testing.T, server *testserver.Server, name string) *wire {
+	t.Helper()
+	cfg, err := mysql.ParseDSN(server.DSN(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,10 +220,10 @@ func wired(t *testing.T, kind testserver.Kind) (*durable.MySQL, *wire) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{Connector: real, kind: kind, cfg: cfg}
+	w := &wire{Connector: real, kind: server.Kind, cfg: cfg}
 	w.db = sql.OpenDB(w)
 	t.Cleanup(func() { w.db.Close() })
-	return migrated(t, w.db), w
+	return w
 }
 
 func migrated(t *testing.T, db *sql.DB) *durable.MySQL {

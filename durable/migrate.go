@@ -3,10 +3,10 @@ package durable
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"strconv"
 	"strings"
 	"time"
@@ -19,57 +19,43 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrateWait is how long a process waits for another that migrates.
-const migrateWait = 60
-
-// unlockWait bounds the release of that lock, which ends with its connection anyhow.
-const unlockWait = 5 * time.Second
-
 // Migrate implements Store. Where nothing is to be done it only reads. The rights to
 // create and to alter tables are needed for a new version of the schema alone. Processes that call
-// it at once wait for one another (GET_LOCK); each statement may be run again after
-// a crash, or at the same time on a cluster that has no such lock.
+// it at once wait for one another, for a minute at most, where the server has GET_LOCK. A table
+// that others hold is waited for as long, in turns of some seconds, between which others get at it.
 func (m *MySQL) Migrate(ctx context.Context, partitions int) error {
 	err := m.Check(ctx, partitions)
 	if !errors.Is(err, task.ErrNotMigrated) {
 		return err
 	}
-	err = m.retry(ctx, "migrate", func(conn *sql.Conn) error {
-		unlock, err := m.lock(ctx, conn)
-		if err != nil {
-			return err
+	for end := time.Now().Add(migrateWait); ; {
+		err = m.retryIf(ctx, "migrate", passingForMany, func(conn *sql.Conn) error { return m.migrateLocked(ctx, conn, partitions) })
+		if number(err) != lockTimeout || time.Now().After(end) {
+			break
 		}
-		return errors.Join(m.migrate(ctx, conn, partitions), unlock())
-	})
+	}
 	if err != nil {
 		return err
 	}
 	return m.Check(ctx, partitions)
 }
 
-// lock takes the server-wide lock of this namespace in this database.
-func (m *MySQL) lock(ctx context.Context, conn *sql.Conn) (unlock func() error, err error) {
-	var db sql.NullString
-	if err := conn.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&db); err != nil {
-		return nil, err
-	}
-	if !db.Valid {
-		return nil, fmt.Errorf("%w: the DSN names no database", task.ErrRefused)
-	}
-	name := fmt.Sprintf("triggerhook:%s:%08x", m.ns, crc32.ChecksumIEEE([]byte(db.String)))
-	var got sql.NullInt64
-	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", name, migrateWait).Scan(&got); err != nil {
-		return nil, err
-	}
-	if got.Int64 != 1 {
-		return nil, fmt.Errorf("%w: another process has been migrating for %d s", task.ErrUnavailable, migrateWait)
-	}
-	return func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockWait)
-		defer cancel()
-		_, err := conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", name)
+// migrateLocked migrates on a connection that is given up afterwards: an ALTER of a large
+// table may take longer than a statement is allowed to on the others.
+func (m *MySQL) migrateLocked(ctx context.Context, conn *sql.Conn, partitions int) error {
+	l, err := m.lock(ctx, conn)
+	if err != nil {
 		return err
-	}, nil
+	}
+	if s := m.session.Load(); s != nil && s.extras[maxStatementTime] {
+		_, err = conn.ExecContext(ctx, "SET SESSION "+maxStatementTime+" = 0")
+	}
+	if err == nil {
+		err = m.migrate(ctx, conn, partitions)
+	}
+	err = errors.Join(err, l.unlock(ctx, conn))
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
+	return err
 }
 
 func (m *MySQL) migrate(ctx context.Context, conn *sql.Conn, partitions int) error {
@@ -149,21 +135,12 @@ func (m *MySQL) checkVersion(ctx context.Context, conn *sql.Conn) error {
 // checkBinlog refuses statement-based logging: InnoDB takes no write with it
 // under READ COMMITTED.
 func (m *MySQL) checkBinlog(ctx context.Context, conn *sql.Conn) error {
-	rows, err := conn.QueryContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format')")
+	vars, err := variables(ctx, conn, "log_bin", "binlog_format")
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	vars := map[string]string{}
-	for rows.Next() {
-		var name, value string
-		if err := rows.Scan(&name, &value); err != nil {
-			return err
-		}
-		vars[strings.ToLower(name)] = strings.ToUpper(value)
-	}
-	if vars["log_bin"] == "ON" && vars["binlog_format"] == "STATEMENT" {
+	if strings.EqualFold(vars["log_bin"], "ON") && strings.EqualFold(vars["binlog_format"], "STATEMENT") {
 		return fmt.Errorf("%w: binlog_format is STATEMENT, which InnoDB does not allow under READ COMMITTED; set ROW or MIXED", task.ErrRefused)
 	}
-	return rows.Err()
+	return nil
 }

@@ -46,22 +46,27 @@ type Options struct {
 // MySQL is the Store for production: MySQL 5.7, 8 and 9, MariaDB 10.6 and later,
 // through go-sql-driver/mysql.
 //
-// It sets on each connection that it takes from its *sql.DB, once, what its statements
-// rely on, and leaves it so: give it a *sql.DB of its own. That is READ COMMITTED, strict
-// values, a lock wait of 1 s, autocommit, completion_type, unique_checks,
-// sql_select_limit, sql_big_selects, sql_safe_updates, and on MariaDB
-// in_predicate_conversion_threshold. Other settings of the DSN do not matter.
+// It sets on each connection that it takes from its *sql.DB, once and in one statement, what
+// changes the meaning of its statements or how long they take, and leaves it so: give it
+// a *sql.DB of its own. Whatever the DSN, the server's configuration or init_connect say,
+// that is: the character set binary, sql_mode STRICT_ALL_TABLES and no other, READ
+// COMMITTED, no read-only transactions, autocommit, completion_type, unique_checks,
+// sql_select_limit, sql_big_selects, sql_safe_updates, max_sort_length and the time zone; waits
+// of 1 s for a row and 2 s for a table, max_execution_time and MariaDB's max_statement_time of
+// 10 s; wsrep_sync_wait on a cluster; and how long lists of ids are looked up.
+//
 // interpolateParams=true saves round trips and is recommended.
 type MySQL struct {
 	db      *sql.DB
 	ns      string
-	sql     map[string]string // by file name, without .sql
-	timeout time.Duration     // statementTimeout
-	server  atomic.Int64      // the server's max_allowed_packet, 0 until known
-	packet  atomic.Int64      // the same, or less if the driver takes less
-	groups                    // of calls that come together
-	lone    groups            // of calls that failed in a group, each alone
-	allFar  atomic.Bool       // the last Drop of many met all of them, later than its aboveMS and never moved
+	sql     map[string]string       // by file name, without .sql
+	timeout time.Duration           // statementTimeout
+	server  atomic.Int64            // the server's max_allowed_packet, 0 until known
+	packet  atomic.Int64            // the same, or less if the driver takes less
+	groups                          // of calls that come together
+	lone    groups                  // of calls that failed in a group, each alone
+	session atomic.Pointer[session] // nil until it was learned
+	allFar  atomic.Bool             // the last Drop of many met all of them, later than its aboveMS and never moved
 
 	mu    sync.Mutex
 	ready map[any]struct{} // driver connections whose session is set

@@ -78,16 +78,7 @@ func TestAnOlderSchemaIsBroughtUpToDate(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		for _, died := range []bool{false, true} {
 			db := testserver.Shared(t, kind).DB(t, "")
-			for _, name := range []string{"0001_task", "0002_meta"} {
-				text, err := os.ReadFile("migrations/" + name + ".sql")
-				if err != nil {
-					t.Fatal(err)
-				}
-				exec(t, db, strings.ReplaceAll(string(text), "{ns}", "t"))
-			}
-			exec(t, db, "CREATE TABLE t_migration (version INT NOT NULL, applied_ms BIGINT NOT NULL, PRIMARY KEY (version)) ENGINE=InnoDB",
-				"INSERT INTO t_migration VALUES (1, 0), (2, 0)", "INSERT INTO t_meta VALUES ('partitions', '1')",
-				"INSERT INTO t_task (due_ms, id, exec_ms, ver, created_ms) VALUES (5, 'a', 4, 7, 3)")
+			older(t, db)
 			if died {
 				exec(t, db, "ALTER TABLE t_task ADD COLUMN prev_ver BIGINT NOT NULL DEFAULT 0")
 			}

@@ -15,9 +15,10 @@ import (
 //
 // A method that returns nil from a write has made it durable. If ctx ends in
 // mid-write the outcome is unknown, and the error matches ctx.Err(). Deadlocks,
-// lock waits and lost connections are tried again, at most 4 tries within 2 s
+// waits for a row's lock and lost connections are tried again, at most 4 tries within 2 s
 // and never past ctx. Errors match a sentinel of package task where one fits:
-// ErrUnavailable, ErrReadOnly, ErrTooLarge, ErrNotMigrated, ErrRefused.
+// ErrUnavailable, ErrDiskFull, ErrReadOnly, ErrTooLarge, ErrNotMigrated, ErrRefused, and
+// ErrClosed once the store is closed.
 //
 // A write must hold against concurrent writers in this and other processes;
 // reads see every write that returned before the read began.
