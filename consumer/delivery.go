@@ -16,7 +16,7 @@ import (
 // be copied. One made by hand, for a test of a handler, settles to nothing.
 type Delivery struct {
 	task.Task
-	// Attempt is 1 at first and counts rollbacks and leases that ran out.
+	// Attempt is 1 at first and counts rollbacks, timeouts and leases that ran out.
 	Attempt int
 
 	c       *Consumer
