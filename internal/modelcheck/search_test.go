@@ -70,7 +70,7 @@ func TestASearchThatWasCutShortIsNeitherAPassNorAFailure(t *testing.T) {
 // beside the rule's name is a configuration.
 func TestEachVariantIsChecked(t *testing.T) {
 	t.Chdir("../..")
-	for _, model := range []string{"hotset", "lease", "feed", "outbox"} {
+	for _, model := range []string{"hotset", "lease", "feed", "outbox", "servers"} {
 		text, err := os.ReadFile(models + "/" + model + ".pml")
 		if err != nil {
 			t.Fatal(err)
