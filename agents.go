@@ -88,7 +88,7 @@ func (r *role) hold(ctx context.Context, t task.Term) {
 	r.done = make(chan struct{})
 	round := (&auditor{Scheduler: r.s, audited: time.Now()}).round
 	if r.name == task.Feeder {
-		round = (&feeder{Scheduler: r.s, epoch: t.Epoch}).round
+		round = r.s.newFeeder(t.Epoch).round
 	}
 	go func() {
 		defer close(r.done)

@@ -144,7 +144,7 @@ type share struct {
 // are inserted. A partition that does not answer in time is not known.
 func (s *Scheduler) asOf(ctx context.Context, rows []task.Row) []share {
 	all := s.split(rows)
-	s.knowWindow(ctx)
+	s.knowRecords(ctx)
 	short, cancel := context.WithTimeout(ctx, hotWait)
 	defer cancel()
 	for i := range all {

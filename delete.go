@@ -27,7 +27,7 @@ import (
 //
 // For one Lease after Redis has lost its data, or been exchanged, nobody can tell what
 // had been claimed before: Delete then names as claimed whatever was due by then, or
-// had been rescheduled. All processes must have the same Lease for that, and the
+// had been rescheduled: the longest Lease that a worker of the namespace has had. The
 // clocks of the Redis servers must agree within a second. It names so, too, tasks due far
 // ahead whose deletion took ten minutes: they may have been preloaded meanwhile.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
@@ -171,7 +171,7 @@ const lateCommit = 10 * time.Minute
 // answer, or is still to be told of others.
 func (s *Scheduler) drawLine(ctx context.Context, ids []string) farLine {
 	none := farLine{aboveMS: task.MaxDue}
-	s.knowWindow(ctx)
+	s.knowRecords(ctx)
 	if s.set.owes() {
 		return none
 	}
@@ -205,7 +205,7 @@ func (s *Scheduler) nearBy(ctx context.Context, l farLine, unread []task.Ref) (i
 	if len(unread) == 0 {
 		return nil
 	}
-	s.knowWindow(ctx)
+	s.knowRecords(ctx)
 	near := unread
 	if s.farAbove(l.asOf, elapsed(l.drawn)) <= l.aboveMS {
 		near = s.set.older(unread)
@@ -258,7 +258,7 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row) (
 	if err != nil {
 		return claimed, err
 	}
-	if st.AsOf.TimeUS/1000 > st.StartMS+s.o.Lease.Milliseconds() {
+	if st.AsOf.TimeUS/1000 > st.StartMS+s.longestLease().Milliseconds() {
 		return claimed, nil // whoever had claimed something has it no longer
 	}
 	for _, r := range lost {

@@ -37,7 +37,13 @@ const (
 // loaded.
 type feeder struct {
 	*Scheduler
-	epoch int64
+	epoch     int64
+	announced []int64     // by partition: the generation that it has announced and not settled yet
+	rest      []time.Time // by partition: until then it announces nothing
+}
+
+func (s *Scheduler) newFeeder(epoch int64) *feeder {
+	return &feeder{Scheduler: s, epoch: epoch, announced: make([]int64, s.parts), rest: make([]time.Time, s.parts)}
 }
 
 // partScan is a partition's part in a round.
@@ -53,11 +59,10 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 	next := min(feedSteady, f.o.Window/3)
 	var scans []*partScan
 	for p := range f.parts {
-		wish, err := f.wish(ctx, p)
-		var st task.Feeding
-		if err == nil {
-			failpoint.Hit("feed/horizon")
-			st, err = f.set.Horizon(ctx, p, wish)
+		st, wait, err := f.raise(ctx, p)
+		if err == nil && wait > 0 {
+			next = min(next, wait)
+			continue
 		}
 		if err != nil {
 			f.report.Error("raise the horizon", err, "tried again in a second", "partition", p)
@@ -82,6 +87,30 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 		next = min(next, fullRetry)
 	}
 	return next
+}
+
+// raise raises the horizon of a partition. If that is cold it first has a generation counted
+// on this server, which may take a while: wait is when to come again then.
+func (f *feeder) raise(ctx context.Context, p int) (st task.Feeding, wait time.Duration, err error) {
+	wish, err := f.wish(ctx, p)
+	if err != nil {
+		return st, 0, err
+	}
+	wish.Look = true
+	failpoint.Hit("feed/horizon")
+	st, err = f.set.Horizon(ctx, p, wish)
+	if err == nil {
+		f.keep(ctx, p)
+	}
+	if !errors.Is(err, task.ErrCold) {
+		return st, 0, err
+	}
+	if wish.Generation, wait, err = f.takeOver(ctx, p, st.Server); err != nil || wish.Generation == 0 {
+		return st, wait, err
+	}
+	wish.Look, wish.Server = false, st.Server
+	st, err = f.set.Horizon(ctx, p, wish)
+	return st, 0, err
 }
 
 // wish is what the horizon is to be, by the hot set's clock: that is at least what

@@ -30,11 +30,18 @@ func (l *settling) Horizon(ctx context.Context, p int, f task.Feed) (task.Feedin
 		l.fails--
 		return task.Feeding{}, fmt.Errorf("horizon: %w", task.ErrUnavailable)
 	}
+	f.Server = ""
 	st, err := l.Set.Horizon(ctx, p, f)
-	st.ReadyMS = st.StartMS + 2000
+	st.ReadyMS, st.Server = st.StartMS+2000, "settling"
 	if st.Fresh {
 		l.began = time.Now()
 	}
+	return st, err
+}
+
+func (l *settling) State(ctx context.Context, p int) (task.State, error) {
+	st, err := l.Set.State(ctx, p)
+	st.Server = "settling"
 	return st, err
 }
 

@@ -2,6 +2,7 @@ package triggerhook
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -54,7 +55,7 @@ func (s *Scheduler) repeatAdds() {
 				err := s.addAgain(ctx, p, rows)
 				cancel()
 				s.report.Error("add created tasks", err, "tried again in a second", "partition", p)
-				s.later.done(rows, err == nil)
+				s.later.done(rows, err == nil || errors.Is(err, ErrMismatch)) // another store's hot set is no place for them
 			}
 		}
 		if s.later.end() {

@@ -49,6 +49,11 @@ func embeddedWorld(rt *rapid.T, dir string, partitions int) *modelWorld {
 		if err != nil {
 			rt.Fatal(err)
 		}
+		if told := f.told.Load(); told != nil {
+			if err := set.Expect(*told); err != nil {
+				rt.Fatal(err)
+			}
+		}
 		var now hotset.Set = set
 		f.now.Store(&now)
 		if f.Set == nil {
@@ -106,7 +111,7 @@ func (w *modelWorld) start(rt *rapid.T, o triggerhook.Options) *process {
 func (p *process) end(rt *rapid.T, kill bool) {
 	p.dead.Store(p.dead.Load() || kill)
 	p.stop()
-	if err := <-p.done; err != nil {
+	if err := <-p.done; err != nil && !errors.Is(err, triggerhook.ErrUnavailable) { // that it ended before it had begun
 		rt.Fatalf("Run: %v", err)
 	}
 }
@@ -153,6 +158,13 @@ func (m mortalStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool,
 	return m.Store.Move(ctx, ref, to)
 }
 
+func (m mortalStore) SwapRecord(ctx context.Context, name, old, to string) (bool, error) {
+	if m.dead.Load() {
+		return false, errDead
+	}
+	return m.Store.SwapRecord(ctx, name, old, to)
+}
+
 func (m mortalSet) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
 	if m.dead.Load() {
 		return task.Feeding{}, errDead
@@ -174,10 +186,10 @@ func (m mortalSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer
 	return m.Set.Add(ctx, p, a)
 }
 
-// Remove answers without a word of it having been heard: the dead do not try again.
+// Remove is not heard: the dead do not try again.
 func (m mortalSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	if m.dead.Load() {
-		return task.Removed{Answers: make([]task.Answer, len(refs))}, nil
+		return task.Removed{}, fmt.Errorf("the process is dead: %w", task.ErrClosed)
 	}
 	return m.Set.Remove(ctx, p, token, refs)
 }
@@ -215,14 +227,25 @@ func (m mortalSet) Elect(ctx context.Context, holder string, term time.Duration,
 type flushed struct {
 	hotset.Set
 	now   atomic.Pointer[hotset.Set]
+	told  atomic.Pointer[task.Expected]
 	began [4]atomic.Int64 // when the generation of each partition did, ms
 }
 
 func (f *flushed) set() hotset.Set { return *f.now.Load() }
 
 func (f *flushed) Clock(ctx context.Context, p int) (task.AsOf, error) { return f.set().Clock(ctx, p) }
+
+// Expect tells the present set, and those after it.
+func (f *flushed) Expect(e task.Expected) error {
+	f.told.Store(&e)
+	return f.set().Expect(e)
+}
+
+// Horizon, as State, is of one server: it has lost its data.
 func (f *flushed) Horizon(ctx context.Context, p int, w task.Feed) (task.Feeding, error) {
+	w.Server = ""
 	s, err := f.set().Horizon(ctx, p, w)
+	s.Server = "flushed"
 	if s.Fresh {
 		f.began[p].Store(s.StartMS)
 	}
@@ -236,6 +259,7 @@ func (f *flushed) State(ctx context.Context, p int) (task.State, error) {
 	if s.StartMS = s.AsOf.TimeUS / 1000; s.AsOf.Generation != 0 {
 		s.StartMS = f.began[p].Load()
 	}
+	s.Server = "flushed"
 	return s, err
 }
 

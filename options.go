@@ -59,6 +59,7 @@ type Options struct {
 
 const (
 	maxWindow  = 24 * time.Hour
+	maxLease   = 10 * time.Minute
 	maxPayload = 1<<24 - 1 // MEDIUMBLOB
 )
 
@@ -90,7 +91,7 @@ func def[T comparable](field *T, value T) {
 func (o Options) validate() error {
 	return errors.Join(
 		within("Window", o.Window, time.Second, maxWindow),
-		within("Lease", o.Lease, time.Second, 10*time.Minute),
+		within("Lease", o.Lease, time.Second, maxLease),
 		within("Drain", o.Drain, 0, 1<<62),
 		within("DeliveryTimeout", o.DeliveryTimeout, 0, 1<<62),
 		within("HotTasks", o.HotTasks, 1, min(1<<40, math.MaxInt)), // the latter on 32 bits

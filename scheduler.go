@@ -38,6 +38,7 @@ type Scheduler struct {
 	counts   counts
 	ns       namespaceCache
 	later    later
+	records  *records
 	window   window
 	offers   []*offers // by partition
 
@@ -72,7 +73,9 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	}
 	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger},
 		ns: namespaceCache{turn: make(chan struct{}, 1)}, hotAt: make([]time.Time, set.Config().Partitions)}
-	s.set = guard(newPrompt(set, s.report), store.Versions, s.report)
+	inner := newPrompt(set, s.report)
+	s.records = newRecords(store, inner, s.parts, s.report)
+	s.set = guard(&fence{Set: inner, records: s.records}, store.Versions, s.report)
 	for p := range s.parts {
 		s.offers = append(s.offers, s.newOffers(p))
 	}
@@ -90,23 +93,33 @@ func isNil(v any) bool {
 // Namespace returns the namespace of s.
 func (s *Scheduler) Namespace() string { return s.store.Namespace() }
 
-// Migrate brings the durable store's schema up to date, and records Options.Window if
-// none is recorded. Any number of processes may call it at once. ErrMismatch: another
+// Migrate brings the durable store's schema up to date, and records Options.Window and
+// Options.Lease if none are recorded. Any number of processes may call it at once. ErrMismatch: another
 // number of partitions is recorded.
 func (s *Scheduler) Migrate(ctx context.Context) error {
 	if err := s.store.Migrate(ctx, s.parts); err != nil {
 		return err
 	}
-	return s.recordWindow(ctx)
+	if err := s.recordWindow(ctx); err != nil {
+		return err
+	}
+	if k, _, _ := s.records.last(); k.leaseMS > 0 {
+		return nil
+	}
+	return s.recordLease(ctx)
 }
 
 // Run makes this process a worker: it claims tasks for Consume, keeps their
 // leases, and stands for feeder and auditor. It returns nil when ctx has ended and
 // the drain is finished, never ctx.Err(). Deliveries that their callers have not answered
 // within Options.Drain are no error: they are given back, their contexts end with
-// ErrClosed, a warning names them, and an answer that comes later is tried once. It returns at once what waiting cannot
-// mend: ErrNotMigrated, ErrMismatch, ErrRefused; and ErrUnavailable, with the last cause,
-// if ctx ends before both stores could be worked with. After these it may be called again.
+// ErrClosed, a warning names them, and an answer that comes later is tried once.
+//
+// It returns at once what waiting cannot mend: ErrNotMigrated, ErrMismatch (the hot set
+// belongs to another durable store, among others), ErrRefused; and ErrUnavailable, with the
+// last cause, if ctx ends before both stores could be worked with. After these it may be
+// called again. ErrMismatch and ErrRefused may come later too, once it meets what tells of
+// them; then it has drained.
 // ErrRunning while it or Handle runs, and ErrClosed once either has returned. It waits
 // for servers that are away, at the start as later.
 func (s *Scheduler) Run(ctx context.Context) error {
@@ -134,6 +147,9 @@ func (s *Scheduler) end(then error) {
 }
 
 func (s *Scheduler) run(ctx context.Context) error {
+	ctx, part := context.WithCancelCause(ctx)
+	defer part(nil)
+	defer s.records.work(func(err error) { part(&apartError{err}) })()
 	if err := s.check(ctx); err != nil {
 		s.end(nil) // nothing ran: mend it and run again
 		return err
@@ -141,12 +157,23 @@ func (s *Scheduler) run(ctx context.Context) error {
 	agents, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { s.agents(agents) })
+	wg.Go(func() { s.records.refresh(agents) })
 	err := s.consumer.Run(ctx)
 	stop()
 	wg.Wait()
+	s.release(ctx)
 	s.end(ErrClosed)
+	var apart *apartError
+	if errors.As(context.Cause(ctx), &apart) {
+		err = errors.Join(fmt.Errorf("run: %w", apart.err), err)
+	}
 	return err
 }
+
+// apartError ends Run: waiting cannot mend it.
+type apartError struct{ err error }
+
+func (e *apartError) Error() string { return e.err.Error() }
 
 // check waits until both stores can be worked with, or says why they never will, or why
 // they could not until ctx ended: a program that stops then has not run, and must not
@@ -157,6 +184,13 @@ func (s *Scheduler) check(ctx context.Context) error {
 		err := errors.Join(s.store.Check(ctx, s.parts), s.checkPayload(ctx))
 		for p := 0; p < s.parts && err == nil; p++ {
 			err = s.set.Check(ctx, p)
+		}
+		if err == nil {
+			err = s.recordLease(ctx)
+		}
+		var apart *apartError
+		if errors.As(context.Cause(ctx), &apart) {
+			return fmt.Errorf("run: %w", apart.err)
 		}
 		if err == nil {
 			return nil

@@ -39,49 +39,50 @@ const (
 	firstFor = time.Second
 )
 
-// window is what this process knows of the recorded window.
+// window is what this process knows of the recorded window, besides what it reads with the
+// other records.
 type window struct {
 	mu        sync.Mutex
-	known     task.Window
-	read      time.Time // when it was about to be read
-	announced time.Time // since when at the latest known.AnnouncedMS is recorded
-	tried     time.Time // when a caller tried to read it last
+	sawMS     int64     // the largest announced window that it has read
+	announced time.Time // since when at the latest that is recorded
 
 	first time.Time     // when this process looked, found nothing settled, and settled it
 	began map[int]int64 // by partition, the generation that this process has begun since, the first of them
 }
 
-// elapsed is how long ago t was, by the monotonic clock or by the other one, which goes
-// on while a machine is suspended.
-func elapsed(t time.Time) time.Duration {
-	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
-}
-
 // readWindow reads what is recorded.
 func (s *Scheduler) readWindow(ctx context.Context) (task.Window, error) {
-	began := time.Now()
-	is, err := s.store.Window(ctx)
-	if err != nil {
-		return is, err
+	if err := s.records.now(ctx); err != nil {
+		return task.Window{}, err
 	}
+	k, _, _ := s.records.last()
 	w := &s.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if is.AnnouncedMS > w.known.AnnouncedMS {
-		w.announced = time.Now()
+	if k.window.AnnouncedMS > w.sawMS {
+		w.sawMS, w.announced = k.window.AnnouncedMS, time.Now()
 	}
-	if is.AnnouncedMS >= w.known.AnnouncedMS && is.SettledMS >= w.known.SettledMS && !began.Before(w.read) {
-		w.known, w.read = is, began
+	return k.window, nil
+}
+
+// swapWindow records a window if old is what is recorded.
+func (s *Scheduler) swapWindow(ctx context.Context, old, to task.Window) (bool, error) {
+	var before []byte
+	if old != (task.Window{}) {
+		before, _ = old.MarshalText()
 	}
-	return is, nil
+	after, err := to.MarshalText()
+	if err != nil {
+		return false, err
+	}
+	return s.store.SwapRecord(ctx, task.RecordWindow, string(before), string(after))
 }
 
 // recordWindow announces Window if nothing is recorded.
 func (s *Scheduler) recordWindow(ctx context.Context) error {
-	is, err := s.store.Window(ctx)
+	is, err := s.readWindow(ctx)
 	if err == nil && is == (task.Window{}) {
-		own := s.o.Window.Milliseconds()
-		_, err = s.store.SwapWindow(ctx, is, task.Window{AnnouncedMS: own})
+		_, err = s.swapWindow(ctx, is, task.Window{AnnouncedMS: s.o.Window.Milliseconds()})
 	}
 	return err
 }
@@ -89,10 +90,7 @@ func (s *Scheduler) recordWindow(ctx context.Context) error {
 // settle returns how far a feeder of this process may go now: Window, or what is settled.
 func (s *Scheduler) settle(ctx context.Context) (time.Duration, error) {
 	w, own := &s.window, s.o.Window.Milliseconds()
-	w.mu.Lock()
-	done := w.known.SettledMS >= own
-	w.mu.Unlock()
-	if done {
+	if k, _, ok := s.records.last(); ok && k.window.SettledMS >= own {
 		return s.o.Window, nil
 	}
 	if err := s.recordWindow(ctx); err != nil { // a namespace that an older version has migrated
@@ -118,7 +116,7 @@ func (s *Scheduler) settle(ctx context.Context) (time.Duration, error) {
 	}
 	if to != is {
 		failpoint.Hit("feed/settle")
-		swapped, err := s.store.SwapWindow(ctx, is, to)
+		swapped, err := s.swapWindow(ctx, is, to)
 		if err != nil {
 			return 0, err
 		}
@@ -151,35 +149,26 @@ func (s *Scheduler) unheld(p int, st task.Feeding) bool {
 	return w.began[p] == st.AsOf.Generation
 }
 
-// knowWindow sees to it that the window is known that farAbove needs: one caller reads it
-// while the others go on, and waits no longer than readFor.
-func (s *Scheduler) knowWindow(ctx context.Context) {
-	w := &s.window
-	w.mu.Lock()
-	mine := elapsed(w.read) > trustWindow/2 && elapsed(w.tried) > 2*readFor
-	if mine {
-		w.tried = time.Now()
-	}
-	w.mu.Unlock()
-	if !mine {
+// knowRecords sees to it that the records are known that farAbove and the rule OneGeneration
+// need: one caller reads them while the others go on, and waits no longer than readFor.
+func (s *Scheduler) knowRecords(ctx context.Context) {
+	if !s.records.due() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, readFor)
 	defer cancel()
-	_, err := s.readWindow(ctx)
-	s.report.Error("read the window", err, "the hot set is told of far tasks too")
+	err := s.records.now(ctx)
+	s.report.Error("read the records", err, "the hot set is told of far tasks too")
 }
 
 // farAbove returns the due time above which tasks are far, if the hot set told that time
 // so long ago; the last of all times if the window is not known.
 func (s *Scheduler) farAbove(asOf task.AsOf, ago time.Duration) int64 {
-	w := &s.window
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.known.AnnouncedMS == 0 || asOf.TimeUS == 0 || elapsed(w.read) > trustWindow {
+	k, age, _ := s.records.last()
+	if k.window.AnnouncedMS == 0 || asOf.TimeUS == 0 || age > trustWindow {
 		return task.MaxDue
 	}
-	return asOf.TimeUS/1000 + (ago + farMargin).Milliseconds() + w.known.AnnouncedMS
+	return asOf.TimeUS/1000 + (ago + farMargin).Milliseconds() + k.window.AnnouncedMS
 }
 
 // near are the rows of which the hot set may hold a version.

@@ -108,7 +108,7 @@ func TestALargerWindowIsAnnouncedFirst(t *testing.T) {
 		if got := time.Duration(c.horizon.Load()) * time.Millisecond; got != time.Hour {
 			t.Errorf("80 s after it was announced the horizon is %s ahead, want an hour", got)
 		}
-		if w, err := s.store.Window(t.Context()); err != nil || w != (task.Window{SettledMS: 3_600_000, AnnouncedMS: 3_600_000}) {
+		if w, err := windowOf(t, s.store); err != nil || w != (task.Window{SettledMS: 3_600_000, AnnouncedMS: 3_600_000}) {
 			t.Errorf("recorded is %v, %v", w, err)
 		}
 		stop()
@@ -131,11 +131,11 @@ func TestWhatIsFarFollowsTheAnnouncedWindow(t *testing.T) {
 		if n := remove(); n != 0 {
 			t.Errorf("%d removals of a far task", n)
 		}
-		was, err := s.store.Window(t.Context())
+		was, err := windowOf(t, s.store)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ok, err := s.store.SwapWindow(t.Context(), was, task.Window{SettledMS: was.SettledMS, AnnouncedMS: 3_600_000}); !ok || err != nil {
+		if ok, err := swapWindow(t, s.store, was, task.Window{SettledMS: was.SettledMS, AnnouncedMS: 3_600_000}); !ok || err != nil {
 			t.Fatalf("SwapWindow: %t, %v", ok, err)
 		}
 		sleep(t, 30*time.Second)
@@ -151,11 +151,28 @@ type windowless struct {
 	fails bool
 }
 
-func (w *windowless) Window(ctx context.Context) (task.Window, error) {
+func (w *windowless) Records(ctx context.Context) (task.Records, error) {
 	if w.fails {
-		return task.Window{}, fmt.Errorf("window: %w", task.ErrUnavailable)
+		return task.Records{}, fmt.Errorf("records: %w", task.ErrUnavailable)
 	}
-	return w.Store.Window(ctx)
+	return w.Store.Records(ctx)
+}
+
+func windowOf(t *testing.T, s durable.Store) (task.Window, error) {
+	r, err := s.Records(t.Context())
+	if err != nil {
+		return task.Window{}, err
+	}
+	return r.Window()
+}
+
+func swapWindow(t *testing.T, s durable.Store, old, to task.Window) (bool, error) {
+	before, _ := old.MarshalText()
+	after, err := to.MarshalText()
+	if err != nil {
+		return false, err
+	}
+	return s.SwapRecord(t.Context(), task.RecordWindow, string(before), string(after))
 }
 
 // Who has not heard of the window for half a minute relies on it no more.
@@ -292,12 +309,12 @@ func TestWhatIsDeletedUnreadIsFarOrNamed(t *testing.T) {
 					if x.announce == 0 {
 						return
 					}
-					was, err := s.store.Window(t.Context())
+					was, err := windowOf(t, s.store)
 					if err != nil {
 						t.Error(err)
 					}
 					to := task.Window{SettledMS: was.SettledMS, AnnouncedMS: x.announce.Milliseconds()}
-					if ok, err := s.store.SwapWindow(t.Context(), was, to); !ok || err != nil {
+					if ok, err := swapWindow(t, s.store, was, to); !ok || err != nil {
 						t.Errorf("SwapWindow: %t, %v", ok, err)
 					}
 				}

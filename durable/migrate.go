@@ -85,6 +85,9 @@ func (m *MySQL) migrate(ctx context.Context, conn *sql.Conn, partitions int) err
 			return err
 		}
 	}
+	if _, err = conn.ExecContext(ctx, m.sql["insert_meta"], []byte(task.RecordIdentity), []byte(newIdentity())); err != nil {
+		return err
+	}
 	_, err = conn.ExecContext(ctx, m.sql["insert_meta"], []byte("partitions"), []byte(strconv.Itoa(partitions)))
 	return err
 }
@@ -110,6 +113,13 @@ func (m *MySQL) Check(ctx context.Context, partitions int) error {
 		}
 		if string(value) != strconv.Itoa(partitions) {
 			return fmt.Errorf("%w: namespace %q has %s partitions, this process was made with %d", task.ErrMismatch, m.ns, value, partitions)
+		}
+		err = conn.QueryRowContext(ctx, m.sql["get_meta"], []byte(task.RecordIdentity)).Scan(&value)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("%w: no identity is recorded: an older version of this library has migrated it", task.ErrNotMigrated)
+		}
+		if err != nil {
+			return err
 		}
 		return m.checkBinlog(ctx, conn)
 	})

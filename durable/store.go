@@ -26,8 +26,8 @@ type Store interface {
 	// Namespace returns the namespace of the store. No I/O.
 	Namespace() string
 
-	// Migrate brings the schema up to date and records the number of
-	// partitions if none is recorded yet. Any number of processes may call it
+	// Migrate brings the schema up to date, and records the number of partitions
+	// and a random identity if none is recorded yet. The identity never changes. Any number of processes may call it
 	// at once. ErrMismatch: another number is recorded (the schema may have
 	// been brought up to date nevertheless). ErrRefused: the schema is newer
 	// than this library, or a setting of the server is one that the store
@@ -35,7 +35,7 @@ type Store interface {
 	Migrate(ctx context.Context, partitions int) error
 
 	// Check reports whether the store can be worked with as it is:
-	// ErrNotMigrated without the schema of this version, ErrMismatch if
+	// ErrNotMigrated without the schema of this version or an identity, ErrMismatch if
 	// another number of partitions is recorded, ErrRefused where waiting
 	// cannot mend it (access denied, a setting that it cannot work with).
 	// It writes nothing.
@@ -64,12 +64,14 @@ type Store interface {
 	// reads them all if aboveMS is task.MaxDue.
 	Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error)
 
-	// Window returns the recorded window, the zero one if there is none.
-	Window(ctx context.Context) (task.Window, error)
+	// Records returns all that is recorded: the identity, which Migrate made, the number of
+	// partitions, and what SwapRecord has recorded.
+	Records(ctx context.Context) (task.Records, error)
 
-	// SwapWindow records a window if old is what is recorded, the zero one for nothing,
-	// and reports whether to is recorded then.
-	SwapWindow(ctx context.Context, old, to task.Window) (bool, error)
+	// SwapRecord records to under name if old is what is recorded, "" for nothing, and
+	// reports whether to is recorded then. ErrInvalid: name or to is empty, or longer than
+	// task.MaxRecordName and task.MaxRecord bytes.
+	SwapRecord(ctx context.Context, name, old, to string) (bool, error)
 
 	// Move gives the row of ref a new version and time: Ver, DueMS, ExecMS and
 	// Attempt are set from to, whose ID is ref's, and PrevVer from ref; payload

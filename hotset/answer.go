@@ -2,8 +2,8 @@ package hotset
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -23,10 +23,11 @@ type answer struct {
 // run runs a partition script and turns its status into an error. Whatever it
 // answers tells the partition's time, which Clock hands on.
 func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, args ...any) (*answer, error) {
+	caller, identity := r.caller(p)
 	k := append(r.keys[p].fixed[:len(r.keys[p].fixed):len(r.keys[p].fixed)], batches...)
 	sent := time.Now()
 	v, err := await(ctx, r.gate, !crowd[verb], func() ([]any, error) {
-		return r.scripts[verb].Run(ctx, r.rdb, k, append([]any{r.config.Partitions}, args...)...).Slice()
+		return r.scripts[verb].Run(ctx, r.rdb, k, append([]any{caller}, args...)...).Slice()
 	})
 	if err != nil {
 		return &answer{}, r.typed(verb, p, err)
@@ -38,10 +39,15 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 	if a.err != nil {
 		return a, a.err
 	}
+	if status == "OTHER" {
+		a.asOf.Generation = 0
+	}
 	r.saw(p, a.asOf, sent)
 	switch status {
 	case "OK":
 		return a, nil
+	case "OTHER":
+		err = task.ErrOther
 	case "COLD":
 		err = task.ErrCold
 	case "STALE":
@@ -49,8 +55,14 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 	case "ABORT":
 		err = task.ErrAborted
 	case "MISMATCH":
-		err = fmt.Errorf("%w: it was made with %s partitions in format %s, this process with %d in format 1",
-			task.ErrMismatch, a.str(), a.str(), r.config.Partitions)
+		partitions, format, of := a.str(), a.str(), a.str()
+		if partitions != strconv.Itoa(r.config.Partitions) || format != "1" {
+			err = fmt.Errorf("%w: it was made with %s partitions in format %s, this process with %d in format 1",
+				task.ErrMismatch, partitions, format, r.config.Partitions)
+		}
+		if of != "" && identity != "" && of != identity {
+			err = errors.Join(err, mismatch(r.config.Namespace, of, identity))
+		}
 	default:
 		err = fmt.Errorf("strange status %.20q", status)
 	}
@@ -237,9 +249,6 @@ func bit(b bool) int {
 	}
 	return 0
 }
-
-// newGeneration is random and below 2^53: Lua holds numbers as doubles.
-func newGeneration() int64 { return 1 + rand.Int64N(1<<53-2) }
 
 // refuse tells of a server that cannot be worked with. Version and policy are
 // empty where a server does not tell (miniredis).

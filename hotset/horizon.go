@@ -10,18 +10,22 @@ import (
 
 // Horizon implements Set.
 func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
-	a, err := r.run(ctx, p, "horizon", nil, f.Epoch, f.HorizonMS, f.Limit, 0)
+	a, err := r.run(ctx, p, "horizon", nil, f.Epoch, f.HorizonMS, f.Limit, 0, "")
 	for range maxWipes {
-		if !errors.Is(err, task.ErrCold) {
+		if !errors.Is(err, task.ErrCold) || f.Look {
 			break
 		}
 		a, err = r.begin(ctx, p, f)
+	}
+	if errors.Is(err, task.ErrCold) {
+		return task.Feeding{AsOf: a.asOf, Server: a.str()}, errors.Join(err, a.err)
 	}
 	if err != nil {
 		return task.Feeding{}, err
 	}
 	s, waiting := a.feeding(), int(a.int())
 	s.Fresh = a.int() == 1
+	s.Server = a.str()
 	if a.err != nil || s.Members < f.Limit {
 		return s, a.err
 	}
@@ -46,7 +50,11 @@ func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) 
 	if err != nil {
 		return &answer{}, r.typed("list leases", p, err)
 	}
-	args := []any{f.Epoch, f.HorizonMS, f.Limit, newGeneration()}
+	generation := f.Generation
+	if generation == 0 {
+		generation = NewGeneration()
+	}
+	args := []any{f.Epoch, f.HorizonMS, f.Limit, generation, f.Server}
 	for _, t := range tokens {
 		args = append(args, t)
 	}
@@ -63,7 +71,9 @@ func (r *Redis) retreat(ctx context.Context, p int, f task.Feed, s task.Feeding)
 		if err != nil {
 			return s, err
 		}
+		server := s.Server
 		s = a.feeding()
+		s.Server = server
 		s.Retreated = s.HorizonMS < before
 		kept, dropped := a.int(), a.int()
 		skip += kept

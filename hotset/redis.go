@@ -45,6 +45,7 @@ type Redis struct {
 	scripts map[string]*redis.Script
 
 	mu    sync.Mutex
+	told  expectation
 	seen  []sighting  // by partition
 	reach []reach     // the same
 	swept []time.Time // the same
@@ -80,7 +81,7 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new Redis set: %w", err)
 	}
-	r := &Redis{rdb: rdb, config: Config(o), seen: make([]sighting, o.Partitions), reach: make([]reach, o.Partitions),
+	r := &Redis{rdb: rdb, config: Config{Namespace: o.Namespace, Partitions: o.Partitions}, seen: make([]sighting, o.Partitions), reach: make([]reach, o.Partitions),
 		swept: make([]time.Time, o.Partitions), eased: make([]easing, o.Partitions)}
 	r.single = holds[plain](rdb) && !holds[*redis.ClusterClient](rdb)
 	r.gate = newGate(connections(rdb))
@@ -95,7 +96,7 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 // is to name each right that is missing.
 var alone = map[string]bool{"elect": true, "check": true}
 
-// loadScripts puts the prelude before each verb but those that stand alone.
+// loadScripts puts the verb's name and the prelude before each verb but those that stand alone.
 func loadScripts() (map[string]*redis.Script, error) {
 	prelude, err := files.ReadFile("lua/prelude.lua")
 	if err != nil {
@@ -113,7 +114,7 @@ func loadScripts() (map[string]*redis.Script, error) {
 		}
 		verb := f.Name()[:len(f.Name())-len(".lua")]
 		if !alone[verb] {
-			text = append(append([]byte{}, prelude...), text...)
+			text = slices.Concat([]byte("local verb = '"+verb+"'\n"), prelude, text)
 		}
 		scripts[verb] = redis.NewScript(string(text))
 	}
@@ -126,9 +127,9 @@ func (r *Redis) Config() Config { return r.config }
 // Clock implements Set.
 func (r *Redis) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	r.mu.Lock()
-	s := r.seen[p]
+	s, counts := r.seen[p], r.told.counts(p)
 	r.mu.Unlock()
-	if s.asOf.Generation != 0 && time.Since(s.at) < task.TombstoneTTL/2 {
+	if s.asOf.Generation != 0 && counts(s.asOf.Generation) && time.Since(s.at) < task.TombstoneTTL/2 {
 		return s.asOf, nil
 	}
 	a, err := r.run(ctx, p, "clock", nil)
@@ -145,7 +146,9 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 	s.Waiting, s.Due = a.int(), a.int()
 	s.Claimed = max(0, a.int()-s.Waiting)
 	s.OldestMS, s.StartMS = a.int(), a.int()/1000
-	return s, errors.Join(refuse(a.str(), a.str()), a.err)
+	refused := refuse(a.str(), a.str())
+	s.Server, s.Other = a.str(), a.int() == 1
+	return s, errors.Join(refused, a.err)
 }
 
 // Feed implements Set.
@@ -331,7 +334,10 @@ func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Durati
 
 // Elect implements Set.
 func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
-	args := []any{holder, term.Milliseconds()}
+	r.mu.Lock()
+	identity := r.told.identity
+	r.mu.Unlock()
+	args := []any{identity, holder, term.Milliseconds()}
 	for _, role := range roles {
 		args = append(args, string(role))
 	}
@@ -342,9 +348,12 @@ func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, ro
 		return nil, r.typed("elect", 0, err)
 	}
 	a := answer{verb: "elect", rest: v}
-	a.str() // status
+	status := a.str()
 	a.int() // time
 	a.int() // no generation
+	if status == "MISMATCH" {
+		return nil, fmt.Errorf("elect: %w", errors.Join(mismatch(r.config.Namespace, a.str(), identity), a.err))
+	}
 	terms := make([]task.Term, len(roles))
 	for i := range terms {
 		terms[i] = task.Term{Held: a.int() == 1, Epoch: a.int(), Left: time.Duration(a.int()) * time.Millisecond, Fresh: a.int() == 1}

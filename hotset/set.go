@@ -15,6 +15,7 @@ import (
 type Config struct {
 	Namespace  string
 	Partitions int
+	InProcess  bool // it lives in the memory of this process, and ends with it
 }
 
 // Set is the hot set of one namespace, in partitions 0 to Partitions-1. A member
@@ -49,6 +50,17 @@ type Set interface {
 	// Config returns what the set was made with. No I/O.
 	Config() Config
 
+	// Expect tells the set what the durable store records of it, as the caller has
+	// read; until it is told, any generation counts. From then on a partition that
+	// records another identity answers task.ErrMismatch to every call, as does Elect,
+	// and one whose generation is not the one that counts is cold for every call and
+	// answers task.ErrOther (an ErrCold); State tells of it by Other, Find and Expired
+	// find nothing. Horizon begins a generation there, as on any cold partition. A
+	// generation records the identity at its beginning, and so does the first election.
+	// No I/O. ErrMismatch: this Set was told another identity before. ErrInvalid: an
+	// identity of other than letters and digits, or another number of partitions.
+	Expect(e task.Expected) error
+
 	// Clock returns a moment of partition p that lies before the call's end
 	// and at most TombstoneTTL/2 before its beginning. It asks the server only
 	// if no answer to an earlier call is that recent. Generation is 0 if the
@@ -66,7 +78,8 @@ type Set interface {
 	State(ctx context.Context, p int) (task.State, error)
 
 	// Horizon begins a feeder's round on p: it makes a new, empty generation
-	// if the partition is cold, and raises the horizon to f.HorizonMS, never
+	// if the partition is cold and f.Look is not set (f.Generation, which the records
+	// say counts), and raises the horizon to f.HorizonMS, never
 	// lowering it. A partition that holds f.Limit members or more keeps its
 	// horizon; one that holds more retreats: horizon and loaded fall to the
 	// time of the member that is one too many, and the waiting members due at

@@ -2,6 +2,7 @@ package task
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -19,6 +20,10 @@ var (
 	// ErrCold: the partition holds no (valid) generation: it is new, or the
 	// server lost or exchanged its data. The feeder makes a new generation.
 	ErrCold = errors.New("hot set is cold")
+	// ErrOther is an ErrCold: the partition has a generation, but it is not the one
+	// that counts, as the caller knows it. Either that has been another since, or
+	// the one that counts is on another server: read the records again.
+	ErrOther = fmt.Errorf("%w: it has a generation that does not count", ErrCold)
 	// ErrStale: what the caller knows is older than TombstoneTTL or of another
 	// generation. Read the rows again and try anew.
 	ErrStale = errors.New("knowledge is stale")
@@ -33,6 +38,12 @@ var (
 type AsOf struct {
 	Generation int64 // 0: none
 	TimeUS     int64 // the hot set's clock, unix microseconds
+}
+
+// Expected is what the durable store records of its hot set.
+type Expected struct {
+	Identity    string  // of the durable store
+	Generations []int64 // by partition, the one that counts; 0: none
 }
 
 // Entry is a member of the hot set on its way in: one version of a task.
@@ -111,6 +122,12 @@ type Feed struct {
 	Epoch     int64
 	HorizonMS int64 // raise the horizon to this, unless the partition is full
 	Limit     int   // members that the partition may hold
+	// Look: a cold partition is left as it is, and answers ErrCold.
+	Look bool
+	// Generation is the one to begin if the partition is cold; 0: a random one. Server,
+	// if set, is where: another one stays cold.
+	Generation int64
+	Server     string
 }
 
 // Feeding is where a partition stands.
@@ -124,6 +141,7 @@ type Feeding struct {
 	Taken     int    // entries of this Feed that were no members before
 	Fresh     bool   // this call made the generation
 	Retreated bool   // this call lowered the horizon
+	Server    string // the identity of the server that answers; with ErrCold too
 }
 
 // Release gives claimed members back.
@@ -187,6 +205,11 @@ type State struct {
 	// what they had claimed before, and the partition knows nothing of it. 0: such
 	// claims cannot be.
 	StartMS int64
+	Server  string // the identity of the server that answers, also if the partition is cold
+	Other   bool   // it is cold for the caller, because its generation does not count
+	// Watchers is how many calls of Watch are under way, in a set that lives in one
+	// process.
+	Watchers int
 }
 
 // Role is a background role that one process at a time holds.

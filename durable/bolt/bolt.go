@@ -5,6 +5,7 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -35,6 +37,8 @@ type Store struct {
 	db     *bbolt.DB
 	ns     string
 	writes batch.Group[func(*bbolt.Tx) error, struct{}]
+
+	recorded sync.Map // names of what was recorded since the file was opened
 }
 
 var _ durable.Store = (*Store)(nil)
@@ -185,12 +189,16 @@ func (s *Store) Migrate(ctx context.Context, partitions int) error {
 			}
 		}
 		t, err := s.table(tx)
-		if err != nil || t.meta.Get([]byte("partitions")) != nil {
+		if err != nil {
 			return err
 		}
-		err = errors.Join(t.meta.Put([]byte("partitions"), []byte(strconv.Itoa(partitions))), t.meta.Put([]byte("format"), []byte(format)))
-		if err != nil {
-			return &brokenError{err}
+		for name, value := range map[string]string{"partitions": strconv.Itoa(partitions), "format": format, task.RecordIdentity: rand.Text()} {
+			if t.meta.Get([]byte(name)) != nil {
+				continue
+			}
+			if err := t.meta.Put([]byte(name), []byte(value)); err != nil {
+				return &brokenError{err}
+			}
 		}
 		return nil
 	})
@@ -208,6 +216,9 @@ func (s *Store) Check(ctx context.Context, partitions int) error {
 		}
 		if p := t.meta.Get([]byte("partitions")); string(p) != strconv.Itoa(partitions) {
 			return fmt.Errorf("%w: namespace %q has %s partitions, this process was made with %d", task.ErrMismatch, s.ns, p, partitions)
+		}
+		if t.meta.Get([]byte(task.RecordIdentity)) == nil {
+			return fmt.Errorf("%w: namespace %q has no identity: an older version of this library has migrated it", task.ErrNotMigrated, s.ns)
 		}
 		return nil
 	})

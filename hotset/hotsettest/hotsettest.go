@@ -76,6 +76,10 @@ var claims = []struct {
 	{"AnEarlierMemberWakes", wakes},
 	{"ManyMembersInOneCall", manyMembers},
 	{"PartitionsAreIndependent", independent},
+	{"HorizonLooksBeforeItBegins", looksFirst},
+	{"OneGenerationCounts", oneGenerationCounts},
+	{"AnotherGenerationBegins", anotherGenerationBegins},
+	{"TheIdentityIsKept", identityIsKept},
 }
 
 // kit is a Set under test, and the partition that the test uses.

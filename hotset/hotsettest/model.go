@@ -159,7 +159,8 @@ func (m *model) compare(rt *rapid.T) {
 			due.lo, due.hi = due.lo+one(x.offer.hi <= p.state.AsOf.TimeUS/1000), due.hi+one(x.offer.lo <= p.now/1000)
 		}
 		want := task.State{AsOf: task.AsOf{Generation: p.gen, TimeUS: p.state.AsOf.TimeUS}, HorizonMS: p.horizon, Loaded: p.loaded,
-			Waiting: int64(waiting), Claimed: int64(len(p.members) - waiting), Due: p.state.Due, OldestMS: p.state.OldestMS, StartMS: p.state.StartMS}
+			Waiting: int64(waiting), Claimed: int64(len(p.members) - waiting), Due: p.state.Due, OldestMS: p.state.OldestMS, StartMS: p.state.StartMS,
+			Server: p.state.Server}
 		began := span{p.start.lo / 1000, p.start.hi / 1000}
 		if p.gen == 0 {
 			began = span{want.AsOf.TimeUS / 1000, want.AsOf.TimeUS / 1000}

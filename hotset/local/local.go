@@ -4,9 +4,9 @@ package local
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -26,9 +26,11 @@ type Options struct {
 // times log n.
 type Set struct {
 	config hotset.Config
+	server string // its own identity: this process and this Set
 	parts  []*partition
 
 	mu       sync.Mutex
+	told     task.Expected
 	terms    map[task.Role]term
 	watchers map[chan<- struct{}]struct{}
 }
@@ -55,16 +57,16 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new local set: %w", err)
 	}
-	s := &Set{config: hotset.Config(o), terms: map[task.Role]term{}, watchers: map[chan<- struct{}]struct{}{}}
+	s := &Set{config: hotset.Config{Namespace: o.Namespace, Partitions: o.Partitions, InProcess: true}, server: "local-" + rand.Text(), terms: map[task.Role]term{}, watchers: map[chan<- struct{}]struct{}{}}
 	for range o.Partitions {
-		s.parts = append(s.parts, &partition{wake: s.wake})
+		s.parts = append(s.parts, &partition{wake: s.wake, server: s.server})
 	}
 	return s, nil
 }
 
 var _ hotset.Set = (*Set)(nil)
 
-// Config implements hotset.Set.
+// Config implements hotset.Set: it is in process.
 func (s *Set) Config() hotset.Config { return s.config }
 
 // on runs f with partition p locked, unless ctx has ended.
@@ -77,16 +79,50 @@ func on[R any](ctx context.Context, s *Set, p int, act string, f func(*partition
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	part.tick()
-	r, err := f(part)
+	var r R
+	var err error
+	if part.other = part.generation != 0 && !s.counts(p, part.generation); part.other && act != "horizon" && act != "state" {
+		err = task.ErrOther
+	}
+	if err == nil {
+		r, err = f(part)
+	}
 	if err != nil {
 		err = fmt.Errorf("%s in partition %d: %w", act, p, err)
 	}
 	return r, err
 }
 
+// counts reports whether that generation of partition p does, as far as it was told.
+func (s *Set) counts(p int, generation int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.told.Identity == "" || s.told.Generations[p] == generation
+}
+
+// Expect implements hotset.Set. Whoever calls this Set has told it, and it refuses a second
+// identity, so that no partition is of another one.
+func (s *Set) Expect(e task.Expected) error {
+	if err := hotset.CheckExpected(s.config, e); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.told.Identity != "" && s.told.Identity != e.Identity {
+		return fmt.Errorf("expect: %w: this set belongs to the durable store with identity %s, and not to that of identity %s",
+			task.ErrMismatch, s.told.Identity, e.Identity)
+	}
+	s.told = e
+	return nil
+}
+
 // Clock implements hotset.Set.
 func (s *Set) Clock(ctx context.Context, p int) (task.AsOf, error) {
-	return on(ctx, s, p, "clock", func(p *partition) (task.AsOf, error) { return p.asOf(), nil })
+	at, err := on(ctx, s, p, "clock", func(p *partition) (task.AsOf, error) { return p.asOf(), nil })
+	if errors.Is(err, task.ErrOther) {
+		at.TimeUS = time.Now().UnixMicro()
+	}
+	return at, err
 }
 
 // Check implements hotset.Set. This process may do all that it does.
@@ -95,13 +131,22 @@ func (s *Set) Check(ctx context.Context, _ int) error { return ctx.Err() }
 // State implements hotset.Set. What was claimed before this process is in nobody's
 // hands, so StartMS is 0.
 func (s *Set) State(ctx context.Context, p int) (task.State, error) {
-	return on(ctx, s, p, "state", func(p *partition) (task.State, error) { return p.state(), nil })
+	s.mu.Lock()
+	watchers := len(s.watchers)
+	s.mu.Unlock()
+	return on(ctx, s, p, "state", func(p *partition) (task.State, error) {
+		st := p.state()
+		st.Server, st.Other, st.Watchers = s.server, p.other, watchers
+		return st, nil
+	})
 }
 
 // Horizon implements hotset.Set. Nothing can be in flight from before this
 // process, so ReadyMS is StartMS.
 func (s *Set) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
-	return on(ctx, s, p, "horizon", func(p *partition) (task.Feeding, error) { return p.raise(f) })
+	st, err := on(ctx, s, p, "horizon", func(p *partition) (task.Feeding, error) { return p.raise(f) })
+	st.Server = s.server
+	return st, err
 }
 
 // Feed implements hotset.Set.
@@ -146,18 +191,26 @@ func (s *Set) Release(ctx context.Context, p int, r task.Release) ([]task.Answer
 
 // Find implements hotset.Set.
 func (s *Set) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
-	return on(ctx, s, p, "find", func(p *partition) ([]task.Found, error) {
-		found := make([]task.Found, len(refs))
+	found := make([]task.Found, len(refs))
+	_, err := on(ctx, s, p, "find", func(p *partition) (none struct{}, err error) {
 		for i, ref := range refs {
 			found[i] = p.find(ref)
 		}
-		return found, nil
+		return none, nil
 	})
+	if err != nil && !errors.Is(err, task.ErrCold) {
+		return nil, err
+	}
+	return found, nil
 }
 
 // Expired implements hotset.Set.
 func (s *Set) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
-	return on(ctx, s, p, "leases", func(p *partition) ([]task.Reaped, error) { return p.expired(limit, lease), nil })
+	all, err := on(ctx, s, p, "leases", func(p *partition) ([]task.Reaped, error) { return p.expired(limit, lease), nil })
+	if errors.Is(err, task.ErrCold) {
+		return nil, nil
+	}
+	return all, err
 }
 
 // Elect implements hotset.Set: within one process, too, one holder at a time.
@@ -213,8 +266,6 @@ func (s *Set) wake() {
 		}
 	}
 }
-
-func newGeneration() int64 { return 1 + rand.Int64N(1<<53-2) }
 
 func copyEntry(e task.Entry) task.Entry {
 	if e.External {

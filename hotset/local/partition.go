@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -14,11 +15,14 @@ const chunk = 1000 // most members of one claim, and dropped by one retreat
 // partition is what the Redis scripts hold in keys, under their rules; see
 // docs/design.md and hotset/lua. Who waits is in due, who is claimed in a batch.
 type partition struct {
-	mu   sync.Mutex
-	wake func()
-	now  time.Time // of the call that holds mu
+	mu     sync.Mutex
+	wake   func()
+	server string
+	now    time.Time // of the call that holds mu
 
+	other      bool  // for that call: the generation is not the one that counts
 	generation int64 // 0: cold
+	began      int   // how many generations did
 	start      time.Time
 	horizon    int64
 	loaded     task.Cursor
@@ -82,10 +86,18 @@ func (p *partition) dead(r task.Ref) bool {
 }
 
 func (p *partition) state() task.State {
+	if p.other {
+		s := task.State{AsOf: p.asOf(), StartMS: p.now.UnixMilli()}
+		s.AsOf.Generation = 0
+		return s
+	}
 	s := task.State{AsOf: p.asOf(), HorizonMS: p.horizon, Loaded: p.loaded, Waiting: int64(p.due.len())}
 	s.Claimed = int64(len(p.members)) - s.Waiting
 	s.OldestMS = p.next()
 	s.Due = p.due.countUpTo(p.now.UnixMilli())
+	if p.began > 1 {
+		s.StartMS = p.start.UnixMilli()
+	}
 	return s
 }
 
@@ -97,20 +109,41 @@ func (p *partition) next() int64 {
 }
 
 func (p *partition) feeding() task.Feeding {
-	return task.Feeding{AsOf: p.asOf(), StartMS: p.start.UnixMilli(), ReadyMS: p.start.UnixMilli(), HorizonMS: p.horizon,
+	s := task.Feeding{AsOf: p.asOf(), StartMS: p.start.UnixMilli(), ReadyMS: p.start.UnixMilli(), HorizonMS: p.horizon,
 		Loaded: p.loaded, Members: len(p.members)}
+	if p.began > 1 {
+		s.ReadyMS += settle
+	}
+	return s
+}
+
+// settle is for how long after its beginning a generation loads no row that was due before,
+// unless it is the first: what the one before held may be in this process's hands.
+const settle = 2000
+
+// begin begins a generation, empty.
+func (p *partition) begin(f task.Feed) {
+	if p.generation = f.Generation; p.generation == 0 {
+		p.generation = hotset.NewGeneration()
+	}
+	p.other, p.start, p.horizon, p.epoch, p.loaded = false, p.now, f.HorizonMS, f.Epoch, task.Cursor{}
+	p.members, p.batches, p.due = map[task.Ref]*item{}, map[string]*batch{}, heap{}
+	p.gone, p.marks = [3]map[task.Ref]struct{}{}, [3]map[string]struct{}{}
+	p.began++
 }
 
 func (p *partition) raise(f task.Feed) (task.Feeding, error) {
-	if p.generation == 0 {
-		p.generation, p.start, p.horizon, p.epoch = newGeneration(), p.now, f.HorizonMS, f.Epoch
-		p.members, p.batches = map[task.Ref]*item{}, map[string]*batch{}
+	if p.generation != 0 && f.Epoch < p.epoch {
+		return task.Feeding{}, task.ErrAborted
+	}
+	if p.generation == 0 || p.other {
+		if f.Look || f.Server != "" && f.Server != p.server {
+			return task.Feeding{AsOf: task.AsOf{TimeUS: p.now.UnixMicro()}}, task.ErrCold
+		}
+		p.begin(f)
 		s := p.feeding()
 		s.Fresh = true
 		return s, nil
-	}
-	if f.Epoch < p.epoch {
-		return task.Feeding{}, task.ErrAborted
 	}
 	p.epoch = f.Epoch
 	if len(p.members) < f.Limit {

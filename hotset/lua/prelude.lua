@@ -1,6 +1,6 @@
 -- prelude: stands before every partition script; names its keys, reads clock and meta, and refuses another layout.
 --
--- KEYS[1]  meta   hash  gen, start (us), run_id, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format,
+-- KEYS[1]  meta   hash  gen, start (us), run_id, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format, identity,
 --                      gone0, gone1, gone2: the period of the tombstones in each set; longest: no record of the generation is longer
 -- KEYS[2]  due    zset  member -> ms at which it is to be offered: who waits
 -- KEYS[3]  task   hash  member -> due:exec:attempt:flag:payload, of who waits and of who is claimed
@@ -8,8 +8,11 @@
 -- KEYS[5]  gone:0 set   members that were removed in a period k of T with k % 3 = 0, and marks (remove.lua); 1 and 2 likewise
 -- KEYS[6]  gone:1 set
 -- KEYS[7]  gone:2 set
--- ARGV[1]  partitions   that the caller was made with
--- RETURNS  {status, now, generation or 0, ...}: OK, COLD, STALE, ABORT, MISMATCH; now in us
+-- ARGV[1]  caller       "partitions identity generation": what it was made with, the identity of its durable store, and the
+--                      generation that counts, as that records; a caller that knows none of the last two leaves them empty
+-- RETURNS  {status, now, generation or 0, ...}: OK, COLD, STALE, ABORT, MISMATCH, OTHER; now in us
+-- Invariant (OneGeneration): on a partition whose generation is not the one that counts nothing is read or changed. Only horizon
+-- and state, whose verb stands before the prelude, go on, and take it for cold.
 -- Invariant: now, which is told and by which knowledge ages, falls by less than T even if the server's clock steps back:
 -- the period is a floor for it, and each script advances it. So a tombstone outlives all knowledge that is older than it.
 -- What is due and when a lease ends goes by the server's clock itself (us, ms); a lease's part of a millisecond counts as one.
@@ -19,10 +22,20 @@ local clock = redis.call('TIME')
 local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local ms = math.floor(us / 1000)
 local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'run_id',
-  'gone0', 'gone1', 'gone2', 'longest')
+  'gone0', 'gone1', 'gone2', 'longest', 'identity')
+local parts, identity, counts = string.match(ARGV[1], '^(%d+) (%w*) (%d*)$')
 local gen, horizon, period = tonumber(m[1] or nil), tonumber(m[5] or nil), tonumber(m[9] or 0)
 local now = math.max(us, period * T)
-if gen and (m[2] ~= ARGV[1] or m[3] ~= '1') then return {'MISMATCH', now, gen, m[2], m[3]} end
+if gen and (m[2] ~= parts or m[3] ~= '1' or identity ~= '' and m[15] and m[15] ~= identity) then
+  return {'MISMATCH', now, gen, m[2], m[3], m[15] or ''}
+end
+if gen and identity ~= '' and not m[15] then gen = nil end -- of an older version: whose it is nobody knows
+local stood = gen -- what the partition has, whether it counts or not
+local other = gen and counts ~= '' and gen ~= tonumber(counts)
+if other then
+  if verb ~= 'horizon' and verb ~= 'state' then return {'OTHER', now, gen} end
+  gen = nil
+end
 
 local function int(x) return string.format('%.0f', x) end
 

@@ -26,7 +26,7 @@ func TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced(t *testing.T) {
 	killedAt(t, "feed/settle", 1, func(c *cell) {
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
-		if w, err := c.store.Window(c.Context()); err != nil || w.SettledMS != 0 {
+		if w, err := c.window(); err != nil || w.SettledMS != 0 {
 			c.Errorf("the window is %+v, %v", w, err)
 		}
 		c.holds(2, 0, 0)
@@ -39,7 +39,7 @@ func TestTheFirstFeederKilledBeforeItBeginsIsReplaced(t *testing.T) {
 	killedAt(t, "feed/horizon", 1, func(c *cell) {
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
-		if w, err := c.store.Window(c.Context()); err != nil || w.SettledMS == 0 {
+		if w, err := c.window(); err != nil || w.SettledMS == 0 {
 			c.Errorf("the window is %+v, %v", w, err)
 		}
 		c.holds(2, 0, 0)
@@ -203,5 +203,88 @@ func TestWhatADeadFeederFedEarlyIsNotFedTwice(t *testing.T) {
 			}
 		})
 		w.delivers(want...)
+	})
+}
+
+// elsewhere stages a namespace whose generation counts on a server that is gone.
+func (c *cell) elsewhere() {
+	c.Helper()
+	c.begun()
+	text, err := task.Generation{Counts: task.Place{Generation: 5, Server: "gone"}}.MarshalText()
+	if err != nil {
+		c.Fatal(err)
+	}
+	if ok, err := c.store.SwapRecord(c.Context(), task.GenerationName(0), "", string(text)); !ok || err != nil {
+		c.Fatalf("SwapRecord: %t, %v", ok, err)
+	}
+}
+
+// counting is what is recorded of the first partition.
+func (c *cell) counting() task.Generation {
+	c.Helper()
+	all, err := c.store.Records(c.Context())
+	if err != nil {
+		c.Fatal(err)
+	}
+	g, err := all.Generation(0)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return g
+}
+
+// Nothing is recorded. The next feeder records a generation of its own.
+func TestAFeederKilledBeforeItsGenerationCountsIsReplaced(t *testing.T) {
+	killedAt(t, "generation/record", 1, func(c *cell) {
+		c.begun()
+		c.rows(time.Now(), "a", "b")
+		c.kill(idle)
+		if g := c.counting(); g != (task.Generation{}) {
+			c.Errorf("recorded is %+v", g)
+		}
+		c.next(never).delivers("a 1", "b 1")
+	})
+}
+
+// A generation counts that was never begun. The next feeder has another one counted, at once.
+func TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced(t *testing.T) {
+	killedAt(t, "generation/begin", 1, func(c *cell) {
+		c.begun()
+		c.rows(time.Now(), "a", "b")
+		c.kill(idle)
+		dead := c.counting().Counts
+		if st := c.state(0); dead.Generation == 0 || st.AsOf.Generation != 0 || st.Server != dead.Server {
+			c.Errorf("%+v counts, and the partition has %+v", dead, st)
+		}
+		c.next(never).delivers("a 1", "b 1")
+		if is := c.counting(); is.Counts.Generation == dead.Generation || is.Counts.Server != dead.Server || is.Next != (task.Place{}) {
+			c.Errorf("recorded is %+v after %+v, want another generation on that server", is, dead)
+		}
+	})
+}
+
+// The one before counts still, on a server that is gone. The next feeder announces.
+func TestAFeederKilledBeforeItAnnouncesIsReplaced(t *testing.T) {
+	killedAt(t, "generation/announce", 1, func(c *cell) {
+		c.elsewhere()
+		c.rows(time.Now(), "a", "b")
+		c.kill(idle)
+		if g := c.counting(); g.Counts.Server != "gone" || g.Next != (task.Place{}) {
+			c.Errorf("recorded is %+v", g)
+		}
+		c.next(never).delivers("a 1", "b 1")
+	})
+}
+
+// It is announced, and not settled. The next feeder of the same server waits, and settles.
+func TestAFeederKilledBeforeItSettlesWhatItAnnouncedIsReplaced(t *testing.T) {
+	killedAt(t, "generation/settle", 1, func(c *cell) {
+		c.elsewhere()
+		c.rows(time.Now(), "a", "b")
+		c.kill(idle)
+		if g := c.counting(); g.Counts.Server != "gone" || g.Next.Server != c.state(0).Server {
+			c.Errorf("recorded is %+v", g)
+		}
+		c.next(never).delivers("a 1", "b 1")
 	})
 }

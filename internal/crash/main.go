@@ -132,7 +132,7 @@ func stopWhenQueued(sch *triggerhook.Scheduler, stop func()) {
 type member struct {
 	sch   *triggerhook.Scheduler
 	store durable.Store
-	set   hotset.Set
+	set   hotset.Set // to look at the hot set with: the scheduler has its own, which it tells what counts
 	db    *sql.DB
 	rdb   *redis.Client
 }
@@ -152,8 +152,12 @@ func (p place) open(log io.Writer) (*member, error) {
 	if err == nil {
 		m.set, err = hotset.NewRedis(m.rdb, hotset.Options{Namespace: p.Namespace, Partitions: p.Partitions})
 	}
+	var own *hotset.Redis
 	if err == nil {
-		m.sch, err = triggerhook.New(m.store, m.set, triggerhook.Options{Window: p.Window, Lease: p.Lease, AuditGrace: p.AuditGrace,
+		own, err = hotset.NewRedis(m.rdb, hotset.Options{Namespace: p.Namespace, Partitions: p.Partitions})
+	}
+	if err == nil {
+		m.sch, err = triggerhook.New(m.store, own, triggerhook.Options{Window: p.Window, Lease: p.Lease, AuditGrace: p.AuditGrace,
 			Drain: p.Drain, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	}
 	if err != nil {

@@ -109,15 +109,32 @@ func (c *cell) join(p place) *member {
 	return m
 }
 
+// window is what is recorded.
+func (c *cell) window() (w task.Window, err error) {
+	all, err := c.store.Records(c.Context())
+	if err == nil {
+		w, err = all.Window()
+	}
+	return w, err
+}
+
 // begun stages a namespace that some feeder has worked in, so that a new generation
 // waits for those who may hold something.
 func (c *cell) begun() {
 	c.Helper()
-	is, err := c.store.Window(c.Context())
+	is, err := c.window()
 	if err != nil {
 		c.Fatal(err)
 	}
-	if _, err := c.store.SwapWindow(c.Context(), is, task.Window{SettledMS: is.AnnouncedMS, AnnouncedMS: is.AnnouncedMS}); err != nil {
+	was, err := is.MarshalText()
+	if err != nil {
+		c.Fatal(err)
+	}
+	to, err := task.Window{SettledMS: is.AnnouncedMS, AnnouncedMS: is.AnnouncedMS}.MarshalText()
+	if err != nil {
+		c.Fatal(err)
+	}
+	if _, err := c.store.SwapRecord(c.Context(), task.RecordWindow, string(was), string(to)); err != nil {
 		c.Fatal(err)
 	}
 }

@@ -11,6 +11,8 @@ var crashes = []mutant{
 	{"dead-role-is-held", "nobody takes a dead process' roles over", "agents.go",
 		"term = 2800 * time.Millisecond", "term = 60 * time.Second", cells,
 		"TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced|TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced|" +
+			"TestAFeederKilledBeforeItsGenerationCountsIsReplaced|TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced|" +
+			"TestAFeederKilledBeforeItAnnouncesIsReplaced|TestAFeederKilledBeforeItSettlesWhatItAnnouncedIsReplaced|" +
 			"TestTheFirstFeederKilledBeforeItBeginsIsReplaced|TestAReaperKilledBeforeItReadsRowsIsReplaced|" +
 			"TestAReaperKilledBeforeItDropsWhatHasNoRowIsReplaced|TestAReaperKilledBetweenRemoveAndRequeueIsReplaced|" +
 			"TestAnAuditorKilledBeforeItAsksIsReplaced|TestAnAuditorKilledBetweenFindAndAddIsReplaced|" +
@@ -37,9 +39,12 @@ var crashes = []mutant{
 	{"always-the-first", "each process takes the first generation that it begins for the namespace's first", "window.go",
 		"	if w.began == nil {\n		return false\n", "	if w.began == nil {\n		w.first, w.began = time.Now(), map[int]int64{}\n", cells,
 		"TestTheFirstFeederKilledBeforeItBeginsIsReplaced"},
+	{"what-counts-is-begun", "a generation that counts on this server is begun once more under its number", "takeover.go",
+		"		failpoint.Hit(\"generation/record\")\n", "		if s.Counts.Server == server && s.Counts.Generation != 0 {\n			return s.Counts.Generation, 0, nil\n		}\n		failpoint.Hit(\"generation/record\")\n", cells,
+		"TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced"},
 	{"round-is-presumed", "a feeder presumes that the one before it had read up to its horizon", "hotset/lua/horizon.lua",
-		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', due), 0}",
-		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, redis.call('ZCARD', due), 0}", cells,
+		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', due), 0, run}",
+		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, redis.call('ZCARD', due), 0, run}", cells,
 		"TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded|TestAFeederKilledBetweenSelectAndAddHasMovedNothing|" +
 			"TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn|TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn|" +
 			"TestAHolderKilledBeforeItReadsWhatToRegisterIsForgotten|TestAHolderKilledBeforeItRegistersIsForgotten"},

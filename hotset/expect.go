@@ -1,0 +1,70 @@
+package hotset
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// NewGeneration returns a number for a generation: random, and below 2^53, for Lua holds
+// numbers as doubles.
+func NewGeneration() int64 { return 1 + rand.Int64N(1<<53-2) }
+
+// expectation is what a Set was told last of what the durable store records.
+type expectation struct {
+	identity    string
+	generations []int64 // by partition; nil: not told
+}
+
+// counts returns what tells whether a generation of partition p counts, as far as is known.
+func (e expectation) counts(p int) func(generation int64) bool {
+	return func(generation int64) bool { return e.generations == nil || e.generations[p] == generation }
+}
+
+// Expect implements Set.
+func (r *Redis) Expect(e task.Expected) error {
+	if err := CheckExpected(r.config, e); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told.identity != "" && r.told.identity != e.Identity {
+		return fmt.Errorf("expect: %w", mismatch(r.config.Namespace, r.told.identity, e.Identity))
+	}
+	r.told = expectation{e.Identity, e.Generations}
+	return nil
+}
+
+// CheckExpected refuses what no Set of that Config can be told.
+func CheckExpected(c Config, e task.Expected) error {
+	for _, b := range []byte(e.Identity) {
+		if b < '0' || b > '9' && b < 'A' || b > 'Z' && b < 'a' || b > 'z' {
+			return fmt.Errorf("expect: %w: identity %q, want letters and digits alone", task.ErrInvalid, e.Identity)
+		}
+	}
+	if e.Identity == "" || len(e.Generations) != c.Partitions {
+		return fmt.Errorf("expect: %w: identity %q and generations of %d partitions, want one and %d", task.ErrInvalid, e.Identity, len(e.Generations), c.Partitions)
+	}
+	return nil
+}
+
+// caller is what the scripts of partition p are told of who calls.
+func (r *Redis) caller(p int) (text, identity string) {
+	r.mu.Lock()
+	told := r.told
+	r.mu.Unlock()
+	text = strconv.Itoa(r.config.Partitions) + " " + told.identity + " "
+	if told.generations != nil {
+		text += strconv.FormatInt(told.generations[p], 10)
+	}
+	return text, told.identity
+}
+
+// mismatch tells of a hot set that is another durable store's, and how to mend that.
+func mismatch(ns, of, own string) error {
+	return fmt.Errorf("%w: the hot set of namespace %q belongs to the durable store with identity %s, this process works with that of identity %s. "+
+		"If another database uses this Redis, one of the two needs another namespace (or Redis database); if this database was made anew, "+
+		"remove the keys of the old one: all that begin with {%s: in Redis", task.ErrMismatch, ns, of, own, ns)
+}

@@ -1,0 +1,109 @@
+package task
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Names of what the processes of a namespace record in its durable store.
+const (
+	RecordIdentity = "identity"  // random text that tells this durable store from any other
+	RecordWindow   = "window_ms" // a Window
+	RecordLease    = "lease_ms"  // the longest lease that a worker of the namespace uses or has used
+	// RecordGeneration is followed by a partition's number: a Generation.
+	RecordGeneration = "generation:"
+)
+
+// MaxRecord is how many bytes a record has at most, and MaxRecordName the same of its name.
+const (
+	MaxRecord     = 255
+	MaxRecordName = 64
+)
+
+// Records are what is recorded, by name, each as text that is not empty.
+type Records struct {
+	Values map[string]string
+	// Past are the names of those that a process recorded which has ended, as far as the
+	// store can tell: one that a single process has to itself knows it of all that was
+	// recorded before that process opened it. Nil: the store cannot tell.
+	Past map[string]bool
+}
+
+// Window returns the recorded window, the zero one if there is none.
+func (r Records) Window() (w Window, err error) {
+	if text := r.Values[RecordWindow]; text != "" {
+		err = w.UnmarshalText([]byte(text))
+	}
+	return w, err
+}
+
+// Identity returns the identity of the store.
+func (r Records) Identity() string { return r.Values[RecordIdentity] }
+
+// LeaseMS returns the longest lease, 0 if none is recorded.
+func (r Records) LeaseMS() (int64, error) {
+	text := r.Values[RecordLease]
+	if text == "" {
+		return 0, nil
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 1 {
+		return 0, fmt.Errorf("%w: recorded lease_ms %q, want a number above 0", ErrMismatch, text)
+	}
+	return ms, nil
+}
+
+// Generation is what is recorded of a partition: which generation of the hot set counts, on
+// which server, and what is announced to take its place. The zero Generation says that none
+// counts, and none is announced.
+type Generation struct {
+	Counts Place
+	Next   Place
+}
+
+// Place is a generation on a server.
+type Place struct {
+	Generation int64  // 0: none
+	Server     string // the server's own identity, without a space; may be empty
+}
+
+// GenerationName is the name of the record of partition p.
+func GenerationName(p int) string { return RecordGeneration + strconv.Itoa(p) }
+
+// Generation returns what is recorded of partition p.
+func (r Records) Generation(p int) (g Generation, err error) {
+	if text := r.Values[GenerationName(p)]; text != "" {
+		err = g.UnmarshalText([]byte(text))
+	}
+	return g, err
+}
+
+// MarshalText returns all of g, for a store.
+func (g Generation) MarshalText() ([]byte, error) {
+	for _, p := range []Place{g.Counts, g.Next} {
+		if strings.Contains(p.Server, " ") || len(p.Server) > maxServer {
+			return nil, fmt.Errorf("%w: server %q of a generation, want at most %d bytes without a space", ErrInvalid, p.Server, maxServer)
+		}
+	}
+	return fmt.Appendf(nil, "%d %s %d %s", g.Counts.Generation, g.Counts.Server, g.Next.Generation, g.Next.Server), nil
+}
+
+// maxServer is how long a server's identity may be, so that two fit into a record.
+const maxServer = 100
+
+// UnmarshalText reads what MarshalText wrote.
+func (g *Generation) UnmarshalText(text []byte) error {
+	parts := strings.Split(string(text), " ")
+	if len(parts) != 4 {
+		return fmt.Errorf("%w: recorded generation %q, want two numbers, each with a server after it", ErrMismatch, text)
+	}
+	for i, to := range []*Place{&g.Counts, &g.Next} {
+		n, err := strconv.ParseInt(parts[2*i], 10, 64)
+		if err != nil || n < 0 {
+			return fmt.Errorf("%w: recorded generation %q, want numbers of at least 0", ErrMismatch, text)
+		}
+		*to = Place{Generation: n, Server: parts[2*i+1]}
+	}
+	return nil
+}
