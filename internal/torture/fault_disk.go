@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,15 +59,21 @@ func fillDisk(path string) error {
 	return nil
 }
 
-// fillTable inserts ever smaller rows, until the table takes no more of the last.
+// fillTable inserts ever smaller rows, until the table takes no more of the last; in one
+// transaction, for a commit each takes long on a busy disk.
 func (st *stage) fillTable() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	tx, err := st.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return fmt.Errorf("fill the table: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // of what was not committed
 	n := 0
 	for _, size := range []int{256 << 10, 16 << 10, 2 << 10, 100} {
 		for {
 			due := history.Now()/1000 + 2*farAway.Milliseconds() + int64(n)
-			_, err := st.db.ExecContext(ctx, "INSERT INTO "+st.ns+"_task (due_ms, id, exec_ms, ver, created_ms, payload) VALUES (?, ?, ?, 1, 0, ?)",
+			_, err := tx.ExecContext(ctx, "INSERT INTO "+st.ns+"_task (due_ms, id, exec_ms, ver, created_ms, payload) VALUES (?, ?, ?, 1, 0, ?)",
 				due, fmt.Sprintf("fill-%d", n), due, []byte(strings.Repeat("x", size)))
 			n++
 			var of *mysql.MySQLError
@@ -77,6 +84,9 @@ func (st *stage) fillTable() error {
 				return fmt.Errorf("fill the table: %w", err)
 			}
 		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("fill the table: %w", err)
 	}
 	return nil
 }
