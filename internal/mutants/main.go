@@ -106,6 +106,7 @@ func all() []mutant {
 		mutants,
 		crashes,
 		userCode,
+		edgesC,
 		edgesF,
 		edgesD,
 		edgesE,
