@@ -120,7 +120,10 @@ const findRows = 50_000
 
 // audit looks through the rows that are older than all that wait.
 func (a *auditor) audit(ctx context.Context) {
-	loaded, bound, top := a.bounds(ctx)
+	loaded, bound, top, now := a.bounds(ctx)
+	if now > 0 { // before the rows are read, so that the dead ones below the new bound are not
+		a.report.Error("advance the low bound", a.store.Advance(ctx, now), "advanced at the next audit")
+	}
 	suspects := map[int][]task.Row{}
 	ask := func(least int) {
 		for p, rows := range suspects {
@@ -152,8 +155,9 @@ func (a *auditor) audit(ctx context.Context) {
 }
 
 // bounds returns, by partition, up to where rows are loaded and before which due time
-// they are suspect; and the highest due time of both.
-func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int64, top int64) {
+// they are suspect; the highest due time of both; and the earliest of the times that the
+// partitions told, 0 if none did.
+func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int64, top, now int64) {
 	loaded, bound = make([]task.Cursor, a.parts), make([]int64, a.parts)
 	for p := range a.parts {
 		st, err := a.set.State(ctx, p)
@@ -165,13 +169,16 @@ func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int
 			continue
 		}
 		oldest := st.AsOf.TimeUS / 1000
+		if now == 0 || oldest < now {
+			now = oldest
+		}
 		if st.OldestMS > 0 {
 			oldest = min(oldest, st.OldestMS)
 		}
 		loaded[p], bound[p] = st.Loaded, oldest-a.o.AuditGrace.Milliseconds()
 		top = max(top, min(bound[p], st.Loaded.DueMS))
 	}
-	return loaded, bound, top
+	return loaded, bound, top, now
 }
 
 // find adds those of rows that the hot set does not hold and that still exist.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -210,4 +211,56 @@ type endingStore struct {
 func (e endingStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	defer e.cancel()
 	return e.Store.Drop(ctx, ids, aboveMS)
+}
+
+// advanceStore notes in which order it is advanced and audited, and by what time.
+type advanceStore struct {
+	durable.Store
+	mu    sync.Mutex
+	calls []string
+	nows  []int64
+}
+
+func (a *advanceStore) Advance(ctx context.Context, nowMS int64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls, a.nows = append(a.calls, "advance"), append(a.nows, nowMS-time.Now().UnixMilli())
+	return a.Store.Advance(ctx, nowMS)
+}
+
+func (a *advanceStore) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error) {
+	if inline == 0 && after == (task.Cursor{}) { // as an audit begins
+		a.mu.Lock()
+		a.calls = append(a.calls, "audit")
+		a.mu.Unlock()
+	}
+	return a.Store.Scan(ctx, after, belowMS, limit, inline)
+}
+
+// An audit advances the low bound before it reads, by the hot set's time.
+func TestEachAuditAdvancesTheLowBoundFirst(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		noted := &advanceStore{Store: s.store}
+		s.store = noted
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		sleep(t, 40*time.Second)
+		stop()
+		for len(noted.calls) > 0 && noted.calls[0] == "audit" { // before there was a generation
+			noted.calls = noted.calls[1:]
+		}
+		if len(noted.calls) < 8 {
+			t.Errorf("in 40 s it did %q", noted.calls)
+		}
+		for i, call := range noted.calls {
+			if want := []string{"advance", "audit"}[i%2]; call != want {
+				t.Fatalf("call %d of %q is %s, want %s", i, noted.calls, call, want)
+			}
+		}
+		for _, ago := range noted.nows {
+			if ago < -5000 || ago > 0 {
+				t.Errorf("it advances by a time that is %d ms from now", ago)
+			}
+		}
+	})
 }

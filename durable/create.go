@@ -122,7 +122,7 @@ func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int
 				delete(open, i)
 			}
 		}
-		return m.insertOpen(ctx, conn, open, res)
+		return m.aboveBound(ctx, conn, earliest(open), func() error { return m.insertOpen(ctx, conn, open, res) })
 	})
 	for i, rows := range open {
 		switch {
@@ -134,6 +134,17 @@ func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int
 			res[i].Err = err
 		}
 	}
+}
+
+// earliest is when the first of the rows of all calls is due.
+func earliest(calls map[int][]task.Row) int64 {
+	first := int64(task.MaxDue)
+	for _, rows := range calls {
+		for _, r := range rows {
+			first = min(first, r.DueMS)
+		}
+	}
+	return first
 }
 
 // insertOpen inserts what is open and takes out of it whoever cannot be served.

@@ -66,6 +66,7 @@ type MySQL struct {
 	groups                          // of calls that come together
 	lone    groups                  // of calls that failed in a group, each alone
 	session atomic.Pointer[session] // nil until it was learned
+	low     lowState                // what is known of the low bound
 	allFar  atomic.Bool             // the last Drop of many met all of them, later than its aboveMS and never moved
 
 	mu    sync.Mutex
@@ -95,6 +96,7 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 		return nil, fmt.Errorf("new MySQL store: %w", err)
 	}
 	m := &MySQL{db: db, ns: o.Namespace, timeout: statementTimeout, ready: map[any]struct{}{}}
+	m.low.now = time.Now
 	if m.sql, err = load(o.Namespace); err != nil {
 		return nil, err
 	}
@@ -164,7 +166,7 @@ func (m *MySQL) Namespace() string { return m.ns }
 
 // Move implements Store.
 func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool, err error) {
-	err = m.bounded(ctx, "move task", func(ctx context.Context, conn *sql.Conn) error {
+	try := func(ctx context.Context, conn *sql.Conn) error {
 		res, err := conn.ExecContext(ctx, m.sql["move_task"], to.DueMS, to.ExecMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver)
 		if err != nil {
 			return err
@@ -177,6 +179,9 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool
 		stands, ok := found[ref.ID]
 		moved = err == nil && ok && stands.Ver == to.Ver
 		return err
+	}
+	err = m.bounded(ctx, "move task", func(ctx context.Context, conn *sql.Conn) error {
+		return m.aboveBound(ctx, conn, to.DueMS, func() error { return try(ctx, conn) })
 	})
 	return moved, err
 }
@@ -246,19 +251,28 @@ func (m *MySQL) find(ctx context.Context, ids []string) (map[string]task.Row, er
 	return found, err
 }
 
-// Scan implements Store.
+// Scan implements Store. It starts at the low bound at the earliest.
 func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
 	err = m.bounded(ctx, "scan tasks", func(ctx context.Context, conn *sql.Conn) (err error) {
-		rows, err = query(ctx, conn, m.sql["scan_tasks"], inline, after.DueMS, []byte(after.ID), after.DueMS, belowMS, limit)
+		from, err := m.startOf(ctx, conn, after)
+		if err != nil {
+			return err
+		}
+		rows, err = query(ctx, conn, m.sql["scan_tasks"], inline, from.DueMS, []byte(from.ID), from.DueMS, belowMS, limit)
 		return err
 	})
 	return rows, err
 }
 
-// Count implements Store. Above limit the estimate is the optimizer's.
+// Count implements Store. It counts from the low bound on. Above limit the estimate is the
+// optimizer's.
 func (m *MySQL) Count(ctx context.Context, limit int) (n int64, exact bool, err error) {
 	err = m.bounded(ctx, "count tasks", func(ctx context.Context, conn *sql.Conn) error {
-		if err := conn.QueryRowContext(ctx, m.sql["count_tasks"], limit+1).Scan(&n); err != nil {
+		b, err := m.readLow(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if err := conn.QueryRowContext(ctx, m.sql["count_tasks"], b.LowMS, limit+1).Scan(&n); err != nil {
 			return err
 		}
 		exact = n <= int64(limit)

@@ -15,6 +15,7 @@ func (m *MySQL) Records(ctx context.Context) (task.Records, error) {
 	r := task.Records{}
 	err := m.bounded(ctx, "read the records", func(ctx context.Context, conn *sql.Conn) error {
 		r.Values = map[string]string{}
+		asked := m.low.now()
 		rows, err := conn.QueryContext(ctx, m.sql["get_records"])
 		if err != nil {
 			return err
@@ -27,7 +28,10 @@ func (m *MySQL) Records(ctx context.Context) (task.Records, error) {
 			}
 			r.Values[name] = value
 		}
-		return rows.Err()
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return m.learnLow(r.Values, asked)
 	})
 	return r, err
 }

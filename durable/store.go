@@ -90,7 +90,19 @@ type Store interface {
 	// Scan returns the rows that lie after the cursor and whose DueMS is below
 	// belowMS, in (DueMS, ID) order, at most limit. Payloads longer than inline
 	// bytes are left out (Size tells). A page shorter than limit is the last.
+	//
+	// A store may keep a low bound, a time before which no row is due, and start there. A
+	// row that a writer inserts before that time which does not know of the bound (its
+	// process is of an older version, its clock is wrong by more than 10 s), or which dies
+	// right after a commit that took more than some seconds, is left out until Advance
+	// finds it.
 	Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error)
+
+	// Advance raises the low bound, if the store keeps one, and looks for rows below it. It
+	// is called every few seconds, by one process at a time as a rule, and does a bounded
+	// part of what there is to do. nowMS is the hot set's time. It never changes what
+	// Scan and Count answer but as Scan says.
+	Advance(ctx context.Context, nowMS int64) error
 
 	// Count returns how many rows there are: exactly where there are at most
 	// limit, else a cheap estimate above limit, exact being false. It never

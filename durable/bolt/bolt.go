@@ -411,6 +411,15 @@ func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 	return rows, err
 }
 
+// Advance implements durable.Store. A row that was deleted is not read again, so there is no
+// low bound to keep.
+func (s *Store) Advance(ctx context.Context, _ int64) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("advance: %w", err)
+	}
+	return nil
+}
+
 // Count implements durable.Store. It reads no row, and its estimate is the number
 // itself: the sequence of the bucket of ids counts them.
 func (s *Store) Count(ctx context.Context, limit int) (n int64, exact bool, err error) {

@@ -52,6 +52,7 @@ func Run(t *testing.T, open Open) {
 		{"ScanBoundsAreExact", scanBounds},
 		{"IDsAreComparedAsBytes", idsAreBytes},
 		{"CountIsExactUpToItsLimit", count},
+		{"AdvanceHidesNoRow", advanceHidesNoRow},
 		{"AnEndedContextEndsCalls", endedContext},
 		{"SlicesAreNotShared", slicesAreNotShared},
 	} {
@@ -363,7 +364,7 @@ func endedContext(t *testing.T, s durable.Store) {
 	_, getErr := s.Get(ctx, []string{"a"})
 	_, scanErr := s.Scan(ctx, task.Cursor{}, 1, 1, 0)
 	for act, err := range map[string]error{
-		"Create": s.Create(ctx, []task.Row{row("a", 1, "")}), "Delete": delErr, "Get": getErr, "Scan": scanErr,
+		"Create": s.Create(ctx, []task.Row{row("a", 1, "")}), "Delete": delErr, "Get": getErr, "Scan": scanErr, "Advance": s.Advance(ctx, 1),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with an ended context: %v", act, err)

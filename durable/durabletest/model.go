@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -39,6 +40,7 @@ func Model(rt *rapid.T, s durable.Store) {
 		"get":      m.get,
 		"scan":     m.scan,
 		"count":    m.count,
+		"advance":  m.advance,
 		"together": m.together,
 		"rivals":   m.rivals,
 	})
@@ -383,6 +385,12 @@ func (m *model) count(rt *rapid.T) {
 	want := int64(len(m.rows))
 	if err != nil || exact != (want <= int64(limit)) || exact && n != want || !exact && n <= int64(limit) {
 		rt.Fatalf("Count of %d rows up to %d: %d, %v, %v", want, limit, n, exact, err)
+	}
+}
+
+func (m *model) advance(rt *rapid.T) {
+	if err := m.s.Advance(rt.Context(), time.Now().UnixMilli()); err != nil {
+		rt.Fatalf("Advance: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package durabletest
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/task"
@@ -111,4 +112,58 @@ func count(t *testing.T, s durable.Store) {
 	if n, exact, err := s.Count(t.Context(), 49); n < 50 || exact || err != nil {
 		t.Errorf("Count of 50 up to 49: %d, %v, %v; want an estimate above 49", n, exact, err)
 	}
+}
+
+// advanceHidesNoRow has Advance called where many rows were deleted, also as if an hour had passed, and
+// before and after rows that are due long ago are created and moved there.
+func advanceHidesNoRow(t *testing.T, s durable.Store) {
+	advance := func() {
+		t.Helper()
+		for _, ahead := range []time.Duration{0, time.Hour} {
+			if err := s.Advance(t.Context(), time.Now().Add(ahead).UnixMilli()); err != nil {
+				t.Fatalf("Advance: %v", err)
+			}
+		}
+	}
+	var want []string
+	check := func(after string) {
+		t.Helper()
+		advance()
+		var got []string
+		for _, r := range scanAll(t, s, 10) {
+			got = append(got, r.ID)
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("after %s rows %q are scanned, want %q", after, got, want)
+		}
+		if n, exact, err := s.Count(t.Context(), 100); int(n) != len(want) || !exact || err != nil {
+			t.Errorf("after %s Count answers %d, %t, %v, want exactly %d", after, n, exact, err, len(want))
+		}
+	}
+	now := time.Now().UnixMilli()
+	dead := rows(2000, func(i int) int64 { return now - 3_600_000 + int64(i) })
+	create(t, s, dead...)
+	var refs []task.Ref
+	for _, r := range dead {
+		refs = append(refs, r.Ref)
+	}
+	if _, err := s.Delete(t.Context(), refs); err != nil {
+		t.Fatal(err)
+	}
+	check("a deletion of all")
+	late := row("late", now+100_000, "")
+	create(t, s, row("now", now, ""), row("old", now-3_600_000+500, ""), late)
+	want = append(want, "now", "old", "late")
+	check("a creation of an old row")
+	create(t, s, row("first", 1, ""))
+	want = append(want, "first")
+	check("a creation of the oldest row")
+	to := late
+	to.Ver, to.DueMS = late.Ver+1, now-3_600_000
+	if ok, err := s.Move(t.Context(), late.Ref, to); !ok || err != nil {
+		t.Fatalf("Move answered %t, %v", ok, err)
+	}
+	check("a move to an old time")
 }

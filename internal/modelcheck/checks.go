@@ -115,4 +115,17 @@ var checks = []check{
 	{"servers-register-extends", "servers", "REGEXTENDS DELETE=1 MOVE=1 MANY=2", true, false},
 	{"servers-no-veto", "servers", "NOVETO", true, true},
 	{"servers-producer-veto", "servers", "PRODUCERVETO", true, false},
+
+	{"lowbound", "lowbound", "", false, true},
+	{"lowbound-raisers", "lowbound", "NR=2", false, false},
+	{"lowbound-old", "lowbound", "OLD=1 NR=2", false, true},
+	{"lowbound-no-seq", "lowbound", "NOSEQ", true, true},
+	{"lowbound-no-margin", "lowbound", "NOMARGIN", true, true},
+	{"lowbound-no-hold", "lowbound", "NOHOLD", true, true},
+	{"lowbound-no-look", "lowbound", "NOLOOK", true, true},
+	{"lowbound-hold-late", "lowbound", "HOLDLATE", true, false},
+	{"lowbound-short", "lowbound", "SHORT", true, true},
+	{"lowbound-scan-first", "lowbound", "SCANFIRST", true, true},
+	{"lowbound-no-sweep", "lowbound", "OLD=1 NOSWEEP", true, true},
+	{"lowbound-sweep-quiet", "lowbound", "OLD=1 SWEEPQUIET", true, true},
 }
