@@ -125,3 +125,78 @@ func TestAPoolOfTwoConnectionsLosesNoLease(t *testing.T) {
 		})
 	}
 }
+
+// A Redis that is stopped answers nothing, and go-redis waits for it, whatever the context:
+// 5 s and three times more by default, and for ever without a ReadTimeout. No call of a
+// Scheduler does. What was created meanwhile comes when Redis is back.
+func TestAHungRedisHoldsUpNoCall(t *testing.T) {
+	for name, o := range map[string]redis.Options{"defaults": {}, "no read timeout": {ReadTimeout: -1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cache := testserver.Own(t, testserver.Redis)
+			o.Addr = cache.Addr
+			rdb := redis.NewClient(&o)
+			t.Cleanup(func() { rdb.Close() })
+			s := onRedis(t, testserver.Shared(t, testserver.MySQL), rdb, 4)
+			worker := s.scheduler(t, triggerhook.Options{Drain: time.Second})
+			stop := run(t, worker)
+			near := time.Now().Add(40 * time.Second)
+			if err := worker.Create(t.Context(), tasks(30, func(int) time.Time { return near })...); err != nil {
+				t.Fatal(err)
+			}
+			if err := worker.Create(t.Context(), &triggerhook.Task{ID: "held", Due: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			held := next(t, worker)
+			cache.Pause()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				callAll(t, s.scheduler(t, triggerhook.Options{}), near)
+				if err := held.Confirm(context.Background()); err != nil {
+					t.Errorf("Confirm: %v", err)
+				}
+				stop()
+			}()
+			select {
+			case <-done:
+			case <-time.After(30 * time.Second): // 8 calls that wait take longer
+				t.Error("calls to a Redis that hangs have no bound")
+			}
+			cache.Continue()
+			<-done
+			again := s.scheduler(t, triggerhook.Options{})
+			run(t, again)
+			d := next(t, again)
+			if d.ID != "now" {
+				t.Errorf("%s came, want what was created while Redis hung", d.ID)
+			}
+			if err := d.Confirm(t.Context()); err != nil {
+				t.Errorf("Confirm after the hang: %v", err)
+			}
+			sleep(t, 4*time.Second) // what was to be added in a second is looked at before the client is closed
+		})
+	}
+}
+
+// callAll calls what a process calls that does not work, with no deadline.
+func callAll(t *testing.T, sch *triggerhook.Scheduler, near time.Time) {
+	ctx := context.Background()
+	for range 2 {
+		if info, err := sch.Get(ctx, "task-00001"); err != nil || info.State != triggerhook.Unknown {
+			t.Errorf("Get: %+v, %v, want it without a state", info, err)
+		}
+		if _, err := sch.Stats(ctx); !errors.Is(err, triggerhook.ErrUnavailable) {
+			t.Errorf("Stats: %v, want ErrUnavailable", err)
+		}
+	}
+	if err := sch.Create(ctx, &triggerhook.Task{ID: "now", Due: time.Now()}); err != nil {
+		t.Errorf("Create: %v", err)
+	}
+	if err := sch.Delete(ctx, "task-00001"); !errors.Is(err, triggerhook.ErrUnavailable) {
+		t.Errorf("Delete: %v, want ErrUnavailable", err)
+	}
+	if err := sch.Reschedule(ctx, "task-00002", near.Add(time.Second)); !errors.Is(err, triggerhook.ErrUnavailable) {
+		t.Errorf("Reschedule: %v, want ErrUnavailable", err)
+	}
+}

@@ -73,7 +73,7 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	}
 	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger},
 		ns: namespaceCache{turn: make(chan struct{}, 1)}, hotAt: make([]time.Time, set.Config().Partitions)}
-	inner := newPrompt(set, s.report)
+	inner := newBreaker(set, s.report)
 	s.records = newRecords(store, inner, s.parts, s.report)
 	s.set = guard(&fence{Set: inner, records: s.records}, store.Versions, s.report)
 	for p := range s.parts {

@@ -374,3 +374,36 @@ func TestTheCheckTriesEveryCommandThatScriptsUse(t *testing.T) {
 		}
 	}
 }
+
+// What a check may find: rights that are missing, all named; what passes; and what is nothing.
+func TestWhatACheckFindsIsJudged(t *testing.T) {
+	for _, c := range []struct {
+		failed []string
+		want   error
+		says   string
+	}{
+		{nil, nil, ""},
+		{[]string{"HSET", "OOM command not allowed when used memory > 'maxmemory'."}, nil, ""},
+		{[]string{"INFO", "section (server) is not supported"}, nil, ""},
+		{[]string{"INFO", "ERR Unknown Redis command called from script"}, task.ErrRefused, "INFO"},
+		{[]string{"HSET", "NOPERM no", "INFO", "NOPERM no", "INFO", "NOPERM no", "ZADD", "READONLY no"}, task.ErrRefused, "HSET, INFO:"},
+		{[]string{"UNLINK", "READONLY You can't write against a read only replica."}, task.ErrReadOnly, "UNLINK"},
+		{[]string{"UNLINK", "MASTERDOWN Link with MASTER is down"}, task.ErrUnavailable, "UNLINK"},
+	} {
+		err := judgeCommands(c.failed)
+		if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: %v, want %v that says %q", c.failed, err, c.want, c.says)
+		}
+	}
+	for _, c := range []struct {
+		single          bool
+		server, cluster string
+		says            string
+	}{{true, "run_id:abc\r\n", "cluster_enabled:0\r\n", ""}, {true, "run_id:abc\r\n", "# Cluster\r\ncluster_enabled:1\r\n", "NewClusterClient"},
+		{false, "run_id:abc\r\n", "cluster_enabled:1\r\n", ""}, {false, "redis_version:7\r\n", "", "run_id"}, {true, "", "", ""}} {
+		a := &answer{verb: "check", rest: []any{"OK", int64(1), int64(0), c.server, c.cluster, []any{}}}
+		if err := (&Redis{single: c.single}).judge(a); (err == nil) != (c.says == "") || err != nil && (!errors.Is(err, task.ErrRefused) || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("a server that says %q and %q: %v, want an error that says %q", c.server, c.cluster, err, c.says)
+		}
+	}
+}

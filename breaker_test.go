@@ -2,6 +2,7 @@ package triggerhook_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -196,5 +197,184 @@ func TestHungPartitionsHoldUpNoOthers(t *testing.T) {
 			stop()
 			empty(t, s)
 		})
+	})
+}
+
+// mutedSet answers nothing while it is told so, and counts what reaches it. Finds are slow.
+type mutedSet struct {
+	hotset.Set
+	muted          *atomic.Bool
+	states, clocks atomic.Int64
+	extended       atomic.Int64
+}
+
+func (s *mutedSet) silent(ctx context.Context) error {
+	if !s.muted.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s *mutedSet) State(ctx context.Context, p int) (task.State, error) {
+	s.states.Add(1)
+	if err := s.silent(ctx); err != nil {
+		return task.State{}, err
+	}
+	return s.Set.State(ctx, p)
+}
+
+func (s *mutedSet) Clock(ctx context.Context, p int) (task.AsOf, error) {
+	s.clocks.Add(1)
+	if err := s.silent(ctx); err != nil {
+		return task.AsOf{}, err
+	}
+	return s.Set.Clock(ctx, p)
+}
+
+func (s *mutedSet) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
+	select {
+	case <-time.After(20 * time.Second): // over a slow link, say
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := s.silent(ctx); err != nil {
+		return nil, err
+	}
+	return s.Set.Find(ctx, p, refs)
+}
+
+func (s *mutedSet) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	if err := s.silent(ctx); err != nil {
+		return nil, err
+	}
+	return s.Set.Elect(ctx, holder, term, roles...)
+}
+
+func (s *mutedSet) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	if err := s.silent(ctx); err != nil {
+		return task.Extended{}, err
+	}
+	s.extended.Add(1)
+	return s.Set.Extend(ctx, p, h)
+}
+
+// The first call to a partition that hangs ends once a probe has no answer, and those after
+// it at once, though their callers have no deadline; Get, which no other call of a process
+// need precede, answers without a state.
+func TestACallToAHungPartitionHasABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := embedded(t, 4)
+		set := &mutedSet{Set: s.set, muted: new(atomic.Bool)}
+		s.set = set
+		sch := s.scheduler(t, triggerhook.Options{})
+		x := &triggerhook.Task{Due: time.Now().Add(time.Hour)}
+		if err := sch.Create(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+		set.muted.Store(true)
+		get := func() time.Duration {
+			began := time.Now()
+			if info, err := sch.Get(context.Background(), x.ID); err != nil || info.State != triggerhook.Unknown {
+				t.Errorf("Get: %+v, %v, want it without a state", info, err)
+			}
+			return time.Since(began)
+		}
+		if took := get(); took != time.Second {
+			t.Errorf("the first Get took %s, want 500 ms until it is asked whether the partition answers, and as long again", took)
+		}
+		began := time.Now()
+		if _, err := sch.Stats(context.Background()); !errors.Is(err, triggerhook.ErrUnavailable) {
+			t.Errorf("Stats: %v, want ErrUnavailable", err)
+		}
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("Stats of 4 partitions took %s; the others were probed as soon as one hung", took)
+		}
+		for range 3 {
+			if took := get(); took != 0 {
+				t.Errorf("a Get after that took %s", took)
+			}
+		}
+		set.muted.Store(false)
+		sleep(t, 3*time.Second)
+		if st, err := sch.Stats(context.Background()); err != nil || st.Namespace.Tasks != 1 {
+			t.Errorf("Stats once it answers again: %+v, %v", st.Namespace, err)
+		}
+	})
+}
+
+// What is slow and not dead is waited for: its partition answers meanwhile.
+func TestASlowCallIsNotCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := embedded(t, 1)
+		set := &mutedSet{Set: s.set, muted: new(atomic.Bool)}
+		s.set = set
+		sch := s.scheduler(t, triggerhook.Options{})
+		x := &triggerhook.Task{Due: time.Now().Add(time.Hour)}
+		if err := sch.Create(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := sch.Get(t.Context(), x.ID); err != nil || info.State != triggerhook.Scheduled {
+			t.Errorf("Get that takes 20 s: %+v, %v, want it Scheduled", info, err)
+		}
+		if n := set.states.Load(); n != 1 {
+			t.Errorf("it was asked %d times whether the partition answers, want once", n)
+		}
+	})
+}
+
+// Callers who wait for less than patience find out too, and leave nothing behind: no call
+// goes to a partition that hangs but the probe's.
+func TestCallersWithShortDeadlinesOpenTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := embedded(t, 1)
+		set := &mutedSet{Set: s.set, muted: new(atomic.Bool)}
+		s.set = set
+		sch := s.scheduler(t, triggerhook.Options{})
+		set.muted.Store(true)
+		for i := range 300 { // 30 s
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: fmt.Sprint(i), Due: time.Now().Add(time.Second)}); err != nil {
+				t.Fatal(err)
+			}
+			sleep(t, 100*time.Millisecond)
+		}
+		if n := set.clocks.Load(); n > 5 {
+			t.Errorf("%d calls went to a partition that hangs, want a few until it is known", n)
+		}
+		if n := set.states.Load(); n < 5 || n > 25 {
+			t.Errorf("it was probed %d times in 30 s, want once in 2 s", n)
+		}
+		set.muted.Store(false)
+		sleep(t, 5*time.Second) // what was to be added in a second is
+	})
+}
+
+// An extension goes out as soon as its partition answers, though it hung for most of a lease.
+func TestLeasesAreExtendedAsSoonAsAPartitionAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := embedded(t, 1)
+		set := &mutedSet{Set: s.set, muted: new(atomic.Bool)}
+		s.set = set
+		const lease = 6 * time.Second
+		sch := s.scheduler(t, triggerhook.Options{Lease: lease})
+		stop := run(t, sch)
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, sch)
+		set.muted.Store(true)
+		go func() { _, _ = sch.Stats(context.Background()) }() // finds out
+		sleep(t, 4*time.Second)
+		before := set.extended.Load()
+		set.muted.Store(false)
+		sleep(t, 2200*time.Millisecond) // the probe that is under way has 2 s
+		if set.extended.Load() == before {
+			t.Error("no extension within the time of a probe")
+		}
+		sleep(t, 2*lease)
+		if err := d.Confirm(t.Context()); err != nil {
+			t.Errorf("Confirm: %v", err)
+		}
+		stop()
 	})
 }
