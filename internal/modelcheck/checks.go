@@ -95,6 +95,7 @@ var checks = []check{
 	{"servers", "servers", "DELETE=1 NW=0 MANY=2", false, true},
 	{"servers-worker", "servers", "DELETE=1 MANY=2", false, false},
 	{"servers-kill-worker", "servers", "DELETE=1 KILL=1 MANY=2", false, false},
+	{"servers-flush-worker", "servers", "DELETE=1 FLUSH=1 MANY=2", false, false},
 	{"servers-veto", "servers", "DELETE=1", false, false},
 	{"servers-flush", "servers", "DELETE=1 FLUSH=1 NW=0 MANY=2", false, true},
 	{"servers-copy", "servers", "DELETE=1 COPY=1 NW=0 MANY=2", false, true},
