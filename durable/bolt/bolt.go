@@ -102,6 +102,7 @@ func (s *Store) Namespace() string { return s.ns }
 // so one that fails has changed nothing, and the others commit all the same.
 func (s *Store) flush(writes []func(*bbolt.Tx) error) []batch.Result[struct{}] {
 	res := make([]batch.Result[struct{}], len(writes))
+	committing := false
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		for i, w := range writes {
 			res[i].Err = w(tx)
@@ -110,8 +111,12 @@ func (s *Store) flush(writes []func(*bbolt.Tx) error) []batch.Result[struct{}] {
 				return res[i].Err
 			}
 		}
+		committing = true
 		return nil
 	})
+	if err != nil && committing {
+		err = &commitError{err}
+	}
 	if err != nil {
 		for i := range res {
 			res[i].Err = err
@@ -120,24 +125,11 @@ func (s *Store) flush(writes []func(*bbolt.Tx) error) []batch.Result[struct{}] {
 	return res
 }
 
-// brokenError is of a write that may have changed something before it failed.
-type brokenError struct{ err error }
-
-func (e *brokenError) Error() string { return e.err.Error() }
-func (e *brokenError) Unwrap() error { return e.err }
-
 func (s *Store) write(ctx context.Context, act string, w func(*bbolt.Tx) error) error {
 	if _, err := s.writes.Do(ctx, w); err != nil {
 		return fmt.Errorf("%s: %w", act, typed(err))
 	}
 	return nil
-}
-
-func typed(err error) error {
-	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
-		return fmt.Errorf("%w: %w", task.ErrUnavailable, err)
-	}
-	return err
 }
 
 func (s *Store) view(ctx context.Context, act string, r func(*table) error) error {
@@ -288,7 +280,13 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		var maybe []task.Ref
+		for i, ref := range own {
+			if commitFailed(err) && deleted[i] {
+				maybe = append(maybe, ref)
+			}
+		}
+		return nil, doubtful(maybe, err)
 	}
 	return deleted, nil
 }
@@ -316,6 +314,9 @@ func (s *Store) Drop(ctx context.Context, ids []string, _ int64) ([]task.Row, er
 		}
 		return nil
 	})
+	if commitFailed(err) {
+		return nil, doubtful(task.Versions(dropped), err)
+	}
 	if err != nil {
 		return nil, err
 	}

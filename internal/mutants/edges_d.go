@@ -38,4 +38,8 @@ var edgesD = []mutant{
 		"case refusesLocks(err):", "case false && refusesLocks(err):", "./durable", "TestMigrateWorksWhereLocksAreRefused/mysql97"},
 	{"migrate-once", "a table that others hold ends Migrate", "durable/migrate.go",
 		"if number(err) != lockTimeout ||", "if true ||", "./durable", "TestMigrateWaitsForTheTable/mysql97"},
+	{"full-file-unnamed", "a full disk under a bolt file is an error without a kind", "durable/bolt/errors.go",
+		"		kind = task.ErrDiskFull\n", "		return err\n", "./durable/bolt", "TestAFullDiskIsTold"},
+	{"failed-commit-is-sure", "a deletion whose commit failed says that it has deleted nothing", "durable/bolt/bolt.go",
+		"			if commitFailed(err) && deleted[i] {", "			if false && deleted[i] {", "./durable/bolt", "TestAFullDiskIsTold"},
 }
