@@ -23,6 +23,7 @@ local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local ms = math.floor(us / 1000)
 local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'run_id',
   'gone0', 'gone1', 'gone2', 'longest', 'identity')
+if m[15] == '' then m[15] = false end -- whoever began it was told nothing
 local parts, identity, counts = string.match(ARGV[1], '^(%d+) (%w*) (%d*)$')
 local gen, horizon, period = tonumber(m[1] or nil), tonumber(m[5] or nil), tonumber(m[9] or 0)
 local now = math.max(us, period * T)
