@@ -24,9 +24,10 @@ const (
 // that takes long loses the term, and its epoch with it, which the hot set checks.
 func (s *Scheduler) agents(ctx context.Context) {
 	roles := []task.Role{task.Feeder, task.Auditor}
-	rounds := make([]*role, len(roles))
-	for i, r := range roles {
-		rounds[i] = &role{s: s, name: r}
+	audits := &auditor{Scheduler: s} // knows from term to term when it audited
+	rounds := []*role{
+		{s: s, name: task.Feeder, begin: func(epoch int64) round { return s.newFeeder(epoch).round }},
+		{s: s, name: task.Auditor, begin: func(int64) round { return audits.round }},
 	}
 	defer s.resign(ctx, rounds)
 	for ctx.Err() == nil {
@@ -64,10 +65,19 @@ func (s *Scheduler) resign(ctx context.Context, rounds []*role) {
 	s.report.Error("resign", err, "the term ends by itself")
 }
 
+// round does one round of a role, and returns when the next one is to come.
+type round = func(context.Context) time.Duration
+
 // role runs the rounds of one background role while this process holds it.
+//
+// A term may be shorter than every period of its role: workers that restart each few
+// seconds pass the roles on. So the first round of a term comes at once and leaves nothing
+// out that is done once in a while, unless this process has done it lately, and what takes
+// longer than a term is recorded where the next holder finds it (Scheduler.settle).
 type role struct {
 	s     *Scheduler
 	name  task.Role
+	begin func(epoch int64) round
 	epoch int64
 	quit  context.CancelFunc
 	done  chan struct{}
@@ -86,10 +96,7 @@ func (r *role) hold(ctx context.Context, t task.Term) {
 	r.s.report.Info("holds a role", "role", r.name)
 	ctx, r.quit = context.WithCancel(ctx)
 	r.done = make(chan struct{})
-	round := (&auditor{Scheduler: r.s, audited: time.Now()}).round
-	if r.name == task.Feeder {
-		round = r.s.newFeeder(t.Epoch).round
-	}
+	round := r.begin(t.Epoch)
 	go func() {
 		defer close(r.done)
 		for ctx.Err() == nil {

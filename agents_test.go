@@ -486,3 +486,89 @@ func TestWhoWaitsForARoleAsksOnceATerm(t *testing.T) {
 		}
 	})
 }
+
+// Workers restart faster than an audit's period, as in a rolling restart that does not end:
+// what fell through is found nevertheless.
+func TestWorkersThatRestartAllTheTimeFindWhatFellThrough(t *testing.T) {
+	for _, life := range []time.Duration{2 * time.Second, 4500 * time.Millisecond} {
+		t.Run(life.String(), func(t *testing.T) {
+			bubbles(t, func(t *testing.T, s stores) {
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+				defer cancel()
+				var l ledger
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					for ctx.Err() == nil {
+						lived, end := context.WithTimeout(ctx, life)
+						err := s.scheduler(t, triggerhook.Options{}).Handle(lived, 4, func(_ context.Context, d *triggerhook.Delivery) error {
+							l.note(d)
+							return nil
+						})
+						if end(); err != nil {
+							t.Errorf("Handle: %v", err)
+						}
+					}
+				})
+				sleep(t, 10*time.Second)
+				var rows []task.Row
+				for i := range 8 {
+					due := time.Now().Add(time.Second).UnixMilli()
+					rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint("orphan-", i), Ver: int64(i + 1)}, DueMS: due, ExecMS: due})
+				}
+				if err := s.store.Create(t.Context(), rows); err != nil {
+					t.Fatal(err)
+				}
+				wg.Wait()
+				if most := 5*time.Second + 2*life; l.len() != 8 || l.worst > most {
+					t.Errorf("%d of 8 tasks fired, at worst %s late; want all within AuditGrace and two lives, %s", l.len(), l.worst, most)
+				}
+				empty(t, s)
+			})
+		})
+	}
+}
+
+// flapping is a set whose every other election is not answered, and a store that counts audits.
+type flapping struct {
+	hotset.Set
+	n atomic.Int64
+}
+
+func (f *flapping) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	if f.n.Add(1)%2 == 0 && term > 0 {
+		return nil, fmt.Errorf("elect: %w", task.ErrUnavailable)
+	}
+	return f.Set.Elect(ctx, holder, term, roles...)
+}
+
+// audits counts the reads of auditors, which need no payloads.
+type audits struct {
+	durable.Store
+	n atomic.Int64
+}
+
+func (a *audits) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error) {
+	if inline == 0 {
+		a.n.Add(1)
+	}
+	return a.Store.Scan(ctx, after, belowMS, limit, inline)
+}
+
+// The first round of a term audits, but not of each: a process that loses its roles and has them
+// back all the time audits no more often than others.
+func TestAProcessThatLosesItsRolesAllTheTimeAuditsAsOftenAsOthers(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		counted := &audits{Store: s.store}
+		s.store, s.set = counted, &flapping{Set: s.set}
+		stop := run(t, s.scheduler(t, triggerhook.Options{}))
+		sleep(t, time.Second)
+		if n := counted.n.Load(); n != 1 {
+			t.Errorf("%d audits in the first second, want 1", n)
+		}
+		sleep(t, time.Minute)
+		if n := counted.n.Load(); n < 5 || n > 13 {
+			t.Errorf("%d audits in 61 s, want one each 5 s at most", n)
+		}
+		stop()
+	})
+}

@@ -10,7 +10,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// auditEvery is how often the auditor looks for what fell through.
+// auditEvery is how often the auditor looks for what fell through, and once more when a
+// process holds the role for the first time.
 const auditEvery = 5 * time.Second
 
 // reapEvery is how often the auditor looks at most, however short AuditGrace is.
@@ -27,7 +28,7 @@ const reapEvery = time.Second
 // exist (rule 5).
 type auditor struct {
 	*Scheduler
-	audited time.Time
+	audited time.Time // when an audit of this process began last
 }
 
 // round reaps, and audits if it is time; it returns when to come again.

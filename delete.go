@@ -47,8 +47,11 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 		slices.Sort(ids)
 		ids = slices.Compact(ids)
 	}
-	done := make(chan error, 1)
-	go func() { done <- (&deletion{Scheduler: s}).run(ctx, ids) }()
+	done, end := make(chan error, 1), s.set.calls.begin()
+	go func() {
+		defer end()
+		done <- (&deletion{Scheduler: s}).run(ctx, ids)
+	}()
 	select {
 	case err := <-done:
 		return err

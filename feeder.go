@@ -86,7 +86,7 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 	if !f.scan(ctx, scans) {
 		next = min(next, fullRetry)
 	}
-	return next
+	return min(next, f.settlePace())
 }
 
 // raise raises the horizon of a partition. If that is cold it first has a generation counted

@@ -23,24 +23,63 @@ import (
 //
 // Removals of concurrent calls that hold no batch share calls to the Set.
 //
-// A goroutine exists only while removals wait, and ends with the last of them, or when
-// the Set's client is closed.
+// What waits is given up when the Set's client or the durable store is closed.
 type guarded struct {
 	hotset.Set
 	groups   []*removals                                                 // by partition
 	versions func(ctx context.Context, ids []string) ([]task.Ref, error) // of the durable store
 	report   *report.Reporter
+	trouble  *trouble
+	closed   func(error) // gives up what waits
+	retry    retrier
+	calls    calls // of removals, and what goes on after its caller has left
 
-	mu        sync.Mutex
-	waiting   []removal
-	repeating bool // a goroutine tries what waits
+	mu      sync.Mutex
+	waiting []*removal
 }
 
 type removal struct {
 	p      int
 	token  string
-	refs   []task.Ref
-	unsure time.Time // set: since then it is not known whether the rows are gone
+	refs   []task.Ref // under mu; the goroutine alone changes it
+	since  time.Time
+	unsure bool // since then it is not known whether the rows are gone
+}
+
+// calls notes when calls began that are under way.
+type calls struct {
+	mu   sync.Mutex
+	next int
+	at   map[int]time.Time
+}
+
+// begin notes a call, and returns what notes its end.
+func (c *calls) begin() (end func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at == nil {
+		c.at = map[int]time.Time{}
+	}
+	n := c.next
+	c.next++
+	c.at[n] = time.Now()
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.at, n)
+	}
+}
+
+// begun returns how many of them had begun by then.
+func (c *calls) begun(then time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, at := range c.at {
+		if !at.After(then) {
+			n++
+		}
+	}
+	return n
 }
 
 // How long a statement whose answer was lost may take to have its effect, and for
@@ -52,17 +91,27 @@ const (
 
 // removals gathers those of concurrent calls, whose refs differ: each has deleted
 // their rows itself.
-type removals = batch.Group[[]task.Ref, task.Removed]
+type removals = batch.Group[shared, task.Removed]
+
+// shared is a removal that shares a call; end notes that this is over.
+type shared struct {
+	refs []task.Ref
+	end  func()
+}
 
 // removeTimeout bounds a call that removes, whatever its callers wait for.
 const removeTimeout = 5 * time.Second
 
-func guard(set hotset.Set, versions func(context.Context, []string) ([]task.Ref, error), r *report.Reporter) *guarded {
-	g := &guarded{Set: set, versions: versions, report: r}
+// pauseRemoval is how long after a failed removal it is tried again.
+const pauseRemoval = 200 * time.Millisecond
+
+func guard(set hotset.Set, versions func(context.Context, []string) ([]task.Ref, error), r *report.Reporter, t *trouble) *guarded {
+	g := &guarded{Set: set, versions: versions, report: r, trouble: t}
+	g.retry = retrier{pause: pauseRemoval, round: g.repeat, waiting: g.owes}
 	for p := range set.Config().Partitions {
 		g.groups = append(g.groups, &removals{Parallel: hotFlights, MaxWeight: hotCall,
-			Weigh: func(refs []task.Ref) int { return len(refs) },
-			Flush: func(calls [][]task.Ref) []batch.Result[task.Removed] { return g.removeAll(p, calls) }})
+			Weigh: func(c shared) int { return len(c.refs) },
+			Flush: func(calls []shared) []batch.Result[task.Removed] { return g.removeAll(p, calls) }})
 	}
 	return g
 }
@@ -71,7 +120,7 @@ func guard(set hotset.Set, versions func(context.Context, []string) ([]task.Ref,
 func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	if token == "" && len(refs) > 0 {
 		select {
-		case r := <-g.groups[p].Go(slices.Clone(refs)):
+		case r := <-g.share(p, refs):
 			return r.Value, r.Err
 		case <-ctx.Done():
 			return task.Removed{}, ctx.Err() // it goes on
@@ -84,11 +133,24 @@ func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.R
 	return r, err
 }
 
+// share has a removal share its call to the Set with others.
+func (g *guarded) share(p int, refs []task.Ref) <-chan batch.Result[task.Removed] {
+	return g.groups[p].Go(shared{slices.Clone(refs), g.calls.begin()})
+}
+
 // removeAll removes what a group of calls named, and answers for each call.
-func (g *guarded) removeAll(p int, calls [][]task.Ref) []batch.Result[task.Removed] {
+func (g *guarded) removeAll(p int, calls []shared) []batch.Result[task.Removed] {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
-	refs := slices.Concat(calls...)
+	var refs []task.Ref
+	for _, c := range calls {
+		refs = append(refs, c.refs...)
+	}
+	defer func() {
+		for _, c := range calls {
+			c.end()
+		}
+	}()
 	older := g.older(refs) // first, so that what was found of them is known of the others, however many calls it takes
 	r, err := g.Set.Remove(ctx, p, "", slices.Concat(older, refs))
 	if err != nil {
@@ -97,7 +159,7 @@ func (g *guarded) removeAll(p int, calls [][]task.Ref) []batch.Result[task.Remov
 	answers := r.Answers[min(len(older), len(r.Answers)):]
 	res := make([]batch.Result[task.Removed], len(calls))
 	for i, call := range calls {
-		n := min(len(call), len(answers))
+		n := min(len(call.refs), len(answers))
 		res[i].Value, answers = task.Removed{AsOf: r.AsOf, Answers: answers[:n:n]}, answers[n:]
 		res[i].Err = err
 	}
@@ -133,78 +195,96 @@ func (g *guarded) owes() bool {
 	return len(g.waiting) > 0
 }
 
+// count returns how many removals have waited since then at the latest.
+func (g *guarded) count(then time.Time) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.waiting {
+		if !r.since.After(then) {
+			n += len(r.refs)
+		}
+	}
+	return n
+}
+
+// clear forgets all removals that wait, and returns how many there were.
+func (g *guarded) clear() (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.waiting {
+		n += len(r.refs)
+	}
+	g.waiting = nil
+	return n
+}
+
 // doubt notes that refs may have lost their rows by a call whose outcome is unknown.
 func (g *guarded) doubt(p int, refs []task.Ref) {
-	g.wait(removal{p: p, refs: refs, unsure: time.Now()})
+	g.wait(removal{p: p, refs: refs, unsure: true})
 }
 
 func (g *guarded) wait(r removal) {
+	r.since = time.Now()
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.waiting = append(g.waiting, r)
-	if !g.repeating {
-		g.repeating = true
-		go g.repeat()
-	}
+	g.waiting = append(g.waiting, &r)
+	g.mu.Unlock()
+	g.retry.start()
 }
 
-// repeat tries what waits, one after the other, until nothing is left.
-func (g *guarded) repeat() {
-	for {
-		g.mu.Lock()
-		n := len(g.waiting)
-		if n == 0 {
-			g.waiting, g.repeating = nil, false
-			g.mu.Unlock()
+// repeat tries all that wait once. Where one fails the others of its partition are not
+// tried this time.
+func (g *guarded) repeat(ctx context.Context) {
+	g.mu.Lock()
+	all := slices.Clone(g.waiting)
+	g.mu.Unlock()
+	failed := map[int]bool{}
+	for _, r := range all {
+		if failed[r.p] {
+			continue
+		}
+		left, err := g.again(ctx, r)
+		if errors.Is(err, task.ErrClosed) {
+			g.closed(err)
 			return
 		}
-		g.mu.Unlock()
-		if g.repeatAll(n) > 0 {
-			sleep(context.Background(), 200*time.Millisecond)
+		if ctx.Err() != nil {
+			return // what it says of the removal is not known
 		}
+		g.trouble.note(err)
+		failed[r.p] = err != nil && len(left) > 0
+		g.leave(r, left)
 	}
 }
 
-// repeatAll tries the first n that wait; what is left of one goes last. Where one fails
-// the others of its partition are not tried this time. It returns of how many something
-// is left.
-func (g *guarded) repeatAll(n int) (some int) {
-	failed := map[int]bool{}
-	for range n {
-		g.mu.Lock()
-		r := g.waiting[0]
-		g.mu.Unlock()
-		if !failed[r.p] {
-			var err error
-			r.refs, err = g.again(r)
-			failed[r.p] = err != nil && len(r.refs) > 0
-		}
-		g.mu.Lock()
-		g.waiting = g.waiting[1:]
-		if len(r.refs) > 0 {
-			some++
-			g.waiting = append(g.waiting, r)
-		}
-		g.mu.Unlock()
+// leave notes what is left to do of a removal.
+func (g *guarded) leave(r *removal, left []task.Ref) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r.refs = left
+	if len(left) == 0 {
+		g.waiting = slices.DeleteFunc(g.waiting, func(w *removal) bool { return w == r })
 	}
-	return some
 }
 
 // again tries a removal once more and returns what is left to do of it; err is the hot
-// set's.
-func (g *guarded) again(r removal) (left []task.Ref, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+// set's, or tells that a store is closed.
+func (g *guarded) again(ctx context.Context, r *removal) (left []task.Ref, err error) {
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	gone := r.refs
-	if !r.unsure.IsZero() {
-		if gone, left, err = g.sift(ctx, r); err != nil || len(gone) == 0 {
+	if r.unsure {
+		gone, left, err = g.sift(ctx, r)
+		if errors.Is(err, task.ErrClosed) {
+			return left, err
+		}
+		if g.trouble.note(err); err != nil || len(gone) == 0 {
+			g.report.Error("ask whether rows are gone", err, "asked again for a while", "tasks", len(left))
 			return left, nil
 		}
 	}
 	_, err = g.Set.Remove(ctx, r.p, r.token, gone)
 	if errors.Is(err, task.ErrClosed) {
-		g.report.Error("remove from the hot set", err, "given up, for its client is closed", "tasks", len(r.refs))
-		return nil, err
+		return r.refs, err
 	}
 	g.report.Error("remove from the hot set", err, "tried again until it lands")
 	if err != nil {
@@ -213,13 +293,13 @@ func (g *guarded) again(r removal) (left []task.Ref, err error) {
 	return left, nil
 }
 
-// sift parts what is unsure: whose rows are gone, and who is to be asked after again.
-func (g *guarded) sift(ctx context.Context, r removal) (gone, left []task.Ref, err error) {
+// sift parts what is unsure: whose rows are gone, and which are to be asked after again.
+func (g *guarded) sift(ctx context.Context, r *removal) (gone, left []task.Ref, err error) {
 	ids := make([]string, len(r.refs))
 	for i, ref := range r.refs {
 		ids[i] = ref.ID
 	}
-	age := time.Since(r.unsure)
+	age := time.Since(r.since)
 	refs, err := g.versions(ctx, ids)
 	if err != nil {
 		if age <= askFor {

@@ -47,6 +47,7 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 		moved, err := s.store.Move(ctx, old.Ref, to)
 		if err != nil {
 			s.doubt([]task.Ref{old.Ref})
+			s.addLater(near([]task.Row{to}, time.Now().Add(far).UnixMilli()))
 			return fmt.Errorf("reschedule: %w", err)
 		}
 		if !moved {

@@ -39,6 +39,7 @@ type Scheduler struct {
 	ns       namespaceCache
 	later    later
 	records  *records
+	trouble  trouble
 	window   window
 	offers   []*offers // by partition
 
@@ -75,12 +76,15 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 		ns: namespaceCache{turn: make(chan struct{}, 1)}, hotAt: make([]time.Time, set.Config().Partitions)}
 	inner := newBreaker(set, s.report)
 	s.records = newRecords(store, inner, s.parts, s.report)
-	s.set = guard(&fence{Set: inner, records: s.records}, store.Versions, s.report)
+	s.set = guard(&fence{Set: inner, records: s.records}, store.Versions, s.report, &s.trouble)
+	s.set.closed = s.giveUp
+	s.initLater()
 	for p := range s.parts {
 		s.offers = append(s.offers, s.newOffers(p))
 	}
 	s.consumer = consumer.New(s.set, store, consumer.Options{Partitions: s.parts, Queue: o.Queue, Lease: o.Lease, Drain: o.Drain,
-		DeliveryTimeout: o.DeliveryTimeout, Backoff: o.Backoff, MaxBackoff: o.MaxBackoff, Report: s.report})
+		DeliveryTimeout: o.DeliveryTimeout, Backoff: o.Backoff, MaxBackoff: o.MaxBackoff,
+		Later: func(r task.Row) { s.addLater([]task.Row{r}) }, Report: s.report})
 	return s, nil
 }
 
@@ -154,6 +158,8 @@ func (s *Scheduler) run(ctx context.Context) error {
 		s.end(nil) // nothing ran: mend it and run again
 		return err
 	}
+	ended := make(chan time.Time, 1)
+	unsaid := context.AfterFunc(ctx, func() { ended <- time.Now() })
 	agents, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { s.agents(agents) })
@@ -161,6 +167,11 @@ func (s *Scheduler) run(ctx context.Context) error {
 	err := s.consumer.Run(ctx)
 	stop()
 	wg.Wait()
+	since := time.Now()
+	if !unsaid() {
+		since = <-ended
+	}
+	s.lastFlush(ctx, since)
 	s.release(ctx)
 	s.end(ErrClosed)
 	var apart *apartError

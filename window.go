@@ -17,9 +17,12 @@ import (
 //
 // Protocol. Migrate announces Options.Window if nothing is recorded. The first feeder that
 // comes settles it. A feeder with a larger Window announces that, waits settleAfter, and
-// settles it; until then it goes as far as the settled one. Creators and deleters read the
-// announced one, rely on it for trustWindow after that, and look at it and at the time
-// after their commits.
+// settles it; until then it goes as far as the settled one. It records how long it has
+// waited, by its own monotonic clock, and the next feeder goes on from there: processes may
+// all live for less than settleAfter. What is recorded is never more than the time since the
+// announcement, however many feeders record, for each adds to what it has read only the
+// time since it read it. Creators and deleters read the announced one, rely on it for
+// trustWindow after that, and look at it and at the time after their commits.
 const (
 	trustWindow = 30 * time.Second
 	// farMargin is the sum of:
@@ -31,6 +34,8 @@ const (
 	//   - 10 s: by that clocks may differ.
 	farMargin   = 3*task.TombstoneTTL + 10*time.Second
 	settleAfter = trustWindow + farMargin
+	// waitedEvery is how often a feeder records how long it has waited.
+	waitedEvery = time.Second
 	// readFor bounds how long a caller waits for the window, and half of how long none
 	// tries again.
 	readFor = time.Second
@@ -42,9 +47,10 @@ const (
 // window is what this process knows of the recorded window, besides what it reads with the
 // other records.
 type window struct {
-	mu        sync.Mutex
-	sawMS     int64     // the largest announced window that it has read
-	announced time.Time // since when at the latest that is recorded
+	mu     sync.Mutex
+	sawMS  int64         // the largest announced window that it has read
+	waited time.Duration // for so long at least that had been recorded
+	seen   time.Time     // at this time
 
 	first time.Time     // when this process looked, found nothing settled, and settled it
 	began map[int]int64 // by partition, the generation that this process has begun since, the first of them
@@ -59,8 +65,9 @@ func (s *Scheduler) readWindow(ctx context.Context) (task.Window, error) {
 	w := &s.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if k.window.AnnouncedMS > w.sawMS {
-		w.sawMS, w.announced = k.window.AnnouncedMS, time.Now()
+	recorded := time.Duration(k.window.WaitedMS) * time.Millisecond
+	if k.window.AnnouncedMS > w.sawMS || k.window.AnnouncedMS == w.sawMS && recorded > w.waited+time.Since(w.seen) {
+		w.sawMS, w.waited, w.seen = k.window.AnnouncedMS, recorded, time.Now()
 	}
 	return k.window, nil
 }
@@ -101,19 +108,7 @@ func (s *Scheduler) settle(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	w.mu.Lock()
-	since := w.announced
-	w.mu.Unlock()
-	to := is
-	if is.SettledMS == 0 {
-		to.SettledMS = is.AnnouncedMS
-	}
-	if is.AnnouncedMS < own {
-		to.AnnouncedMS = own
-		s.report.Info("Window is larger than any before, and is used after a while", "window_ms", own, "now_ms", to.SettledMS, "after_ms", settleAfter.Milliseconds())
-	} else if to.SettledMS < own && time.Since(since) >= settleAfter {
-		to.SettledMS = own
-	}
+	to := s.nextWindow(is)
 	if to != is {
 		failpoint.Hit("feed/settle")
 		swapped, err := s.swapWindow(ctx, is, to)
@@ -131,6 +126,39 @@ func (s *Scheduler) settle(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	return time.Duration(min(own, is.SettledMS)) * time.Millisecond, nil
+}
+
+// nextWindow returns what a feeder is to record in place of is.
+func (s *Scheduler) nextWindow(is task.Window) task.Window {
+	w, own, to := &s.window, s.o.Window.Milliseconds(), is
+	w.mu.Lock()
+	waited := w.waited + time.Since(w.seen)
+	w.mu.Unlock()
+	if is.SettledMS == 0 {
+		to.SettledMS = is.AnnouncedMS
+	}
+	switch {
+	case is.AnnouncedMS < own:
+		to.AnnouncedMS, to.WaitedMS = own, 0
+		s.report.Info("Window is larger than any before, and is used after a while", "window_ms", own, "now_ms", to.SettledMS, "after_ms", settleAfter.Milliseconds())
+	case to.SettledMS >= own:
+	case waited >= settleAfter:
+		to.SettledMS = own
+	case waited-time.Duration(is.WaitedMS)*time.Millisecond >= waitedEvery:
+		to.WaitedMS = waited.Milliseconds()
+	}
+	if to.SettledMS == to.AnnouncedMS {
+		to.WaitedMS = 0
+	}
+	return to
+}
+
+// settlePace is when a feeder is to come again at the latest, to settle its Window.
+func (s *Scheduler) settlePace() time.Duration {
+	if k, _, ok := s.records.last(); ok && k.window.SettledMS >= s.o.Window.Milliseconds() {
+		return feedSteady
+	}
+	return waitedEvery
 }
 
 // unheld reports whether nobody can hold anything of p: its generation is the first of the

@@ -360,3 +360,62 @@ func TestWhatIsDeletedUnreadMayHaveAnOlderVersion(t *testing.T) {
 		empty(t, s)
 	})
 }
+
+// No process lives for as long as a larger Window waits until it is used: it is used
+// nevertheless, and not before others know of it.
+func TestALargerWindowIsSettledThoughWorkersRestart(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		s.scheduler(t, triggerhook.Options{}) // whose Window is recorded
+		start := time.Now()
+		for {
+			stop := run(t, s.scheduler(t, triggerhook.Options{Window: time.Hour}))
+			sleep(t, 2*time.Second)
+			stop()
+			w, err := windowOf(t, s.store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); w.SettledMS == w.AnnouncedMS {
+				if took < 70*time.Second || w != (task.Window{SettledMS: 3_600_000, AnnouncedMS: 3_600_000}) {
+					t.Errorf("recorded is %+v %s after it was announced, want at least 70 s", w, took)
+				}
+				return
+			} else if took > 200*time.Second {
+				t.Fatalf("recorded is %+v after %s", w, took)
+			}
+		}
+	})
+}
+
+// What two feeders have waited is not added up: they waited at the same time.
+func TestFeedersThatWaitAtOnceWaitNoShorter(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		s.scheduler(t, triggerhook.Options{})
+		for range 3 { // feeders each, for they do not hear of the others' elections
+			own := s
+			own.set = &deposed{s.set}
+			stop := run(t, own.scheduler(t, triggerhook.Options{Window: time.Hour}))
+			defer stop()
+		}
+		sleep(t, 60*time.Second)
+		w, err := windowOf(t, s.store)
+		if err != nil || w.SettledMS != 60_000 || w.WaitedMS < 55_000 || w.WaitedMS > 60_000 {
+			t.Errorf("60 s after it was announced recorded is %+v, %v; want 55 to 60 s waited, and nothing settled", w, err)
+		}
+		sleep(t, 20*time.Second)
+		if w, err := windowOf(t, s.store); err != nil || w.SettledMS != 3_600_000 {
+			t.Errorf("80 s after it was announced recorded is %+v, %v", w, err)
+		}
+	})
+}
+
+// deposed is a set that has everybody win its elections.
+type deposed struct{ hotset.Set }
+
+func (d *deposed) Elect(_ context.Context, _ string, _ time.Duration, roles ...task.Role) ([]task.Term, error) {
+	terms := make([]task.Term, len(roles))
+	for i := range terms {
+		terms[i] = task.Term{Held: true, Epoch: 1}
+	}
+	return terms, nil
+}

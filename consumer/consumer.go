@@ -61,6 +61,7 @@ type Options struct {
 	DeliveryTimeout time.Duration                   // how long a caller may take
 	Backoff         func(attempt int) time.Duration // after a handler's error; nil: the default
 	MaxBackoff      time.Duration
+	Later           func(task.Row) // adds a row to the hot set as soon as that answers
 	Report          *report.Reporter
 }
 
@@ -136,9 +137,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 	agents.Go(func() { c.watch(ctx, wake) })
 	agents.Go(func() { c.claimLoop(ctx, wake) })
 	agents.Wait()
+	began := time.Now()
 	c.drain(context.WithoutCancel(ctx))
 	stopKeeper()
 	keeper.Wait()
+	c.payRest(context.WithoutCancel(ctx), began)
 	return nil
 }
 

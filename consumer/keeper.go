@@ -75,6 +75,29 @@ func (c *Consumer) pay(ctx context.Context) {
 	}
 }
 
+// payRest makes the releases that are still owed when the drain, which began then, is over:
+// until Drain is over, or a little longer.
+func (c *Consumer) payRest(ctx context.Context, began time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, max(hotTimeout, c.o.Drain-time.Since(began)))
+	defer cancel()
+	for c.pay(ctx); c.owes() > 0 && ctx.Err() == nil; c.pay(ctx) {
+		pause(ctx, retryPause)
+	}
+	if n := c.owes(); n > 0 {
+		c.o.Report.Error("give tasks back", ctx.Err(), "given back by the reaper, once their lease is over", "tasks", n)
+	}
+}
+
+// owes returns of how many tasks the release is owed.
+func (c *Consumer) owes() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.owed {
+		n += len(o.r.Refs)
+	}
+	return n
+}
+
 // live returns the batches of each partition, but those whose deadline has passed,
 // which expire is about to end: their lease may have been reaped, and old data that
 // a failover brings back may hold it still; nor may they register before who has

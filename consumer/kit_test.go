@@ -16,16 +16,17 @@ import (
 
 // rows is the consumer's own small Store, in memory; away makes it fail.
 type rows struct {
-	mu      sync.Mutex
-	byID    map[string]task.Row
-	away    bool
-	with    error         // what it fails with while it is away, if not ErrUnavailable
-	tries   int           // deletions that were tried
-	lost    error         // of the next Delete, which happens all the same
-	instead func()        // of it, if that is set
-	held    chan struct{} // Delete waits for it, if it is set
-	slow    time.Duration // so long Delete takes
-	unread  chan struct{} // Get does
+	mu       sync.Mutex
+	byID     map[string]task.Row
+	away     bool
+	with     error         // what it fails with while it is away, if not ErrUnavailable
+	tries    int           // deletions that were tried
+	lost     error         // of the next Delete, which happens all the same
+	instead  func()        // of it, if that is set
+	held     chan struct{} // Delete waits for it, if it is set
+	slow     time.Duration // so long Delete takes
+	unread   chan struct{} // Get does
+	moveLost bool          // Move happens, its answer is lost
 
 	deleting, most int // deletions under way, and at once until now
 }
@@ -123,6 +124,9 @@ func (r *rows) Move(_ context.Context, ref task.Ref, to task.Row) (bool, error) 
 	}
 	to.Payload, to.PrevVer = row.Payload, ref.Ver
 	r.byID[ref.ID] = to
+	if r.moveLost {
+		return false, fmt.Errorf("move: %w", task.ErrUnavailable)
+	}
 	return true, r.fail()
 }
 
@@ -141,17 +145,19 @@ func (r *rows) len() int {
 // faulty is the embedded set with faults in front of it.
 type faulty struct {
 	*local.Set
-	mu        sync.Mutex
-	lostClaim int           // so many claims happen, but their answers are lost
-	slowClaim time.Duration // claims happen at once, their answers take that long
-	deaf      bool          // nothing reaches the set, and nothing happens
-	claims    int           // so many were tried
-	mute      bool          // extensions happen, their answers are lost; releases do not reach the set
-	hung      bool          // nothing is answered
-	aborted   int           // so many extensions meet a new generation
-	lostTasks bool          // claims come without their records
-	trip      time.Duration // a Clock and an Add take that long
-	added     []time.Time   // when each Add was answered
+	mu         sync.Mutex
+	lostClaim  int           // so many claims happen, but their answers are lost
+	slowClaim  time.Duration // claims happen at once, their answers take that long
+	deaf       bool          // nothing reaches the set, and nothing happens
+	claims     int           // so many were tried
+	mute       bool          // extensions happen, their answers are lost; releases do not reach the set
+	hung       bool          // nothing is answered
+	aborted    int           // so many extensions meet a new generation
+	lostTasks  bool          // claims come without their records
+	trip       time.Duration // a Clock and an Add take that long
+	added      []time.Time   // when each Add was answered
+	unadded    bool          // no Add reaches the set
+	recordless bool          // releases meet members without a record
 }
 
 func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
@@ -161,6 +167,9 @@ func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
 
 func (f *faulty) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
 	time.Sleep(f.trip)
+	if f.unadded {
+		return nil, fmt.Errorf("add: %w", task.ErrUnavailable)
+	}
 	answers, err := f.Set.Add(ctx, p, a)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -242,6 +251,9 @@ func (f *faulty) Release(ctx context.Context, p int, r task.Release) ([]task.Ans
 	if f.mute {
 		return nil, fmt.Errorf("release: %w", task.ErrUnavailable)
 	}
+	if f.recordless {
+		return []task.Answer{task.Absent}, nil
+	}
 	return f.Set.Release(ctx, p, r)
 }
 
@@ -259,6 +271,7 @@ type kit struct {
 	store *rows
 	done  chan error
 	stop  func()
+	later []task.Ref // what the consumer asked to have added later
 }
 
 const far = int64(1) << 50
@@ -283,6 +296,7 @@ func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
 		if o.MaxBackoff == 0 {
 			o.MaxBackoff = 24 * time.Hour
 		}
+		o.Later = func(r task.Row) { k.later = append(k.later, r.Ref) }
 		for _, f := range []struct {
 			d   *time.Duration
 			def time.Duration

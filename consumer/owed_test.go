@@ -1,11 +1,14 @@
 package consumer_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // What waited too long goes back to the hot set, also when that did not answer at
@@ -63,4 +66,67 @@ func registerWhileReading(k *kit) {
 	}
 	d.ConfirmAsync()
 	k.stop()
+}
+
+// The hot set does not answer for a moment while a worker stops: what waits in its queue, and
+// what its callers have not answered, is given back before Run returns.
+func TestAStopGivesBackWhatTheHotSetDidNotTakeAtOnce(t *testing.T) {
+	for name, drain := range map[string]time.Duration{"within Drain": 10 * time.Second, "after a short Drain": time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, consumer.Options{Drain: drain}, func(k *kit) {
+				k.add(30, false)
+				k.run()
+				for range 20 {
+					k.consume().ConfirmAsync()
+					synctest.Wait()
+				}
+				d := k.consume()
+				if k.c.Figures().Queued == 0 {
+					k.Fatal("nothing is queued")
+				}
+				mute := func(yes bool) {
+					k.set.mu.Lock()
+					defer k.set.mu.Unlock()
+					k.set.mute = yes
+				}
+				mute(true)
+				time.AfterFunc(drain+1500*time.Millisecond, func() { mute(false) })
+				k.stop()
+				if st := k.state(); st.Claimed != 0 || st.Waiting != 10 {
+					k.Errorf("%d tasks are claimed and %d wait once Run has returned, want 0 and 10", st.Claimed, st.Waiting)
+				}
+				if cause := context.Cause(d.Context()); !errors.Is(cause, task.ErrClosed) {
+					k.Errorf("the delivery in hand ended because of %v, want ErrClosed", cause)
+				}
+			})
+		})
+	}
+}
+
+// What a Rollback moved in the durable store, and could not add to the hot set, is added later,
+// also if it is not known whether it was moved.
+func TestAPostponedTaskThatWasNotAddedIsAddedLater(t *testing.T) {
+	for name, spoil := range map[string]func(k *kit){
+		"the add fails":            func(k *kit) { k.set.unadded = true },
+		"the move is not answered": func(k *kit) { k.store.moveLost = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, consumer.Options{}, func(k *kit) {
+				k.add(1, false)
+				k.run()
+				d := k.consume()
+				k.set.recordless = true
+				spoil(k)
+				_ = d.Rollback(k.Context(), time.Second) // of what is lost it may say so
+				row := k.store.byID[d.ID]
+				if row.PrevVer == 0 {
+					k.Fatalf("the row was not moved: %+v", row)
+				}
+				if len(k.later) != 1 || k.later[0] != row.Ref {
+					k.Errorf("%v is to be added later, want %v", k.later, row.Ref)
+				}
+				k.stop()
+			})
+		})
+	}
 }

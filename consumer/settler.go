@@ -393,6 +393,7 @@ func (s *settler) postpone(d *Delivery, delay time.Duration) error {
 	failpoint.Hit("postpone/move")
 	moved, err := s.c.store.Move(ctx, d.own, to)
 	if err != nil {
+		s.c.o.Later(to) // the row may be moved
 		return err
 	}
 	if !moved {
@@ -402,10 +403,13 @@ func (s *settler) postpone(d *Delivery, delay time.Duration) error {
 	_, err = s.c.set.Remove(ctx, p, d.batch.token, []task.Ref{d.own})
 	s.c.o.Report.Error("remove a postponed task", err, "tried again until it lands")
 	failpoint.Hit("postpone/add")
-	if clockErr == nil {
+	if err = clockErr; err == nil {
 		e := task.Entry{Ref: to.Ref, DueMS: to.DueMS, ExecMS: to.ExecMS, Attempt: to.Attempt, External: true}
 		_, err = s.c.set.Add(ctx, p, task.Adding{AsOf: asOf, Entries: []task.Entry{e}})
-		s.c.o.Report.Error("add a postponed task", err, "the feeder or the auditor adds it")
+	}
+	if err != nil && !errors.Is(err, task.ErrCold) { // a new generation reads the row
+		s.c.o.Report.Error("add a postponed task", err, "added in a second")
+		s.c.o.Later(to)
 	}
 	failpoint.Hit("postpone/end")
 	return nil

@@ -124,8 +124,8 @@ var (
 	ErrSettled = errors.New("delivery is already settled")
 	// ErrRunning: Run or Handle is running.
 	ErrRunning = errors.New("already running")
-	// ErrClosed: Run or Handle has begun to drain, or has returned; or the client of a
-	// store is closed.
+	// ErrClosed: Run or Handle has begun to drain, or has returned; or a store, or the
+	// client of one, is closed.
 	ErrClosed = errors.New("closed")
 	// ErrLeaseLost, the cause of the end of a Delivery's Context: its lease is over.
 	ErrLeaseLost = errors.New("lease is over")

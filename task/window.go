@@ -7,26 +7,35 @@ import (
 )
 
 // Window is how far beyond the hot set's time the horizon may be, in milliseconds, by
-// what the processes of a namespace have recorded. Neither value ever shrinks. The zero
-// Window says that none is recorded.
+// what the processes of a namespace have recorded. SettledMS and AnnouncedMS never shrink.
+// The zero Window says that none is recorded.
 type Window struct {
 	SettledMS   int64 // no feeder raises a horizon further; 0: none has begun yet
 	AnnouncedMS int64 // what SettledMS is to be; at least that
+	WaitedMS    int64 // for so long at least AnnouncedMS has been recorded; 0 if it is settled
 }
 
-// MarshalText returns both values, for a store.
+// MarshalText returns the values, for a store; WaitedMS only if it is not 0.
 func (w Window) MarshalText() ([]byte, error) {
-	return fmt.Appendf(nil, "%d %d", w.SettledMS, w.AnnouncedMS), nil
+	text := fmt.Appendf(nil, "%d %d", w.SettledMS, w.AnnouncedMS)
+	if w.WaitedMS != 0 {
+		text = fmt.Appendf(text, " %d", w.WaitedMS)
+	}
+	return text, nil
 }
 
 // UnmarshalText reads what MarshalText wrote.
 func (w *Window) UnmarshalText(text []byte) error {
-	settled, announced, _ := strings.Cut(string(text), " ")
-	s, err := strconv.ParseInt(settled, 10, 64)
-	a, e := strconv.ParseInt(announced, 10, 64)
-	if err != nil || e != nil || s < 0 || a < max(s, 1) {
-		return fmt.Errorf("%w: recorded window %q, want two numbers, the second above 0 and no less than the first", ErrMismatch, text)
+	var n [3]int64
+	fields := strings.Split(string(text), " ")
+	ok := len(fields) == 2 || len(fields) == 3
+	for i := 0; ok && i < len(fields); i++ {
+		v, err := strconv.ParseInt(fields[i], 10, 64)
+		n[i], ok = v, err == nil && v >= 0
 	}
-	w.SettledMS, w.AnnouncedMS = s, a
+	if !ok || n[1] < max(n[0], 1) {
+		return fmt.Errorf("%w: recorded window %q, want two or three numbers, the second above 0 and no less than the first", ErrMismatch, text)
+	}
+	w.SettledMS, w.AnnouncedMS, w.WaitedMS = n[0], n[1], n[2]
 	return nil
 }

@@ -107,6 +107,7 @@ func all() []mutant {
 		crashes,
 		userCode,
 		edgesC,
+		edgesB,
 		edgesF,
 		edgesD,
 		edgesE,

@@ -85,7 +85,7 @@ func Kind(err error) string {
 	}{
 		{task.ErrReadOnly, "read_only"}, {task.ErrTooLarge, "too_large"}, {task.ErrRefused, "refused"},
 		{task.ErrNotMigrated, "not_migrated"}, {task.ErrMismatch, "mismatch"}, {task.ErrCold, "cold"},
-		{task.ErrStale, "stale"}, {task.ErrAborted, "aborted"}, {task.ErrDiskFull, "disk_full"}, {task.ErrUnavailable, "unavailable"},
+		{task.ErrStale, "stale"}, {task.ErrAborted, "aborted"}, {task.ErrClosed, "closed"}, {task.ErrDiskFull, "disk_full"}, {task.ErrUnavailable, "unavailable"},
 		{task.ErrInvalid, "invalid"}, {context.DeadlineExceeded, "timeout"},
 	} {
 		if errors.Is(err, k.err) {

@@ -62,7 +62,7 @@ func TestKindsAreAClosedSet(t *testing.T) {
 	for err, want := range map[error]string{
 		task.ErrReadOnly: "read_only", task.ErrTooLarge: "too_large", task.ErrRefused: "refused", task.ErrNotMigrated: "not_migrated",
 		task.ErrMismatch: "mismatch", task.ErrCold: "cold", task.ErrStale: "stale", task.ErrAborted: "aborted",
-		task.ErrUnavailable: "unavailable", task.ErrDiskFull: "disk_full", task.ErrInvalid: "invalid", context.DeadlineExceeded: "timeout",
+		task.ErrUnavailable: "unavailable", task.ErrClosed: "closed", task.ErrDiskFull: "disk_full", task.ErrInvalid: "invalid", context.DeadlineExceeded: "timeout",
 		errors.New("Error 1064 near 'x'"): "other",
 	} {
 		if got := report.Kind(fmt.Errorf("act: %w", err)); got != want {
