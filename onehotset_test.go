@@ -140,6 +140,7 @@ func TestTwoDatabasesDoNotShareAHotSet(t *testing.T) {
 	if err := workers[refused].Run(t.Context()); err == nil {
 		t.Error("Run on the other one's hot set is nil")
 	}
+	sleep(t, 3*time.Second) // what the refused one has created is not added later either: that ends
 }
 
 // mismatched: err names the identities of both sides.
