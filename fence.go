@@ -23,6 +23,10 @@ const (
 	elsewhereWait = 200 * time.Millisecond
 )
 
+// errElsewhere: a removal cannot reach what may be offered. After askFor it is tried no more:
+// nobody was told nil of it.
+var errElsewhere = fmt.Errorf("%w: the hot set that counts is not on the server that this process works with", task.ErrUnavailable)
+
 // fence is a Set whose calls go by the rule OneGeneration: each is made under records that
 // have been read, and that are recent enough for what it does. The Set itself refuses what
 // meets a generation that does not count; a call that was refused so is made again once the
@@ -229,8 +233,7 @@ func (f *fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 			return task.Removed{AsOf: task.AsOf{TimeUS: r.AsOf.TimeUS}, Answers: make([]task.Answer, len(refs))}, nil
 		}
 		if sleep(ctx, elsewhereWait); ctx.Err() != nil {
-			return r, fmt.Errorf("remove from partition %d: %w: the hot set that counts is on server %q, and not on the one that this process works with",
-				p, task.ErrUnavailable, f.records.of(p).Counts.Server)
+			return r, fmt.Errorf("remove from partition %d: %w: that is server %q", p, errElsewhere, f.records.of(p).Counts.Server)
 		}
 	}
 }

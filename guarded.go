@@ -286,6 +286,10 @@ func (g *guarded) again(ctx context.Context, r *removal) (left []task.Ref, err e
 	if errors.Is(err, task.ErrClosed) {
 		return r.refs, err
 	}
+	if errors.Is(err, errElsewhere) && time.Since(r.since) > askFor {
+		g.report.Error("remove from the hot set", err, "given up: what was preloaded there may fire once", "tasks", len(r.refs))
+		return left, nil
+	}
 	g.report.Error("remove from the hot set", err, "tried again until it lands")
 	if err != nil {
 		return r.refs, err

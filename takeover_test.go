@@ -117,7 +117,7 @@ func TestWhatWorksKeepsTheHotSet(t *testing.T) {
 func TestDeleteSaysThatTheHotSetIsElsewhere(t *testing.T) {
 	twoServers(t, func(t *testing.T, a, b stores) {
 		sch := a.scheduler(t, triggerhook.Options{})
-		end := run(t, sch)
+		run(t, sch)
 		sleep(t, 5*time.Second)
 		other := b.scheduler(t, triggerhook.Options{})
 		if err := sch.Create(t.Context(), tasks(2, func(int) time.Time { return time.Now().Add(20 * time.Second) })...); err != nil {
@@ -129,9 +129,7 @@ func TestDeleteSaysThatTheHotSetIsElsewhere(t *testing.T) {
 		if err := sch.Delete(t.Context(), "task-00001"); err != nil {
 			t.Errorf("Delete by a process with the server that counts: %v", err)
 		}
-		end()
-		run(t, other) // it takes over, which ends what waits
-		sleep(t, 20*time.Second)
+		sleep(t, 70*time.Second) // what waits is given up: a goroutine that is left fails the test
 	})
 }
 
