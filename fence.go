@@ -209,33 +209,42 @@ func (f *fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 		}
 		return r, err
 	}
+	var elsewhere error // once the generation that counts was found on another server
 	for {
-		if s := f.records.of(p); !s.relied {
-			if err := f.records.now(ctx); err != nil {
-				return task.Removed{}, fmt.Errorf("remove from partition %d: %w", p, err)
-			}
+		r, here, err := f.removeHere(ctx, p, len(refs), remove)
+		switch {
+		case here && err == nil:
+			return r, nil
+		case elsewhere != nil && ctx.Err() != nil: // a look that ctx has cut off tells less
+			return r, fmt.Errorf("remove from partition %d: %w", p, elsewhere)
+		case err != nil:
+			return r, fmt.Errorf("remove from partition %d: %w", p, err)
 		}
-		r, err := fenced(ctx, f, p, remove)
-		if err != nil && !errors.Is(err, task.ErrOther) {
-			return r, err
-		}
-		if counts := f.records.of(p).Counts.Generation; err == nil && r.AsOf.Generation != 0 {
-			if r.AsOf.Generation == counts {
-				return r, nil
-			}
-			continue // it changed meanwhile
-		}
-		here, err := f.here(ctx, p)
-		if err != nil {
-			return r, err
-		}
-		if here {
-			return task.Removed{AsOf: task.AsOf{TimeUS: r.AsOf.TimeUS}, Answers: make([]task.Answer, len(refs))}, nil
-		}
-		if sleep(ctx, elsewhereWait); ctx.Err() != nil {
-			return r, fmt.Errorf("remove from partition %d: %w: that is server %q", p, errElsewhere, f.records.of(p).Counts.Server)
+		elsewhere = fmt.Errorf("%w: that is server %q", errElsewhere, f.records.of(p).Counts.Server)
+		sleep(ctx, elsewhereWait)
+	}
+}
+
+// removeHere makes a removal of n members that have no row any more, under records that may be relied
+// upon, and reports whether this server holds all that may be offered. If it does not the
+// removal is to be made again.
+func (f *fence) removeHere(ctx context.Context, p, n int, remove func() (task.Removed, error)) (r task.Removed, here bool, err error) {
+	if !f.records.of(p).relied {
+		if err := f.records.now(ctx); err != nil {
+			return r, false, err
 		}
 	}
+	r, err = fenced(ctx, f, p, remove)
+	if err != nil && !errors.Is(err, task.ErrOther) {
+		return r, false, err
+	}
+	if err == nil && r.AsOf.Generation != 0 { // if it is not the one that counts, that has changed meanwhile
+		return r, r.AsOf.Generation == f.records.of(p).Counts.Generation, nil
+	}
+	if here, err = f.here(ctx, p); here {
+		r = task.Removed{AsOf: task.AsOf{TimeUS: r.AsOf.TimeUS}, Answers: make([]task.Answer, n)}
+	}
+	return r, here, err
 }
 
 // here reports whether a cold partition p holds all that may be offered, which is nothing:

@@ -23,7 +23,7 @@ var edgesC = []mutant{
 	{"cold-elsewhere-is-nil", "promise 4: a cold partition of a server that does not count tells Delete that nothing may fire", "fence.go",
 		"|| s.Counts.Server == st.Server)", "|| s.Counts.Server != \"\")", ".", "TestDeleteSaysThatTheHotSetIsElsewhere"},
 	{"delete-by-old-records", "promise 4: Delete goes by what was read long before its commit", "fence.go",
-		"if s := f.records.of(p); !s.relied {", "if s := f.records.of(p); !s.known {", ".", "TestDeleteReadsTheRecordsAfterItsCommit"},
+		"if !f.records.of(p).relied {", "if !f.records.of(p).known {", ".", "TestDeleteReadsTheRecordsAfterItsCommit"},
 	{"claims-by-old-records", "a worker claims by what it read long ago", "fence.go",
 		"	if s.relied || s.known && (s.away", "	if s.known || s.known && (s.away", ".", "TestNothingIsClaimedUnderOldRecords"},
 	{"longer-lease-at-once", "a longer Lease is used before those who delete know of it", "lease.go",
