@@ -1,8 +1,22 @@
 // Package metrics is a Prometheus collector of a Scheduler's Stats.
+//
+// All metrics have the labels namespace and scheduler. The latter is "1" for the first
+// collector that this process makes for a namespace, "2" for the second, and so on. So
+// several Schedulers of a namespace, or one that is made anew, share a registry. It tells the
+// collectors of one process apart and means nothing else: queries aggregate it away.
+//
+//	sum without (scheduler) (rate(triggerhook_confirmed_total[1m]))  counters, histograms, gauges of the process
+//	max without (scheduler) (triggerhook_namespace_tasks)            gauges of the namespace, which all show alike
+//
+// Make one collector for each Scheduler: a second one counts the same again. Unregister it when
+// its Scheduler has ended: keep what NewCollector returned, for another collector has another
+// number.
 package metrics
 
 import (
 	"context"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,7 +29,7 @@ import (
 const scrapeTimeout = 2 * time.Second
 
 // Collector reads Stats at each scrape. Counters and histograms are of its
-// process; the gauges named triggerhook_namespace_ are of all processes, and are
+// Scheduler; the gauges named triggerhook_namespace_ are of all processes, and are
 // left out of a scrape when a store does not answer.
 type Collector struct {
 	s        *triggerhook.Scheduler
@@ -36,13 +50,29 @@ type gauge struct {
 	read      func(triggerhook.Stats) float64
 }
 
-// NewCollector returns a collector of s, to be registered once. All its metrics
-// have the label namespace.
+// made counts the collectors of each namespace that this process has made.
+var made = struct {
+	sync.Mutex
+	of map[string]int
+}{of: map[string]int{}}
+
+// number returns the number of the next collector of a namespace, from 1 on.
+func number(namespace string) string {
+	made.Lock()
+	defer made.Unlock()
+	made.of[namespace]++
+	return strconv.Itoa(made.of[namespace])
+}
+
+// NewCollector returns a collector of s. All its metrics have the labels namespace and
+// scheduler, of which the latter is no other collector's in this process: any number of
+// collectors of one namespace may stand in one registry.
 func NewCollector(s *triggerhook.Scheduler) *Collector {
 	type P = triggerhook.ProcessStats
 	type S = triggerhook.Stats
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("triggerhook_"+name, help, labels, prometheus.Labels{"namespace": s.Namespace()})
+	labels := prometheus.Labels{"namespace": s.Namespace(), "scheduler": number(s.Namespace())}
+	desc := func(name, help string, more ...string) *prometheus.Desc {
+		return prometheus.NewDesc("triggerhook_"+name, help, more, labels)
 	}
 	return &Collector{
 		s:      s,

@@ -417,3 +417,50 @@ func TestTwoSchedulersShareARegistry(t *testing.T) {
 		}
 	}
 }
+
+// Two Schedulers of one namespace, and one that is made anew, are series of their own.
+func TestSchedulersOfANamespaceShareARegistry(t *testing.T) {
+	store, set := embedded(t, 1)
+	first, second := scheduler(t, store, set, triggerhook.Options{}), scheduler(t, store, set, triggerhook.Options{})
+	reg := prometheus.NewPedanticRegistry()
+	old := metrics.NewCollector(first)
+	for _, c := range []*metrics.Collector{old, metrics.NewCollector(second), metrics.NewCollector(first)} {
+		if err := reg.Register(c); err != nil {
+			t.Errorf("register: %v", err)
+		}
+	}
+	if err := reg.Register(old); err == nil {
+		t.Error("one collector is registered twice")
+	}
+	series(t, reg, 3)
+	if !reg.Unregister(old) {
+		t.Error("a collector is not known to its registry")
+	}
+	series(t, reg, 2)
+	if err := reg.Register(metrics.NewCollector(scheduler(t, store, set, triggerhook.Options{}))); err != nil {
+		t.Errorf("register a Scheduler made anew: %v", err)
+	}
+	series(t, reg, 3)
+}
+
+// series wants n series of each metric, which differ in the label scheduler alone.
+func series(t *testing.T, reg prometheus.Gatherer, n int) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil || len(families) < 20 {
+		t.Fatalf("Gather answers %d metrics, %v", len(families), err)
+	}
+	for _, f := range families {
+		numbers := map[string]bool{}
+		for _, m := range f.Metric {
+			if len(m.Label) != 2 || m.Label[0].GetName() != "namespace" || m.Label[1].GetName() != "scheduler" {
+				t.Errorf("%s has the labels %v", f.GetName(), m.Label)
+				continue
+			}
+			numbers[m.Label[1].GetValue()] = true
+		}
+		if len(f.Metric) != n || len(numbers) != n {
+			t.Errorf("%s has %d series of %d schedulers, want %d", f.GetName(), len(f.Metric), len(numbers), n)
+		}
+	}
+}
