@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -27,7 +26,7 @@ import (
 
 // Options of Open.
 type Options struct {
-	Namespace string // task.DefaultNamespace if empty; a file may hold several
+	Namespace string // task.DefaultNamespace if empty; a file may hold several, of which one is open at a time
 }
 
 // Store keeps the rows of a namespace in a file: one bucket holds the rows in the
@@ -35,6 +34,7 @@ type Options struct {
 // and each commit is flushed to disk.
 type Store struct {
 	db     *bbolt.DB
+	file   os.FileInfo // in openFiles
 	ns     string
 	writes batch.Group[func(*bbolt.Tx) error, struct{}]
 
@@ -50,7 +50,8 @@ const lockWait = time.Second
 const flights = 1
 
 // Open opens or makes the file at path and locks it until Close. ErrUnavailable:
-// another process has it open; ErrInvalid: bad options.
+// another process has it open, and has not closed it within a second. ErrInvalid: bad
+// options, or this process has it open, by this path or another one; that is told at once.
 func Open(path string, o Options) (*Store, error) {
 	if o.Namespace == "" {
 		o.Namespace = task.DefaultNamespace
@@ -63,37 +64,40 @@ func Open(path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open bolt store: %w", err)
 	}
 	_, absent := os.Stat(path)
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, fmt.Errorf("open %s: %w: another process has it open", path, task.ErrUnavailable)
-	}
-	if err != nil {
+	s := &Store{ns: o.Namespace}
+	if err := s.open(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if absent != nil { // a new file is only there for good once its folder says so
 		if err := syncDir(filepath.Dir(path)); err != nil {
-			return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, db.Close()))
+			return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, s.Close()))
 		}
 	}
-	s := &Store{db: db, ns: o.Namespace}
 	s.writes = batch.Group[func(*bbolt.Tx) error, struct{}]{Parallel: flights, Flush: s.flush}
 	return s, nil
 }
 
-// syncDir flushes the entries of a folder. Windows has no such thing.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
+// open opens and locks the file. bbolt calls OpenFile once, before it waits for the lock.
+func (s *Store) open(path string) (err error) {
+	opening := func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		f, s.file, err = openFiles.open(name, flag, mode)
+		return f, err
 	}
-	f, err := os.Open(dir)
+	s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, OpenFile: opening})
 	if err != nil {
-		return err
+		openFiles.forget(s.file)
 	}
-	return errors.Join(f.Sync(), f.Close())
+	if errors.Is(err, berrors.ErrTimeout) {
+		return fmt.Errorf("%w: another process has it open", task.ErrUnavailable)
+	}
+	return err
 }
 
 // Close unlocks the file. No call may be under way.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	defer openFiles.forget(s.file)
+	return s.db.Close()
+}
 
 // Namespace implements durable.Store.
 func (s *Store) Namespace() string { return s.ns }

@@ -2,8 +2,11 @@ package bolt_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -47,12 +50,50 @@ func TestModel(t *testing.T) {
 	})
 }
 
-func TestAFileHasOneOwner(t *testing.T) {
+// A second Open is told at once, whatever path leads to the file; the lock alone says after a
+// second that another process has it.
+func TestAFileIsOpenOnceInAProcess(t *testing.T) {
+	dir := t.TempDir()
+	path, link, linked := filepath.Join(dir, "tasks"), filepath.Join(dir, "link"), filepath.Join(dir, "linked")
+	s := open(t, path)
+	if err := errors.Join(os.Symlink(path, link), os.Link(path, linked)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, dir + "/./tasks", link, linked} {
+		_, err := bolt.Open(p, bolt.Options{Namespace: "other"})
+		if !errors.Is(err, task.ErrInvalid) || !strings.Contains(err.Error(), p) || !strings.Contains(err.Error(), "this process has it open") {
+			t.Errorf("Open of %s, which is open: %v, want ErrInvalid, its path, and that this process has it open", p, err)
+		}
+	}
+	open(t, filepath.Join(dir, "another"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, link)
+}
+
+// Of many that open a new file at once one gets it.
+func TestOneOfManyOpensAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tasks")
-	open(t, path)
-	_, err := bolt.Open(path, bolt.Options{})
-	if !errors.Is(err, task.ErrUnavailable) || !strings.Contains(err.Error(), path) {
-		t.Errorf("Open of a file that is open: %v, want ErrUnavailable and the file's name", err)
+	var wg sync.WaitGroup
+	var opened, refused atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			s, err := bolt.Open(path, bolt.Options{})
+			switch {
+			case err == nil:
+				opened.Add(1)
+				t.Cleanup(func() { s.Close() })
+			case errors.Is(err, task.ErrInvalid):
+				refused.Add(1)
+			default:
+				t.Errorf("Open: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if opened.Load() != 1 || refused.Load() != 7 {
+		t.Errorf("%d of 8 opened the file, and %d were refused", opened.Load(), refused.Load())
 	}
 }
 
