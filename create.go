@@ -85,8 +85,11 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 		}
 		rows[i] = r
 	}
+	if slices.ContainsFunc(bad.Invalid, func(id string) bool { return id != "" }) { // a task without an ID has no name but its place
+		errs = append(errs, bad)
+	}
 	if len(errs) > 0 {
-		return nil, errors.Join(append(errs, bad)...)
+		return nil, errors.Join(errs...)
 	}
 	for i, t := range tasks {
 		if t.ID == "" {

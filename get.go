@@ -3,6 +3,7 @@ package triggerhook
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -18,6 +19,16 @@ const (
 	Preloaded              // in the hot set, waiting
 	InFlight               // claimed by a worker
 )
+
+// String returns "unknown", "scheduled", "preloaded" or "in flight", and of any other
+// number "State(7)".
+func (s State) String() string {
+	names := [...]string{"unknown", "scheduled", "preloaded", "in flight"}
+	if s < 0 || int(s) >= len(names) {
+		return "State(" + strconv.Itoa(int(s)) + ")"
+	}
+	return names[s]
+}
 
 // Info is what is known of a task.
 type Info struct {

@@ -434,3 +434,28 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	}
 	stop()
 }
+
+// A task without an ID is named by its place alone.
+func TestCreateNamesNoEmptyID(t *testing.T) {
+	sch := embedded(t, 1).scheduler(t, triggerhook.Options{})
+	for text, tasks := range map[string][]*triggerhook.Task{
+		"create task 0: invalid: due is the zero time":                                                                                {{}},
+		"create task 0: invalid: task is nil\ncreate task 1: invalid: due is the zero time":                                           {nil, {}},
+		"create task 0: invalid: due is the zero time\ncreate task 1: invalid: due is the zero time\ninvalid: \"a\", 1 without an id": {{}, {ID: "a"}},
+	} {
+		if err := sch.Create(t.Context(), tasks...); !errors.Is(err, triggerhook.ErrInvalid) || err.Error() != text {
+			t.Errorf("Create of %d tasks: %v, want %s", len(tasks), err, text)
+		}
+	}
+}
+
+func TestStatesHaveNames(t *testing.T) {
+	for state, want := range map[triggerhook.State]string{
+		triggerhook.Unknown: "unknown", triggerhook.Scheduled: "scheduled", triggerhook.Preloaded: "preloaded", triggerhook.InFlight: "in flight",
+		4: "State(4)", -1: "State(-1)",
+	} {
+		if got := fmt.Sprint(state); got != want {
+			t.Errorf("state %d is called %q, want %q", int(state), got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -161,7 +162,7 @@ type IDError struct {
 	Claimed  []string // ErrClaimed
 }
 
-// Error names up to three IDs of each list.
+// Error names up to three IDs of each list, and counts the tasks without one.
 func (e *IDError) Error() string {
 	var parts []string
 	for _, l := range e.lists() {
@@ -191,18 +192,28 @@ func (e *IDError) lists() [4]idList {
 	return [4]idList{{ErrInvalid, e.Invalid}, {ErrExists, e.Exists}, {ErrNotFound, e.NotFound}, {ErrClaimed, e.Claimed}}
 }
 
+// sample names the first of ids. An empty one names nothing, so those are counted.
 func sample(ids []string) string {
 	const most = 3
-	var b strings.Builder
-	for i, id := range ids {
-		if i == most {
-			fmt.Fprintf(&b, " and %d more", len(ids)-most)
-			break
+	var parts []string
+	named := 0
+	for _, id := range ids {
+		if id == "" {
+			continue
 		}
-		if i > 0 {
-			b.WriteString(", ")
+		if named++; named <= most {
+			parts = append(parts, strconv.Quote(id))
 		}
-		fmt.Fprintf(&b, "%q", id)
 	}
-	return b.String()
+	text := strings.Join(parts, ", ")
+	if named > most {
+		text += fmt.Sprintf(" and %d more", named-most)
+	}
+	if without := len(ids) - named; without > 0 {
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%d without an id", without)
+	}
+	return text
 }

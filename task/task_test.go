@@ -50,3 +50,19 @@ func BenchmarkPartition(b *testing.B) {
 		task.Partition("0191f0c4-7a3e-7cc1-a3b2-5a0f9d6f2b11", 16)
 	}
 }
+
+// An empty id names nothing: it is counted.
+func TestIDErrorPrintsNoEmptyID(t *testing.T) {
+	for want, ids := range map[string][]string{
+		`task exists: "a"`:                                       {"a"},
+		`task exists: "a", "b", "c"`:                             {"a", "b", "c"},
+		`task exists: "a", "b", "c" and 1 more`:                  {"a", "b", "c", "d"},
+		`task exists: 2 without an id`:                           {"", ""},
+		`task exists: "a", 1 without an id`:                      {"", "a"},
+		`task exists: "a", "b", "c" and 2 more, 2 without an id`: {"", "a", "b", "c", "d", "e", ""},
+	} {
+		if got := (&task.IDError{Exists: ids}).Error(); got != want {
+			t.Errorf("of %q it reads %s, want %s", ids, got, want)
+		}
+	}
+}
