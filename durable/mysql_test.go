@@ -54,6 +54,7 @@ func TestModel(t *testing.T) {
 // A *sql.DB that is configured badly for the store works all the same.
 func TestAnyDSNWorks(t *testing.T) {
 	for _, kind := range sqlKinds {
+		server := testserver.Shared(t, kind)
 		for name, params := range map[string]string{
 			"multi":        "multiStatements=true&interpolateParams=true",
 			"parseTime":    "parseTime=true&loc=America%2FNew_York&time_zone=%27-05%3A00%27",
@@ -68,11 +69,11 @@ func TestAnyDSNWorks(t *testing.T) {
 			"small packet": "maxAllowedPacket=20000",
 			"small, raw":   "maxAllowedPacket=20000&interpolateParams=true",
 		} {
-			if kind == testserver.MySQL {
+			if server.Kind == testserver.MySQL {
 				params = strings.Replace(params, "tx_isolation", "transaction_isolation", 1)
 			}
 			t.Run(string(kind)+"/"+name, func(t *testing.T) {
-				works(t, open(t, testserver.Shared(t, kind).DB(t, params)))
+				works(t, open(t, server.DB(t, params)))
 			})
 		}
 	}

@@ -82,7 +82,7 @@ func TestBytesStayUnderAnyCharacterSet(t *testing.T) {
 				t.Run(params+interpolate, func(t *testing.T) { bytesStay(t, server.DB(t, params+interpolate)) })
 			}
 		}
-		if kind == testserver.MariaDB {
+		if server.Kind == testserver.MariaDB {
 			for _, mode := range []string{"ORACLE", "MSSQL", "EMPTY_STRING_IS_NULL,SIMULTANEOUS_ASSIGNMENT"} {
 				t.Run(mode, func(t *testing.T) { bytesStay(t, server.DB(t, "interpolateParams=true&sql_mode=%27"+mode+"%27")) })
 			}
@@ -167,7 +167,7 @@ func TestANewConnectionIsSetInOneStatement(t *testing.T) {
 		}
 		w.mend()
 		name, level := "tx_isolation", ""
-		if kind == testserver.MySQL {
+		if w.kind == testserver.MySQL {
 			name = "transaction_isolation"
 		}
 		if err := w.db.QueryRow("SELECT @@" + name).Scan(&level); err != nil || level != "READ-COMMITTED" {

@@ -31,7 +31,8 @@ func (s *Server) answers() bool {
 func (s *Server) Version() (string, error) {
 	switch {
 	case s.Kind.SQL():
-		return s.greeting()
+		name, err := s.greeting()
+		return version(name), err
 	case s.Kind == Postgres:
 		return s.hello()
 	}
@@ -48,8 +49,30 @@ func (s *Server) Version() (string, error) {
 	return "", fmt.Errorf("version of %s: it answers %q", s.Kind, info)
 }
 
-// greeting reads the version from a MySQL's handshake: 4 bytes of packet header,
-// the protocol's version (10), and the server's up to a NUL.
+// version is the number in what a MySQL calls itself: "9.7.1" of "9.7.1-log".
+func version(name string) string {
+	// MariaDB pretends to be 5.5.5 first, for old replicas
+	v, _, _ := strings.Cut(strings.TrimPrefix(name, "5.5.5-"), "-")
+	return v
+}
+
+// greets returns the kind that a server greets as. What is older than MySQL 5.7 counts as
+// MySQL56, and what is newer as MySQL.
+func (s *Server) greets() (Kind, error) {
+	name, err := s.greeting()
+	switch v := version(name); {
+	case err != nil:
+		return "", err
+	case strings.Contains(name, "MariaDB"):
+		return MariaDB, nil
+	case strings.HasPrefix(v, "5.5."), strings.HasPrefix(v, "5.6."):
+		return MySQL56, nil
+	}
+	return MySQL, nil
+}
+
+// greeting reads what the server calls itself from a MySQL's handshake: 4 bytes of packet header,
+// the protocol's version (10), and the name up to a NUL: "10.11.14-MariaDB-0+deb12u2".
 func (s *Server) greeting() (string, error) {
 	conn, err := s.dial()
 	if err != nil {
@@ -65,9 +88,7 @@ func (s *Server) greeting() (string, error) {
 	if !ok || buf[4] != 10 {
 		return "", fmt.Errorf("greeting of %s: %q", s.Kind, buf[:n])
 	}
-	// MariaDB pretends to be 5.5.5 first, for old replicas
-	v, _, _ := strings.Cut(strings.TrimPrefix(string(name), "5.5.5-"), "-")
-	return v, nil
+	return string(name), nil
 }
 
 // ask sends a Redis one inline command and returns its answer, as it stands in

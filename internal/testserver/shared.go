@@ -27,14 +27,15 @@ func (k Kind) Env() string {
 
 // Export is the value that Env is to have for others to use s.
 func (s *Server) Export() string {
-	if s.Kind == MySQL {
+	if s.Kind == MySQL || s.dsn != "" {
 		return s.DSN("")
 	}
 	return s.Addr
 }
 
 // External returns the server that the environment names, or nil. One that is
-// named but does not answer is an error.
+// named but does not answer is an error. Its Kind is what it greets as: a MariaDB may
+// stand for MySQL, which TRIGGERHOOK_TEST_MYSQL names.
 func External(kind Kind) (*Server, error) {
 	v := os.Getenv(kind.Env())
 	if v == "" {
@@ -51,7 +52,11 @@ func External(kind Kind) (*Server, error) {
 		}
 		s.Addr, s.dsn = cfg.Addr, v
 	}
-	if _, err := s.Version(); err != nil {
+	_, err := s.Version()
+	if err == nil && kind == MySQL {
+		s.Kind, err = s.greets()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s names a server that does not answer: %w", kind.Env(), err)
 	}
 	return s, nil

@@ -46,7 +46,7 @@ const ready = 60 * time.Second
 
 // Server is one running server. Its methods are not safe for concurrent use.
 type Server struct {
-	Kind  Kind
+	Kind  Kind   // what it is, also if it was asked for as MySQL
 	Addr  string // host:port
 	dsn   string // of a MySQL that was given from outside
 	base  string // where its programs are

@@ -105,3 +105,52 @@ func TestPostgresAnswersWhoeverStartsIt(t *testing.T) {
 		t.Error("its process is not known")
 	}
 }
+
+// What a DSN names is the kind that it greets as, and is handed on as it came.
+func TestAServerFromOutsideIsWhatItGreetsAs(t *testing.T) {
+	for _, kind := range []Kind{MariaDB, MySQL56, MySQL} {
+		server := Shared(t, kind)
+		dsn := server.DSN("") // from outside too, where the environment names it
+		t.Run(string(kind), func(t *testing.T) {
+			t.Setenv(MySQL.Env(), dsn)
+			s, err := External(MySQL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Kind != server.Kind || s.Addr != server.Addr || s.Export() != dsn {
+				t.Errorf("External is a %s at %s that exports %s, want a %s at %s and %s", s.Kind, s.Addr, s.Export(), server.Kind, server.Addr, dsn)
+			}
+			version, err := s.Version()
+			want, err2 := server.Version()
+			if err != nil || err2 != nil || version != want {
+				t.Errorf("its version is %s, %v, want %s, %v", version, err, want, err2)
+			}
+		})
+	}
+}
+
+func TestKindsByGreeting(t *testing.T) {
+	for name, want := range map[string]Kind{
+		"5.5.5-10.6.18-MariaDB-log": MariaDB, "11.4.2-MariaDB-ubu2404": MariaDB, "5.6.24-log": MySQL56, "5.7.44": MySQL, "8.0.36-28": MySQL, "9.7.1": MySQL,
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				fmt.Fprintf(c, "\x4a\x00\x00\x00\x0a%s\x00", name)
+				c.Close()
+			}
+		}()
+		t.Setenv(MySQL.Env(), "root@tcp("+l.Addr().String()+")/")
+		if s, err := External(MySQL); err != nil || s.Kind != want {
+			t.Errorf("a server that greets as %s: %+v, %v, want %s", name, s, err, want)
+		}
+	}
+}

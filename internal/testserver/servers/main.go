@@ -43,8 +43,8 @@ func run(ctx context.Context, args []string) (int, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = os.Environ()
-	for _, s := range servers {
-		cmd.Env = append(cmd.Env, s.Kind.Env()+"="+s.Export())
+	for kind, s := range servers {
+		cmd.Env = append(cmd.Env, kind.Env()+"="+s.Export())
 	}
 	err = cmd.Run()
 	var exit *exec.ExitError
@@ -57,11 +57,12 @@ func run(ctx context.Context, args []string) (int, error) {
 	return 0, nil
 }
 
-// bring brings all kinds at once: most of the time goes into their first start.
-func bring(ctx context.Context) ([]*testserver.Server, error) {
+// bring brings all kinds at once: most of the time goes into their first start. A server
+// from outside may be of another kind than it stands for.
+func bring(ctx context.Context) (map[testserver.Kind]*testserver.Server, error) {
 	var (
 		mu   sync.Mutex
-		all  []*testserver.Server
+		all  = map[testserver.Kind]*testserver.Server{}
 		errs []error
 		wg   sync.WaitGroup
 	)
@@ -74,7 +75,7 @@ func bring(ctx context.Context) ([]*testserver.Server, error) {
 				errs = append(errs, err)
 				return
 			}
-			all = append(all, s)
+			all[kind] = s
 		})
 	}
 	wg.Wait()
