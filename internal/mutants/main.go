@@ -112,6 +112,7 @@ func all() []mutant {
 		edgesD,
 		edgesE,
 		edgesG,
+		edgesI,
 	)
 }
 
