@@ -135,6 +135,7 @@ func TestWhatAHandlerSettledIsNotAnsweredAgain(t *testing.T) {
 			case "t000001": // held for too long at first
 				if d.Attempt == 1 {
 					<-ctx.Done()
+					<-time.After(5 * time.Second) // the second delivery confirms first
 				}
 				outcomes <- d.Confirm(ctx)
 				return errors.New("and yet")
