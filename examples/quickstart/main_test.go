@@ -271,6 +271,6 @@ func TestItServesMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(string(text), "\n")
-		return slices.Contains(lines, `triggerhook_created_total{namespace="quickstart"} 50`)
+		return slices.Contains(lines, `triggerhook_created_total{namespace="quickstart",scheduler="1"} 50`)
 	})
 }
