@@ -43,6 +43,7 @@ func (s *Scheduler) agents(ctx context.Context) {
 		for i, t := range terms {
 			rounds[i].hold(ctx, t)
 			if t.Held {
+				s.records.use()
 				wait = min(wait, renewEvery)
 			} else {
 				wait = min(wait, t.Left+electLag)

@@ -155,6 +155,7 @@ func (f *fence) Claim(ctx context.Context, p int, token string, limit int, lease
 	if err != nil || len(b.Claims) == 0 {
 		return b, err
 	}
+	f.records.use()
 	if err := f.rely(ctx, p, claimWait); err != nil {
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, err)
 	}
@@ -165,6 +166,7 @@ func (f *fence) Claim(ctx context.Context, p int, token string, limit int, lease
 }
 
 func (f *fence) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+	f.records.use()
 	if err := f.rely(ctx, p, extendWait); err != nil {
 		return task.Extended{}, fmt.Errorf("extend in partition %d: %w", p, err)
 	}

@@ -31,9 +31,13 @@ const (
 	trust = 1500 * time.Millisecond
 	// hold is longer than trust, by what the rates of two clocks may differ, and more.
 	hold = 2 * time.Second
-	// refreshEvery is how often a worker reads the records; refreshAlone is the same where no
-	// other process can change them.
-	refreshEvery = 700 * time.Millisecond
+	// refreshEvery is how often a worker reads the records while it uses them: more often than
+	// they are relied upon for, and than an announcement can be vetoed. refreshIdle is the same
+	// of a worker that has not used them for usedFor: its next claim reads them first.
+	// refreshAlone is the same where no other process can change them.
+	refreshEvery = time.Second
+	refreshIdle  = 8 * time.Second
+	usedFor      = 3 * time.Second
 	refreshAlone = 5 * time.Second
 	// readTimeout bounds one read.
 	readTimeout = 5 * time.Second
@@ -64,6 +68,7 @@ type records struct {
 	tried    time.Time     // when a caller was told last that it is to read them
 	away     bool          // a read failed or took too long, and none has succeeded since
 	working  bool          // this process works, so it vetoes
+	used     time.Time     // when this process last claimed, held or fed something
 	since    []time.Time   // by partition: at the latest then what is announced was recorded
 	apart    func(error)   // ends the process's work: the hot set is another durable store's
 }
@@ -242,6 +247,20 @@ func (r *records) work(apart func(error)) (stop func()) {
 	return func() { set(false, func(error) {}) }
 }
 
+// use notes that this process claims, holds or feeds something, by what the records say.
+func (r *records) use() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used = time.Now()
+}
+
+// idle reports whether it has not done that for usedFor.
+func (r *records) idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.used) > usedFor
+}
+
 // refresh reads the records again and again until ctx ends.
 func (r *records) refresh(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -251,6 +270,8 @@ func (r *records) refresh(ctx context.Context) {
 		every := refreshEvery
 		if k, _, _ := r.last(); k.exclusive {
 			every = refreshAlone
+		} else if r.idle() {
+			every = refreshIdle
 		}
 		sleep(ctx, every)
 	}

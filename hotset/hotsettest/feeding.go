@@ -80,7 +80,7 @@ func fullPartitionRetreats(k *kit) {
 	put := entry("put-off", 1) // its row is due early, its offer is late: it stays
 	k.add(task.Waiting, put)
 	k.claimed("t", "put-off")
-	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(put), Delay: time.Duration(far-100-k.now().TimeUS/1000) * time.Millisecond})
+	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(put), Delay: time.Duration(far-900-k.now().TimeUS/1000) * time.Millisecond})
 	k.must(err)
 	k.each("Release", got, 1, task.Waiting)
 	f, err = k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far + 1, Limit: 20})

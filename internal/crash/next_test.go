@@ -66,7 +66,7 @@ func (c *cell) next(grace time.Duration, change ...func(w *worker, p *place)) *w
 	}()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !errors.Is(err, triggerhook.ErrUnavailable) { // it may end before its first check
 			c.Errorf("Handle: %v", err)
 		}
 	})
