@@ -39,7 +39,7 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 	if a.err != nil {
 		return a, a.err
 	}
-	if status == "OTHER" {
+	if status == "OTHER" || status == "MISMATCH" { // nothing to go by: Clock asks again
 		a.asOf.Generation = 0
 	}
 	r.saw(p, a.asOf, sent)
