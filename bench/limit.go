@@ -31,6 +31,7 @@ const (
 	conns   = 4                                  // that statements of many rows go over
 	few     = 50                                 // rows that go all or none
 	most    = 1000                               // rows of a statement, members of a script's call
+	caller  = "1  "                              // to scripts: of one partition, that knows no identity and no generation
 	version = "\x00\x00\x00\x00\x00\x00\x00\x01" // 1 as the end of a member has it: all rows have that one
 )
 
@@ -53,14 +54,18 @@ func openLimit(ctx context.Context, j job) (system, error) {
 		go gather(l.inserts, most, l.insertAndAdd)
 		go gather(l.deletes, few, l.drop)
 	}
-	return l, l.scripts["horizon"].Run(ctx, l.rdb, l.keys[:7], 1, 1, time.Now().Add(24*time.Hour).UnixMilli(), 1<<40, 1).Err()
+	return l, l.scripts["horizon"].Run(ctx, l.rdb, l.keys[:7], caller, 1, time.Now().Add(24*time.Hour).UnixMilli(), 1<<40, 1, "").Err()
 }
 
 func (l *limit) create(ctx context.Context, all []item) error {
 	return inGroup(ctx, l.j.Workers, all, l.insertAndAdd, l.inserts)
 }
 func (l *limit) settled(context.Context) (int, error) { return int(l.gone.Load()), nil }
-func (l *limit) start(ctx context.Context) error      { return l.pages(ctx, conns*most, l.add) } // preloads all rows
+func (l *limit) hot(ctx context.Context) (int, error) { // the library's set knows no generation that counts
+	n, err := l.rdb.ZCard(ctx, l.keys[1]).Result()
+	return int(n), err
+}
+func (l *limit) start(ctx context.Context) error { return l.pages(ctx, conns*most, l.add) } // preloads all rows
 
 func (l *limit) delete(ctx context.Context, ids []string) error {
 	return inGroup(ctx, l.j.Workers, items(0, len(ids), func(i int) item { return item{id: ids[i]} }), l.drop, l.deletes)
@@ -90,7 +95,7 @@ func (l *limit) insertAndAdd(ctx context.Context, items []item) error {
 func (l *limit) add(ctx context.Context, items []item) error { // to the hot set, in one pipeline
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for ; len(items) > 0; items = items[min(most, len(items)):] {
-			args := []any{1, 1, time.Now().UnixMicro(), 1, 0, ""}
+			args := []any{caller, 1, time.Now().UnixMicro(), 1, 0, ""}
 			for _, it := range items[:min(most, len(items))] {
 				due := strconv.FormatInt(it.due.UnixMilli(), 10)
 				args = append(args, it.id+version, due, due+":"+due+":0:i:"+string(it.payload))
@@ -174,11 +179,11 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 	if c.wait != nil {
 		size = 1
 	}
-	reply, err := l.scripts["claim"].Run(ctx, l.rdb, keys, 1, token, size, 60_000).Slice()
+	reply, err := l.scripts["claim"].Run(ctx, l.rdb, keys, caller, token, size, 60_000, 1<<20).Slice()
 	if err != nil {
 		return err
 	}
-	members := reply[5].([]any)
+	members := reply[6].([]any)
 	all := items(0, len(members), func(i int) item { return item{id: strings.TrimSuffix(members[i].(string), version)} })
 	for _, it := range all {
 		c.deliver(it.id)
@@ -189,7 +194,7 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 	began := time.Now()
 	if c.confirm {
 		if err = l.drop(ctx, all); err == nil {
-			err = l.scripts["remove"].Run(ctx, l.rdb, keys, append([]any{1, token}, members...)...).Err()
+			err = l.scripts["remove"].Run(ctx, l.rdb, keys, append([]any{caller, token}, members...)...).Err()
 		}
 	}
 	if c.wait != nil && err == nil {

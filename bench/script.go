@@ -11,10 +11,10 @@ import (
 )
 
 // script reads one of the library's scripts from beside this module, with the
-// prelude that stands before it, and loads it.
+// verb's name and the prelude that stand before it, and loads it.
 func script(ctx context.Context, rdb *redis.Client, verb string) (*redis.Script, error) {
 	_, file, _, _ := runtime.Caller(0)
-	var text []byte
+	text := []byte("local verb = '" + verb + "'\n")
 	for _, name := range []string{"prelude", verb} {
 		b, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "hotset", "lua", name+".lua"))
 		if err != nil {
