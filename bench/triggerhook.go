@@ -223,6 +223,11 @@ func (h *hook) begin(ctx context.Context) {
 
 func (h *hook) hot(ctx context.Context) (int, error) {
 	st, err := h.set.State(ctx, 0)
+	if err == nil && st.Other { // a generation that this process has not read of yet
+		if _, err = h.sch.Stats(ctx); err == nil {
+			st, err = h.set.State(ctx, 0)
+		}
+	}
 	return int(st.Waiting), err
 }
 
