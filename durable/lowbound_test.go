@@ -254,6 +254,9 @@ func TestNoRowIsBelowTheLowBound(t *testing.T) {
 				go func() { made <- s.Create(t.Context(), oldRow("a")) }()
 				<-paused
 				advance(t, other, 0)
+				if ms, err := other.Low(t.Context()); err != nil || ms > oldRow("a")[0].DueMS { // its writer may die right after the commit
+					t.Errorf("the bound is %d, %v, above a row that is on its way", ms, err)
+				}
 				goOn()
 				if err := <-made; err != nil {
 					t.Fatal(err)
