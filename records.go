@@ -32,8 +32,8 @@ const (
 	// hold is longer than trust, by what the rates of two clocks may differ, and more.
 	hold = 2 * time.Second
 	// refreshEvery is how often a worker reads the records while it uses them: more often than
-	// they are relied upon for, and than an announcement can be vetoed. refreshIdle is the same
-	// of a worker that has not used them for usedFor: its next claim reads them first.
+	// they are relied upon for, and so that an announcement can be vetoed. refreshIdle is the
+	// same of a worker that has not used them for usedFor, until it uses them again.
 	// refreshAlone is the same where no other process can change them.
 	refreshEvery = time.Second
 	refreshIdle  = 8 * time.Second
@@ -68,7 +68,8 @@ type records struct {
 	tried    time.Time     // when a caller was told last that it is to read them
 	away     bool          // a read failed or took too long, and none has succeeded since
 	working  bool          // this process works, so it vetoes
-	used     time.Time     // when this process last claimed, held or fed something
+	used     time.Time     // when this process last claimed, held or fed something, or had a role
+	busy     chan struct{} // has an element once it was used after it had been idle
 	since    []time.Time   // by partition: at the latest then what is announced was recorded
 	apart    func(error)   // ends the process's work: the hot set is another durable store's
 }
@@ -85,7 +86,7 @@ type known struct {
 }
 
 func newRecords(store durable.Store, set hotset.Set, parts int, r *report.Reporter) *records {
-	return &records{store: store, set: set, parts: parts, report: r, since: make([]time.Time, parts), apart: func(error) {}}
+	return &records{store: store, set: set, parts: parts, report: r, busy: make(chan struct{}, 1), since: make([]time.Time, parts), apart: func(error) {}}
 }
 
 // elapsed is how long ago t was, by the monotonic clock or by the other one, which goes
@@ -247,10 +248,17 @@ func (r *records) work(apart func(error)) (stop func()) {
 	return func() { set(false, func(error) {}) }
 }
 
-// use notes that this process claims, holds or feeds something, by what the records say.
+// use notes that this process claims, holds or feeds something, by what the records say, or
+// has a role: whoever works with a hot set that nobody uses has the roles, and vetoes.
 func (r *records) use() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if time.Since(r.used) > usedFor {
+		select {
+		case r.busy <- struct{}{}:
+		default:
+		}
+	}
 	r.used = time.Now()
 }
 
@@ -273,7 +281,11 @@ func (r *records) refresh(ctx context.Context) {
 		} else if r.idle() {
 			every = refreshIdle
 		}
-		sleep(ctx, every)
+		select {
+		case <-ctx.Done():
+		case <-r.busy:
+		case <-time.After(every):
+		}
 	}
 }
 

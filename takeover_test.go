@@ -112,6 +112,29 @@ func TestWhatWorksKeepsTheHotSet(t *testing.T) {
 	})
 }
 
+// Of two idle workers one has the roles, and reads the records often enough to keep the hot
+// set. If it stops the other one does, wherever in its own long period that is.
+func TestAnIdleWorkerThatGetsTheRolesKeepsTheHotSet(t *testing.T) {
+	for after := range 9 {
+		t.Run(fmt.Sprintf("%ds", after), func(t *testing.T) {
+			twoServers(t, func(t *testing.T, a, b stores) {
+				stop := run(t, a.scheduler(t, triggerhook.Options{}))
+				sleep(t, time.Second)
+				run(t, a.scheduler(t, triggerhook.Options{}))
+				sleep(t, 5*time.Second+time.Duration(after)*time.Second)
+				stop()
+				sleep(t, 3*time.Second) // a term, and some
+				was := recorded(t, a, 0)
+				run(t, b.scheduler(t, triggerhook.Options{}))
+				sleep(t, 5*time.Second)
+				if is := recorded(t, a, 0); is.Counts != was.Counts {
+					t.Errorf("%+v counts after %+v", is, was)
+				}
+			})
+		})
+	}
+}
+
 // Who works with another server than the one that counts cannot tell that what it deletes
 // will not fire.
 func TestDeleteSaysThatTheHotSetIsElsewhere(t *testing.T) {

@@ -20,6 +20,8 @@ var edgesC = []mutant{
 		"	hold = 2 * time.Second\n", "	hold = 20 * time.Millisecond\n", ".", "TestATakeoverIsAnnouncedTwoSecondsBefore"},
 	{"no-veto", "nobody takes an announcement back", "records.go",
 		"if !working || g.Next", "if working || g.Next", ".", "TestWhatWorksKeepsTheHotSet"},
+	{"idle-sleeps-on", "an idle worker that gets the roles goes on reading the records each 8 s", "records.go",
+		"	if time.Since(r.used) > usedFor {\n", "	if false {\n", ".", "TestAnIdleWorkerThatGetsTheRolesKeepsTheHotSet"},
 	{"cold-elsewhere-is-nil", "promise 4: a cold partition of a server that does not count tells Delete that nothing may fire", "fence.go",
 		"|| s.Counts.Server == st.Server)", "|| s.Counts.Server != \"\")", ".", "TestDeleteSaysThatTheHotSetIsElsewhere"},
 	{"delete-by-old-records", "promise 4: Delete goes by what was read long before its commit", "fence.go",
