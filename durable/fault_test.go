@@ -136,6 +136,21 @@ func (w *wire) cut(prefix string) {
 	}
 }
 
+// failAfter fails all statements with that beginning but the first n.
+func (w *wire) failAfter(prefix string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fail = func(s call) error {
+		if !strings.HasPrefix(s.stmt, prefix) {
+			return nil
+		}
+		if n--; n < 0 {
+			return fmt.Errorf("too many statements begin with %s", prefix)
+		}
+		return nil
+	}
+}
+
 func (w *wire) mend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
