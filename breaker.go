@@ -233,40 +233,48 @@ func (s *breaker) await(ctx context.Context, p int) error {
 	}
 }
 
-// Clock implements hotset.Set, as all methods below.
+// Clock implements hotset.Set.
 func (s *breaker) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.AsOf, error) { return s.Set.Clock(ctx, p) })
 }
 
+// Check implements hotset.Set.
 func (s *breaker) Check(ctx context.Context, p int) error {
 	_, err := ask(ctx, s, p, longestCall, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.Set.Check(ctx, p) })
 	return err
 }
 
+// State implements hotset.Set.
 func (s *breaker) State(ctx context.Context, p int) (task.State, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.State, error) { return s.Set.State(ctx, p) })
 }
 
+// Horizon implements hotset.Set.
 func (s *breaker) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
 	return ask(ctx, s, p, longestRound, func(ctx context.Context) (task.Feeding, error) { return s.Set.Horizon(ctx, p, f) })
 }
 
+// Feed implements hotset.Set.
 func (s *breaker) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
 	return ask(ctx, s, p, longestRound, func(ctx context.Context) (task.Feeding, error) { return s.Set.Feed(ctx, p, page) })
 }
 
+// Add implements hotset.Set.
 func (s *breaker) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) ([]task.Answer, error) { return s.Set.Add(ctx, p, a) })
 }
 
+// Remove implements hotset.Set.
 func (s *breaker) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.Removed, error) { return s.Set.Remove(ctx, p, token, refs) })
 }
 
+// Claim implements hotset.Set.
 func (s *breaker) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.Batch, error) { return s.Set.Claim(ctx, p, token, limit, lease) })
 }
 
+// Extend implements hotset.Set. It waits for an open breaker to close.
 func (s *breaker) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
 	if err := s.await(ctx, p); err != nil {
 		return task.Extended{}, err
@@ -274,19 +282,22 @@ func (s *breaker) Extend(ctx context.Context, p int, h task.Held) (task.Extended
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.Extended, error) { return s.Set.Extend(ctx, p, h) })
 }
 
+// Release implements hotset.Set.
 func (s *breaker) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) ([]task.Answer, error) { return s.Set.Release(ctx, p, r) })
 }
 
+// Find implements hotset.Set.
 func (s *breaker) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
 	return ask(ctx, s, p, longestRound, func(ctx context.Context) ([]task.Found, error) { return s.Set.Find(ctx, p, refs) })
 }
 
+// Expired implements hotset.Set.
 func (s *breaker) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) ([]task.Reaped, error) { return s.Set.Expired(ctx, p, limit, lease) })
 }
 
-// Elect asks partition 0, in which the roles live.
+// Elect implements hotset.Set. The roles live in partition 0.
 func (s *breaker) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
 	return ask(ctx, s, 0, longestCall, func(ctx context.Context) ([]task.Term, error) { return s.Set.Elect(ctx, holder, term, roles...) })
 }

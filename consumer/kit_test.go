@@ -77,7 +77,9 @@ func (r *rows) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	r.mu.Lock()
 	slow := r.slow
 	r.mu.Unlock()
-	time.Sleep(slow)
+	if err := takes(ctx, slow); err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tries++
@@ -142,6 +144,19 @@ func (r *rows) len() int {
 	return len(r.byID)
 }
 
+// takes returns once a call has taken that long, or with its context's error when that ends.
+func takes(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // faulty is the embedded set with faults in front of it.
 type faulty struct {
 	*local.Set
@@ -161,12 +176,16 @@ type faulty struct {
 }
 
 func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
-	time.Sleep(f.trip)
+	if err := takes(ctx, f.trip); err != nil {
+		return task.AsOf{}, err
+	}
 	return f.Set.Clock(ctx, p)
 }
 
 func (f *faulty) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
-	time.Sleep(f.trip)
+	if err := takes(ctx, f.trip); err != nil {
+		return nil, err
+	}
 	if f.unadded {
 		return nil, fmt.Errorf("add: %w", task.ErrUnavailable)
 	}

@@ -3,8 +3,6 @@ package history
 import (
 	"cmp"
 	"slices"
-	"strings"
-	"time"
 )
 
 func ms(us int64) float64 { return float64(us) / 1000 }
@@ -175,18 +173,6 @@ func (s *story) askedLater(m *act, dueMS int64) bool {
 	return slices.ContainsFunc(s.acts, func(b *act) bool { return b.op != Delete && b.may() && b.dueMS == dueMS && b.end > m.begin })
 }
 
-// stopped reports whether process who was stopped for a while between from and
-// to: what it began before that, its line tells only afterwards.
-func (c *check) stopped(who string, from, to int64) bool {
-	return slices.ContainsFunc(c.faults, func(f *fault) bool { return f.kind == Stop && f.target == who && f.begin <= to && f.end >= from })
-}
-
-// Kinds of faults that the rules know.
-const (
-	Stop    = "stop"    // stops a process and lets it go on later
-	Starved = "starved" // nobody's will: the machine did not let a process run
-)
-
 // rescheduled: after a Reschedule no claim at the old time.
 func (c *check) rescheduled(s *story, d *delivery) {
 	for _, a := range s.acts {
@@ -221,161 +207,6 @@ func (c *check) done(s *story, p, d *delivery) {
 	}
 }
 
-// leaseEnd is until when p's lease lived at least, by the renewals that were sent
-// up to then and succeeded.
-func (c *check) leaseEnd(p *delivery, by int64) int64 {
-	return c.renewed(p, by) + c.Lease.Microseconds()
-}
-
-// kept is when the last renewal was sent that p's holder can have gone by: if the
-// one before was a lease ago when the answer to the last came, he found the lease
-// over by his own clock, and let it go, just as the last one succeeded.
-func (c *check) kept(p *delivery, by int64) int64 {
-	last := c.renewal(p, by)
-	if before := c.renewed(p, last.sent-1); last.told+heeded-before > c.Lease.Microseconds() {
-		return before
-	}
-	return last.sent
-}
-
-// heeded is for how long after the line of an answer a process may not have acted on
-// it yet: 10 ms.
-const heeded = 10_000
-
-// renewed is when the last claim or renewal up to then was sent that succeeded.
-func (c *check) renewed(p *delivery, by int64) int64 { return c.renewal(p, by).sent }
-
-func (c *check) renewal(p *delivery, by int64) renewal {
-	last := renewal{p.claim.began, p.claim.end}
-	for _, r := range c.leases[lease{p.claim.who, p.claim.token}] {
-		if r.sent <= by && r.sent > last.sent {
-			last = r
-		}
-	}
-	return last
-}
-
-func (c *check) lossBetween(from, to int64) bool {
-	return slices.ContainsFunc(c.faults, func(f *fault) bool { return f.loses && f.begin <= to && f.end >= from })
-}
-
-// lossSince reports whether Redis lost data in that time, or a part of its data
-// since the task was made: without its record a member is offered twice even if it
-// was claimed later.
-func (c *check) lossSince(s *story, from, to int64) bool {
-	for _, a := range s.acts {
-		if a.op == Create && a.may() {
-			made := a.begin
-			if slices.ContainsFunc(c.faults, func(f *fault) bool { return f.partly && f.begin <= to && f.end >= made }) {
-				return true
-			}
-		}
-	}
-	return c.lossBetween(from, to)
-}
-
-// Causes of a second delivery.
-const (
-	CreatedAgain = "created again"
-	RolledBack   = "rollback"
-	LostData     = "redis lost data"
-	UnknownEnd   = "answer unknown"
-	LeaseCrash   = "lease ran out: its worker ended"
-	LeaseFault   = "lease ran out: " // and the kind of the fault
-)
-
-// cause explains why d follows p, or is empty.
-func (c *check) cause(s *story, p, d *delivery) string {
-	if s.createdTwice(p.at) {
-		return CreatedAgain
-	}
-	if slices.ContainsFunc(p.answers, func(a *act) bool { return a.begin <= d.at && c.gaveBack(a) }) {
-		return RolledBack
-	}
-	if why := c.otherHolder(s, p, d); why != "" {
-		return why
-	}
-	if over := c.leaseEnd(p, d.claim.end); over <= d.claim.end {
-		if ended, ok := c.ended[p.who]; ok && ended <= d.at {
-			return LeaseCrash
-		}
-		if f := c.parted(p.who, c.kept(p, d.claim.end), over); f != nil {
-			return LeaseFault + f.kind
-		}
-	}
-	if c.lossSince(s, p.claim.began, d.at) {
-		return LostData
-	}
-	for _, a := range p.answers {
-		if a.op == Confirm && a.result == Unknown && a.told <= d.at {
-			return UnknownEnd
-		}
-	}
-	return ""
-}
-
-// gaveBack reports whether a is a Rollback that may have given its task back. One
-// that met no row in the end may have done so before, where Redis's answers were
-// lost and it tried again: somebody else finished the task meanwhile.
-func (c *check) gaveBack(a *act) bool {
-	return a.op == Rollback && (a.may() || a.result == Gone && c.parted(a.who, a.begin, a.end) != nil)
-}
-
-// otherHolder is why d follows another delivery than p, by its rollback or by the
-// end of its lease. That is no cause while two cannot hold a task; after Redis lost
-// data they can.
-func (c *check) otherHolder(s *story, p, d *delivery) string {
-	for _, q := range s.got {
-		if q == p || q == d || q.dueMS != d.dueMS || !c.lossSince(s, q.claim.began, p.claim.end) {
-			continue
-		}
-		for _, a := range q.answers {
-			if c.gaveBack(a) && a.begin >= p.claim.began && a.begin <= d.at {
-				return RolledBack
-			}
-		}
-		if over := c.leaseEnd(q, d.claim.end); over >= p.claim.began && over <= d.claim.end {
-			return LostData
-		}
-	}
-	return ""
-}
-
-// createdTwice reports whether a second create may have made the task anew after
-// that moment: one that was called again as the first answer was unknown.
-func (s *story) createdTwice(at int64) bool {
-	n := 0
-	for _, a := range s.acts {
-		if a.op == Create && a.may() {
-			if n++; n > 1 && a.end > at {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// parted is a fault that kept a process from Redis in that time, in which it should
-// have renewed a lease: its own before those of all, what was done to it before
-// what came of itself.
-func (c *check) parted(who string, from, to int64) (found *fault) {
-	for _, f := range c.faults {
-		if !f.parts || f.begin > to || f.end < from || !f.hits(who) {
-			continue
-		}
-		if found == nil || found.kind == Starved || found.target == "" && f.kind != Starved {
-			found = f
-		}
-	}
-	return found
-}
-
-// hits reports whether process who feels f: it hits all, or that life of it, or
-// ("w3") all lives of a worker ("w3.1").
-func (f *fault) hits(who string) bool {
-	return f.target == "" || f.target == who || strings.HasPrefix(who, f.target+".")
-}
-
 // again: promise 3, and a rollback's delay.
 func (c *check) again(s *story, p, d *delivery) {
 	switch c.cause(s, p, d) {
@@ -402,71 +233,6 @@ func (c *check) duplicate(s *story, p, d *delivery) {
 	c.v.Causes[cmp.Or(c.cause(s, p, d), Unexplained)]++
 }
 
-// ready is from when d could have been made: p is the delivery before it.
-func (c *check) ready(s *story, p, d *delivery) (int64, bool) {
-	if p != nil {
-		if s.createdTwice(p.at) {
-			return 0, false
-		}
-		at := c.leaseEnd(p, d.claim.end)
-		for _, a := range p.answers {
-			if a.op == Rollback && a.result == OK {
-				at = a.end + a.delayMS*1000
-			}
-		}
-		return at, true
-	}
-	for _, a := range s.acts {
-		if a.op != Delete && a.did() && a.dueMS == d.dueMS {
-			return max(a.dueMS*1000, a.end), true
-		}
-	}
-	return 0, false // who knows when it was created
-}
-
-// lateness: d comes soon after it is ready and the last fault is over.
-func (c *check) lateness(s *story, p, d *delivery) {
-	ready, known := c.ready(s, p, d)
-	if !known {
-		return
-	}
-	late := max(0, d.at-ready)
-	if p == nil {
-		c.late = append(c.late, time.Duration(late)*time.Microsecond)
-	}
-	calm := ready
-	n, _ := slices.BinarySearchFunc(c.faults, d.at+1, func(f *fault, at int64) int { return int(f.begin - at) })
-	if n > 0 {
-		calm = max(calm, min(c.calm[n-1], d.at))
-	}
-	c.blame(c.faults[:n], ready, calm, d.at)
-	if over := d.at - calm; over > c.Bound.Microseconds() {
-		c.broke(Overdue, s, d.at, "%s was handed it %.3f s after its time and all faults", d.who, ms(over)/1000)
-		return
-	}
-	c.prompt(s, d, ready)
-}
-
-// prompt: a fault that excuses no lateness lasted on when a task was overdue, which had
-// been ready, and undisturbed by any other fault, for long enough.
-func (c *check) prompt(s *story, d *delivery, ready int64) {
-	for _, f := range c.faults {
-		if !f.prompt || c.Prompt == 0 {
-			continue
-		}
-		from := max(ready, f.begin)
-		for _, g := range c.faults {
-			if !g.prompt && g.begin < from+c.Prompt.Microseconds() {
-				from = max(from, g.end)
-			}
-		}
-		if by := from + c.Prompt.Microseconds(); by > from && by <= f.end && by < d.at {
-			c.broke(Overdue, s, d.at, "%s was handed it %.3f s after its time and all other faults, within a %s or after it", d.who, ms(d.at-from)/1000, f.kind)
-			return
-		}
-	}
-}
-
 // givenUp: a Confirm that was told no outcome, by a process that had not been told to end.
 func (c *check) givenUp(s *story, d *delivery) {
 	for _, a := range d.answers {
@@ -478,29 +244,4 @@ func (c *check) givenUp(s *story, d *delivery) {
 			return
 		}
 	}
-}
-
-// blame counts a delivery's lateness to the faults that it waited through; if there
-// were none, to the one that ended last, if that is not long ago. A fault that excuses
-// no lateness is charged with what came since all others were over.
-func (c *check) blame(faults []*fault, ready, calm, at int64) {
-	var last *fault
-	felt := false
-	for _, f := range faults {
-		if f.prompt && f.end >= ready {
-			c.worst(f, at-max(ready, calm, f.begin))
-		} else if f.end >= ready {
-			felt = true
-			c.worst(f, at-max(ready, min(f.end, at)))
-		} else if last == nil || f.end > last.end {
-			last = f
-		}
-	}
-	if !felt && last != nil && ready-last.end <= c.Bound.Microseconds() {
-		c.worst(last, at-ready)
-	}
-}
-
-func (c *check) worst(f *fault, late int64) {
-	c.v.Worst[f.kind] = max(c.v.Worst[f.kind], time.Duration(late)*time.Microsecond)
 }

@@ -4,7 +4,7 @@ package main
 var edgesG = []mutant{
 	{"check-restarts-excuse", "a fault that excuses no lateness excuses it", "internal/history/check.go",
 		"		if !f.prompt {\n", "		if f != nil {\n", "./internal/history", "TestEachRuleFindsItsBadHistories"},
-	{"check-late-in-restarts", "what is held up while workers are restarted is not looked for", "internal/history/rules.go",
+	{"check-late-in-restarts", "what is held up while workers are restarted is not looked for", "internal/history/late.go",
 		"	c.prompt(s, d, ready)\n", "", "./internal/history", "TestEachRuleFindsItsBadHistories"},
 	{"check-given-up", "a Confirm that was given up passes", "internal/history/rules.go",
 		"!is || ending > a.told {", "is && ending > a.told {", "./internal/history", "TestEachRuleFindsItsBadHistories"},
