@@ -166,6 +166,11 @@ func (d *Delivery) ConfirmAsync() {
 // was given back then: the answer is nil, and delay does not count. ctx bounds only the
 // wait, which lasts while the hot set is away; it may be d's own, as with Confirm.
 // task.ErrGone: its row is gone. task.ErrSettled: d was answered by its caller before.
+//
+// A delay that ends beyond what the hot set holds (Options.Window, about) is kept in the
+// durable store. While that is away Rollback waits and goes on trying, as long as Run runs
+// and the lease lives. Any other error tells that this could not be done, or nobody knows
+// whether it was: the task is offered again, perhaps without its delay.
 func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
 	late, err := d.settle()
 	if err != nil || d.c == nil {

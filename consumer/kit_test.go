@@ -26,7 +26,9 @@ type rows struct {
 	held     chan struct{} // Delete waits for it, if it is set
 	slow     time.Duration // so long Delete takes
 	unread   chan struct{} // Get does
-	moveLost bool          // Move happens, its answer is lost
+	moveLost int           // so many Moves happen, but their answers are lost
+	moves    []task.Row    // that were tried
+	reads    int           // the same of Get and Versions
 
 	deleting, most int // deletions under way, and at once until now
 }
@@ -47,6 +49,7 @@ func (r *rows) Get(_ context.Context, ids []string) (found []task.Row, err error
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.reads++
 	for _, id := range ids {
 		if row, ok := r.byID[id]; ok {
 			found = append(found, row)
@@ -120,16 +123,19 @@ func (r *rows) deletions() (now, most int) {
 func (r *rows) Move(_ context.Context, ref task.Ref, to task.Row) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	row, ok := r.byID[ref.ID]
-	if !ok || row.Ver != ref.Ver {
-		return false, r.fail()
+	r.moves = append(r.moves, to)
+	if err := r.fail(); err != nil {
+		return false, err
 	}
-	to.Payload, to.PrevVer = row.Payload, ref.Ver
-	r.byID[ref.ID] = to
-	if r.moveLost {
+	row, ok := r.byID[ref.ID]
+	if ok && row.Ver == ref.Ver {
+		to.Payload, to.PrevVer = row.Payload, ref.Ver
+		row, r.byID[ref.ID] = to, to
+	}
+	if r.moveLost--; r.moveLost >= 0 {
 		return false, fmt.Errorf("move: %w", task.ErrUnavailable)
 	}
-	return true, r.fail()
+	return ok && row.Ver == to.Ver, nil
 }
 
 func (r *rows) set(away bool) {
@@ -173,6 +179,8 @@ type faulty struct {
 	added      []time.Time   // when each Add was answered
 	unadded    bool          // no Add reaches the set
 	recordless bool          // releases meet members without a record
+	beyond     bool          // releases with a delay meet a horizon that is not as far
+	token      string        // of the last claim
 }
 
 func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
@@ -220,6 +228,7 @@ func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, leas
 	lost, slow, deaf, bare := f.lostClaim > 0, f.slowClaim, f.deaf, f.lostTasks
 	f.lostClaim--
 	f.claims++
+	f.token = token
 	f.mu.Unlock()
 	if deaf {
 		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
@@ -272,6 +281,9 @@ func (f *faulty) Release(ctx context.Context, p int, r task.Release) ([]task.Ans
 	}
 	if f.recordless {
 		return []task.Answer{task.Absent}, nil
+	}
+	if f.beyond && r.Delay > 0 {
+		return []task.Answer{task.Beyond}, nil
 	}
 	return f.Set.Release(ctx, p, r)
 }

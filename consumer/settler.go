@@ -46,7 +46,7 @@ const (
 //
 // Rollback: the hot set alone, where it moves the member back; beyond the horizon,
 // or if the hot set lost the member's record, the row gets another due time and
-// version, and the old member is removed.
+// version, and the old member is removed (postpone.go).
 //
 // Its goroutines exist while answers are under way. When the drain is over, patient
 // ends, and what is tried again is not any more; then urgent ends, and what is
@@ -375,62 +375,6 @@ func (s *settler) stands(d *Delivery) error {
 	if err == nil && (len(refs) == 0 || refs[0] != d.own) {
 		return task.ErrGone
 	}
-	return err
-}
-
-// postpone gives the row another due time and version; the feeder or Add brings
-// that into the hot set when its time is near.
-func (s *settler) postpone(d *Delivery, delay time.Duration) error {
-	ctx, cancel := s.call(storeTimeout)
-	defer cancel()
-	p := d.batch.p
-	if err := s.sweep(ctx, d); err != nil {
-		return err
-	}
-	asOf, clockErr := s.c.set.Clock(ctx, p)
-	to := task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()}, ExecMS: d.execMS, Attempt: d.tries + 1,
-		DueMS: min(task.MaxDue, s.c.latest().Add(delay).UnixMilli()+1)}
-	failpoint.Hit("postpone/move")
-	moved, err := s.c.store.Move(ctx, d.own, to)
-	if err != nil {
-		s.c.o.Later(to) // the row may be moved
-		return err
-	}
-	if !moved {
-		return task.ErrGone
-	}
-	failpoint.Hit("postpone/remove")
-	_, err = s.c.set.Remove(ctx, p, d.batch.token, []task.Ref{d.own})
-	s.c.o.Report.Error("remove a postponed task", err, "tried again until it lands")
-	failpoint.Hit("postpone/add")
-	if err = clockErr; err == nil {
-		e := task.Entry{Ref: to.Ref, DueMS: to.DueMS, ExecMS: to.ExecMS, Attempt: to.Attempt, External: true}
-		_, err = s.c.set.Add(ctx, p, task.Adding{AsOf: asOf, Entries: []task.Entry{e}})
-	}
-	if err != nil && !errors.Is(err, task.ErrCold) { // a new generation reads the row
-		s.c.o.Report.Error("add a postponed task", err, "added in a second")
-		s.c.o.Later(to)
-	}
-	failpoint.Hit("postpone/end")
-	return nil
-}
-
-// sweep removes the version that the row of d had before, if it was moved: a row names
-// one such version, and is to name d's.
-func (s *settler) sweep(ctx context.Context, d *Delivery) error {
-	failpoint.Hit("postpone/sweep")
-	rows, err := s.c.store.Get(ctx, []string{d.own.ID})
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 || rows[0].Ref != d.own {
-		return task.ErrGone
-	}
-	prev, is := rows[0].Prev()
-	if !is {
-		return nil
-	}
-	_, err = s.c.set.Remove(ctx, d.batch.p, "", []task.Ref{prev})
 	return err
 }
 

@@ -7,7 +7,7 @@
    out       what a worker does not know of its lease (lease.pml), flushes, horizons.
    Checked   once Delete has returned nil no version begins a delivery; once Reschedule has returned nil no version of before is
              claimed.
-   Stands    Mover   Scheduler.Reschedule (delete.go)     Worker    settler.confirm, settler.postpone (consumer/settler.go)
+   Stands    Mover   Scheduler.Reschedule (delete.go)     Worker    settler.confirm, .postpone (consumer/settler.go, postpone.go)
    for       Deleter Scheduler.dropRows (delete.go)       Feeder    feeder.scan, auditor.find     Reaper   auditor.reapBatch
 
    Variants, each of which must fail: NOPREV a row does not name its version of before; DELETEONE Delete removes the row's version

@@ -85,7 +85,7 @@ var crashes = []mutant{
 			"TestWhatADeadPostponementLeftIsDeleted|TestAPostponementKilledBeforeItSweepsLosesItsLease"},
 	{"move-unswept", "promise 4: a rescheduler moves the row on while its version of before may be a member", "reschedule.go",
 		"if prev, is := old.Prev(); is {", "if prev, is := old.Prev(); is && false {", cells, "TestAReschedulerSweepsBeforeItMovesOn"},
-	{"postponed-unswept", "promise 4: a rollback beyond the horizon moves the row on while its version of before may be a member", "consumer/settler.go",
+	{"postponed-unswept", "promise 4: a rollback beyond the horizon moves the row on while its version of before may be a member", "consumer/postpone.go",
 		"	if !is {\n		return nil\n	}\n	_, err = s.c.set.Remove", "	if !is || true {\n		return nil\n	}\n	_, err = s.c.set.Remove", cells,
 		"TestAPostponementSweepsBeforeItMovesOn"},
 	{"remove-before-move", "rule 1: a rescheduler removes the member before its row is moved", "reschedule.go",
@@ -110,7 +110,7 @@ var crashes = []mutant{
 		"Delay: delay, Counted: true}", "Delay: delay}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
 	{"rollback-undelayed", "a rollback forgets its delay", "consumer/settler.go",
 		"Delay: delay, Counted: true}", "Counted: true}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
-	{"postponed-uncounted", "a rollback beyond the horizon counts no attempt", "consumer/settler.go",
+	{"postponed-uncounted", "a rollback beyond the horizon counts no attempt", "consumer/postpone.go",
 		"Attempt: d.tries + 1,", "Attempt: d.tries,", cells,
 		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay|TestAPostponementKilledBetweenRemoveAndAddIsFed|" +
 			"TestAPostponementKilledAfterItsAddKeepsDelayAndAttempt"},

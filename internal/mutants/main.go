@@ -110,6 +110,7 @@ func all() []mutant {
 		edgesB,
 		edgesF,
 		edgesD,
+		edgesK,
 		edgesE,
 		edgesG,
 		edgesI,

@@ -198,7 +198,7 @@ var mutants = []mutant{
 		" and attempt == '0'", "", "./hotset", "TestModel/miniredis/p1"},
 	{"scan-inclusive", "a scan returns rows that are due at its bound", "durable/bolt/bolt.go",
 		"if r.DueMS >= belowMS {", "if r.DueMS > belowMS {", "./durable/bolt", "TestModel/bolt"},
-	{"postponed-at-once", "a rollback beyond the horizon forgets its delay", "consumer/settler.go",
+	{"postponed-at-once", "a rollback beyond the horizon forgets its delay", "consumer/postpone.go",
 		"s.c.latest().Add(delay).UnixMilli()+1)", "s.c.latest().UnixMilli()+1)", ".", "TestModel/bolt"},
 
 	// The consumer.
