@@ -34,7 +34,7 @@ func (w *wire) slow(d time.Duration) {
 // A call of many statements may take longer than one of them may: the time of a statement
 // is its own, in each verb.
 func TestEachStatementHasATimeOfItsOwn(t *testing.T) {
-	const each, timeout = 80 * time.Millisecond, 2 * time.Second
+	const each, timeout = 160 * time.Millisecond, 4 * time.Second
 	for name, c := range map[string]struct {
 		rows int // as many as take so many statements that they take longer than timeout
 		call func(*durable.MySQL, []task.Row) error
@@ -108,6 +108,7 @@ func TestLargeCallsAreAloneInTheirFault(t *testing.T) {
 			large[i][j].ID = fmt.Sprintf("large-%d-%d", i, j)
 		}
 	}
+	s.SetTimeout(time.Minute)
 	end := holdInserts(w, 7*900)
 	failed := make(chan error, len(large))
 	for _, rows := range large {
@@ -117,7 +118,7 @@ func TestLargeCallsAreAloneInTheirFault(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range small {
 		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than a statement has
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // less than a statement has
 			defer cancel()
 			if err := s.Create(ctx, small[i:i+1]); err != nil {
 				t.Errorf("Create of one row beside large calls that hang: %v", err)
