@@ -19,7 +19,6 @@ type kind struct {
 	own   bool // it stops servers or needs an operator's rights, so they must be ours
 	small bool // it needs the database on a small file system: see mounts_linux.go
 	calm  bool // it comes in the rest after a round, alone
-	off   bool // it is not among all
 	do    func(st *stage, r *rand.Rand) error
 }
 
@@ -28,7 +27,7 @@ var kinds = map[string]kind{
 	"kill":    {do: killWorker},
 	"stop":    {do: stopWorker},
 	"drain":   {do: drainWorker},
-	"rolling": {calm: true, off: true, do: rollingRestarts},
+	"rolling": {calm: true, do: rollingRestarts},
 	"clock":   {do: shiftClock},
 
 	"flushall":      {do: flushAll},
@@ -40,20 +39,20 @@ var kinds = map[string]kind{
 	"redisempty":    {own: true, do: redisEmpty},
 	"redisold":      {own: true, do: redisOld},
 	"promote":       {own: true, do: promoteReplica},
-	"tworedis":      {own: true, off: true, do: twoRedis},
+	"tworedis":      {own: true, do: twoRedis},
 	"mysqlkill":     {own: true, do: mysqlKill},
 	"mysqlreadonly": {do: mysqlReadOnly},
 	"deadlock":      {do: deadlocks},
-	"mysqloffline":  {own: true, off: true, do: mysqlOffline},
-	"metadatalock":  {own: true, off: true, do: metadataLock},
-	"diskfull":      {own: true, small: true, off: true, do: fullDisk},
+	"mysqloffline":  {own: true, do: mysqlOffline},
+	"metadatalock":  {own: true, do: metadataLock},
+	"diskfull":      {own: true, small: true, do: fullDisk},
 
 	"latereply":   {do: lateReplies},
 	"laterequest": {do: lateRequests},
 	"cut":         {do: cutConnections},
 	"delay":       {do: delayConnections},
 	"halfopen":    {do: halfOpen},
-	"slowlink":    {off: true, do: slowLinks},
+	"slowlink":    {do: slowLinks},
 }
 
 // choose returns the kinds that names stand for, in order.
@@ -64,7 +63,7 @@ func choose(names []string, own bool) ([]string, error) {
 		switch {
 		case name == "all":
 			for name, k := range kinds {
-				if (own || !k.own) && !k.off {
+				if own || !k.own {
 					out = append(out, name)
 				}
 			}
