@@ -114,6 +114,7 @@ func all() []mutant {
 		edgesE,
 		edgesG,
 		edgesI,
+		edgesL,
 	)
 }
 
