@@ -62,7 +62,9 @@ func TestConfirmGivesUpOnWhatIsFinal(t *testing.T) {
 				d := k.consume()
 				k.store.with = fmt.Errorf("delete: %w", err)
 				k.store.set(true)
-				if got := d.Confirm(context.Background()); !errors.Is(got, err) || k.store.tries != 1 {
+				ctx, cancel := context.WithTimeout(k.Context(), time.Minute)
+				defer cancel()
+				if got := d.Confirm(ctx); !errors.Is(got, err) || k.store.tries != 1 {
 					k.Errorf("Confirm: %v after %d tries, want %v at once", got, k.store.tries, err)
 				}
 				k.store.set(false)
