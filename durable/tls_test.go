@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -132,7 +134,9 @@ func startIsRefused(t *testing.T, db *sql.DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for act, err := range map[string]error{"Check": s.Check(t.Context(), 1), "Migrate": s.Migrate(t.Context(), 1), "Run": sch.Run(t.Context())} {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // of a Run that waits for it
+	defer cancel()
+	for act, err := range map[string]error{"Check": s.Check(ctx, 1), "Migrate": s.Migrate(ctx, 1), "Run": sch.Run(ctx)} {
 		if !errors.Is(err, task.ErrRefused) {
 			t.Errorf("%s: %v, want ErrRefused", act, err)
 		}
