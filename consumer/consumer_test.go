@@ -97,6 +97,35 @@ func TestALeaseThatIsNotExtendedEndsItsDeliveries(t *testing.T) {
 	})
 }
 
+// Leases are extended after the last member of a batch was removed, and before the answer
+// to that has come: nothing was lost. What another process has taken was.
+func TestABatchThatItsConfirmsEndWasNotLost(t *testing.T) {
+	bubble(t, consumer.Options{Lease: 6 * time.Second, Queue: 1}, func(k *kit) {
+		k.add(2, false)
+		k.run()
+		first, second := k.consume(), k.consume() // each in a batch of its own
+		token := k.set.token
+		k.set.mu.Lock()
+		k.set.slowRemove = 1900 * time.Millisecond // a beat is 1 s
+		k.set.mu.Unlock()
+		if err := first.Confirm(k.Context()); err != nil {
+			k.Errorf("Confirm: %v", err)
+		}
+		if n := k.c.Figures().LeasesLost; n != 0 || second.Context().Err() != nil {
+			k.Errorf("%d leases were lost by a confirm that took long, want none; the other delivery: %v", n, context.Cause(second.Context()))
+		}
+		start := time.Now()
+		back := task.Release{Token: token, Refs: []task.Ref{{ID: second.ID, Ver: 2}}, AtDue: true}
+		if a, err := k.set.Set.Release(k.Context(), 0, back); err != nil || a[0] != task.Waiting {
+			k.Fatalf("Release by another process: %v, %v", a, err)
+		}
+		<-second.Context().Done()
+		if took, n := time.Since(start), k.c.Figures().LeasesLost; took > 2*time.Second || n != 1 {
+			k.Errorf("after %s %d leases were lost, want 1 within a beat or two", took, n)
+		}
+	})
+}
+
 func TestConfirmGoesOnWhileTheStoreIsAway(t *testing.T) {
 	bubble(t, consumer.Options{Lease: 2 * time.Second}, func(k *kit) {
 		k.add(3, false)

@@ -169,9 +169,22 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			c.restore(ctx, b, ds)
 		}
 		for _, t := range e.Lost {
-			c.lose(byToken[t], task.ErrLeaseLost)
+			if b := byToken[t]; !c.settling(b) {
+				c.lose(b, task.ErrLeaseLost)
+			}
 		}
 	}
+}
+
+// settling reports whether each member of b was answered. The hot set has no batch any more
+// then, mostly, because the answers ended it, and this process is still to be told so. If
+// the lease was lost nevertheless, expire finds out.
+func (c *Consumer) settling(b *batch) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := true
+	b.open(func(d *Delivery) { all = all && d.answer.is(settled) })
+	return all
 }
 
 // renew notes that b was extended by a call that was sent then.

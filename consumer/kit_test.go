@@ -169,6 +169,7 @@ type faulty struct {
 	mu         sync.Mutex
 	lostClaim  int           // so many claims happen, but their answers are lost
 	slowClaim  time.Duration // claims happen at once, their answers take that long
+	slowRemove time.Duration // the same of removals
 	deaf       bool          // nothing reaches the set, and nothing happens
 	claims     int           // so many were tried
 	mute       bool          // extensions happen, their answers are lost; releases do not reach the set
@@ -220,7 +221,14 @@ func (f *faulty) Remove(ctx context.Context, p int, token string, refs []task.Re
 	if err := f.hang(ctx); err != nil {
 		return task.Removed{}, err
 	}
-	return f.Set.Remove(ctx, p, token, refs)
+	r, err := f.Set.Remove(ctx, p, token, refs)
+	f.mu.Lock()
+	slow := f.slowRemove
+	f.mu.Unlock()
+	if late := takes(ctx, slow); late != nil {
+		return task.Removed{}, late
+	}
+	return r, err
 }
 
 func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
