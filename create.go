@@ -330,7 +330,7 @@ func (s *Scheduler) entries(rows []task.Row) []task.Entry {
 	all := make([]task.Entry, len(rows))
 	for i, r := range rows {
 		all[i] = task.Entry{Ref: r.Ref, DueMS: r.DueMS, ExecMS: r.ExecMS, Attempt: r.Attempt, Payload: r.Payload}
-		if r.Size > s.o.InlinePayload {
+		if r.Cut() || r.Size > s.o.InlinePayload {
 			all[i].Payload, all[i].External = nil, true
 		}
 	}

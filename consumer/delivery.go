@@ -19,15 +19,14 @@ type Delivery struct {
 	// Attempt is 1 at first and counts rollbacks, timeouts and leases that ran out.
 	Attempt int
 
-	c       *Consumer
-	batch   *batch
-	own     task.Ref // what is above belongs to the caller
-	dueMS   int64
-	execMS  int64
-	tries   int
-	partial bool // its payload or its record is still to be read from its row
-	answer  answerState
-	back    chan struct{} // made before answer becomes timedOut, closed when the task was given back
+	c      *Consumer
+	batch  *batch
+	own    task.Ref // what is above belongs to the caller
+	dueMS  int64
+	execMS int64
+	tries  int
+	answer answerState
+	back   chan struct{} // made before answer becomes timedOut, closed when the task was given back
 
 	// Under Consumer.mu.
 	since  time.Time // in the queue, then in hand

@@ -29,9 +29,15 @@ type rows struct {
 	moveLost int           // so many Moves happen, but their answers are lost
 	moves    []task.Row    // that were tried
 	reads    int           // the same of Get and Versions
+	asked    []asking      // what these were asked for
+	long     []byte        // the payload of all rows, if it is set
+	failAt   int           // the number of the one that fails
 
 	deleting, most int // deletions under way, and at once until now
 }
+
+// asking is one call of Get: of so many ids, so many payloads were left out.
+type asking struct{ ids, cut int }
 
 func (r *rows) fail() error {
 	if r.away && r.with != nil {
@@ -50,10 +56,25 @@ func (r *rows) Get(_ context.Context, ids []string) (found []task.Row, err error
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reads++
+	held, cut := 0, 0
 	for _, id := range ids {
-		if row, ok := r.byID[id]; ok {
-			found = append(found, row)
+		row, ok := r.byID[id]
+		if !ok {
+			continue
 		}
+		if r.long != nil {
+			row.Payload, row.Size = r.long, len(r.long)
+		}
+		if len(found) > 0 && held+row.Size > task.MostBytes {
+			row.Payload = nil
+			cut++
+		}
+		held += len(row.Payload)
+		found = append(found, row)
+	}
+	r.asked = append(r.asked, asking{len(ids), cut})
+	if len(r.asked) == r.failAt {
+		return nil, fmt.Errorf("get: %w", task.ErrUnavailable)
 	}
 	return found, r.fail()
 }
@@ -182,6 +203,7 @@ type faulty struct {
 	recordless bool          // releases meet members without a record
 	beyond     bool          // releases with a delay meet a horizon that is not as far
 	token      string        // of the last claim
+	released   func(task.Release)
 }
 
 func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
@@ -286,6 +308,9 @@ func (f *faulty) Release(ctx context.Context, p int, r task.Release) ([]task.Ans
 	defer f.mu.Unlock()
 	if f.mute {
 		return nil, fmt.Errorf("release: %w", task.ErrUnavailable)
+	}
+	if f.released != nil {
+		f.released(r)
 	}
 	if f.recordless {
 		return []task.Answer{task.Absent}, nil

@@ -186,23 +186,6 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool
 	return moved, err
 }
 
-// Get implements Store.
-func (m *MySQL) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
-	err = eachPart(ctx, m, ids, m.idShare, func(part []string) error {
-		return m.bounded(ctx, "get tasks", func(ctx context.Context, conn *sql.Conn) error {
-			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), idArgs(part)...)
-			if err == nil {
-				rows = append(rows, found...)
-			}
-			return err
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return rows, nil
-}
-
 // Versions implements Store. Concurrent calls share statements.
 func (m *MySQL) Versions(ctx context.Context, ids []string) ([]task.Ref, error) {
 	if len(ids) == 0 {
@@ -249,19 +232,6 @@ func (m *MySQL) find(ctx context.Context, ids []string) (map[string]task.Row, er
 		})
 	})
 	return found, err
-}
-
-// Scan implements Store. It starts at the low bound at the earliest.
-func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
-	err = m.bounded(ctx, "scan tasks", func(ctx context.Context, conn *sql.Conn) (err error) {
-		from, err := m.startOf(ctx, conn, after)
-		if err != nil {
-			return err
-		}
-		rows, err = query(ctx, conn, m.sql["scan_tasks"], inline, from.DueMS, []byte(from.ID), from.DueMS, belowMS, limit)
-		return err
-	})
-	return rows, err
 }
 
 // Count implements Store. It counts from the low bound on. Above limit the estimate is the

@@ -80,7 +80,10 @@ type Store interface {
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 
 	// Get returns the rows that exist of ids, with their payloads, in no
-	// particular order. Ids are distinct; absent ones are left out.
+	// particular order. Ids are distinct; absent ones are left out. A store may leave
+	// payloads out (Row.Cut) once those of all rows have more than task.MostBytes; at least
+	// one row is whole. Ask again for the others: rows whose Sizes are not above
+	// task.MostBytes in all come whole, unless they have been replaced meanwhile.
 	Get(ctx context.Context, ids []string) ([]task.Row, error)
 
 	// Versions returns the refs of the rows that exist of ids, in no particular
@@ -89,7 +92,8 @@ type Store interface {
 
 	// Scan returns the rows that lie after the cursor and whose DueMS is below
 	// belowMS, in (DueMS, ID) order, at most limit. Payloads longer than inline
-	// bytes are left out (Size tells). A page shorter than limit is the last.
+	// bytes are left out (Row.Cut), and a store may leave out shorter ones once those of all
+	// rows have more than task.MostBytes. A page shorter than limit is the last.
 	//
 	// A store may keep a low bound, a time before which no row is due, and start there. A
 	// row that a writer inserts before that time which does not know of the bound (its

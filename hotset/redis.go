@@ -19,8 +19,28 @@ import (
 var files embed.FS
 
 // chunk is the most members that one call of a script takes: unpack overflows
-// beyond some thousands, and a script is to be short.
+// beyond some thousands, and a script is to be short. Where they come with their payloads a
+// call has no more than task.MostBytes either, but for one of a single member.
 const chunk = 1000
+
+// entryBytes is how much of a call an entry takes besides its id and payload, at most: its
+// version, three numbers, its due time once more, and what stands around them.
+const entryBytes = 128
+
+// together returns how many of entries go in the next call.
+func together(entries []task.Entry) int {
+	sum := 0
+	for i, e := range entries {
+		sum += len(e.ID) + entryBytes
+		if !e.External {
+			sum += len(e.Payload)
+		}
+		if i == chunk || i > 0 && sum > task.MostBytes {
+			return i
+		}
+	}
+	return len(entries)
+}
 
 // MaxPartitions is the most partitions that a namespace may have.
 const MaxPartitions = 256
@@ -155,7 +175,7 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 func (r *Redis) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
 	rest, taken := page.Entries, 0
 	for {
-		part := rest[:min(chunk, len(rest))]
+		part := rest[:together(rest)]
 		rest = rest[len(part):]
 		loaded := page.Loaded
 		if len(rest) > 0 {
@@ -177,8 +197,9 @@ func (r *Redis) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, 
 // Add implements Set.
 func (r *Redis) Add(ctx context.Context, p int, add task.Adding) ([]task.Answer, error) {
 	var all []task.Answer
-	for start := 0; start < len(add.Entries); start += chunk {
-		part := add.Entries[start:min(start+chunk, len(add.Entries))]
+	for rest := add.Entries; len(rest) > 0; {
+		part := rest[:together(rest)]
+		rest = rest[len(part):]
 		some, err := r.addPart(ctx, p, add, part)
 		if all = append(all, some...); err != nil {
 			return all, err

@@ -3,7 +3,6 @@
 package bolt
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -353,67 +352,6 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 		return nil
 	})
 	return err == nil && moved, err // in this order: while err says that ctx ended, moved may yet be written
-}
-
-// Get implements durable.Store.
-func (s *Store) Get(ctx context.Context, ids []string) (rows []task.Row, err error) {
-	err = s.view(ctx, "get tasks", func(t *table) error {
-		for _, id := range ids {
-			r, ok, err := t.get(id)
-			if err != nil {
-				return err
-			}
-			if ok {
-				r.Payload = bytes.Clone(r.Payload)
-				rows = append(rows, r)
-			}
-		}
-		return nil
-	})
-	return rows, err
-}
-
-// Versions implements durable.Store.
-func (s *Store) Versions(ctx context.Context, ids []string) (refs []task.Ref, err error) {
-	err = s.view(ctx, "find versions", func(t *table) error {
-		for _, id := range ids {
-			r, ok, err := t.get(id)
-			if err != nil {
-				return err
-			}
-			if ok {
-				refs = append(refs, r.Ref)
-			}
-		}
-		return nil
-	})
-	return refs, err
-}
-
-// Scan implements durable.Store.
-func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
-	err = s.view(ctx, "scan tasks", func(t *table) error {
-		from := rowKey(after.DueMS, after.ID)
-		c := t.rows.Cursor()
-		for k, v := c.Seek(from); k != nil && len(rows) < limit; k, v = c.Next() {
-			if bytes.Equal(k, from) && after.ID != "" {
-				continue
-			}
-			r, err := t.decode(k, v)
-			if err != nil {
-				return err
-			}
-			if r.DueMS >= belowMS {
-				break
-			}
-			if r.Payload = bytes.Clone(r.Payload); r.Size > inline {
-				r.Payload = nil
-			}
-			rows = append(rows, r)
-		}
-		return nil
-	})
-	return rows, err
 }
 
 // Advance implements durable.Store. A row that was deleted is not read again, so there is no

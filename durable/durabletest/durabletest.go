@@ -50,6 +50,8 @@ func Run(t *testing.T, open Open) {
 		{"ScanIsOrderedAndComplete", scanIsOrdered},
 		{"ScanLeavesLongPayloadsOut", scanLeavesLongPayloadsOut},
 		{"ScanBoundsAreExact", scanBounds},
+		{"GetOfManyBytesComesInParts", getInParts},
+		{"ScanOfManyBytesLacksNoRow", scanInParts},
 		{"IDsAreComparedAsBytes", idsAreBytes},
 		{"CountIsExactUpToItsLimit", count},
 		{"AdvanceHidesNoRow", advanceHidesNoRow},

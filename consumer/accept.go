@@ -1,0 +1,165 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// firstRead is of how many rows, whose lengths nobody knows yet, the payloads are asked
+	// for at once: with the default MaxPayload they fit into task.MostBytes.
+	firstRead = 64
+	// readAtOnce is the same once some rows have told how long payloads are, about.
+	readAtOnce = 1000
+	// mostRead is how many bytes of payloads a claim may bring into this process from the
+	// durable store, about. What is above it goes back.
+	mostRead = 64 << 20
+)
+
+// unread is a claimed task whose row is still to be read.
+type unread struct {
+	d    *Delivery
+	size int // of its payload; 0: not known
+}
+
+// accept takes a claimed batch in. What the hot set did not hold whole is read
+// from the durable store; so is what is offered again, for a
+// member may have been left without its row (a deleter died before it removed it):
+// one that is rolled back each time would be offered for ever.
+func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
+	var whole []*Delivery
+	var part []unread
+	for i, cl := range claims {
+		if d := b.members[i]; cl.Lost || cl.External || cl.Attempt > 0 {
+			part = append(part, unread{d: d})
+		} else {
+			whole = append(whole, d)
+		}
+	}
+	c.enqueueAll(whole)
+	c.readAll(ctx, b, part)
+	failpoint.Hit("claim/end")
+}
+
+func (c *Consumer) enqueueAll(ds []*Delivery) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range ds {
+		if !d.over {
+			c.enqueue(d)
+		}
+	}
+}
+
+// readAll reads the rows of members that came without payload or record, piece by piece, and
+// hands each piece out before it reads the next. A piece holds no more than task.MostBytes
+// of payloads, or one payload. If the store is away all that is left is given back for a
+// second; what is more than this process should hold is given back for others, and for its
+// own next claims.
+func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
+	held, n := 0, firstRead
+	for len(todo) > 0 {
+		some := todo[:piece(todo, n)]
+		got, err := c.read(ctx, b, some)
+		if err == nil && len(got.cut) == len(some) {
+			err = fmt.Errorf("the store left the payloads of all %d rows out", len(some))
+		}
+		if err != nil {
+			c.o.Report.Error("read payloads", err, "offer the tasks again in 1 s", "tasks", len(todo))
+			c.release(context.WithoutCancel(ctx), b, deliveries(todo), task.Release{Delay: time.Second})
+			return
+		}
+		if some[0].size == 0 && got.rows > 0 {
+			n = min(max(1, task.MostBytes/max(1, got.sizes/got.rows)), readAtOnce)
+		}
+		todo = append(got.cut, todo[len(some):]...)
+		if held += got.held; held >= mostRead && len(todo) > 0 {
+			c.release(context.WithoutCancel(ctx), b, deliveries(todo), task.Release{AtDue: true})
+			return
+		}
+	}
+}
+
+// piece is how many of todo to read next: those whose lengths are known, as far as they fit,
+// or n of the others.
+func piece(todo []unread, n int) int {
+	sum := 0
+	for i, u := range todo {
+		known := u.size > 0
+		sum += u.size
+		if i > 0 && (known != (todo[0].size > 0) || sum > task.MostBytes || !known && i == n) {
+			return i
+		}
+	}
+	return len(todo)
+}
+
+// reading is what one reading of rows brought.
+type reading struct {
+	rows, sizes int      // rows that stand, and the lengths of their payloads
+	held        int      // bytes of payloads that came
+	cut         []unread // what was left out
+}
+
+// read reads the rows of some members of b, and hands out those that came whole. A member
+// that has no row is dropped.
+func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got reading, err error) {
+	ids := make([]string, len(some))
+	for i, u := range some {
+		ids[i] = u.d.own.ID
+	}
+	failpoint.Hit("claim/read")
+	rows, err := c.store.Get(ctx, ids)
+	if err != nil {
+		return got, err
+	}
+	byRef := make(map[task.Ref]task.Row, len(rows))
+	for _, r := range rows {
+		byRef[r.Ref] = r
+		got.rows, got.sizes, got.held = got.rows+1, got.sizes+r.Size, got.held+len(r.Payload)
+	}
+	var whole []*Delivery
+	var gone []task.Ref
+	c.mu.Lock()
+	for _, u := range some {
+		switch r, ok := byRef[u.d.own]; {
+		case !ok:
+			gone = append(gone, u.d.own)
+			c.forget(u.d)
+		case r.Cut():
+			got.cut = append(got.cut, unread{u.d, r.Size})
+		default:
+			u.d.completeFrom(r)
+			whole = append(whole, u.d)
+		}
+	}
+	c.mu.Unlock()
+	c.enqueueAll(whole)
+	if len(gone) > 0 {
+		failpoint.Hit("claim/drop")
+		_, err := c.set.Remove(ctx, b.p, b.token, gone)
+		c.o.Report.Error("drop tasks without rows", err, "the reaper drops them", "tasks", len(gone))
+	}
+	return got, nil
+}
+
+// completeFrom takes over what the hot set did not hold. Under Consumer.mu.
+func (d *Delivery) completeFrom(r task.Row) {
+	if d.dueMS == 0 { // its record was lost
+		d.complete(r.DueMS, r.ExecMS, r.Attempt, r.Payload)
+		return
+	}
+	d.Payload = r.Payload
+}
+
+func deliveries(us []unread) []*Delivery {
+	all := make([]*Delivery, len(us))
+	for i, u := range us {
+		all[i] = u.d
+	}
+	return all
+}
