@@ -104,8 +104,8 @@ func TestABatchThatItsConfirmsEndWasNotLost(t *testing.T) {
 		k.add(2, false)
 		k.run()
 		first, second := k.consume(), k.consume() // each in a batch of its own
-		token := k.set.token
 		k.set.mu.Lock()
+		token := k.set.token
 		k.set.slowRemove = 1900 * time.Millisecond // a beat is 1 s
 		k.set.mu.Unlock()
 		if err := first.Confirm(k.Context()); err != nil {

@@ -165,6 +165,13 @@ func (r *rows) set(away bool) {
 	r.away = away
 }
 
+// read is how many calls of Get and Versions there were.
+func (r *rows) read() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reads
+}
+
 func (r *rows) len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

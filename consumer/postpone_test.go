@@ -73,9 +73,9 @@ func TestAPostponementWaitsForWhateverMayPass(t *testing.T) {
 					k.store.set(true)
 				}
 				postponed(t, consumer.Options{Lease: 2 * time.Second}, away, func(k *kit, d *consumer.Delivery, result <-chan error) {
-					began, before := time.Now(), k.store.reads
+					began, before := time.Now(), k.store.read()
 					<-time.After(time.Minute)
-					if n := k.store.reads - before; n < 12 || n > 20 { // each 5 s, and some before
+					if n := k.store.read() - before; n < 12 || n > 20 { // each 5 s, and some before
 						k.Errorf("it was tried %d times more in a minute, want about 16", n)
 					}
 					if expired, err := k.set.Expired(k.Context(), 0, 10, 0); len(expired) > 0 || err != nil {
