@@ -392,3 +392,50 @@ func TestLeasesAreExtendedAsSoonAsAPartitionAnswers(t *testing.T) {
 		stop()
 	})
 }
+
+// A hot set hangs for longer than a lease. What fell due meanwhile, and what was created, is
+// delivered within seconds of its end: the probe that is under way has 2 s, and claims and
+// adds rest for a second at most.
+func TestWhatFallsDueInAHangIsDeliveredSoonAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := embedded(t, 4)
+		var stuck atomic.Bool
+		s.set = stuckSet{s.set, 0, &stuck}
+		sch := s.scheduler(t, triggerhook.Options{Lease: 5 * time.Second})
+		stop := run(t, sch)
+		const preloaded, created, hang = 200, 50, 20 * time.Second
+		start := time.Now()
+		if err := sch.Create(t.Context(), tasks(preloaded, func(i int) time.Time { return start.Add(time.Duration(i) * hang / preloaded) })...); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var l ledger
+		consumed := l.consume(ctx, t, sch, 8)
+		sleep(t, time.Second)
+		stuck.Store(true)
+		for i := range created {
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: fmt.Sprint("new-", i), Due: time.Now()}); err != nil {
+				t.Fatalf("Create while the hot set hangs: %v", err)
+			}
+			sleep(t, hang/created)
+		}
+		if n := l.len(); n > preloaded/4 {
+			t.Errorf("%d tasks were delivered by a hot set that hangs", n)
+		}
+		stuck.Store(false)
+		sleep(t, 4*time.Second)
+		if n := l.len(); n != preloaded+created {
+			t.Errorf("4 s after the hang %d of %d tasks were delivered", n, preloaded+created)
+		}
+		for id, times := range l.times {
+			if times != 1 {
+				t.Errorf("%s was delivered %d times", id, times)
+			}
+		}
+		cancel()
+		consumed.Wait()
+		stop()
+		empty(t, s)
+	})
+}
