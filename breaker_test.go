@@ -278,7 +278,9 @@ func TestACallToAHungPartitionHasABound(t *testing.T) {
 		set.muted.Store(true)
 		get := func() time.Duration {
 			began := time.Now()
-			if info, err := sch.Get(context.Background(), x.ID); err != nil || info.State != triggerhook.Unknown {
+			ctx, cancel := context.WithCancel(t.Context()) // no deadline
+			defer time.AfterFunc(time.Minute, cancel).Stop()
+			if info, err := sch.Get(ctx, x.ID); err != nil || info.State != triggerhook.Unknown {
 				t.Errorf("Get: %+v, %v, want it without a state", info, err)
 			}
 			return time.Since(began)
