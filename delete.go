@@ -28,8 +28,9 @@ import (
 // For one Lease after Redis has lost its data, or been exchanged, nobody can tell what
 // had been claimed before: Delete then names as claimed whatever was due by then, or
 // had been rescheduled: the longest Lease that a worker of the namespace has had. The
-// clocks of the Redis servers must agree within a second. It names so, too, tasks due far
-// ahead whose deletion took ten minutes: they may have been preloaded meanwhile.
+// clocks of the Redis servers must agree within a second. It names so, too, what was due
+// and whose deletion took nine seconds, and tasks due far ahead whose deletion took ten minutes:
+// they may have been preloaded meanwhile.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		if err := task.CheckID(id); err != nil {
@@ -101,7 +102,7 @@ func (d *deletion) run(ctx context.Context, ids []string) error {
 // The error is that of the durable store.
 func (d *deletion) part(ctx context.Context, ids []string) error {
 	s := d.Scheduler
-	line := s.drawLine(ctx, ids)
+	line, began := s.drawLine(ctx, ids), time.Now()
 	failpoint.Hit("delete/row")
 	rows, err := s.store.Drop(ctx, ids, line.aboveMS)
 	if err != nil {
@@ -124,15 +125,15 @@ func (d *deletion) part(ctx context.Context, ids []string) error {
 	}
 	d.out.Claimed = append(d.out.Claimed, s.nearBy(ctx, line, unread)...)
 	for p, rows := range byPart { // all of them: a removal that fails is tried again only once it was tried
-		d.tell(ctx, p, rows)
+		d.tell(ctx, p, rows, began)
 	}
 	return nil
 }
 
-// tell has the hot set remove what it may hold of rows that are deleted. A partition that
+// tell has the hot set remove what it may hold of rows that were deleted since began. A partition that
 // failed once in this call is not waited for again: what is deleted further goes to the
 // removals that are tried again.
-func (d *deletion) tell(ctx context.Context, p int, rows []task.Row) {
+func (d *deletion) tell(ctx context.Context, p int, rows []task.Row, began time.Time) {
 	if d.untold[p] != nil {
 		d.set.wait(removal{p: p, refs: task.Versions(rows)})
 		return
@@ -141,7 +142,7 @@ func (d *deletion) tell(ctx context.Context, p int, rows []task.Row) {
 		return
 	}
 	failpoint.Hit("delete/remove")
-	claimed, err := d.removeMembers(ctx, p, rows)
+	claimed, err := d.removeMembers(ctx, p, rows, began)
 	if err != nil {
 		d.untold[p] = err
 	}
@@ -234,16 +235,19 @@ func missing(ids []string, rows []task.Row) (none []string) {
 	return none
 }
 
-// removeMembers removes the members of rows that are gone, and returns the IDs of
-// those that a worker may have in hand.
-func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row) (claimed []string, err error) {
+// marked is for how long at least the hot set can tell that a worker had what was removed.
+const marked = task.TombstoneTTL - time.Second
+
+// removeMembers removes the members of rows that were deleted since began, and returns the
+// IDs of those that a worker may have in hand.
+func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, began time.Time) (claimed []string, err error) {
 	refs := task.Versions(rows)
 	removed, err := s.set.Remove(ctx, p, "", refs)
 	if err != nil {
 		return nil, err
 	}
 	answers := removed.Answers[len(refs)-len(rows):]
-	var lost []task.Row // what may have been claimed before a loss of data
+	var lost []task.Row // what may have been claimed of which the hot set knows nothing any more
 	for i, r := range rows {
 		switch {
 		case answers[i] == task.Claimed:
@@ -255,14 +259,20 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row) (
 	if len(lost) == 0 {
 		return claimed, nil
 	}
+	if elapsed(began) > marked { // who had one since may have removed it, and what tells that is forgotten
+		for _, r := range lost {
+			claimed = append(claimed, r.ID)
+		}
+		return claimed, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	st, err := s.set.State(ctx, p)
 	if err != nil {
 		return claimed, err
 	}
-	if st.AsOf.TimeUS/1000 > st.StartMS+s.longestLease().Milliseconds() {
-		return claimed, nil // whoever had claimed something has it no longer
+	if st.AsOf.TimeUS/1000 > st.StartMS+(s.longestLease()+elapsed(began)).Milliseconds() {
+		return claimed, nil // whoever had claimed something before had it no longer when the rows went
 	}
 	for _, r := range lost {
 		if r.PrevVer != 0 || r.DueMS <= st.StartMS+clocksAgree {

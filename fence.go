@@ -258,5 +258,5 @@ func (f *fence) here(ctx context.Context, p int) (bool, error) {
 		return false, err
 	}
 	s := f.records.of(p)
-	return st.AsOf.Generation == 0 && (s.Counts.Generation == 0 || s.Counts.Server == st.Server), nil
+	return st.AsOf.Generation == 0 && (s.Counts.Generation == 0 || s.Counts.On(st.Server)), nil
 }

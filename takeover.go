@@ -30,7 +30,7 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 	f.noteVeto(p, s, server)
 	own := task.Place{Generation: hotset.NewGeneration(), Server: server}
 	switch since := time.Since(s.since); {
-	case s.Counts.Generation == 0 || s.Counts.Server == server || s.past:
+	case s.Counts.Generation == 0 || s.Counts.On(server) || s.past:
 		failpoint.Hit("generation/record")
 		return f.count(ctx, p, s, own)
 	case s.Next.Generation != 0 && s.Next.Server == server && since >= hold:
@@ -76,7 +76,7 @@ func (f *feeder) noteVeto(p int, s standing, server string) {
 	if mine == 0 || s.Next.Generation == mine {
 		return
 	}
-	if f.announced[p] = 0; s.Counts.Server == server {
+	if f.announced[p] = 0; s.Counts.On(server) {
 		return
 	}
 	f.rest[p] = time.Now().Add(restFor + rand.N(restFor))

@@ -1,12 +1,16 @@
 package triggerhook_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -143,4 +147,130 @@ func TestDeleteAfterALossOfDataSaysWhatMayBeInHand(t *testing.T) {
 			}
 		})
 	}
+}
+
+// heldRemoval holds the first removal in nobody's name back until it is let go.
+type heldRemoval struct {
+	hotset.Set
+	once  sync.Once
+	holds chan struct{} // closed when it is held
+	letGo chan struct{}
+}
+
+func (h *heldRemoval) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+	if token == "" {
+		h.once.Do(func() {
+			close(h.holds)
+			<-h.letGo
+		})
+	}
+	return h.Set.Remove(ctx, p, token, refs)
+}
+
+// A Delete whose removal is under way tells of a task that a handler had, though that has
+// confirmed it meanwhile, and its member is gone from the hot set.
+func TestAConfirmThatOvertakesADeleteIsTold(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		held := &heldRemoval{Set: s.set, holds: make(chan struct{}), letGo: make(chan struct{})}
+		s.set = held
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, sch)
+		deleted := make(chan error, 1)
+		go func() { deleted <- sch.Delete(t.Context(), "a") }()
+		<-held.holds
+		if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrGone) {
+			t.Errorf("Confirm of what was deleted: %v, want ErrGone", err)
+		}
+		close(held.letGo)
+		if err := <-deleted; !errors.Is(err, triggerhook.ErrClaimed) {
+			t.Errorf("Delete of what a handler had: %v, want ErrClaimed", err)
+		}
+	})
+}
+
+// slowDrop is a store whose deletions by ID answer late.
+type slowDrop struct {
+	durable.Store
+	by time.Duration
+}
+
+func (s *slowDrop) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+	rows, err := s.Store.Drop(ctx, ids, aboveMS)
+	time.Sleep(s.by)
+	return rows, err
+}
+
+// What tells that a worker had a task is forgotten some seconds after its removal. A Delete
+// that takes longer than that does not go by it.
+func TestADeleteThatTakesLongSaysWhatMayHaveBeenInHand(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		slow := &slowDrop{Store: s.store}
+		s.store = slow
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		sleep(t, time.Minute)
+		for _, c := range []struct {
+			by, due time.Duration
+			want    error
+		}{
+			{0, -time.Second, nil},
+			{9500 * time.Millisecond, -time.Second, triggerhook.ErrClaimed},
+			{9500 * time.Millisecond, time.Minute, nil},
+		} {
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(c.due)}); err != nil {
+				t.Fatal(err)
+			}
+			slow.by = c.by
+			if err := sch.Delete(t.Context(), "a"); !errors.Is(err, c.want) {
+				t.Errorf("Delete that took %s of what was due in %s: %v, want %v", c.by, c.due, err, c.want)
+			}
+			sleep(t, time.Minute)
+		}
+	})
+}
+
+// bornSet is a set whose generation is that old when it is asked.
+type bornSet struct {
+	hotset.Set
+	age time.Duration
+}
+
+func (b *bornSet) State(ctx context.Context, p int) (task.State, error) {
+	st, err := b.Set.State(ctx, p)
+	st.StartMS = st.AsOf.TimeUS/1000 - b.age.Milliseconds()
+	return st, err
+}
+
+// A generation that is older than a Lease may have begun since the row was deleted: what a
+// worker had then it may have confirmed before.
+func TestADeleteReckonsFromBeforeItsRow(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		slow, born := &slowDrop{Store: s.store}, &bornSet{Set: s.set}
+		s.store, s.set = slow, born
+		sch := s.scheduler(t, triggerhook.Options{Lease: 2 * time.Second})
+		run(t, sch)
+		sleep(t, 5*time.Second)
+		for _, c := range []struct {
+			age, by time.Duration
+			want    error
+		}{
+			{time.Second, 0, triggerhook.ErrClaimed},
+			{3 * time.Second, 0, nil},
+			{3 * time.Second, 4 * time.Second, triggerhook.ErrClaimed},
+			{10 * time.Second, 4 * time.Second, nil},
+		} {
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(-time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			slow.by, born.age = c.by, c.age
+			if err := sch.Delete(t.Context(), "a"); !errors.Is(err, c.want) {
+				t.Errorf("Delete that took %s, a generation %s old: %v, want %v", c.by, c.age, err, c.want)
+			}
+			sleep(t, time.Minute)
+		}
+	})
 }

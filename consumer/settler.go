@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	group "github.com/triggerhook/triggerhook/internal/batch"
@@ -161,7 +162,7 @@ func (s *settler) flush(as []answer) []group.Result[struct{}] {
 	deleted, err := s.deleteRows(refs)
 	if err == nil {
 		failpoint.Hit("confirm/forget")
-		s.removeMembers(ds, refs)
+		s.removeMembers(ds, refs, deleted)
 		failpoint.Hit("confirm/end")
 	}
 	n := 0
@@ -197,18 +198,35 @@ func (a answer) tell(s *settler, err error) {
 	}
 }
 
-// removeMembers takes members whose rows are gone out of the hot set.
-func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref) {
-	byBatch := map[*batch][]task.Ref{}
+// removeMembers takes members whose rows are gone out of the hot set. A row that somebody
+// else has deleted may be one of which the hot set is still to be told: its member is removed
+// in nobody's name first, which notes that a worker had it, so that its Delete says so
+// (ErrClaimed; lease.pml). If that fails the member stays in its batch, and the note is
+// made later, by the repeated removal or when the batch's lease is over.
+func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref, deleted []bool) {
+	byBatch, others := map[*batch][]task.Ref{}, map[*batch][]task.Ref{}
 	for i, d := range ds {
-		byBatch[d.batch] = append(byBatch[d.batch], refs[i])
+		if byBatch[d.batch] = append(byBatch[d.batch], refs[i]); !deleted[i] {
+			others[d.batch] = append(others[d.batch], refs[i])
+		}
 	}
 	for b, refs := range byBatch {
-		ctx, cancel := s.call(hotTimeout)
-		_, err := s.c.set.Remove(ctx, b.p, b.token, refs)
-		cancel()
-		s.c.o.Report.Error("remove confirmed tasks", err, "tried again until it lands", "tasks", len(refs))
+		if gone := others[b]; len(gone) > 0 && !s.remove(b.p, "", gone) {
+			refs = slices.DeleteFunc(refs, func(r task.Ref) bool { return slices.Contains(gone, r) })
+		}
+		if len(refs) > 0 {
+			s.remove(b.p, b.token, refs)
+		}
 	}
+}
+
+// remove removes members from one partition, and reports whether that is done.
+func (s *settler) remove(p int, token string, refs []task.Ref) bool {
+	ctx, cancel := s.call(hotTimeout)
+	defer cancel()
+	_, err := s.c.set.Remove(ctx, p, token, refs)
+	s.c.o.Report.Error("remove confirmed tasks", err, "tried again until it lands", "tasks", len(refs))
+	return err == nil
 }
 
 // deleteRows tries until the store answers, or nobody is patient any more: waiting costs

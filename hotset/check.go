@@ -93,7 +93,7 @@ func (r *Redis) tryAll(ctx context.Context, p int, message string) error {
 }
 
 var (
-	runID     = regexp.MustCompile(`(?m)^run_id:\w+`)
+	identity  = regexp.MustCompile(`(?ms)^run_id:\w+.*^master_replid:\w+`)
 	clustered = regexp.MustCompile(`(?m)^cluster_enabled:1`)
 )
 
@@ -109,8 +109,8 @@ func (r *Redis) judge(a *answer) error {
 	if r.single && clustered.MatchString(cluster) {
 		return r.kindOf(errMoved)
 	}
-	if server != "" && !runID.MatchString(server) {
-		return fmt.Errorf("%w: INFO server names no run_id, by which a server is known that lost its data", task.ErrRefused)
+	if server != "" && !identity.MatchString(server) {
+		return fmt.Errorf("%w: INFO names no run_id or no master_replid, by which a server is known that lost its data", task.ErrRefused)
 	}
 	return judgeCommands(failed)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,26 +93,83 @@ func TestNoScriptsWorkGrowsWithTheSet(t *testing.T) {
 	}
 }
 
+// A server that was a master, then a replica of another one, and is promoted again has that
+// one's data, under the run_id under which it began its own: it is cold too.
+func TestAServerThatHasAnothersDataIsCold(t *testing.T) {
+	for _, kind := range []testserver.Kind{testserver.Redis, testserver.Valkey} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			first, second := testserver.Own(t, kind), testserver.Own(t, kind)
+			a, b := client(t, first.Addr), client(t, second.Addr)
+			s := open(t, a, 1)
+			follow(t, b, first)
+			f := warm(t, s)
+			add(t, s, f, many(2))
+			holds(t, b, key(s, "due"), 2)
+			promote(t, b)
+			if _, err := s.Remove(t.Context(), 0, "", []task.Ref{many(2)[0].Ref}); err != nil {
+				t.Fatal(err)
+			}
+			follow(t, a, second)
+			holds(t, a, key(s, "due"), 2) // what was removed is back
+			promote(t, a)
+			if got, err := s.Claim(t.Context(), 0, "t", 2, time.Minute); !errors.Is(err, task.ErrCold) {
+				t.Errorf("Claim: %v, %v, want ErrCold", got, err)
+			}
+		})
+	}
+}
+
+// follow makes rdb's server a replica of master, and waits until it has its data.
+func follow(t *testing.T, rdb *redis.Client, master *testserver.Server) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(master.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rdb.Do(t.Context(), "REPLICAOF", host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool {
+		return strings.Contains(rdb.Info(t.Context(), "replication").Val(), "master_link_status:up")
+	})
+}
+
+// holds waits until the sorted set key of rdb's server has n members.
+func holds(t *testing.T, rdb *redis.Client, key string, n int64) {
+	t.Helper()
+	eventually(t, func() bool { return rdb.ZCard(t.Context(), key).Val() == n })
+}
+
+// eventually waits until is says so, for 20 s.
+func eventually(t *testing.T, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !is(); <-time.After(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the replica does not follow")
+		}
+	}
+}
+
+// promote makes rdb's server a master.
+func promote(t *testing.T, rdb *redis.Client) {
+	t.Helper()
+	if err := rdb.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A replica that takes over without its master's last writes is cold, whatever it
 // holds: nothing is claimed from it before a new generation.
 func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	master, replica := testserver.Own(t, testserver.Redis), testserver.Own(t, testserver.Redis)
 	old, rdb := client(t, master.Addr), client(t, replica.Addr)
 	s := open(t, old, 1)
+	follow(t, rdb, master)
 	f := warm(t, s)
 	add(t, s, f, many(2))
-	if err := rdb.Do(t.Context(), "REPLICAOF", "127.0.0.1", master.Addr[len("127.0.0.1:"):]).Err(); err != nil {
-		t.Fatal(err)
-	}
-	has := func(n int64) bool { return rdb.ZCard(t.Context(), key(s, "due")).Val() == n }
-	for end := time.Now().Add(20 * time.Second); !has(2); <-time.After(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the replica does not follow")
-		}
-	}
-	if err := rdb.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
-		t.Fatal(err)
-	}
+	holds(t, rdb, key(s, "due"), 2)
+	promote(t, rdb)
 	b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute) // the replica does not hear of it
 	if err != nil || len(b.Claims) != 1 {
 		t.Fatalf("Claim: %v, %v", b, err)
@@ -123,7 +182,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !has(2) {
+	if rdb.ZCard(t.Context(), key(s, "due")).Val() != 2 {
 		t.Fatal("the replica does not hold what was removed")
 	}
 	if got, err := s2.Claim(t.Context(), 0, "u", 2, time.Minute); !errors.Is(err, task.ErrCold) {

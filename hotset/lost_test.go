@@ -20,7 +20,7 @@ func TestBatchesOfAnotherServerAreCold(t *testing.T) {
 	if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); err != nil || len(b.Claims) != 1 {
 		t.Fatalf("Claim: %d members, %v, want 1", len(b.Claims), err)
 	}
-	rdb.HSet(t.Context(), key(s, "meta"), "run_id", "another")
+	rdb.HSet(t.Context(), key(s, "meta"), "server", "another")
 	if _, err := s.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrCold) {
 		t.Errorf("Claim once more with the token of a batch: %v, want ErrCold", err)
 	}

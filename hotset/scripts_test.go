@@ -395,12 +395,13 @@ func TestWhatACheckFindsIsJudged(t *testing.T) {
 			t.Errorf("%q: %v, want %v that says %q", c.failed, err, c.want, c.says)
 		}
 	}
+	const known = "run_id:abc\r\n# Replication\r\nmaster_replid:def\r\n"
 	for _, c := range []struct {
 		single          bool
 		server, cluster string
 		says            string
-	}{{true, "run_id:abc\r\n", "cluster_enabled:0\r\n", ""}, {true, "run_id:abc\r\n", "# Cluster\r\ncluster_enabled:1\r\n", "NewClusterClient"},
-		{false, "run_id:abc\r\n", "cluster_enabled:1\r\n", ""}, {false, "redis_version:7\r\n", "", "run_id"}, {true, "", "", ""}} {
+	}{{true, known, "cluster_enabled:0\r\n", ""}, {true, known, "# Cluster\r\ncluster_enabled:1\r\n", "NewClusterClient"},
+		{false, known, "cluster_enabled:1\r\n", ""}, {false, "run_id:abc\r\n", "", "master_replid"}, {false, "redis_version:7\r\n", "", "run_id"}, {true, "", "", ""}} {
 		a := &answer{verb: "check", rest: []any{"OK", int64(1), int64(0), c.server, c.cluster, []any{}}}
 		if err := (&Redis{single: c.single}).judge(a); (err == nil) != (c.says == "") || err != nil && (!errors.Is(err, task.ErrRefused) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("a server that says %q and %q: %v, want an error that says %q", c.server, c.cluster, err, c.says)

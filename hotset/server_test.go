@@ -283,7 +283,7 @@ func TestANewGenerationEndsAllBatches(t *testing.T) {
 			t.Fatalf("Claim %d: %v, %v", i, b, err)
 		}
 	}
-	rdb.HSet(t.Context(), key(s, "meta"), "run_id", "another")
+	rdb.HSet(t.Context(), key(s, "meta"), "server", "another")
 	if again := warm(t, s); !again.Fresh || again.AsOf.Generation == f.AsOf.Generation {
 		t.Fatalf("Horizon: %+v, want a new generation", again)
 	}

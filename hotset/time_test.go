@@ -72,7 +72,7 @@ func TestANewGenerationGoesByItsServersClock(t *testing.T) {
 	s := open(t, rdb, 1)
 	f := warm(t, s)
 	ahead := f.AsOf.TimeUS/task.TombstoneTTL.Microseconds() + 30
-	rdb.HSet(t.Context(), key(s, "meta"), "run_id", "another", "period", ahead)
+	rdb.HSet(t.Context(), key(s, "meta"), "server", "another", "period", ahead)
 	next := warm(t, s)
 	if now := time.Now().UnixMicro(); !next.Fresh || next.AsOf.TimeUS > now+1e6 || next.StartMS > now/1000+1000 {
 		t.Errorf("the next generation began at %d ms, as of %d us, and it is %d us; fresh=%t", next.StartMS, next.AsOf.TimeUS, now, next.Fresh)

@@ -68,6 +68,14 @@ type Place struct {
 	Server     string // the server's own identity, without a space; may be empty
 }
 
+// On reports whether p is on the process of that server. What follows a colon tells which
+// data it has: that changes when a replica is promoted.
+func (p Place) On(server string) bool {
+	own, _, _ := strings.Cut(p.Server, ":")
+	other, _, _ := strings.Cut(server, ":")
+	return own == other
+}
+
 // GenerationName is the name of the record of partition p.
 func GenerationName(p int) string { return RecordGeneration + strconv.Itoa(p) }
 

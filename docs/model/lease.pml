@@ -15,7 +15,7 @@
              deletes knows the length of the leases: a generation that is older has seen the deadlines of all who had claimed
              something before it (YOUNG).
    Checked   a task is handed out only under a lease that lives; never while another caller has it under a living lease; never
-             after a Delete that returned nil; it is not claimed after a Delete that returned, nor after a Confirm under a living
+             after a Delete that returned nil, nor does a caller have it under a lease that lives from when such a Delete deletes the row until it returns; it is not claimed after a Delete that returned, nor after a Confirm under a living
              lease; at rest a row that stands waits in the hot set. After a loss of data the holder that has registered is as
              well protected as before.
    Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, lose, registerNow, timeOut (consumer/keeper.go),
@@ -29,11 +29,14 @@
    Variants, each of which must fail: HANDLATE a task is handed out without a look at the deadline; COUNTLATE the deadline is
    counted from the answer; REAPLIVING the reaper does not look whether its lease is still over; NOTOMB a removal leaves no
    tombstone; RELEASEDEAD a rollback does not look at record and tombstone; REPEATNIL a removal that is made again answers that
-   nobody had the task; REAPUNMARKED the reaper's removal does not tell that somebody may have it; YOUNGNIL Delete does not ask
-   how old the generation is; REGNOREAD a worker registers without reading the row; REGSTEAL a registration takes what stands in
-   another's batch; ASKLATE a worker whose deadline has passed extends and registers; CLAIMFOREIGN a claim trusts old data;
-   RETRYFOREIGN a repeated claim does; EXTENDFOREIGN an extension does; REGFOREIGN a registration does; FEEDFOREIGN the feeder
-   does; EACHFIRST no generation is left alone; FAILBACK old data comes back under the same run_id (a limit: see README.md). */
+   nobody had the task; REAPUNMARKED the reaper's removal does not tell that somebody may have it; OWNUNMARKED nor does that of
+   a Confirm which met no row; YOUNGNIL Delete does not ask how old the generation is; YOUNGLATE it asks how old that is when it
+   ends, not when it began; SLOWNIL it does not ask how long it has taken itself; REGNOREAD a worker registers without reading
+   the row; REGSTEAL a registration takes what stands in another's batch; ASKLATE a worker whose deadline has passed
+   extends and registers; CLAIMFOREIGN a claim trusts old data; RETRYFOREIGN a repeated claim does; EXTENDFOREIGN an extension does; REGFOREIGN a registration does; FEEDFOREIGN the feeder
+   does; EACHFIRST no generation is left alone; RUNIDALONE
+   data is known by the run_id of its server alone, which stays the same if that server is demoted, takes over older data from
+   another, and is promoted again. */
 
 #ifndef NW
 #define NW 1
@@ -86,6 +89,9 @@ byte know[4];                                   /* of the row: 0 reaper, 1 and 2
 bool out[3];                                    /* history: a caller has it, and its lease has not run out */
 byte before[3];                                 /* claimed before a loss of data and not registered since; 2: stopped meanwhile */
 bool deletedNil, deletedClaimed, confirmed;
+byte had;                                       /* whose caller had it, under a living lease, when Delete deleted the row, and neither gave it back nor lost its lease since */
+bool young;                                     /* data was lost, and a lease of before may live that is not registered */
+bool deleting, slow;                            /* Delete is between the row and the hot set's answer; T has passed since the row */
 bool asking;                                    /* a removal is run again, by the client library: well within T */
 byte busy;
 
@@ -97,16 +103,10 @@ byte busy;
 #endif
 #define LOOK(i) know[i] = (meta -> FRESH : STALE)
 
-#ifdef LATEUNMARKED
-#define MARKS(w) (!w)
-#else
-#define MARKS(w) (!w || !bat[w])
-#endif
-
 inline remove(w) {
   if
   :: meta ->
-     if :: rec && !due && MARKS(w) -> mark = 1 :: else fi;   /* some worker has it, and not this one */
+     if :: rec && !due && (!w || !bat[w]) -> mark = 1 :: else fi;   /* some worker has it, and not this one */
      rec = 0; due = 0; if :: w -> bat[w] = 0; lease[w] = NONE :: else fi; TOMBSTONE
   :: else
   fi
@@ -117,6 +117,7 @@ inline drop(w) {                                /* no longer ours; a caller who 
 }
 
 inline loss() {                                 /* who had claimed something had done so before it */
+  young = 1;
   before[1] = (sent[1] || hold[1] == QUEUED); before[2] = (sent[2] || hold[2] == QUEUED)
 }
 
@@ -225,6 +226,16 @@ proctype Worker(byte w) {
   /* settler.flush: the row, then the hot set */
   :: atomic { !stopped[w] && (hold[w] == INHAND || hold[w] == LOST) ->
        r = row; row = 0 }
+#ifndef OWNUNMARKED
+     /* somebody else has deleted the row, and may not have told the hot set yet: removed in nobody's name first */
+     if
+     :: atomic { !stopped[w] && !r -> remove(0) }
+     :: atomic { !stopped[w] && r }
+#if DIE
+     :: break
+#endif
+     fi;
+#endif
      if
      :: atomic { !stopped[w] ->
           if :: r && out[w] -> confirmed = 1 :: else fi;
@@ -236,12 +247,12 @@ proctype Worker(byte w) {
   /* settler.giveBack; what is LOST goes by the row alone */
   :: atomic { !stopped[w] && meta && (hold[w] == INHAND || hold[w] == LOST) ->
        if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; due = 1 :: else fi :: else fi;
-       out[w] = 0; hold[w] = 0; ahead[w] = 0; same[w] = 0 }
+       had = (had == w -> 0 : had); out[w] = 0; hold[w] = 0; ahead[w] = 0; same[w] = 0 }
 #if TIMEOUT
   /* Consumer.timeOut: given back under its lease, by the keeper; its caller may still answer, by the row alone */
   :: atomic { !stopped[w] && meta && hold[w] == INHAND ->
        if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; due = 1 :: else fi :: else fi;
-       out[w] = 0; hold[w] = LOST; ahead[w] = 0; same[w] = 0; before[w] = 0 }
+       had = (had == w -> 0 : had); out[w] = 0; hold[w] = LOST; ahead[w] = 0; same[w] = 0; before[w] = 0 }
 #endif
 #if DIE
   :: atomic { !stopped[w] -> break }
@@ -253,6 +264,12 @@ proctype Worker(byte w) {
 }
 
 #define ENDS(i) know[i] = (know[i] == OLD -> STALE : know[i])
+#ifdef YOUNGLATE
+#define BETWEEN 0
+#else
+#define BETWEEN deleting
+#endif
+#define OLDENOUGH(w) (!ahead[w] || same[w])
 #ifdef COUNTLATE
 #define PASSED(w) 1
 #else
@@ -272,8 +289,9 @@ end:
        :: lease[1] == LIVES && PASSED(1) -> w = 1
        :: lease[2] == LIVES && PASSED(2) -> w = 2
        fi;
-       lease[w] = OVER; if :: !foreign -> out[w] = 0 :: else fi; w = 0 }
-  :: atomic { tomb && !asking && !WAITS(1) && !WAITS(2) -> tomb = 0; mark = 0; ENDS(0); ENDS(1); ENDS(2); ENDS(3) }
+       lease[w] = OVER; had = (had == w -> 0 : had); if :: !foreign -> out[w] = 0 :: else fi; w = 0 }
+  :: atomic { tomb && !asking && !WAITS(1) && !WAITS(2) -> tomb = 0; mark = 0; slow = slow || deleting; ENDS(0); ENDS(1); ENDS(2); ENDS(3) }
+  :: atomic { young && meta && !foreign && !BETWEEN && OLDENOUGH(1) && OLDENOUGH(2) -> young = 0 }
 #if STOP
   :: atomic { hold[1] && !stopped[1] -> stopped[1] = 1 }
   :: atomic { stopped[1] -> stopped[1] = 0 }
@@ -350,23 +368,30 @@ end:
 #else
 #define WASGONE mark
 #endif
-#ifdef YOUNGNIL
-#define YOUNG 0
+#ifdef SLOWNIL
+#define SLOW 0
 #else
-#define YOUNG (!meta || foreign || before[1] && ahead[1] || before[2] && ahead[2])
+#define SLOW slow
 #endif
+#ifdef YOUNGNIL
+#define YOUNG SLOW
+#else
+#define YOUNG (SLOW || !meta || foreign || young)
+#endif
+
+#define HAS(w) (out[w] && (ahead[w] || lease[w] == LIVES))
 
 proctype Deleter() {
   bool was;
   if
-  :: atomic { row -> row = 0 };
+  :: atomic { row -> row = 0; had = (HAS(1) -> 1 : (HAS(2) -> 2 : 0)); deleting = 1 };
      atomic {
        was = meta && (rec && !due || WASGONE); remove(0); asking = 1 };
      if
      :: atomic { was = meta && (rec && !due || WASGONE); remove(0) }   /* the answer was lost, and the script runs once more */
      :: skip
      fi;
-     atomic { if :: was || YOUNG -> deletedClaimed = 1 :: else -> deletedNil = 1 fi; was = 0; asking = 0 }
+     atomic { if :: was || YOUNG -> deletedClaimed = 1 :: else -> assert(!had); deletedNil = 1 fi; was = 0; asking = 0; deleting = 0; slow = 0 }
   :: skip
   fi;
   busy--
@@ -384,7 +409,7 @@ proctype Failover() {                           /* a replica that is behind take
   atomic {
     rec = sRec; due = sDue; tomb = sTomb; mark = sMark; bat[1] = sBat[1]; bat[2] = sBat[2]; lease[1] = sLease[1]; lease[2] = sLease[2];
     sRec = 0; sDue = 0; sTomb = 0; sMark = 0; sBat[1] = 0; sBat[2] = 0; sLease[1] = 0; sLease[2] = 0;
-#ifndef FAILBACK
+#ifndef RUNIDALONE
     foreign = 1;
 #endif
     loss(); busy-- }

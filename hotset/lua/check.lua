@@ -4,7 +4,7 @@
 -- KEYS[2]  keys     of the partition, ...: named, so that the server looks at the right to them
 -- ARGV[1]  channel  to publish to
 -- ARGV[2]  message
--- RETURNS  {OK, us, 0, INFO server or '', INFO cluster or '', {command, error, ...}}
+-- RETURNS  {OK, us, 0, INFO server and replication or '', INFO cluster or '', {command, error, ...}}
 -- COST     O(1)
 -- Invariant: what adds to the scratch key is tried only if all that takes from it may be done.
 -- A repeat is harmless: it leaves nothing behind, and wakes who sleeps.
@@ -17,7 +17,7 @@ end
 local function text(got) return type(got) == 'string' and got or '' end
 local clock = try('TIME')
 local us = clock.err and 0 or tonumber(clock[1]) * 1000000 + tonumber(clock[2])
-local server, cluster = text(try('INFO', 'server')), text(try('INFO', 'cluster'))
+local server, cluster = text(try('INFO', 'server')) .. text(try('INFO', 'replication')), text(try('INFO', 'cluster'))
 try('INFO', 'memory')
 try('PUBLISH', ARGV[1], ARGV[2])
 try('EXISTS', unpack(KEYS, 2))

@@ -14,14 +14,14 @@
 if not gen then return {'COLD', now, 0} end
 local members, room, found = {}, tonumber(ARGV[5]), 0
 if redis.call('EXISTS', KEYS[8]) == 1 then
-  if m[10] ~= run_id() then return {'COLD', now, 0} end -- a batch of old data may have been reaped since
+  if m[10] ~= server() then return {'COLD', now, 0} end -- a batch of old data may have been reaped since
   members, room, found = redis.call('SMEMBERS', KEYS[8]), 0, 1
   redis.call('ZREM', lease, ARGV[2])
   redis.call('ZADD', lease, int(ms + 1 + ARGV[4]), ARGV[2])
 else
   local f = first()
   if f and f <= ms and tonumber(ARGV[3]) > 0 then
-    if run_id() ~= m[10] then return {'COLD', now, 0} end
+    if server() ~= m[10] then return {'COLD', now, 0} end
     members = redis.call('ZRANGE', due, '-inf', int(ms), 'BYSCORE', 'LIMIT', 0, ARGV[3])
     redis.call('ZREMRANGEBYRANK', due, 0, #members - 1)
     redis.call('SADD', KEYS[8], unpack(members))

@@ -10,7 +10,7 @@
 -- A repeat is harmless: a lease is renewed once more.
 if not gen then return {'COLD', now, 0} end
 if tonumber(ARGV[2]) ~= gen then return {'ABORT', now, gen} end
-if #ARGV > 4 and run_id() ~= m[10] then return {'COLD', now, 0} end
+if #ARGV > 4 and server() ~= m[10] then return {'COLD', now, 0} end
 local n, lost, gone = tonumber(ARGV[4]), {}, {}
 if n > 0 then redis.call('ZREM', lease, '') end
 for i = 1, n do

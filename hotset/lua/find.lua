@@ -6,7 +6,7 @@
 -- RETURNS  {OK, now, generation or 0, answer, ms, attempt, ...}: 0 absent, 1 waits, 2 claimed, 6 orphan, 8 ask again: leases changed
 -- COST     O(k n)
 -- A repeat is harmless: who was an orphan is absent then, which is the same to its caller.
-if not gen or run_id() ~= m[10] then return {'COLD', now, 0} end
+if not gen or server() ~= m[10] then return {'COLD', now, 0} end
 local n, out = tonumber(ARGV[2]), {}
 local complete = redis.call('ZCARD', lease) == n
 for i = 1, n do complete = complete and redis.call('ZSCORE', lease, ARGV[2 + i]) and true end

@@ -5,15 +5,15 @@
 -- ARGV[3]  horizon_ms  wished for
 -- ARGV[4]  limit       members that the partition may hold; one that does keeps its horizon
 -- ARGV[5]  generation  to begin if it is cold; 0: answer COLD instead
--- ARGV[6]  server      run_id of the one that the records name for it, or empty: another one begins nothing
+-- ARGV[6]  server      the one that the records name for it, or empty: another one begins nothing
 -- ARGV[7]  token, ...  of those batches, at most 1000
--- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, waiting, 1 if the generation is new, run_id}
---          {COLD, now, 0, run_id}
+-- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, waiting, 1 if the generation is new, server}
+--          {COLD, now, 0, server}
 -- COST     O(batches named); UNLINK frees in the background. COLD once more: batches are left, list them again
 -- Invariant: the epoch never falls, except with the server's data; nor does the horizon within a generation. A new generation begins at the server's own
 -- time, also if that is behind what was told before: what is known from before is STALE by its generation.
 -- A repeat is harmless: the generation is new then and warm.
-local run = run_id()
+local run = server()
 if gen and m[10] == run then
   if tonumber(ARGV[2]) < tonumber(m[8]) then return {'ABORT', now, gen} end
   local members = redis.call('HLEN', tasks)
@@ -28,6 +28,6 @@ if #KEYS > 7 then redis.call('UNLINK', unpack(KEYS, 8)) end
 for i = 7, #ARGV do redis.call('ZREM', lease, ARGV[i]) end
 if redis.call('ZCARD', lease) > 0 then return {'COLD', now, 0, run} end
 redis.call('UNLINK', unpack(KEYS, 1, 7))
-redis.call('HSET', meta, 'gen', ARGV[5], 'start', int(us), 'run_id', run, 'horizon', ARGV[3], 'loaded_ms', '0', 'loaded_id', '',
+redis.call('HSET', meta, 'gen', ARGV[5], 'start', int(us), 'server', run, 'horizon', ARGV[3], 'loaded_ms', '0', 'loaded_id', '',
   'epoch', ARGV[2], 'period', int(math.floor(us / T)), 'partitions', parts, 'format', '1', 'longest', '0', 'identity', identity)
 return {'OK', us, tonumber(ARGV[5]), us, tonumber(ARGV[3]), 0, '', 0, 0, 1, run}

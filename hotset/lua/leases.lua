@@ -6,7 +6,7 @@
 -- RETURNS  {OK, now, generation or 0, {token, ...}}
 -- COST     O(limit)
 -- A repeat is harmless: it reads.
-if not gen or run_id() ~= m[10] then return {'COLD', now, 0} end
+if not gen or server() ~= m[10] then return {'COLD', now, 0} end
 if ARGV[3] == '-1' then return {'OK', now, gen, redis.call('ZRANGE', lease, ARGV[4], int(ARGV[4] + ARGV[2] - 1))} end
 if now < tonumber(m[4]) + 1000 * ARGV[3] then return {'OK', now, gen, {}} end
 return {'OK', now, gen, redis.call('ZRANGE', lease, '-inf', int(ms), 'BYSCORE', 'LIMIT', 0, ARGV[2])}

@@ -1,6 +1,6 @@
 -- prelude: stands before every partition script; names its keys, reads clock and meta, and refuses another layout.
 --
--- KEYS[1]  meta   hash  gen, start (us), run_id, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format, identity,
+-- KEYS[1]  meta   hash  gen, start (us), server, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format, identity,
 --                      gone0, gone1, gone2: the period of the tombstones in each set; longest: no record of the generation is longer
 -- KEYS[2]  due    zset  member -> ms at which it is to be offered: who waits
 -- KEYS[3]  task   hash  member -> due:exec:attempt:flag:payload, of who waits and of who is claimed
@@ -21,7 +21,7 @@ local T = 10000000
 local clock = redis.call('TIME')
 local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local ms = math.floor(us / 1000)
-local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'run_id',
+local m = redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch', 'period', 'server',
   'gone0', 'gone1', 'gone2', 'longest', 'identity')
 if m[15] == '' then m[15] = false end -- whoever began it was told nothing
 local parts, identity, counts = string.match(ARGV[1], '^(%d+) (%w*) (%d*)$')
@@ -40,11 +40,17 @@ end
 
 local function int(x) return string.format('%.0f', x) end
 
--- whose data this is: a server that restarted or took over has another run_id
-local function run_id()
-  local info = redis.pcall('INFO', 'server')
-  if type(info) ~= 'string' and not string.find(info.err, 'not supported') then redis.call('INFO', 'server') end -- the error is told
-  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+local function info(section)
+  local text = redis.pcall('INFO', section)
+  if type(text) ~= 'string' and not string.find(text.err, 'not supported') then redis.call('INFO', section) end -- the error is told
+  return type(text) == 'string' and text or ''
+end
+
+-- whose data this is: a server that restarted or took over has another run_id; one that was a replica meanwhile, and so has
+-- another's data, has another master_replid since it was promoted. (So has one that gets the first replica of its life.)
+local function server()
+  local run = string.match(info('server'), 'run_id:(%w+)')
+  return run and run .. ':' .. (string.match(info('replication'), 'master_replid:(%w+)') or '') or ''
 end
 
 local function each(command, key, args) -- in pieces that unpack can take

@@ -11,7 +11,7 @@
 -- Invariant: a member is in due or in one batch, never in both.
 -- A repeat is harmless: who is in the batch stays there.
 -- Data that names another server is cold: what it lacks, or revives, nobody knows.
-if not gen or run_id() ~= m[10] then return {'COLD', now, 0} end
+if not gen or server() ~= m[10] then return {'COLD', now, 0} end
 if not fresh(ARGV[2], ARGV[3]) then return {'STALE', now, gen} end
 local members, answers, held = {}, {}, false
 for i = 6, #ARGV, 3 do members[#members + 1] = ARGV[i] end

@@ -10,7 +10,7 @@
 -- member can be: ids have no NUL). Who removes any version of that task later is told 2: a worker may have it in hand.
 -- A repeat is harmless, and answers the same of who was claimed.
 -- Without a token the server is looked at: a caller that hears nil of what another server may still offer would believe it.
-if not gen or ARGV[2] == '' and run_id() ~= m[10] then return {'OK', now, 0} end
+if not gen or ARGV[2] == '' and server() ~= m[10] then return {'OK', now, 0} end
 local members, answers, marks = {unpack(ARGV, 3)}, {}, {}
 local own = ARGV[2] ~= '' and redis.call('SREM', KEYS[8], unpack(members))
 if own == #members then

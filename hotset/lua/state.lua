@@ -1,13 +1,12 @@
 -- state: what the partition holds, and what server it is on.
 --
 -- RETURNS  {OK, now, generation or 0, horizon, loaded_ms, loaded_id, waiting, due, members, oldest_ms, start_us, version, policy,
---          run_id, 1 if a generation stands that does not count}; start_us is now if it is cold
+--          server, 1 if a generation stands that does not count}; start_us is now if it is cold
 -- COST     O(log n)
 -- A repeat is harmless: it reads.
-local server, memory = redis.pcall('INFO', 'server'), redis.pcall('INFO', 'memory')
-local version = type(server) == 'string' and string.match(server, 'redis_version:([%d%.]+)') or ''
-local policy = type(memory) == 'string' and string.match(memory, 'maxmemory_policy:([%w-]+)') or ''
-local run = run_id()
+local version = string.match(info('server'), 'redis_version:([%d%.]+)') or ''
+local policy = string.match(info('memory'), 'maxmemory_policy:([%w-]+)') or ''
+local run = server()
 if not gen or run ~= m[10] then return {'OK', now, 0, 0, 0, '', 0, 0, 0, 0, now, version, policy, run, other and 1 or 0} end
 return {'OK', now, gen, horizon, tonumber(m[6]), m[7], redis.call('ZCARD', due), redis.call('ZCOUNT', due, '-inf', int(ms)),
   redis.call('HLEN', tasks), first() or 0, tonumber(m[4]), version, policy, run, 0}

@@ -165,6 +165,7 @@ func TestEachRuleFindsItsBadHistories(t *testing.T) {
 		"confirmed twice":                                                   {Untrue, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"), w2(4500), confirm(4600, 4610, "w1", 1, OK)}},
 		"confirmed after its Delete had said ErrClaimed":                    {Untrue, [][]Event{made, w1, remove(1050, 1060, Claimed), w1End}},
 		"its Delete returned nil while a handler had it":                    {Untrue, [][]Event{made, w1, remove(1050, 1060, OK), confirm(1100, 1110, "w1", 1, Gone)}},
+		"its Delete returned nil after a Confirm in it was told Gone":       {Untrue, [][]Event{made, w1, remove(1050, 1160, OK), confirm(1100, 1110, "w1", 1, Gone)}},
 		"its Delete returned nil while a handler had it and kept its lease": {Untrue, [][]Event{made, w1, renewed(2000, "w1", "t1"), renewed(3000, "w1", "t1"), remove(5000, 5010, OK), confirm(5100, 5110, "w1", 1, Gone)}},
 		"deleted after its Confirm":                                         {Untrue, [][]Event{made, w1, w1End, remove(1200, 1210, OK)}},
 		"confirmed after it was rescheduled":                                {Untrue, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), w1End, taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000)}},

@@ -101,18 +101,19 @@ func (c *check) deleted(s *story, d *delivery) {
 }
 
 // inHand: promise 4. A Delete tells of what a handler has, unless its lease may be over,
-// it has answered, or Redis had lost data.
+// it has answered, or Redis had lost data. A Confirm that meanwhile was told that the row is
+// gone is no answer: what had it when the row went was that handler.
 func (c *check) inHand(s *story, d *delivery) {
 	for _, a := range s.acts {
 		if a.op != Delete || a.result != OK || a.begin <= d.at || c.leaseEnd(d, a.begin) <= a.end {
 			continue
 		}
-		answered := slices.ContainsFunc(d.answers, func(b *act) bool { return b.begin <= a.end })
+		answered := slices.ContainsFunc(d.answers, func(b *act) bool { return b.begin <= a.end && (b.op != Confirm || b.result != Gone || b.end < a.begin) })
 		ended, is := c.ended[d.who]
 		if answered || is && ended <= a.end || c.madeAfter(s, d.at) || c.lossSince(s, d.claim.began, a.end) {
 			continue
 		}
-		c.broke(Untrue, s, a.begin, "its Delete returned nil %.3f ms after %s was handed it, which had not answered yet", ms(a.end-d.at), d.who)
+		c.broke(Untrue, s, a.begin, "its Delete returned nil %.3f ms after %s was handed it, which had not answered by then, or was told that the row is gone", ms(a.end-d.at), d.who)
 		return
 	}
 }

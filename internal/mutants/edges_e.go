@@ -15,7 +15,7 @@ var edgesE = []mutant{
 	{"deaf", "a subscription that hears nothing is good enough", "hotset/check.go",
 		"if subscribed && err == nil {", "if subscribed && err == nil && false {", "./hotset", "TestACheckThatHearsNothingIsNoCheck"},
 	{"info-denied-in-silence", "a server that may not be known is cold for ever, in silence", "hotset/lua/prelude.lua",
-		"then redis.call('INFO', 'server') end", "then info = '' end", "./hotset", "TestRightsThatAreRevokedAreRefused"},
+		"then redis.call('INFO', section) end", "then text = '' end", "./hotset", "TestRightsThatAreRevokedAreRefused"},
 	{"watch-refused-in-silence", "a subscription that is refused is tried for ever, in silence", "hotset/watch.go",
 		"(errors.Is(err, task.ErrRefused) || ", "(", "./hotset", "TestTheCheckNamesWhatIsMissing/redis7"},
 	{"plain-on-cluster", "a client of one server is taken on the node of a cluster that holds the slot", "hotset/check.go",

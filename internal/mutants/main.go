@@ -115,6 +115,7 @@ func all() []mutant {
 		edgesG,
 		edgesI,
 		edgesL,
+		failovers,
 	)
 }
 
