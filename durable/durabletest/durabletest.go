@@ -42,6 +42,7 @@ func Run(t *testing.T, open Open) {
 		{"DropMeetsMovers", dropMeetsMovers},
 		{"RecordsAreSwapped", recordsAreSwapped},
 		{"RecordsAreApart", recordsAreApart},
+		{"WindowsAreSwapped", windowsAreSwapped},
 		{"TheIdentityIsMadeOnce", identityIsMadeOnce},
 		{"OneOfManySwappersWins", oneSwapperWins},
 		{"MoveGivesANewVersion", moveGivesNewVersion},

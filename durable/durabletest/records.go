@@ -55,6 +55,55 @@ func recordsAreSwapped(t *testing.T, s durable.Store) {
 	}
 }
 
+// windowsAreSwapped: the window is recorded as feeders do it, with how long one waits. Who has
+// read another wait than the one that is recorded changes nothing.
+func windowsAreSwapped(t *testing.T, s durable.Store) {
+	const small, large = 60_000, 86_400_000
+	was := task.Window{}
+	for _, c := range []struct {
+		old, to task.Window
+		swapped bool
+	}{
+		{task.Window{}, task.Window{AnnouncedMS: small}, true},
+		{task.Window{AnnouncedMS: small}, task.Window{SettledMS: small, AnnouncedMS: small}, true},
+		{task.Window{SettledMS: small, AnnouncedMS: small}, task.Window{SettledMS: small, AnnouncedMS: large}, true},
+		{task.Window{SettledMS: small, AnnouncedMS: large}, task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 1500}, true},
+		{task.Window{SettledMS: small, AnnouncedMS: large}, task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 1000}, false},
+		{task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 150}, task.Window{SettledMS: large, AnnouncedMS: large}, false},
+		{task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 1500}, task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 69_999}, true},
+		{task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 69_999}, task.Window{SettledMS: large, AnnouncedMS: large}, true},
+		{task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 69_999}, task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 70_001}, false},
+	} {
+		swapped, err := s.SwapRecord(t.Context(), task.RecordWindow, text(t, c.old), text(t, c.to))
+		if swapped != c.swapped || err != nil {
+			t.Errorf("SwapRecord of %+v by %+v, where %+v is recorded, answered %t, %v; want %t", c.old, c.to, was, swapped, err, c.swapped)
+		}
+		if c.swapped {
+			was = c.to
+		}
+		all, err := s.Records(t.Context())
+		if err != nil {
+			t.Fatalf("Records: %v", err)
+		}
+		if got, err := all.Window(); got != was || err != nil {
+			t.Errorf("recorded is %+v, %v; want %+v", got, err, was)
+		}
+	}
+}
+
+// text is how w is recorded, "" for none.
+func text(t *testing.T, w task.Window) string {
+	t.Helper()
+	if w == (task.Window{}) {
+		return ""
+	}
+	b, err := w.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 func recordsAreApart(t *testing.T, s durable.Store) {
 	for i := range 3 {
 		if ok, err := s.SwapRecord(t.Context(), task.GenerationName(i), "", fmt.Sprint("value ", i)); !ok || err != nil {

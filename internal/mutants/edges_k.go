@@ -17,6 +17,12 @@ var edgesK = []mutant{
 	{"postponed-held-for-long", "a task whose delay could not be kept stays in its batch for as long as others", "consumer/postpone.go",
 		"	if p.c.holds(p.d) {\n", "	if p.c == nil {\n", "./consumer", "TestAPostponementGivesUpOnWhatIsFinal"},
 
+	// Records.
+	{"wait-unwritten", "how long a larger window waits is not recorded", "task/window.go",
+		"	if w.WaitedMS != 0 {\n", "	if w.WaitedMS < 0 {\n", "./durable/bolt", "TestStore/bolt/WindowsAreSwapped"},
+	{"wait-unread", "how long a larger window waits is not read", "task/window.go",
+		"w.WaitedMS = n[0], n[1], n[2]", "w.WaitedMS = n[0], n[1], 0", "./durable", "TestStore/mysql97/WindowsAreSwapped"},
+
 	// Bytes of a call.
 	{"payloads-in-one-answer", "a statement of many rows asks for payloads of any length", "durable/payload.go",
 		"	return task.MostBytes / n\n", "	return math.MaxInt32\n", "./durable", "TestNoAnswerHasMoreThanSomeMiB/mysql97"},
