@@ -18,6 +18,10 @@ var edgesK = []mutant{
 		"	if p.c.holds(p.d) {\n", "	if p.c == nil {\n", "./consumer", "TestAPostponementGivesUpOnWhatIsFinal"},
 
 	// Records.
+	{"delete-by-its-own-lease", "promise 4: Delete goes by its own Lease, not by the longest that is recorded", "lease.go",
+		"	return time.Duration(k.leaseMS) * time.Millisecond\n", "	return s.o.Lease\n", ".", "TestDeleteGoesByTheLeaseThatIsRecorded"},
+	{"delete-by-no-lease", "promise 4: where no Lease is recorded Delete takes it for its own", "lease.go",
+		"		return maxLease\n", "		return s.o.Lease\n", ".", "TestDeleteGoesByTheLeaseThatIsRecorded"},
 	{"wait-unwritten", "how long a larger window waits is not recorded", "task/window.go",
 		"	if w.WaitedMS != 0 {\n", "	if w.WaitedMS < 0 {\n", "./durable/bolt", "TestStore/bolt/WindowsAreSwapped"},
 	{"wait-unread", "how long a larger window waits is not read", "task/window.go",
