@@ -94,3 +94,25 @@ func begin(t *testing.T, s stores) {
 		}
 	}
 }
+
+// A worker with a longer Lease than any before begins right after another one that has
+// announced that, and may have died since: it begins no sooner, for not all who delete know
+// of the Lease yet.
+func TestALongerLeaseIsUsedByNobodyBefore(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		l := &settling{Set: s.set}
+		s.set = l
+		s.scheduler(t, triggerhook.Options{Lease: time.Second})
+		if ok, err := s.store.SwapRecord(t.Context(), task.RecordLease, "1000", "1000 60000"); !ok || err != nil {
+			t.Fatalf("SwapRecord: %t, %v", ok, err)
+		}
+		began := time.Now()
+		run(t, s.scheduler(t, triggerhook.Options{Lease: 30 * time.Second}))
+		sleep(t, 10*time.Second)
+		r, err := s.store.Records(t.Context())
+		want := task.Lease{SettledMS: 30_000, AnnouncedMS: 60_000}
+		if is, e := r.Lease(); err != nil || e != nil || is != want || l.began.Sub(began) < 1900*time.Millisecond {
+			t.Errorf("the worker began %s after its start, want 2 s; %+v is recorded, want %+v", l.began.Sub(began), is, want)
+		}
+	})
+}

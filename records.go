@@ -9,6 +9,7 @@ import (
 
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/internal/report"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -78,7 +79,7 @@ type records struct {
 type known struct {
 	identity    string
 	window      task.Window
-	leaseMS     int64 // 0: none is recorded
+	lease       task.Lease // zero: none is recorded
 	generations []task.Generation
 	texts       []string // the same, as they stand
 	past        []bool   // by partition: whoever recorded it has ended
@@ -154,7 +155,7 @@ func (r *records) parse(all task.Records) (k known, err error) {
 	k.exclusive = all.Past != nil
 	var e1, e2 error
 	k.window, e1 = all.Window()
-	k.leaseMS, e2 = all.LeaseMS()
+	k.lease, e2 = all.Lease()
 	err = errors.Join(e1, e2)
 	for p := range r.parts {
 		g, e := all.Generation(p)
@@ -203,11 +204,13 @@ func (r *records) veto(ctx context.Context, k known) {
 			continue
 		}
 		is := task.Generation{Counts: g.Counts}
+		failpoint.Hit("veto/swap")
 		text, swapped, err := r.swap(ctx, p, k.texts[p], is)
 		r.report.Error("keep the hot set where it is", err, "tried again", "partition", p)
 		if swapped {
 			r.report.Info("kept the hot set where it is: another process has another Redis", "partition", p, "server", g.Counts.Server, "other", g.Next.Server)
 			k.generations[p], k.texts[p] = is, text
+			failpoint.Hit("veto/end")
 		}
 	}
 }

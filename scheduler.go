@@ -107,7 +107,7 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 	if err := s.recordWindow(ctx); err != nil {
 		return err
 	}
-	if k, _, _ := s.records.last(); k.leaseMS > 0 {
+	if k, _, _ := s.records.last(); k.lease != (task.Lease{}) {
 		return nil
 	}
 	return s.recordLease(ctx)

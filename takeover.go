@@ -117,7 +117,9 @@ func (s *Scheduler) release(ctx context.Context) {
 		if is.Counts.Generation == 0 || is.Counts.Server != st.Server {
 			continue
 		}
+		failpoint.Hit("release/record")
 		_, _, err = s.records.swap(ctx, p, is.text, task.Generation{})
+		failpoint.Hit("release/end")
 		s.report.Error("release the hot set", err, "the next process waits a while", "partition", p)
 	}
 	s.report.Error("release the hot set", s.records.now(ctx), "read again")

@@ -224,8 +224,8 @@ func TestALongerLeaseIsRecordedTwoSecondsBefore(t *testing.T) {
 		run(t, long)
 		until(t, "the lease is recorded", 10*time.Second, func() bool {
 			r, err := s.store.Records(t.Context())
-			ms, e := r.LeaseMS()
-			return err == nil && e == nil && ms == 60_000
+			l, e := r.Lease()
+			return err == nil && e == nil && l.SettledMS == 60_000
 		})
 		sleep(t, 10*time.Second)
 		r, err := s.store.Records(t.Context())

@@ -41,17 +41,12 @@ func (r Records) Window() (w Window, err error) {
 // Identity returns the identity of the store.
 func (r Records) Identity() string { return r.Values[RecordIdentity] }
 
-// LeaseMS returns the longest lease, 0 if none is recorded.
-func (r Records) LeaseMS() (int64, error) {
-	text := r.Values[RecordLease]
-	if text == "" {
-		return 0, nil
+// Lease returns the longest lease, the zero Lease if none is recorded.
+func (r Records) Lease() (l Lease, err error) {
+	if text := r.Values[RecordLease]; text != "" {
+		err = l.UnmarshalText([]byte(text))
 	}
-	ms, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || ms < 1 {
-		return 0, fmt.Errorf("%w: recorded lease_ms %q, want a number above 0", ErrMismatch, text)
-	}
-	return ms, nil
+	return l, err
 }
 
 // Generation is what is recorded of a partition: which generation of the hot set counts, on

@@ -22,6 +22,7 @@ import (
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/hotset/local"
 )
 
 // orderEnv is the variable that holds the order.
@@ -35,6 +36,7 @@ type place struct {
 	DSN, Redis, Namespace            string
 	Partitions                       int
 	Window, Lease, AuditGrace, Drain time.Duration
+	InProcess                        bool // its hot set is in its own memory
 }
 
 // order is what the process is told to do: one of the four.
@@ -152,8 +154,10 @@ func (p place) open(log io.Writer) (*member, error) {
 	if err == nil {
 		m.set, err = hotset.NewRedis(m.rdb, hotset.Options{Namespace: p.Namespace, Partitions: p.Partitions})
 	}
-	var own *hotset.Redis
-	if err == nil {
+	var own hotset.Set
+	if err == nil && p.InProcess {
+		own, err = local.New(local.Options{Namespace: p.Namespace, Partitions: p.Partitions})
+	} else if err == nil {
 		own, err = hotset.NewRedis(m.rdb, hotset.Options{Namespace: p.Namespace, Partitions: p.Partitions})
 	}
 	if err == nil {

@@ -99,17 +99,23 @@ func cellsOf(t *testing.T) map[string]string {
 // redBy are the mutants that have tests of this package turn red: name, tests.
 func redBy(t *testing.T) map[string][]string {
 	t.Helper()
-	tree, err := parser.ParseFile(token.NewFileSet(), "../mutants/crashes.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("../mutants/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files of mutants, %v", len(files), err)
 	}
 	all := map[string][]string{}
-	ast.Inspect(tree, func(n ast.Node) bool {
-		if lit, is := n.(*ast.CompositeLit); is && len(lit.Elts) == 7 {
-			all[text(lit.Elts[0])] = strings.Split(text(lit.Elts[6]), "|")
+	for _, f := range files {
+		tree, err := parser.ParseFile(token.NewFileSet(), f, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return true
-	})
+		ast.Inspect(tree, func(n ast.Node) bool {
+			if lit, is := n.(*ast.CompositeLit); is && len(lit.Elts) == 7 {
+				all[text(lit.Elts[0])] = strings.Split(text(lit.Elts[6]), "|")
+			}
+			return true
+		})
+	}
 	return all
 }
 

@@ -19,13 +19,37 @@ var edgesK = []mutant{
 
 	// Records.
 	{"delete-by-its-own-lease", "promise 4: Delete goes by its own Lease, not by the longest that is recorded", "lease.go",
-		"	return time.Duration(k.leaseMS) * time.Millisecond\n", "	return s.o.Lease\n", ".", "TestDeleteGoesByTheLeaseThatIsRecorded"},
+		"	return time.Duration(k.lease.AnnouncedMS) * time.Millisecond\n", "	return s.o.Lease\n", ".", "TestDeleteGoesByTheLeaseThatIsRecorded"},
 	{"delete-by-no-lease", "promise 4: where no Lease is recorded Delete takes it for its own", "lease.go",
 		"		return maxLease\n", "		return s.o.Lease\n", ".", "TestDeleteGoesByTheLeaseThatIsRecorded"},
 	{"wait-unwritten", "how long a larger window waits is not recorded", "task/window.go",
 		"	if w.WaitedMS != 0 {\n", "	if w.WaitedMS < 0 {\n", "./durable/bolt", "TestStore/bolt/WindowsAreSwapped"},
 	{"wait-unread", "how long a larger window waits is not read", "task/window.go",
 		"w.WaitedMS = n[0], n[1], n[2]", "w.WaitedMS = n[0], n[1], 0", "./durable", "TestStore/mysql97/WindowsAreSwapped"},
+
+	// Crash cells.
+	{"veto-unwritten", "what another server announces is never taken back", "records.go",
+		"text, swapped, err := r.swap(ctx, p, k.texts[p], is)", "text, swapped, err := k.texts[p], false, error(nil)", "./internal/crash",
+		"TestAWorkerKilledBeforeItVetoesIsFollowedByOneThatDoes"},
+	{"veto-drops-what-counts", "who takes an announcement back has nothing count", "records.go",
+		"is := task.Generation{Counts: g.Counts}", "is := task.Generation{}", "./internal/crash", "TestAWorkerKilledAfterItVetoedHasKeptTheHotSet"},
+	{"dead-server-is-kept", "the hot set of a server that is gone counts for ever", "takeover.go",
+		"s.Next.Server == server && since >= hold:", "s.Next.Server == server && since < 0:", "./internal/crash",
+		"TestAProcessKilledBeforeItReleasesItsHotSetIsFollowedAfterAWhile"},
+	{"release-unwritten", "a process that has ended keeps its hot set", "takeover.go",
+		"_, _, err = s.records.swap(ctx, p, is.text, task.Generation{})", "_, _, err = is.text, p, nil", "./internal/crash",
+		"TestAProcessKilledAfterItReleasedItsHotSetIsFollowedAtOnce"},
+	{"lease-unannounced", "promise 4: a longer Lease is used before all who delete know of it", "lease.go",
+		"task.Lease{SettledMS: is.SettledMS, AnnouncedMS: own}", "task.Lease{SettledMS: own, AnnouncedMS: own}", "./internal/crash",
+		"TestAWorkerKilledBeforeItAnnouncesItsLeaseIsFollowedByOneThatDoes"},
+	{"announced-lease-is-used", "promise 4: a Lease that another has announced is used at once", "lease.go",
+		"		case is.SettledMS >= own:\n", "		case is.AnnouncedMS >= own:\n", "./internal/crash",
+		"TestAWorkerKilledBeforeItSettlesItsLeaseIsFollowedByOneThatWaits"},
+	{"announced-lease-is-used-too", "the same, where two begin at once", "lease.go",
+		"		case is.SettledMS >= own:\n", "		case is.AnnouncedMS >= own:\n", ".", "TestALongerLeaseIsUsedByNobodyBefore"},
+	{"lease-unsettled", "a longer Lease is announced for ever", "lease.go",
+		"task.Lease{SettledMS: own, AnnouncedMS: is.AnnouncedMS}", "is", "./internal/crash",
+		"TestAWorkerKilledAfterItSettledItsLeaseHasRecordedIt"},
 
 	// Bytes of a call.
 	{"payloads-in-one-answer", "a statement of many rows asks for payloads of any length", "durable/payload.go",

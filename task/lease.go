@@ -1,0 +1,37 @@
+package task
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Lease is the longest lease of a namespace's workers in milliseconds, as they have recorded
+// it. Neither value shrinks. The zero Lease says that none is recorded.
+type Lease struct {
+	SettledMS   int64 // no worker has used a longer one
+	AnnouncedMS int64 // what SettledMS is to be; at least that
+}
+
+// MarshalText returns the values, for a store; one number if they are the same.
+func (l Lease) MarshalText() ([]byte, error) {
+	if l.SettledMS == l.AnnouncedMS {
+		return fmt.Append(nil, l.SettledMS), nil
+	}
+	return fmt.Appendf(nil, "%d %d", l.SettledMS, l.AnnouncedMS), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (l *Lease) UnmarshalText(text []byte) error {
+	settled, announced, two := strings.Cut(string(text), " ")
+	if !two {
+		announced = settled
+	}
+	s, err1 := strconv.ParseInt(settled, 10, 64)
+	a, err2 := strconv.ParseInt(announced, 10, 64)
+	if err1 != nil || err2 != nil || s < 1 || a < s {
+		return fmt.Errorf("%w: recorded lease_ms %q, want one or two numbers above 0, the second no less than the first", ErrMismatch, text)
+	}
+	l.SettledMS, l.AnnouncedMS = s, a
+	return nil
+}
