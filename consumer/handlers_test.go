@@ -263,6 +263,8 @@ func TestStopNamesWhatItAbandons(t *testing.T) {
 	o, log := logged(consumer.Options{Drain: 10 * time.Second, DeliveryTimeout: 5 * time.Second})
 	bubble(t, o, func(k *kit) {
 		free := make(chan struct{})
+		letGo := sync.OnceFunc(func() { close(free) })
+		defer time.AfterFunc(time.Hour, letGo).Stop() // for a Stop that waits for them
 		hs := k.c.Handle(12, func(context.Context, *consumer.Delivery) error {
 			<-free
 			return nil
@@ -286,7 +288,7 @@ func TestStopNamesWhatItAbandons(t *testing.T) {
 		if st := k.state(); st.Claimed != 0 || st.Waiting != 12 {
 			k.Errorf("the set holds %+v, want all waiting", st)
 		}
-		close(free)
+		letGo()
 		<-time.After(time.Minute)
 		synctest.Wait()
 		if n, f := k.store.len(), k.c.Figures(); n != 0 || f.Stuck != 0 || f.InHand != 0 {
