@@ -118,7 +118,7 @@ func work(ctx context.Context, f flags, s *triggerhook.Scheduler, store durable.
 	for n := 1; !l.settled(); n++ {
 		select {
 		case err := <-done:
-			return err
+			return outcome(ctx, err)
 		case <-tick.C:
 			l.progress()
 		}
@@ -127,7 +127,17 @@ func work(ctx context.Context, f flags, s *triggerhook.Scheduler, store durable.
 		}
 	}
 	stop()
-	return <-done
+	return outcome(running, <-done)
+}
+
+// outcome is that of Handle, which ctx was to end. Whoever ends it at once may be before its
+// first look at the stores: that is said, and no failure.
+func outcome(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, triggerhook.ErrUnavailable) {
+		fmt.Fprintln(os.Stderr, "quickstart: stopped before it began to work:", err)
+		return nil
+	}
+	return err
 }
 
 // create makes the tasks in batches and deletes every tenth before its time.

@@ -274,3 +274,14 @@ func TestItServesMetrics(t *testing.T) {
 		return slices.Contains(lines, `triggerhook_created_total{namespace="quickstart",scheduler="1"} 50`)
 	})
 }
+
+// With nothing to do it stops at once, perhaps before it has looked at its stores: that is no
+// failure.
+func TestWithNothingToDoItSucceeds(t *testing.T) {
+	pairs(t, func(t *testing.T, args []string) {
+		p := start(t, append(args, "--tasks", "0", "--json")...)
+		if code, s := p.wait(t); code != 0 || s.Created+s.Lost != 0 {
+			t.Errorf("status %d, %+v: %s", code, s, p.said())
+		}
+	})
+}

@@ -104,7 +104,11 @@ func work(text string) error {
 		stop()
 	}()
 	l := ledger{file: acts, pid: os.Getpid()}
-	return m.sch.Handle(ctx, w.Handlers, func(ctx context.Context, d *triggerhook.Delivery) error { return l.handle(ctx, d, w.Hold) })
+	err = m.sch.Handle(ctx, w.Handlers, func(ctx context.Context, d *triggerhook.Delivery) error { return l.handle(ctx, d, w.Hold) })
+	if ctx.Err() != nil && errors.Is(err, triggerhook.ErrUnavailable) {
+		return nil // told to end before it had reached its servers
+	}
+	return err
 }
 
 // hush sends what the drivers of MySQL and Redis print of themselves to w: an

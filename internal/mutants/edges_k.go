@@ -51,6 +51,12 @@ var edgesK = []mutant{
 		"task.Lease{SettledMS: own, AnnouncedMS: is.AnnouncedMS}", "is", "./internal/crash",
 		"TestAWorkerKilledAfterItSettledItsLeaseHasRecordedIt"},
 
+	// Programs that are stopped before they began.
+	{"stopped-worker-fails", "a worker that is stopped at once ends with an error", "internal/accept/worker.go",
+		"	if ctx.Err() != nil && errors.Is(err, triggerhook.ErrUnavailable) {\n", "	if false {\n", "./internal/accept", "TestAWorkerThatIsStoppedAtOnceSucceeds"},
+	{"quickstart-without-tasks-fails", "the quick start fails with nothing to do", "examples/quickstart/main.go",
+		"	if ctx.Err() != nil && errors.Is(err, triggerhook.ErrUnavailable) {\n", "	if false {\n", "./examples/quickstart", "TestWithNothingToDoItSucceeds"},
+
 	// Bytes of a call.
 	{"payloads-in-one-answer", "a statement of many rows asks for payloads of any length", "durable/payload.go",
 		"	return task.MostBytes / n\n", "	return math.MaxInt32\n", "./durable", "TestNoAnswerHasMoreThanSomeMiB/mysql97"},
