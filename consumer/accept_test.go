@@ -12,22 +12,21 @@ import (
 
 // long puts n tasks into both stores, whose payloads of that many bytes are in the rows alone,
 // and starts as many callers as there are tasks, who confirm what they get. It returns the
-// deliveries, by id, once wait is over.
-func long(k *kit, n, size int, wait time.Duration) map[string][]int {
+// deliveries once wait is over.
+func long(k *kit, n, size int, wait time.Duration) *attempts {
 	k.Helper()
 	k.run()
 	k.store.long = make([]byte, size)
-	var mu sync.Mutex
-	got := map[string][]int{}
+	got := &attempts{of: map[string][]int{}}
 	for range n {
 		go func() {
 			d, err := k.c.Consume(k.Context())
 			if err != nil {
 				return // Run has ended
 			}
-			mu.Lock()
-			got[d.ID] = append(got[d.ID], d.Attempt)
-			mu.Unlock()
+			got.mu.Lock()
+			got.of[d.ID] = append(got.of[d.ID], d.Attempt)
+			got.mu.Unlock()
 			if len(d.Payload) != size {
 				k.Errorf("%s was delivered with %d bytes, want %d", d.ID, len(d.Payload), size)
 			}
@@ -38,21 +37,27 @@ func long(k *kit, n, size int, wait time.Duration) map[string][]int {
 	k.add(n, true)
 	<-time.After(wait)
 	synctest.Wait()
-	mu.Lock()
-	defer mu.Unlock()
 	return got
 }
 
+// attempts are those of which each task was delivered.
+type attempts struct {
+	mu sync.Mutex
+	of map[string][]int
+}
+
 // deliveredOnce checks that each of n tasks was delivered, and first attempts alone.
-func deliveredOnce(k *kit, got map[string][]int, n int) {
+func deliveredOnce(k *kit, got *attempts, n int) {
 	k.Helper()
-	for id, attempts := range got {
+	got.mu.Lock()
+	defer got.mu.Unlock()
+	for id, attempts := range got.of {
 		if len(attempts) != 1 || attempts[0] != 1 {
 			k.Errorf("%s was delivered with attempts %v, want the first alone", id, attempts)
 		}
 	}
-	if len(got) != n {
-		k.Errorf("%d tasks were delivered, want %d", len(got), n)
+	if len(got.of) != n {
+		k.Errorf("%d tasks were delivered, want %d", len(got.of), n)
 	}
 }
 
@@ -69,6 +74,8 @@ func TestLongPayloadsAreReadPieceByPiece(t *testing.T) {
 			bubble(t, consumer.Options{}, func(k *kit) {
 				got := long(k, c.n, c.size, 10*time.Second)
 				deliveredOnce(k, got, c.n)
+				k.store.mu.Lock()
+				defer k.store.mu.Unlock()
 				if n := len(k.store.asked); n != c.reads {
 					k.Errorf("%d readings %v, want %d", n, k.store.asked, c.reads)
 				}
@@ -77,7 +84,6 @@ func TestLongPayloadsAreReadPieceByPiece(t *testing.T) {
 						k.Errorf("reading %d of %d rows left %d payloads out, want %d in the first and none after that", i, a.ids, a.cut, c.cut)
 					}
 				}
-				k.stop()
 			})
 		})
 	}
