@@ -20,6 +20,19 @@ type answer struct {
 	err  error
 }
 
+// failed sees to it that a failover is noticed at once, of which err may tell: the subscriber
+// asks whether its server is there, and the client of a cluster loads its table of slots,
+// which it does each 60 s by itself, and at most each 200 ms.
+func (r *Redis) failed(err error) {
+	if !errors.Is(err, task.ErrUnavailable) && !errors.Is(err, task.ErrReadOnly) && !errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	note(r.doubted)
+	if r.cluster != nil {
+		r.cluster.ReloadState(context.Background()) // in a goroutine of its own
+	}
+}
+
 // run runs a partition script and turns its status into an error. Whatever it
 // answers tells the partition's time, which Clock hands on.
 func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, args ...any) (*answer, error) {
@@ -30,7 +43,9 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 		return r.scripts[verb].Run(ctx, r.rdb, k, append([]any{caller}, args...)...).Slice()
 	})
 	if err != nil {
-		return &answer{}, r.typed(verb, p, err)
+		err = r.typed(verb, p, err)
+		r.failed(err)
+		return &answer{}, err
 	}
 	a := &answer{verb: verb, rest: v}
 	status := a.str()

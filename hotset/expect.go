@@ -3,6 +3,7 @@ package hotset
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -32,6 +33,9 @@ func (r *Redis) Expect(e task.Expected) error {
 	defer r.mu.Unlock()
 	if r.told.identity != "" && r.told.identity != e.Identity {
 		return fmt.Errorf("expect: %w", mismatch(r.config.Namespace, r.told.identity, e.Identity))
+	}
+	if r.told.generations != nil && !slices.Equal(r.told.generations, e.Generations) {
+		note(r.moved)
 	}
 	r.told = expectation{e.Identity, e.Generations}
 	return nil

@@ -58,11 +58,14 @@ type Options struct {
 // Sentinel, or a Cluster. It uses no command newer than 6.2.
 type Redis struct {
 	rdb     redis.UniversalClient
-	single  bool // rdb is the client of one server
+	single  bool                 // rdb is the client of one server
+	cluster *redis.ClusterClient // that rdb is, if it is one
 	gate    *gate
 	config  Config
 	keys    []keys
 	scripts map[string]*redis.Script
+	doubted chan struct{} // has an element once the server of a subscription may be gone
+	moved   chan struct{} // the same: another one may have taken its place
 
 	mu    sync.Mutex
 	told  expectation
@@ -104,7 +107,9 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	r := &Redis{rdb: rdb, config: Config{Namespace: o.Namespace, Partitions: o.Partitions}, seen: make([]sighting, o.Partitions), reach: make([]reach, o.Partitions),
 		swept: make([]time.Time, o.Partitions), eased: make([]easing, o.Partitions)}
 	r.single = holds[plain](rdb) && !holds[*redis.ClusterClient](rdb)
+	r.cluster, _ = find[*redis.ClusterClient](rdb)
 	r.gate = newGate(connections(rdb))
+	r.doubted, r.moved = make(chan struct{}, 1), make(chan struct{}, 1)
 	for p := range o.Partitions {
 		r.keys = append(r.keys, makeKeys(o.Namespace, p))
 	}

@@ -16,14 +16,20 @@ const (
 	// quiet is for how long a subscription hears nothing until it asks whether its server
 	// is there; with no answer for as long once more it connects anew.
 	quiet = 10 * time.Second
+	// proof is how long a server that is doubted has to answer its subscriber, which connects
+	// anew after that. A failover takes longer than a needless new connection.
+	proof = 500 * time.Millisecond
 	// closing is how long the end of a subscription is waited for. It takes no time, unless
 	// its server hangs while it connects.
 	closing = 100 * time.Millisecond
 )
 
 // Watch implements Set. It subscribes to the channels of all partitions on one
-// connection, and connects and subscribes anew when that fails. It returns what
-// connecting again cannot mend: that the server refuses it, or that the client is closed.
+// connection, and connects and subscribes anew when that fails. It asks whether its server
+// is there when it has heard nothing for quiet, and when a call fails; and subscribes anew when
+// another generation counts, which may be on another server, though its own still answers. It
+// returns what connecting again cannot mend: that the server refuses it, or that the client
+// is closed.
 func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
 	channels := make([]string, len(r.keys))
 	for p, k := range r.keys {
@@ -58,13 +64,20 @@ func rest(ctx context.Context, d time.Duration) {
 func (r *Redis) listen(ctx context.Context, channels []string, wake chan<- struct{}) error {
 	sub := r.rdb.Subscribe(ctx) // to nothing yet, which is no I/O
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
-	done := make(chan error, 1)
+	done, heard, ended := make(chan error, 2), make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer func() {
 			stop()
+			close(ended)
 			_ = sub.Close()
 		}()
-		done <- r.hear(ctx, sub, channels, wake)
+		done <- r.hear(ctx, sub, channels, wake, heard)
+	}()
+	go func() {
+		if r.doubt(ctx, sub, heard, ended) {
+			done <- errDoubted // before hear says that sub is closed
+			_ = sub.Close()
+		}
 	}()
 	select {
 	case err := <-done:
@@ -79,8 +92,49 @@ func (r *Redis) listen(ctx context.Context, channels []string, wake chan<- struc
 	}
 }
 
-// hear wakes for each message and each subscription that the server has confirmed.
-func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, wake chan<- struct{}) error {
+// errDoubted: the server of a subscription does not answer it, or another one may count.
+var errDoubted = errors.New("the subscription is given up")
+
+// doubt reports true once sub is to be given up: another generation counts, or its server,
+// which is doubted, does not answer. It reports false when the subscription has ended.
+func (r *Redis) doubt(ctx context.Context, sub *redis.PubSub, heard, ended <-chan struct{}) bool {
+	for {
+		select {
+		case <-ended:
+			return false
+		case <-r.moved:
+			return true
+		case <-r.doubted:
+		}
+		select {
+		case <-heard: // of before
+		default:
+		}
+		if sub.Ping(ctx) != nil {
+			return true
+		}
+		late := time.NewTimer(proof)
+		select {
+		case <-ended:
+		case <-heard:
+		case <-late.C:
+			return true
+		}
+		late.Stop()
+	}
+}
+
+// note puts an element into c, unless one is there.
+func note(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// hear wakes for each message and each subscription that the server has confirmed; heard
+// has an element once the server has said anything.
+func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, wake, heard chan<- struct{}) error {
 	if err := sub.Subscribe(ctx, channels...); err != nil {
 		return r.heard(err)
 	}
@@ -98,13 +152,11 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 			return r.heard(err)
 		}
 		asked = false
+		note(heard)
 		if _, pong := m.(*redis.Pong); pong {
 			continue
 		}
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
+		note(wake)
 	}
 }
 

@@ -10,4 +10,10 @@ var failovers = []mutant{
 		"(s.longestLease()+elapsed(began)).", "s.longestLease().", ".", "TestADeleteReckonsFromBeforeItsRow"},
 	{"run-id-alone", "a master that has another one's data is known by its run_id", "hotset/lua/prelude.lua",
 		"string.match(info('replication'), 'master_replid:(%w+)')", "''", "./hotset", "TestAServerThatHasAnothersDataIsCold"},
+	{"silence-is-waited-for", "a subscription whose server has gone is noticed by its own rests alone", "hotset/answer.go",
+		"	note(r.doubted)\n", "", "./hotset", "TestAFailedCallProvesTheSubscription"},
+	{"subscribed-elsewhere", "a subscription stays where it is when another generation counts", "hotset/expect.go",
+		"		note(r.moved)\n", "", "./hotset", "TestANewGenerationIsSubscribedToAnew"},
+	{"old-slots", "the client of a cluster goes by an old table of slots", "hotset/answer.go",
+		"		r.cluster.ReloadState(context.Background()) // in a goroutine of its own\n", "", "./hotset", "TestAFailedCallLoadsTheTableOfSlots"},
 }
