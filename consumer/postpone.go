@@ -18,7 +18,8 @@ import (
 //
 // What fails and is not final is tried again, as a confirm is, until the drain is over. All
 // tries move the row to the same version, so that one whose answer was lost is not made
-// twice. A row that is moved late must not be taken from another worker, so there is no
+// twice; if the row is gone by the next try, it was moved, and the task delivered or deleted
+// since: that is no less what was asked for. A row that is moved late must not be taken from another worker, so there is no
 // further try once the lease is over, and each begins by asking the hot set whether the
 // member is in this worker's batch still. What cannot be done is reported, and the task is
 // given back without its delay.
@@ -30,6 +31,7 @@ type postponement struct {
 	to    task.Row
 	swept bool // the version of before has left the hot set
 	sent  bool // a Move was sent, so the row may be moved
+	lost  bool // the answer to one was
 }
 
 // errTaken: another worker has the task by now.
@@ -77,14 +79,18 @@ func (p *postponement) try() error {
 	failpoint.Hit("postpone/move")
 	moved, err := p.c.store.Move(ctx, p.d.own, p.to)
 	if err != nil {
+		p.lost = true
 		return err
 	}
-	if !moved {
+	if !moved && !p.lost {
 		return task.ErrGone
 	}
 	failpoint.Hit("postpone/remove")
 	_, err = p.c.set.Remove(ctx, p.d.batch.p, p.d.batch.token, []task.Ref{p.d.own})
 	p.c.o.Report.Error("remove a postponed task", err, "tried again until it lands")
+	if !moved {
+		return nil
+	}
 	failpoint.Hit("postpone/add")
 	p.add(ctx, asOf, clockErr)
 	failpoint.Hit("postpone/end")

@@ -125,6 +125,31 @@ func TestAPostponementWhoseAnswerWasLostIsMadeOnce(t *testing.T) {
 	}
 }
 
+// A move whose answer was lost, and after which another worker has had the task and confirmed
+// it, was made all the same: the row is gone by the next try.
+func TestAPostponementWhoseTaskIsDoneSinceWasMade(t *testing.T) {
+	for why, moves := range beyond {
+		t.Run(why, func(t *testing.T) {
+			lost := func(k *kit) {
+				moves(k)
+				k.store.moveLost = 1
+			}
+			postponed(t, consumer.Options{}, lost, func(k *kit, d *consumer.Delivery, result <-chan error) {
+				synctest.Wait()
+				k.store.mu.Lock()
+				delete(k.store.byID, d.ID)
+				k.store.mu.Unlock()
+				if err := <-result; err != nil || k.tried() != 2 {
+					k.Errorf("Rollback: %v after %d tries, want nil after 2", err, k.tried())
+				}
+				if f := k.c.Figures(); f.RolledBack != 1 {
+					k.Errorf("figures %+v, want one that is rolled back", f)
+				}
+			})
+		})
+	}
+}
+
 // Once the lease is over the row is not moved: another worker may have the task.
 func TestAPostponementEndsWithItsLease(t *testing.T) {
 	for why, moves := range beyond {
