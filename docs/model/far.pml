@@ -3,7 +3,9 @@
 
    No feeder raises a horizon above the hot set's time + the settled window. The durable store records two windows, the
    announced and the settled one; neither shrinks. At first nothing is settled: whichever feeder comes first settles what is
-   announced. Who has a larger one announces it, waits WAIT, and settles it. Creators and deleters read the announced one, and use it for TRUST. After its commit, a creator adds
+   announced. Who has a larger one announces it, waits WAIT, and settles it. With RESTART it may die at any time while it waits, and
+   another one goes on: how long it has waited is recorded now and then. That alone is looked at then: whether what is settled has
+   been announced for WAIT, which is all that the others rely on. Creators and deleters read the announced one, and use it for TRUST. After its commit, a creator adds
    nothing that is due later than the hot set's time + that window; a deleter removes nothing that is due later than that + T
    and was never moved. With BYID the deleter does not learn when the row was due: it deletes what was never moved and is due at
    line or later, which is LATE beyond what is far when it begins, and after its commit it looks whether that is still far.
@@ -15,7 +17,8 @@
    its add when a feeder has read up to beyond D without the row.
    Assumed: the hot set's clock and those of processes run at one rate (the code has 10 s to spare for them to differ, and T more
    for a clock that steps back).
-   Must fail: NOWAIT (settles what it announces at once), NOTRUST (a deleter never reads the window again), NOT (a deleter does
+   Must fail: NOWAIT (settles what it announces at once), ADDUP (with RESTART; adds to what is recorded all that it has waited, which
+   it may have recorded before), NOTRUST (a deleter never reads the window again), NOT (a deleter does
    not add T), NOASOF (adds do not say since when they know), MOVED (a deleter leaves moved rows' versions as well), LOOKFIRST
    (a creator looks at the time before its commit), NOLOOK (a deleter by ID does not look after its commit). */
 
@@ -25,7 +28,11 @@
 #define WAIT   (TRUST + T + 1)
 #define W0     1
 #define W1     5
+#if RESTART
+#define END    9
+#else
 #define END    5
+#endif
 #ifndef D
 #define D      8
 #endif
@@ -36,9 +43,15 @@
 #ifndef BYID
 #define BYID 0
 #endif
+#ifndef RESTART
+#define RESTART 0
+#endif
 
 byte t = 0;                                        /* the hot set's time */
 byte announced = W0, settled = 0;                  /* MySQL */
+#if RESTART
+byte waited = 0;                                   /* for so long at least W1 has been announced */
+#endif
 bool row = 0, moved = 0, created = 0;
 byte gen = 1, horizon = 0;                         /* Redis */
 bool member = 0, old = 0;                          /* the row's version, the one of before */
@@ -113,8 +126,24 @@ proctype Feeder() {
 proctype Raiser() {
   byte since;
   atomic { FIRST; announced = W1; since = t }
+#if RESTART
+  byte began = since;
+  byte base = 0;                                   /* what was recorded when this process came, at since */
+#ifdef ADDUP
+#define NOW (waited + t - since)
+#else
+#define NOW (base + t - since)
+#endif
+  do
+  :: atomic { NOW >= WAIT -> break }
+  :: atomic { NOW > waited -> waited = NOW }
+  :: atomic { since < t -> base = waited; since = t }  /* it dies, and another one comes */
+  od;
+  assert(t >= began + WAIT);
+#else
 #ifndef NOWAIT
   t >= since + WAIT;
+#endif
 #endif
   settled = W1
 }
@@ -161,7 +190,10 @@ proctype Flusher() { atomic { gen++; member = 0; old = 0; horizon = 0 } }
 
 init {
   atomic {
-    run Ticker(); run Creator(); run Feeder(); run Raiser(); run Deleter();
+    run Ticker(); run Raiser();
+#if !RESTART
+    run Creator(); run Feeder(); run Deleter();
+#endif
 #if FLUSH
     run Flusher();
 #endif

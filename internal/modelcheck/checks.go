@@ -85,6 +85,8 @@ var checks = []check{
 	{"far-near", "far", "D=4", false, false},
 	{"far-flush", "far", "FLUSH=1 D=4", false, false},
 	{"far-by-id", "far", "BYID=1", false, false},
+	{"far-restart", "far", "RESTART=1", false, false},
+	{"far-add-up", "far", "RESTART=1 ADDUP", true, true},
 	{"far-no-wait", "far", "NOWAIT", true, true},
 	{"far-no-trust", "far", "NOTRUST", true, true},
 	{"far-no-t", "far", "NOT D=4", true, false},
