@@ -35,7 +35,7 @@ model: ## search the models of the protocol to the end with spin, and see each w
 accept: ## the heavy runs: 15 minutes of worker processes on real servers, not part of CI (ARGS="--scenario kill --json")
 	go run ./internal/accept $(ARGS)
 
-torture: ## a minute of worker processes under all faults, on servers of its own (ARGS="--seed 7 --duration 5m --json")
+torture: ## worker processes under all faults, a minute or one round of them, on servers of its own (ARGS="--seed 7 --duration 5m --json")
 	go run ./internal/torture $(ARGS)
 
 mutants: ## break the code on purpose, one step at a time, and see a named test turn red (ONLY=name,name ARGS=--torture)
