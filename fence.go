@@ -76,6 +76,7 @@ func fenced[R any](ctx context.Context, f *fence, p int, call func() (R, error))
 	return call()
 }
 
+// Check implements hotset.Set.
 func (f *fence) Check(ctx context.Context, p int) error {
 	if err := f.ready(ctx); err != nil {
 		return err

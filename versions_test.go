@@ -200,7 +200,12 @@ type slowDrop struct {
 
 func (s *slowDrop) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	rows, err := s.Store.Drop(ctx, ids, aboveMS)
-	time.Sleep(s.by)
+	late := time.NewTimer(s.by)
+	defer late.Stop()
+	select {
+	case <-late.C:
+	case <-ctx.Done():
+	}
 	return rows, err
 }
 

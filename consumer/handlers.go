@@ -135,6 +135,7 @@ type panicError struct {
 	stack []byte
 }
 
+// Error implements error, with the stack.
 func (e *panicError) Error() string { return fmt.Sprintf("handler panicked: %v\n%s", e.value, e.stack) }
 
 // answer settles d as its handler said, unless the handler has settled it.

@@ -19,10 +19,10 @@ import (
 // What fails and is not final is tried again, as a confirm is, until the drain is over. All
 // tries move the row to the same version, so that one whose answer was lost is not made
 // twice; if the row is gone by the next try, it was moved, and the task delivered or deleted
-// since: that is no less what was asked for. A row that is moved late must not be taken from another worker, so there is no
-// further try once the lease is over, and each begins by asking the hot set whether the
-// member is in this worker's batch still. What cannot be done is reported, and the task is
-// given back without its delay.
+// since: that is no less what was asked for. A row that is moved late must not be taken from
+// another worker, so there is no further try once the lease is over, and each begins by
+// asking the hot set whether the member is in this worker's batch still. What cannot be done
+// is reported, and the task is given back without its delay.
 //
 // One goroutine owns it.
 type postponement struct {

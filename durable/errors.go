@@ -50,7 +50,10 @@ func known(err error) fault {
 // them are, so the calls of a group would wait one after the other for nothing.
 type heldError struct{ err error }
 
+// Error implements error.
 func (e *heldError) Error() string { return "the table is locked: " + e.err.Error() }
+
+// Unwrap returns the server's error.
 func (e *heldError) Unwrap() error { return e.err }
 
 // lost reports whether the connection was lost or could not be made.

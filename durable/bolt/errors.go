@@ -14,14 +14,20 @@ import (
 // brokenError is of a write that may have changed something before it failed.
 type brokenError struct{ err error }
 
+// Error implements error.
 func (e *brokenError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the file said.
 func (e *brokenError) Unwrap() error { return e.err }
 
 // commitError is of a commit that failed, for want of room as a rule. It has most likely
 // changed nothing; where the last flush failed it may be found done.
 type commitError struct{ err error }
 
+// Error implements error.
 func (e *commitError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the file said.
 func (e *commitError) Unwrap() error { return e.err }
 
 func commitFailed(err error) bool {

@@ -31,9 +31,8 @@ import (
 const bound = 25 * time.Second
 
 // promptBound is the same within a fault that excuses no lateness: what a dead worker's
-// lease and two rounds of audits take (11 s), and more on a busy machine, where two workers a
-// second begin anew. Two runs at a time on two cores took 15 s at worst.
-const promptBound = 20 * time.Second
+// lease and two rounds of audits take, on a busy machine.
+const promptBound = 12 * time.Second
 
 // stage is where a run takes place: servers, proxies, worker processes, history.
 type stage struct {
