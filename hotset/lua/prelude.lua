@@ -49,8 +49,10 @@ end
 -- whose data this is: a server that restarted or took over has another run_id; one that was a replica meanwhile, and so has
 -- another's data, has another master_replid since it was promoted. (So has one that gets the first replica of its life.)
 local function server()
-  local run = string.match(info('server'), 'run_id:(%w+)')
-  return run and run .. ':' .. (string.match(info('replication'), 'master_replid:(%w+)') or '') or ''
+  local both = redis.pcall('INFO', 'server', 'replication') -- of two sections at once since Redis 7.0
+  if type(both) ~= 'string' then both = info('server') .. info('replication') end
+  local run = string.match(both, 'run_id:(%w+)')
+  return run and run .. ':' .. (string.match(both, 'master_replid:(%w+)') or '') or ''
 end
 
 local function each(command, key, args) -- in pieces that unpack can take

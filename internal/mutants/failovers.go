@@ -9,7 +9,7 @@ var failovers = []mutant{
 	{"young-by-its-end", "promise 4: a Delete asks how old the generation is when it ends", "delete.go",
 		"(s.longestLease()+elapsed(began)).", "s.longestLease().", ".", "TestADeleteReckonsFromBeforeItsRow"},
 	{"run-id-alone", "a master that has another one's data is known by its run_id", "hotset/lua/prelude.lua",
-		"string.match(info('replication'), 'master_replid:(%w+)')", "''", "./hotset", "TestAServerThatHasAnothersDataIsCold"},
+		"string.match(both, 'master_replid:(%w+)')", "''", "./hotset", "TestAServerThatHasAnothersDataIsCold"},
 	{"silence-is-waited-for", "a subscription whose server has gone is noticed by its own rests alone", "hotset/answer.go",
 		"	note(r.doubted)\n", "", "./hotset", "TestAFailedCallProvesTheSubscription"},
 	{"subscribed-elsewhere", "a subscription stays where it is when another generation counts", "hotset/expect.go",
