@@ -8,10 +8,11 @@ import (
 	"github.com/triggerhook/triggerhook/internal/history"
 )
 
-// link is a random place's way to a random server, by name.
+// link is a random place's way to a random server that it reaches through a proxy, by
+// name.
 func (st *stage) link(r *rand.Rand) (*slot, *proxy, string) {
 	sl := st.anySlot(r)
-	if r.IntN(2) == 0 {
+	if r.IntN(2) == 0 || sl.redis == nil {
 		return sl, sl.mysql, "mysql"
 	}
 	return sl, sl.redis, "redis"

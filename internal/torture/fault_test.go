@@ -174,16 +174,16 @@ func TestTwoServersOfRedisBecomeOne(t *testing.T) {
 		{"split brain", true, func() error { return st.splitBrain(r, st.slots[:1]) }},
 	} {
 		t.Run(f.name+"/redis7", func(t *testing.T) {
-			before := st.redisAddr
+			before := st.redisAt.Addr
 			if err := f.do(); err != nil {
 				t.Fatal(err)
 			}
-			if st.redisAddr != st.redisServer.Addr || (st.redisAddr != before) != f.moves {
-				t.Errorf("the server was %s and is %s, the stage's is %s", before, st.redisServer.Addr, st.redisAddr)
+			if st.redisAt.Addr != st.redisServer.Addr || (st.redisAt.Addr != before) != f.moves {
+				t.Errorf("the server was %s and is %s, the stage's is %s", before, st.redisServer.Addr, st.redisAt.Addr)
 			}
 			for _, sl := range st.slots {
-				if sl.redis.server != st.redisAddr {
-					t.Errorf("%s is led to %s, want %s", sl.name, sl.redis.server, st.redisAddr)
+				if sl.redis.server != st.redisAt.Addr {
+					t.Errorf("%s is led to %s, want %s", sl.name, sl.redis.server, st.redisAt.Addr)
 				}
 			}
 			rdb := st.client()

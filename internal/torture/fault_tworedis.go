@@ -96,7 +96,7 @@ func (st *stage) lead(some []*slot, addr string) error {
 func (st *stage) moved() error {
 	st.redisServer, st.replica = st.replica, st.redisServer
 	st.mu.Lock()
-	st.redisAddr = st.redisServer.Addr
+	st.redisAt.Addr = st.redisServer.Addr
 	st.mu.Unlock()
 	return st.emptySecond(context.Background())
 }

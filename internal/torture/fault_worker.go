@@ -19,7 +19,7 @@ func killWorker(st *stage, r *rand.Rand) error {
 	sl.busy.Lock()
 	defer sl.busy.Unlock()
 	e := history.Event{Kind: "kill", Target: sl.who()}
-	if r.IntN(2) == 0 {
+	if r.IntN(2) == 0 && sl.redis != nil {
 		e.Variant = "cut off before"
 	}
 	return st.hit(e, func() error {

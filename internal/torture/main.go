@@ -2,10 +2,10 @@
 // what can break, and then judges the history of the run by the promises
 // (internal/history):
 //
-//	go run ./internal/torture [--mysql DSN --redis ADDR] [--seed N] [--duration 60s] [--workers 4] [--faults all|NAME,NAME] [--json]
+//	go run ./internal/torture [--topology single] [--mysql DSN --redis ADDR] [--seed N] [--duration 60s] [--workers 4] [--faults all|NAME,NAME] [--json]
 //
 // Without addresses it brings its own servers, which the faults that stop servers
-// need. The seed decides which faults come when, what is created and what becomes
+// need; --topology says which (topology.go). The seed decides which faults come when, what is created and what becomes
 // of each delivery, so that a seed that failed can be run again: same faults, same
 // load, though no two runs have the same timing. The exit status is 1 if a promise
 // was broken; the history is kept then, and the story of the offending tasks
@@ -18,6 +18,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -32,6 +33,7 @@ import (
 // config is the command line.
 type config struct {
 	mysql, redis string
+	topologyName string
 	seed         uint64
 	duration     time.Duration
 	workers      int
@@ -105,6 +107,7 @@ func parse(args []string) (config, error) {
 	f := flag.NewFlagSet("torture", flag.ContinueOnError)
 	f.StringVar(&c.mysql, "mysql", "", "DSN of a MySQL whose user may create databases; its own if empty")
 	f.StringVar(&c.redis, "redis", "", "host:port of a Redis, which is emptied; its own if empty")
+	f.StringVar(&c.topologyName, "topology", single, "the servers: "+strings.Join(slices.Sorted(maps.Keys(topologies)), ", "))
 	f.Uint64Var(&c.seed, "seed", 0, "what decides the run; 0: the time")
 	f.DurationVar(&c.duration, "duration", time.Minute, "for how long there are load and faults")
 	f.IntVar(&c.workers, "workers", 4, "worker processes")
@@ -119,13 +122,16 @@ func parse(args []string) (config, error) {
 	if (c.mysql == "") != (c.redis == "") || c.workers < 1 || c.rate <= 0 || f.NArg() > 0 {
 		return c, errors.New("--mysql and --redis go together, and one worker and some rate are needed")
 	}
+	if err := c.checkTopology(); err != nil {
+		return c, err
+	}
 	if c.seed == 0 {
 		c.seed = uint64(time.Now().UnixNano() % 1e9)
 	}
 	var err error
 	all := strings.Split(names, ",")
 	c.all = slices.Contains(all, "all")
-	c.faults, err = choose(all, c.mysql == "")
+	c.faults, err = choose(all, c.topologyName, c.mysql == "")
 	return c, err
 }
 

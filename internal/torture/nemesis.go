@@ -16,19 +16,20 @@ import (
 // kind is a kind of fault. do does one of them, from beginning to end; the random
 // numbers are its own.
 type kind struct {
-	own   bool // it stops servers or needs an operator's rights, so they must be ours
-	small bool // it needs the database on a small file system: see mounts_linux.go
-	calm  bool // it comes in the rest after a round, alone
+	own   bool     // it stops servers or needs an operator's rights, so they must be ours
+	small bool     // it needs the database on a small file system: see mounts_linux.go
+	calm  bool     // it comes in the rest after a round, alone
+	on    []string // the topologies that it is for; none: a single MySQL and a single Redis
 	do    func(st *stage, r *rand.Rand) error
 }
 
 // kinds of faults, by name. A file each family: fault_*.go.
 var kinds = map[string]kind{
-	"kill":    {do: killWorker},
-	"stop":    {do: stopWorker},
-	"drain":   {do: drainWorker},
-	"rolling": {calm: true, do: rollingRestarts},
-	"clock":   {do: shiftClock},
+	"kill":    {on: everywhere, do: killWorker},
+	"stop":    {on: everywhere, do: stopWorker},
+	"drain":   {on: everywhere, do: drainWorker},
+	"rolling": {on: everywhere, calm: true, do: rollingRestarts},
+	"clock":   {on: everywhere, do: shiftClock},
 
 	"flushall":      {do: flushAll},
 	"scriptflush":   {do: scriptFlush},
@@ -49,27 +50,29 @@ var kinds = map[string]kind{
 
 	"latereply":   {do: lateReplies},
 	"laterequest": {do: lateRequests},
-	"cut":         {do: cutConnections},
-	"delay":       {do: delayConnections},
-	"halfopen":    {do: halfOpen},
-	"slowlink":    {do: slowLinks},
+	"cut":         {on: everywhere, do: cutConnections},
+	"delay":       {on: everywhere, do: delayConnections},
+	"halfopen":    {on: everywhere, do: halfOpen},
+	"slowlink":    {on: everywhere, do: slowLinks},
 }
 
-// choose returns the kinds that names stand for, in order.
-func choose(names []string, own bool) ([]string, error) {
+// choose returns the kinds that names stand for in a topology, in order.
+func choose(names []string, topology string, own bool) ([]string, error) {
 	var out []string
 	for _, name := range names {
 		k, known := kinds[name]
 		switch {
 		case name == "all":
 			for name, k := range kinds {
-				if own || !k.own {
+				if k.has(topology) && (own || !k.own) {
 					out = append(out, name)
 				}
 			}
 		case name == "none":
 		case !known:
 			return nil, fmt.Errorf("no fault is called %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		case !k.has(topology):
+			return nil, fmt.Errorf("fault %q is not one of --topology %s", name, topology)
 		case k.own && !own:
 			return nil, fmt.Errorf("fault %q needs servers of its own, so no --mysql and --redis", name)
 		default:
@@ -81,7 +84,7 @@ func choose(names []string, own bool) ([]string, error) {
 }
 
 // nemesis does faults until busy ends: all kinds in a random order, again and again,
-// one, two or three at a time. After a round it rests for longer than bound,
+// one, two or three at a time. After a round it rests for longer than the bound,
 // so that lateness is judged also in a long run. The first round is whole, however
 // long it takes, and a fault that has begun is ended.
 func (st *stage) nemesis(ctx, busy context.Context) error {
@@ -134,7 +137,7 @@ func (st *stage) lull(busy context.Context, r *rand.Rand, over func() bool) erro
 			}
 		}
 	}
-	rest := time.Now().Add(bound + 15*time.Second)
+	rest := time.Now().Add(st.topology().bound + 15*time.Second)
 	for _, name := range st.chosen(true) {
 		if over() {
 			break

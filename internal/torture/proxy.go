@@ -10,7 +10,8 @@ import (
 )
 
 // proxy stands between one worker and one server, and does to their connections
-// what networks do. Its methods may be called at any time.
+// what networks do. Its methods may be called at any time; cut, mend, slow, narrow and
+// close of a nil one do nothing, for a server that is reached without a proxy.
 type proxy struct {
 	listener net.Listener
 
@@ -206,6 +207,9 @@ func (p *proxy) hold(l *link, n int, requests bool) bool {
 
 // cut closes all connections, and refuses others until mend.
 func (p *proxy) cut() {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
@@ -214,6 +218,9 @@ func (p *proxy) cut() {
 
 // mend ends cut and slow.
 func (p *proxy) mend() {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed, p.delay, p.late = false, 0, 0
@@ -221,6 +228,9 @@ func (p *proxy) mend() {
 
 // slow delays what goes either way, and answers by late besides, until mend.
 func (p *proxy) slow(delay, late time.Duration) {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay, p.late = delay, late
@@ -229,6 +239,9 @@ func (p *proxy) slow(delay, late time.Duration) {
 // narrow makes the line that all connections share take that long, and carry that many
 // bytes a second at most, either way; until narrow(0, 0), whatever mend does.
 func (p *proxy) narrow(delay time.Duration, bytes int) {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.line {
@@ -260,6 +273,9 @@ func (p *proxy) shut() {
 }
 
 func (p *proxy) close() {
+	if p == nil {
+		return
+	}
 	p.listener.Close()
 	p.cut()
 }

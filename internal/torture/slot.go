@@ -20,7 +20,7 @@ import (
 type slot struct {
 	st           *stage
 	name         string
-	mysql, redis *proxy
+	mysql, redis *proxy // redis is nil if it is reached without one
 
 	busy sync.Mutex // held by the fault that has the process in its hands
 
@@ -43,7 +43,10 @@ func newSlot(st *stage, n int) (*slot, error) {
 	if sl.mysql, err = newProxy(st.mysqlAddr); err != nil {
 		return nil, err
 	}
-	if sl.redis, err = newProxy(st.redisAddr); err != nil {
+	if st.topology().direct {
+		return sl, nil
+	}
+	if sl.redis, err = newProxy(st.redisAt.Addr); err != nil {
 		sl.mysql.close()
 		return nil, err
 	}
@@ -68,7 +71,7 @@ func (sl *slot) start() error {
 	st := sl.st
 	cfg := *st.workerConfig
 	cfg.Addr = sl.mysql.addr()
-	sp := spec{Who: fmt.Sprintf("%s.%d", sl.name, sl.lives), MySQL: cfg.FormatDSN(), Redis: sl.redis.addr(), Namespace: st.ns, Partitions: st.parts,
+	sp := spec{Who: fmt.Sprintf("%s.%d", sl.name, sl.lives), MySQL: cfg.FormatDSN(), Redis: sl.redisAt(), Namespace: st.ns, Partitions: st.parts,
 		HotTasks: st.hotTasks(), History: st.path, Seed: st.seed, Rate: st.rate / float64(st.workers), Brief: sl.brief}
 	arg, err := json.Marshal(sp)
 	if err != nil {
@@ -91,6 +94,14 @@ func (sl *slot) start() error {
 		sl.life = life{sp.Who, proc, in}
 	}
 	return err
+}
+
+// redisAt is how the process reaches Redis.
+func (sl *slot) redisAt() redisAt {
+	if sl.redis == nil {
+		return sl.st.redisAt
+	}
+	return redisAt{Addr: sl.redis.addr()}
 }
 
 // tell sends the process a line; one that has ended does not hear it.

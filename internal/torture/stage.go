@@ -24,7 +24,8 @@ import (
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
 
-// bound is how late a task may be once the last fault is over. It is made of: a
+// bound is how late a task may be once the last fault of single servers is over. It is
+// made of: a
 // statement that gives up on a silent connection (10 s), a new election (6 s), a
 // new generation (2 s and a lease), and the auditor's round (5 s and its grace),
 // which may have to follow one another. At worst 12 s were measured.
@@ -57,7 +58,7 @@ type stage struct {
 	redisMu     sync.Mutex         // held by faults that stop or exchange Redis
 	redisServer *testserver.Server // nil if given from outside
 	replica     *testserver.Server
-	redisAddr   string // under mu
+	redisAt     redisAt // under mu
 	mysqlMu     sync.Mutex
 	deadlocks   int // that MySQL had to end, under mysqlMu
 
@@ -105,23 +106,10 @@ func (st *stage) program(ctx context.Context) (err error) {
 }
 
 // servers brings the servers, or takes those that were named.
-func (st *stage) servers(ctx context.Context) (err error) {
-	dsn := st.config.mysql
-	if dsn == "" {
-		if st.mysqlServer, err = testserver.Start(ctx, testserver.MySQL); err != nil {
-			return err
-		}
-		if st.redisServer, err = testserver.Start(ctx, testserver.Redis); err != nil {
-			return err
-		}
-		dsn, st.redisAddr = st.mysqlServer.DSN(""), st.redisServer.Addr
-	} else {
-		st.redisAddr = st.config.redis
-	}
-	if slices.Contains(st.faults, "promote") || slices.Contains(st.faults, "tworedis") {
-		if st.replica, err = testserver.Start(ctx, testserver.Redis); err != nil {
-			return err
-		}
+func (st *stage) servers(ctx context.Context) error {
+	dsn, err := st.topology().bring(ctx, st)
+	if err != nil {
+		return err
 	}
 	if st.mysqlConfig, err = mysql.ParseDSN(dsn); err != nil {
 		return fmt.Errorf("--mysql: %w", err)
@@ -153,7 +141,7 @@ func (st *stage) migrate(ctx context.Context) error {
 	if st.store, err = durable.NewMySQL(st.db, durable.Options{Namespace: st.ns}); err != nil {
 		return err
 	}
-	rdb := st.client()
+	rdb := st.users()
 	defer rdb.Close()
 	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: st.ns, Partitions: st.parts})
 	if err != nil {
@@ -195,11 +183,19 @@ func (st *stage) limit() error {
 	return nil
 }
 
-// client is a client of the Redis that is, past the proxies. Close it.
+// users is the client that a user has of what the run has of Redis, past the proxies.
+// Close it.
+func (st *stage) users() redis.UniversalClient {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.redisAt.client(5 * time.Second)
+}
+
+// client is a client of the single Redis that is, past the proxies. Close it.
 func (st *stage) client() *redis.Client {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return redis.NewClient(&redis.Options{Addr: st.redisAddr, MaxRetries: -1, ReadTimeout: 5 * time.Second, DialTimeout: time.Second})
+	return redis.NewClient(&redis.Options{Addr: st.redisAt.Addr, MaxRetries: -1, ReadTimeout: 5 * time.Second, DialTimeout: time.Second})
 }
 
 // run is the run: load and faults, and then quiet until nothing is left.
@@ -239,7 +235,7 @@ func (st *stage) run(ctx context.Context) error {
 // (what is created now and due beyond the window, and then rolled back once or
 // twice), and records those that are left.
 func (st *stage) empty(ctx context.Context) error {
-	last := farAhead + window + 2*(window+4*time.Second) + bound
+	last := farAhead + window + 2*(window+4*time.Second) + st.topology().bound
 	for end := time.Now().Add(last); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
 		if err := st.sweep(ctx); err != nil {
 			return err

@@ -73,7 +73,7 @@ func TestASmallRunKeepsThePromises(t *testing.T) {
 
 // A broken promise makes the verdict false, and its whole story is printed.
 func TestABrokenPromiseIsToldWithItsStory(t *testing.T) {
-	st := stage{config: config{json: true, faults: []string{"kill", "oom"}}, path: filepath.Join(t.TempDir(), "history")}
+	st := stage{config: config{topologyName: single, json: true, faults: []string{"kill", "oom"}}, path: filepath.Join(t.TempDir(), "history")}
 	rec, err := history.Open(st.path, "w1.1")
 	if err != nil {
 		t.Fatal(err)
@@ -109,26 +109,28 @@ func TestABrokenPromiseIsToldWithItsStory(t *testing.T) {
 
 func TestFaultsAreChosenByName(t *testing.T) {
 	for names, want := range map[string]string{"kill,cut": "cut kill", "none": "", "kill,kill": "kill"} {
-		got, err := choose(strings.Split(names, ","), true)
+		got, err := choose(strings.Split(names, ","), single, true)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("choose %s: %v, %v, want %s", names, got, err, want)
 		}
 	}
-	all, err := choose([]string{"all"}, true)
-	if err != nil || len(all) != len(kinds) {
-		t.Errorf("all: %d of %d kinds, %v", len(all), len(kinds), err)
+	all, err := choose([]string{"all"}, single, true)
+	const want = "clientkill clientpause clock cut deadlock delay delkey diskfull drain flushall halfopen kill latereply laterequest metadatalock " +
+		"mysqlkill mysqloffline mysqlreadonly oom promote redisempty redisold rolling scriptflush slowlink stop tworedis"
+	if err != nil || strings.Join(all, " ") != want {
+		t.Errorf("all: %v, %v, want %s: a seed that failed would not draw the same faults any more", all, err, want)
 	}
-	outside, err := choose([]string{"all"}, false)
+	outside, err := choose([]string{"all"}, single, false)
 	if err != nil || slices.Contains(outside, "mysqlkill") || !slices.Contains(outside, "flushall") {
 		t.Errorf("all on servers of somebody else: %v, %v", outside, err)
 	}
 	for _, names := range []string{"", "nonsense"} {
-		if _, err := choose([]string{names}, true); err == nil {
+		if _, err := choose([]string{names}, single, true); err == nil {
 			t.Errorf("choose %q: no error", names)
 		}
 	}
 	for _, name := range []string{"redisold", "mysqloffline", "diskfull"} {
-		if _, err := choose([]string{name}, false); err == nil {
+		if _, err := choose([]string{name}, single, false); err == nil {
 			t.Errorf("a server of somebody else is to feel %s", name)
 		}
 	}

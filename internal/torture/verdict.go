@@ -79,7 +79,7 @@ func (st *stage) judge(out, stories io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	v := h.Check(history.Limits{Lease: leaseTime, Bound: bound, Prompt: promptBound})
+	v := h.Check(history.Limits{Lease: leaseTime, Bound: st.topology().bound, Prompt: promptBound})
 	if err := st.tell(stories, f, v); err != nil {
 		return false, err
 	}
@@ -119,8 +119,8 @@ func (st *stage) tell(out io.Writer, f io.ReadSeeker, v *history.Verdict) error 
 		}
 	}
 	if !v.Kept() {
-		fmt.Fprintf(out, "%d promises broken; the history is %s; to run it again: --seed %d --duration %s --workers %d\n", len(v.Violations), st.path,
-			st.seed, st.duration, st.workers)
+		fmt.Fprintf(out, "%d promises broken; the history is %s; to run it again: --topology %s --seed %d --duration %s --workers %d\n", len(v.Violations), st.path,
+			st.topologyName, st.seed, st.duration, st.workers)
 	}
 	return nil
 }

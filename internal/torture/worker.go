@@ -16,8 +16,6 @@ import (
 	"time"
 
 	_ "github.com/go-sql-driver/mysql"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
@@ -40,7 +38,7 @@ const (
 type spec struct {
 	Who        string // this life of it
 	MySQL      string // DSN
-	Redis      string
+	Redis      redisAt
 	Namespace  string
 	Partitions int
 	HotTasks   int
@@ -131,8 +129,7 @@ func (w *worker) open() (*triggerhook.Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	rdb := redis.NewClient(&redis.Options{Addr: w.Redis, ReadTimeout: redisTimeout, DialTimeout: redisTimeout})
-	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: w.Namespace, Partitions: w.Partitions})
+	set, err := hotset.NewRedis(w.Redis.client(redisTimeout), hotset.Options{Namespace: w.Namespace, Partitions: w.Partitions})
 	if err != nil {
 		return nil, err
 	}
