@@ -59,8 +59,16 @@ func (s *Server) redis(port string) *exec.Cmd {
 		name = "valkey"
 	}
 	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no"}
+	program := name + "-server"
+	if s.program != "" {
+		program = s.program
+		args = append([]string{s.conf()}, args...)
+	}
+	if s.program == "redis-sentinel" {
+		args = []string{s.conf(), "--sentinel", "--bind", "127.0.0.1", "--port", port, "--dir", s.dir}
+	}
 	cmd := s.debrun("usr/bin/"+name+"-check-rdb", append(args, s.args...)...)
-	cmd.Env = append(os.Environ(), "ARGV0="+name+"-server")
+	cmd.Env = append(os.Environ(), "ARGV0="+program)
 	if s.Kind == RedisUTF8 {
 		cmd.Env = append(cmd.Env, "LOCPATH="+filepath.Join(s.base, "locale"), "LC_ALL=en_US.UTF-8", "LANG=en_US.UTF-8")
 	}

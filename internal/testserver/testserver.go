@@ -46,14 +46,15 @@ const ready = 60 * time.Second
 
 // Server is one running server. Its methods are not safe for concurrent use.
 type Server struct {
-	Kind  Kind   // what it is, also if it was asked for as MySQL
-	Addr  string // host:port
-	dsn   string // of a MySQL that was given from outside
-	base  string // where its programs are
-	dir   string // its data
-	args  []string
-	child *child    // nil while it is down, and if it is not ours
-	guard io.Closer // of a container: closing it removes the container
+	Kind    Kind   // what it is, also if it was asked for as MySQL
+	Addr    string // host:port
+	dsn     string // of a MySQL that was given from outside
+	base    string // where its programs are
+	dir     string // its data
+	args    []string
+	program string    // of a Redis that has a configuration file: redis-server or redis-sentinel
+	child   *child    // nil while it is down, and if it is not ours
+	guard   io.Closer // of a container: closing it removes the container
 }
 
 // Start installs the programs of kind if need be, and starts a server with empty

@@ -1,0 +1,64 @@
+package testserver
+
+import (
+	"strings"
+	"testing"
+)
+
+// A master that is killed has a successor, and comes back as its replica.
+func TestSentinelPromotesAReplica(t *testing.T) {
+	t.Parallel()
+	s := OwnSentinel(t)
+	old := s.Master()
+	if old != s.Nodes[0] || s.Replica(old) == nil {
+		t.Fatalf("the master is not the first of %v, or has no replica", s.Nodes)
+	}
+	if err := old.order("SET k v"); err != nil {
+		t.Fatal(err)
+	}
+	old.Kill()
+	if err := soon(t.Context(), "another master", func() bool { m := s.Master(); return m != nil && m != old }); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Boot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := s.Master().ask("GET k"); v != "v" || s.Master() == old || !old.follows(s.Master()) {
+		t.Errorf("the new master has %q, %v", v, err)
+	}
+}
+
+// A master that is killed has a successor, and comes back as its replica; a failover that is
+// ordered changes their parts again.
+func TestAClusterOfSixPromotesAReplica(t *testing.T) {
+	t.Parallel()
+	c := OwnClusterOfSix(t)
+	if n := len(c.Masters()); n != clusterMasters {
+		t.Fatalf("%d masters", n)
+	}
+	old := c.Masters()[1]
+	heir := c.Replica(old)
+	old.Kill()
+	promoted := func() bool { return strings.HasPrefix(heir.myself(), "myself,master ") }
+	if err := soon(t.Context(), "another master", promoted); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Boot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !old.follows(heir) || c.Replica(heir) != old {
+		t.Errorf("it is %q, want a replica of %s", old.myself(), heir.Addr)
+	}
+	if err := old.order("CLUSTER FAILOVER"); err != nil {
+		t.Fatal(err)
+	}
+	if err := soon(t.Context(), "the failover", func() bool { return heir.follows(old) }); err != nil {
+		t.Fatal(err)
+	}
+}
