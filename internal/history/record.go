@@ -84,6 +84,10 @@ type Event struct {
 	Parts   bool     `json:"parts,omitempty"`  // it keeps Target from Redis, so that its leases may run out
 	Blurs   bool     `json:"blurs,omitempty"`  // answers of MySQL may be lost by it, so that Target asks again
 	Prompt  bool     `json:"prompt,omitempty"` // it excuses no lateness: what is due is delivered while it lasts
+	// What the end of a fault of a server has that another takes the place of: see Outage.
+	EngineUS   int64 `json:"engine_us,omitempty"`
+	ClientUS   int64 `json:"client_us,omitempty"`
+	Partitions []int `json:"partitions,omitempty"` // that it hits; none: all
 }
 
 // Recorder appends the events of one process. Its methods may be called by any

@@ -161,3 +161,6 @@ func (s *Sentinel) Close() error { return closeAll(s.servers()) }
 func (s *Sentinel) servers() []*Server {
 	return append(s.Sentinels[:len(s.Sentinels):len(s.Sentinels)], s.Nodes...)
 }
+
+// Follows reports whether node is a replica of master, whose link is up.
+func (s *Sentinel) Follows(node, master *Server) bool { return node.follows(master) }

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
 )
 
 // config is the command line.
@@ -115,7 +116,7 @@ func parse(args []string) (config, error) {
 	f.StringVar(&names, "faults", "all", "names, with commas; all; none")
 	f.BoolVar(&c.json, "json", false, "print the verdict as one JSON object")
 	f.StringVar(&c.keep, "keep", "", "folder to keep the history and the workers' logs in, also of a run that went well")
-	f.StringVar(&c.history, "judge", "", "history of an earlier run, which is judged again; nothing is run")
+	f.StringVar(&c.history, "judge", "", "history of an earlier run, which is judged again with its --topology and --seed; nothing is run")
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
@@ -138,11 +139,12 @@ func parse(args []string) (config, error) {
 // torture runs it all and reports whether the promises were kept.
 func torture(ctx context.Context, c config) (bool, error) {
 	if c.history != "" {
-		st := &stage{config: c, path: c.history}
+		st := &stage{config: c, path: c.history, parts: c.partitions()}
 		st.keep = filepath.Dir(c.history)
 		return st.judge(os.Stdout, os.Stderr)
 	}
 	_ = mysql.SetLogger(&mysql.NopLogger{}) // the nemesis's own connections break too; it refuses nil only
+	redis.SetLogger(silent{})               // neither are its failed dials of interest
 	st, err := setUp(ctx, c)
 	defer st.tearDown()
 	if err != nil {
@@ -153,3 +155,8 @@ func torture(ctx context.Context, c config) (bool, error) {
 	}
 	return st.judge(os.Stdout, os.Stderr)
 }
+
+// silent is a logger of go-redis.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}

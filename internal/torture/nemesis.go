@@ -23,6 +23,9 @@ type kind struct {
 	do    func(st *stage, r *rand.Rand) error
 }
 
+// ha are the topologies in which a replica of Redis takes its master's place.
+var ha = []string{"sentinel", "cluster"}
+
 // kinds of faults, by name. A file each family: fault_*.go.
 var kinds = map[string]kind{
 	"kill":    {on: everywhere, do: killWorker},
@@ -47,6 +50,13 @@ var kinds = map[string]kind{
 	"mysqloffline":  {own: true, do: mysqlOffline},
 	"metadatalock":  {own: true, do: metadataLock},
 	"diskfull":      {own: true, small: true, do: fullDisk},
+
+	"masterkill":  {on: ha, own: true, do: masterKill},
+	"masterpause": {on: ha, own: true, do: masterPause},
+	"failover":    {on: ha, own: true, do: orderedFailover},
+	"sentinel":    {on: []string{"sentinel"}, own: true, do: sentinelKill},
+	"twomasters":  {on: []string{"sentinel"}, own: true, do: twoMasters},
+	"slotmove":    {on: []string{"cluster"}, own: true, do: slotMove},
 
 	"latereply":   {do: lateReplies},
 	"laterequest": {do: lateRequests},
@@ -173,9 +183,14 @@ func (st *stage) together(names []string, r *rand.Rand) error {
 
 // hit records a fault from its beginning to its end.
 func (st *stage) hit(e history.Event, do func() error) error {
+	return st.hitEnd(e, func(*history.Event) error { return do() })
+}
+
+// hitEnd does so for a fault whose end has more to say.
+func (st *stage) hitEnd(e history.Event, do func(end *history.Event) error) error {
 	e.Op, e.Call = history.Fault, st.rec.Call()
 	st.rec.Write(e)
-	err := do()
+	err := do(&e)
 	e.End, e.Result = true, history.OK
 	if err != nil {
 		e.Error = err.Error()

@@ -58,7 +58,9 @@ type stage struct {
 	redisMu     sync.Mutex         // held by faults that stop or exchange Redis
 	redisServer *testserver.Server // nil if given from outside
 	replica     *testserver.Server
-	redisAt     redisAt // under mu
+	redisAt     redisAt              // under mu
+	sentinel    *testserver.Sentinel // of --topology sentinel, as the next of cluster
+	cluster     *testserver.Cluster
 	mysqlMu     sync.Mutex
 	deadlocks   int // that MySQL had to end, under mysqlMu
 
@@ -69,7 +71,7 @@ type stage struct {
 
 // setUp brings all but the workers. The stage is to be torn down also after an error.
 func setUp(ctx context.Context, c config) (*stage, error) {
-	st := &stage{config: c, ns: "t" + strings.ToLower(rand.Text()[:8]), parts: 1 + 3*int(c.seed%2)}
+	st := &stage{config: c, ns: "t" + strings.ToLower(rand.Text()[:8]), parts: c.partitions()}
 	dir, err := c.keep, error(nil)
 	if dir == "" {
 		dir, err = os.MkdirTemp("", "torture-")
@@ -94,6 +96,9 @@ func setUp(ctx context.Context, c config) (*stage, error) {
 	}
 	return st, st.migrate(ctx)
 }
+
+// partitions is their number.
+func (c config) partitions() int { return 1 + 3*int(c.seed%2) }
 
 // program finds the workers' program: this one, or one whose clock can be shifted.
 func (st *stage) program(ctx context.Context) (err error) {
@@ -270,6 +275,12 @@ func (st *stage) tearDown() {
 	if st.db != nil {
 		_, _ = st.db.Exec("DROP DATABASE " + st.ns)
 		st.db.Close()
+	}
+	if st.sentinel != nil {
+		_ = st.sentinel.Close()
+	}
+	if st.cluster != nil {
+		_ = st.cluster.Close()
 	}
 	for _, s := range []*testserver.Server{st.mysqlServer, st.redisServer, st.replica} {
 		if s != nil {

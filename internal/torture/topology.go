@@ -33,6 +33,10 @@ const single = "single" // one MySQL and one Redis
 
 var topologies = map[string]topology{
 	single: {bring: bringSingle, bound: bound},
+	// A failover's own time lies within its fault, which lasts until a server takes writes
+	// again. What follows is what follows the loss of a single Redis.
+	"sentinel": {bring: bringSentinel, bound: bound, direct: true},
+	"cluster":  {bring: bringCluster, bound: bound, direct: true},
 }
 
 // everywhere are all topologies: for faults that need no certain servers.
@@ -73,6 +77,30 @@ func bringSingle(ctx context.Context, st *stage) (dsn string, err error) {
 	}
 	st.redisAt.Addr = st.redisServer.Addr
 	return st.mysqlServer.DSN(""), st.bringReplica(ctx)
+}
+
+// bringSentinel brings one MySQL, and a Redis with two replicas and three Sentinels.
+func bringSentinel(ctx context.Context, st *stage) (dsn string, err error) {
+	if err := st.bringMySQL(ctx); err != nil {
+		return "", err
+	}
+	if st.sentinel, err = testserver.StartSentinel(ctx); err != nil {
+		return "", err
+	}
+	st.redisAt.Sentinels = st.sentinel.Addrs()
+	return st.mysqlServer.DSN(""), nil
+}
+
+// bringCluster brings one MySQL, and a Redis Cluster of six.
+func bringCluster(ctx context.Context, st *stage) (dsn string, err error) {
+	if err := st.bringMySQL(ctx); err != nil {
+		return "", err
+	}
+	if st.cluster, err = testserver.StartCluster(ctx); err != nil {
+		return "", err
+	}
+	st.redisAt.Nodes = st.cluster.Addrs()
+	return st.mysqlServer.DSN(""), nil
 }
 
 // bringMySQL brings one MySQL.

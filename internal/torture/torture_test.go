@@ -73,7 +73,7 @@ func TestASmallRunKeepsThePromises(t *testing.T) {
 
 // A broken promise makes the verdict false, and its whole story is printed.
 func TestABrokenPromiseIsToldWithItsStory(t *testing.T) {
-	st := stage{config: config{topologyName: single, json: true, faults: []string{"kill", "oom"}}, path: filepath.Join(t.TempDir(), "history")}
+	st := stage{parts: 1, config: config{topologyName: single, json: true, faults: []string{"kill", "oom"}}, path: filepath.Join(t.TempDir(), "history")}
 	rec, err := history.Open(st.path, "w1.1")
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,7 @@ type figures struct {
 	Deadlocks   int                `json:"deadlocks"`
 	Causes      map[string]int     `json:"duplicates_by_cause"`
 	Worst       map[string]float64 `json:"worst_late_ms_by_fault"`
+	Failovers   map[string]outages `json:"failovers,omitempty"` // by kind and variant
 }
 
 func newFigures(c config, v *history.Verdict) figures {
@@ -85,6 +86,9 @@ func (st *stage) judge(out, stories io.Writer) (bool, error) {
 	}
 	fig := newFigures(st.config, v)
 	fig.Deadlocks = st.deadlocks
+	if fig.Failovers, err = st.failovers(f); err != nil {
+		return false, err
+	}
 	if st.json {
 		err = json.NewEncoder(out).Encode(fig)
 	} else {
@@ -141,6 +145,7 @@ func (f figures) print(out io.Writer) error {
 	for _, kind := range slices.Sorted(maps.Keys(f.Faults)) {
 		fmt.Fprintf(out, "  %5d %-14s worst lateness after it %8.1f ms%s\n", f.Faults[kind], kind, f.Worst[kind], f.variants(kind))
 	}
+	f.printFailovers(out)
 	return err
 }
 
