@@ -19,7 +19,7 @@ import (
 // Preloading and claiming leave the row as it is: what dies with the hot set or
 // with a worker was never taken from the durable store.
 func TestPreloadAndClaimLeaveTheRowAlone(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{Lease: time.Second})
 		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(time.Second), Payload: []byte("x")}); err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestPreloadAndClaimLeaveTheRowAlone(t *testing.T) {
 // A task waits longer than a lease, at first and after a rollback, and is still
 // offered once: a lease begins at the claim.
 func TestADelayLongerThanTheLeaseFiresOnce(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		t.Parallel()
 		sch := s.scheduler(t, triggerhook.Options{Lease: time.Second})
 		run(t, sch)
@@ -96,7 +96,7 @@ func (frozenSet) Extend(context.Context, int, task.Held) (task.Extended, error) 
 // A worker that lost its lease and the one that replaced it both finish the task:
 // the later one is told that it was gone.
 func TestASlowWorkerAndItsReplacementDoNotBothFinish(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		t.Parallel()
 		o := triggerhook.Options{Lease: time.Second}
 		replacement := s.scheduler(t, o)
@@ -127,7 +127,7 @@ func TestASlowWorkerAndItsReplacementDoNotBothFinish(t *testing.T) {
 
 // The slow worker's rollback, too late, takes nothing away from its replacement.
 func TestARollbackThatIsTooLateChangesNothing(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		t.Parallel()
 		o := triggerhook.Options{Lease: time.Second}
 		replacement := s.scheduler(t, o)
@@ -154,7 +154,7 @@ func TestARollbackThatIsTooLateChangesNothing(t *testing.T) {
 // A task that never comes to an end with any worker is counted up each time, so
 // that a handler can give it up.
 func TestLeasesThatRunOutAreCounted(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		t.Parallel()
 		s.set = frozenSet{s.set}
 		sch := s.scheduler(t, triggerhook.Options{Lease: time.Second})
@@ -183,7 +183,7 @@ func TestLeasesThatRunOutAreCounted(t *testing.T) {
 
 // A task's id is taken as long as its row stands, and no longer.
 func TestAFinishedTasksIDIsFreeAgain(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{})
 		run(t, sch)
 		for i := range 3 {

@@ -13,7 +13,7 @@ import (
 // A page of rows has more bytes of payloads than the durable store answers at once, though
 // the hot set may hold each of them. Those that it leaves out are read at the claim.
 func TestPayloadsThatAPageLeavesOutAreDelivered(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		t.Parallel()
 		const n, size = 12, 1 << 19
 		sch := s.scheduler(t, triggerhook.Options{InlinePayload: 1 << 20, MaxPayload: 1 << 20})

@@ -93,6 +93,23 @@ func onAll(t *testing.T, test func(t *testing.T, s stores)) {
 	}
 }
 
+// onEvery is onAll, and runs a test through Sentinel and on a Cluster of six besides.
+func onEvery(t *testing.T, test func(t *testing.T, s stores)) {
+	onAll(t, test)
+	t.Run("mysql97+sentinel/p4", func(t *testing.T) {
+		t.Parallel()
+		rdb := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: testserver.MasterName, SentinelAddrs: testserver.SharedSentinel(t).Addrs()})
+		t.Cleanup(func() { rdb.Close() })
+		test(t, onRedis(t, testserver.Shared(t, testserver.MySQL), rdb, 4))
+	})
+	t.Run("mysql97+cluster/p4", func(t *testing.T) {
+		t.Parallel()
+		rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: testserver.SharedCluster(t).Addrs()})
+		t.Cleanup(func() { rdb.Close() })
+		test(t, onRedis(t, testserver.Shared(t, testserver.MySQL), rdb, 4))
+	})
+}
+
 // run runs s until the returned function is called, which waits for the drain.
 func run(t testing.TB, s *triggerhook.Scheduler) (stop func()) {
 	t.Helper()
@@ -197,7 +214,7 @@ func empty(t *testing.T, s stores) {
 }
 
 func TestEachTaskFiresOnceAndNeverEarly(t *testing.T) {
-	onAll(t, fireOnce)
+	onEvery(t, fireOnce)
 	for name, kinds := range map[string][2]testserver.Kind{
 		"mysql56+valkey/p4":     {testserver.MySQL56, testserver.Valkey},
 		"mariadb+redis-utf8/p4": {testserver.MariaDB, testserver.RedisUTF8},
@@ -206,15 +223,6 @@ func TestEachTaskFiresOnceAndNeverEarly(t *testing.T) {
 			fireOnce(t, servers(t, testserver.Shared(t, kinds[0]), testserver.Shared(t, kinds[1]), 4))
 		})
 	}
-	t.Run("mysql97+redis7/cluster", func(t *testing.T) {
-		o := &redis.ClusterOptions{}
-		for _, node := range testserver.OwnCluster(t) {
-			o.Addrs = append(o.Addrs, node.Addr)
-		}
-		rdb := redis.NewClusterClient(o)
-		t.Cleanup(func() { rdb.Close() })
-		fireOnce(t, onRedis(t, testserver.Shared(t, testserver.MySQL), rdb, 4))
-	})
 }
 
 func fireOnce(t *testing.T, s stores) {
@@ -254,7 +262,7 @@ func fireOnce(t *testing.T, s stores) {
 }
 
 func TestDeletedTasksDoNotFire(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{})
 		run(t, sch)
 		due := time.Now().Add(1200 * time.Millisecond)
@@ -299,7 +307,7 @@ func next(t *testing.T, s *triggerhook.Scheduler) *triggerhook.Delivery {
 }
 
 func TestARolledBackTaskIsOfferedAgain(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{Window: 5 * time.Second})
 		run(t, sch)
 		for _, delay := range []time.Duration{0, 300 * time.Millisecond} {
@@ -338,7 +346,7 @@ func TestARolledBackTaskIsOfferedAgain(t *testing.T) {
 }
 
 func TestRescheduleMovesATaskBothWays(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{})
 		run(t, sch)
 		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(time.Hour)}); err != nil {
@@ -364,7 +372,7 @@ func TestRescheduleMovesATaskBothWays(t *testing.T) {
 }
 
 func TestARescheduledDeliverysContextEnds(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{})
 		run(t, sch)
 		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
@@ -389,7 +397,7 @@ func TestARescheduledDeliverysContextEnds(t *testing.T) {
 }
 
 func TestALongPayloadIsReadAtTheClaim(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{})
 		run(t, sch)
 		want := strings.Repeat("payload ", 4000)
@@ -409,7 +417,7 @@ func TestALongPayloadIsReadAtTheClaim(t *testing.T) {
 // What a crashed worker held fires again once its lease is over; here the drain
 // time is over with a delivery in hand.
 func TestStopGivesBackWhatIsInHand(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		a := s.scheduler(t, triggerhook.Options{Drain: 50 * time.Millisecond})
 		stop := run(t, a)
 		if err := a.Create(t.Context(), tasks(20, func(int) time.Time { return time.Now() })...); err != nil {
@@ -434,7 +442,7 @@ func TestStopGivesBackWhatIsInHand(t *testing.T) {
 }
 
 func TestHandleConfirmsRollsBackAndSurvivesPanics(t *testing.T) {
-	onAll(t, func(t *testing.T, s stores) {
+	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{Backoff: func(int) time.Duration { return 10 * time.Millisecond }})
 		if err := sch.Create(t.Context(), tasks(30, func(int) time.Time { return time.Now() })...); err != nil {
 			t.Fatal(err)

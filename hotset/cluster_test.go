@@ -18,19 +18,30 @@ import (
 
 func cluster(t *testing.T) *redis.ClusterClient {
 	t.Helper()
-	o := &redis.ClusterOptions{}
-	for _, s := range testserver.OwnCluster(t) {
-		o.Addrs = append(o.Addrs, s.Addr)
-	}
-	rdb := redis.NewClusterClient(o)
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: testserver.OwnClusterOfSix(t).Addrs()})
 	t.Cleanup(func() { rdb.Close() })
 	return rdb
 }
 
+// The client is that of the master that Sentinels name.
+func TestSetThroughSentinel(t *testing.T) {
+	t.Parallel()
+	rdb := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: testserver.MasterName, SentinelAddrs: testserver.OwnSentinel(t).Addrs()})
+	t.Cleanup(func() { rdb.Close() })
+	t.Run("redis7+sentinel", func(t *testing.T) {
+		hotsettest.Run(t, func(t *testing.T, partitions int) hotset.Set { return open(t, rdb, partitions) })
+	})
+	s := open(t, rdb, 1)
+	if err := s.Check(t.Context(), 0); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+}
+
 // All keys of a partition lie on one node (no CROSSSLOT), and partitions on several.
 func TestSetOnACluster(t *testing.T) {
+	t.Parallel()
 	rdb := cluster(t)
-	t.Run("redis7", func(t *testing.T) {
+	t.Run("redis7+cluster", func(t *testing.T) {
 		hotsettest.Run(t, func(t *testing.T, partitions int) hotset.Set { return open(t, rdb, partitions) })
 	})
 	t.Run("partitions lie on several nodes", func(t *testing.T) {

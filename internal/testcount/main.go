@@ -106,6 +106,7 @@ func (t *tally) line() string {
 	for _, k := range testserver.Kinds() {
 		names = append(names, string(k))
 	}
+	names = append(names, "sentinel", "cluster")
 	var on []string
 	for _, n := range names {
 		if t.servers[n] > 0 {

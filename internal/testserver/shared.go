@@ -79,7 +79,9 @@ func Bring(ctx context.Context, kind Kind) (*Server, error) {
 
 var shared = struct {
 	sync.Mutex
-	servers map[Kind]*Server
+	servers  map[Kind]*Server
+	sentinel *Sentinel
+	cluster  *Cluster
 }{servers: map[Kind]*Server{}}
 
 // Shared returns the one server of that kind that the tests of this process
@@ -98,6 +100,38 @@ func Shared(t testing.TB, kind Kind) *Server {
 	}
 	shared.servers[kind] = s
 	return s
+}
+
+// SharedSentinel returns the one Sentinel that the tests of this process share, as Shared
+// does.
+func SharedSentinel(t testing.TB) *Sentinel {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.sentinel == nil {
+		s, err := StartSentinel(context.Background())
+		if err != nil {
+			t.Fatalf("no Redis with Sentinel can be had: %v", err)
+		}
+		shared.sentinel = s
+	}
+	return shared.sentinel
+}
+
+// SharedCluster returns the one Cluster of six that the tests of this process share, as
+// Shared does.
+func SharedCluster(t testing.TB) *Cluster {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.cluster == nil {
+		c, err := StartCluster(context.Background())
+		if err != nil {
+			t.Fatalf("no Redis Cluster can be had: %v", err)
+		}
+		shared.cluster = c
+	}
+	return shared.cluster
 }
 
 // Closing returns a runner of m's tests that afterwards removes the data of the
@@ -121,6 +155,14 @@ func (c closing) Run() int {
 			code = max(code, 1)
 		}
 		delete(shared.servers, kind)
+	}
+	if shared.sentinel != nil {
+		_ = shared.sentinel.Close()
+		shared.sentinel = nil
+	}
+	if shared.cluster != nil {
+		_ = shared.cluster.Close()
+		shared.cluster = nil
 	}
 	return code
 }
