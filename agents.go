@@ -17,6 +17,9 @@ const (
 	electLag = 100 * time.Millisecond
 	// renewEvery leaves a holder one more try before its term ends.
 	renewEvery = term / 2
+	// electRetry is how soon an election that failed is held again: no partition that has
+	// moved to another server is worked with before there is a feeder again.
+	electRetry = 300 * time.Millisecond
 )
 
 // agents stands for the background roles until ctx ends, runs those that this
@@ -26,7 +29,7 @@ func (s *Scheduler) agents(ctx context.Context) {
 	roles := []task.Role{task.Feeder, task.Auditor}
 	audits := &auditor{Scheduler: s} // knows from term to term when it audited
 	rounds := []*role{
-		{s: s, name: task.Feeder, begin: func(epoch int64) round { return s.newFeeder(epoch).round }},
+		{s: s, name: task.Feeder, nudge: s.records.cold, begin: func(epoch int64) round { return s.newFeeder(epoch).round }},
 		{s: s, name: task.Auditor, begin: func(int64) round { return audits.round }},
 	}
 	defer s.resign(ctx, rounds)
@@ -34,7 +37,7 @@ func (s *Scheduler) agents(ctx context.Context) {
 		terms, err := s.set.Elect(ctx, s.name, term, roles...)
 		wait := term + electLag
 		if err != nil {
-			wait = renewEvery
+			wait = electRetry
 			s.report.Error("elect", err, "roles rest until the next election")
 			for _, r := range rounds {
 				r.stop() // also so that the first round after an outage comes at once
@@ -79,6 +82,7 @@ type role struct {
 	s     *Scheduler
 	name  task.Role
 	begin func(epoch int64) round
+	nudge <-chan struct{} // has an element when a round is wanted at once; nil: never
 	epoch int64
 	quit  context.CancelFunc
 	done  chan struct{}
@@ -100,10 +104,32 @@ func (r *role) hold(ctx context.Context, t task.Term) {
 	round := r.begin(t.Epoch)
 	go func() {
 		defer close(r.done)
+		var nudged time.Time
 		for ctx.Err() == nil {
-			sleep(ctx, round(ctx))
+			if r.rest(ctx, round(ctx), nudged) {
+				nudged = time.Now()
+			}
 		}
 	}()
+}
+
+// rest waits for d, or for a nudge if the last one that was heeded is feedEvery ago. It
+// reports whether it heeded one.
+func (r *role) rest(ctx context.Context, d time.Duration, nudged time.Time) bool {
+	nudge := r.nudge
+	if time.Since(nudged) < feedEvery {
+		nudge = nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return false
+	case <-ctx.Done():
+		return false
+	case <-nudge:
+		return true
+	}
 }
 
 func (r *role) stop() {

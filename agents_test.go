@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +136,89 @@ func TestWhoWaitsForARoleAsksOnceATerm(t *testing.T) {
 			held, n := e.look()
 			if asked := n - before[i]; !held && (asked < 20 || asked > 22) {
 				t.Errorf("process %d, which holds no role, asked %d times in a minute, want about 21", i, asked)
+			}
+		}
+	})
+}
+
+// What a partition has lost, or has left on another server, is not there until the feeder has
+// looked, which it does each 5 s. A claim that finds it cold has the feeder look at once.
+func TestAColdPartitionIsLookedAtAtOnce(t *testing.T) {
+	for _, after := range []time.Duration{time.Second, 2500 * time.Millisecond, 4 * time.Second} { // the beginning
+		t.Run(after.String(), func(t *testing.T) {
+			bubbles(t, func(t *testing.T, s stores) { coldAfter(t, s, 10*time.Second+after) })
+		})
+	}
+}
+
+func coldAfter(t *testing.T, s stores, after time.Duration) {
+	l := &settling{Set: s.set}
+	s.set = elected{l, s.set}
+	sch := s.scheduler(t, triggerhook.Options{})
+	run(t, sch)
+	start := time.Now()
+	if err := sch.Create(t.Context(), tasks(400, func(i int) time.Time { return start.Add(time.Duration(i) * 50 * time.Millisecond) })...); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all ledger
+	consumed := all.consume(ctx, t, sch, 4)
+	sleep(t, after)
+	lost := time.Now()
+	l.loses(t)
+	sleep(t, 6*time.Second)
+	if took := l.began.Sub(lost); took < 0 || took > feedEvery {
+		t.Errorf("a generation began %s after the data was lost, want at most %s", took, feedEvery)
+	}
+	cancel()
+	consumed.Wait()
+}
+
+// elected is a set whose roles are not lost with the rest: they are in another one, as that
+// of the partition of roles on another node of a cluster.
+type elected struct {
+	hotset.Set
+	roles hotset.Set
+}
+
+func (e elected) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	return e.roles.Elect(ctx, holder, term, roles...)
+}
+
+// feedEvery is how often a claim can have the feeder look.
+const feedEvery = time.Second
+
+// unelected is a set whose elections fail while it is away.
+type unelected struct {
+	hotset.Set
+	away atomic.Bool
+	held atomic.Int64 // elections that went well
+}
+
+func (u *unelected) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	if u.away.Load() {
+		return nil, fmt.Errorf("elect: %w", task.ErrUnavailable)
+	}
+	u.held.Add(1)
+	return u.Set.Elect(ctx, holder, term, roles...)
+}
+
+// After an outage there is a feeder again within a moment, not half a term later.
+func TestAnElectionThatFailedIsHeldAgainSoon(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		u := &unelected{Set: s.set}
+		s.set = u
+		run(t, s.scheduler(t, triggerhook.Options{}))
+		for range 20 {
+			sleep(t, 5*time.Second)
+			u.away.Store(true)
+			sleep(t, 2300*time.Millisecond) // an election has failed
+			u.away.Store(false)
+			before := u.held.Load()
+			sleep(t, 301*time.Millisecond)
+			if u.held.Load() == before {
+				t.Fatal("no election within 300 ms after an outage")
 			}
 		}
 	})

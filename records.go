@@ -73,6 +73,7 @@ type records struct {
 	busy     chan struct{} // has an element once it was used after it had been idle
 	since    []time.Time   // by partition: at the latest then what is announced was recorded
 	apart    func(error)   // ends the process's work: the hot set is another durable store's
+	cold     chan struct{} // has an element once a claim has met a partition that is cold
 }
 
 // known is one reading of the records.
@@ -87,7 +88,7 @@ type known struct {
 }
 
 func newRecords(store durable.Store, set hotset.Set, parts int, r *report.Reporter) *records {
-	return &records{store: store, set: set, parts: parts, report: r, busy: make(chan struct{}, 1), since: make([]time.Time, parts), apart: func(error) {}}
+	return &records{store: store, set: set, parts: parts, report: r, busy: make(chan struct{}, 1), cold: make(chan struct{}, 1), since: make([]time.Time, parts), apart: func(error) {}}
 }
 
 // elapsed is how long ago t was, by the monotonic clock or by the other one, which goes
@@ -225,8 +226,15 @@ func (r *records) swap(ctx context.Context, p int, old string, to task.Generatio
 	return string(b), swapped, err
 }
 
-// meets ends the process's work if err says that the hot set is another durable store's.
+// meets ends the process's work if err says that the hot set is another durable store's, and
+// has the feeder look if it says that a partition is cold.
 func (r *records) meets(err error) {
+	if errors.Is(err, task.ErrCold) {
+		select {
+		case r.cold <- struct{}{}:
+		default: // one is enough
+		}
+	}
 	if errors.Is(err, ErrMismatch) {
 		r.end(err)
 	}

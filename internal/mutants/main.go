@@ -116,6 +116,7 @@ func all() []mutant {
 		edgesI,
 		edgesL,
 		failovers,
+		failoversRedis,
 	)
 }
 

@@ -2,6 +2,12 @@
 // (testserver.Kind.Env), runs a command under it, and stops them:
 //
 //	go run ./internal/testserver/servers go test ./...
+//
+// With --topology it brings a MySQL and a Redis that fails over instead: sentinel (a master,
+// two replicas, three Sentinels) or cluster (three masters, each with a replica). The
+// command finds their addresses in the environment:
+//
+//	go run ./internal/testserver/servers --topology cluster bash
 package main
 
 import (
@@ -28,8 +34,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) (int, error) {
+	if len(args) > 1 && args[0] == "--topology" {
+		return runOn(ctx, args[1], args[2:])
+	}
 	if len(args) == 0 {
-		return 2, errors.New("usage: servers COMMAND [ARG]")
+		return 2, usage
 	}
 	servers, err := bring(ctx)
 	defer func() {
@@ -40,13 +49,21 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
+	var env []string
+	for kind, s := range servers {
+		env = append(env, kind.Env()+"="+s.Export())
+	}
+	return command(ctx, args, env)
+}
+
+var usage = errors.New("usage: servers [--topology sentinel|cluster] COMMAND [ARG]")
+
+// command runs the command under that environment, and returns its status.
+func command(ctx context.Context, args, env []string) (int, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = os.Environ()
-	for kind, s := range servers {
-		cmd.Env = append(cmd.Env, kind.Env()+"="+s.Export())
-	}
-	err = cmd.Run()
+	cmd.Env = append(os.Environ(), env...)
+	err := cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return exit.ExitCode(), nil
