@@ -39,11 +39,12 @@ type feeder struct {
 	*Scheduler
 	epoch     int64
 	announced []int64     // by partition: the generation that it has announced and not settled yet
+	vetoes    []int       // by partition: how many in a row were taken back of what it has announced
 	rest      []time.Time // by partition: until then it announces nothing
 }
 
 func (s *Scheduler) newFeeder(epoch int64) *feeder {
-	return &feeder{Scheduler: s, epoch: epoch, announced: make([]int64, s.parts), rest: make([]time.Time, s.parts)}
+	return &feeder{Scheduler: s, epoch: epoch, announced: make([]int64, s.parts), vetoes: make([]int, s.parts), rest: make([]time.Time, s.parts)}
 }
 
 // partScan is a partition's part in a round.

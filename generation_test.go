@@ -20,6 +20,7 @@ type settling struct {
 	hotset.Set
 	mu    sync.Mutex
 	fails int       // calls of Horizon
+	moves int       // how many servers it has left
 	began time.Time // the generation
 }
 
@@ -32,7 +33,7 @@ func (l *settling) Horizon(ctx context.Context, p int, f task.Feed) (task.Feedin
 	}
 	f.Server = ""
 	st, err := l.Set.Horizon(ctx, p, f)
-	st.ReadyMS, st.Server = st.StartMS+2000, "settling"
+	st.ReadyMS, st.Server = st.StartMS+2000, l.server()
 	if st.Fresh {
 		l.began = time.Now()
 	}
@@ -41,9 +42,11 @@ func (l *settling) Horizon(ctx context.Context, p int, f task.Feed) (task.Feedin
 
 func (l *settling) State(ctx context.Context, p int) (task.State, error) {
 	st, err := l.Set.State(ctx, p)
-	st.Server = "settling"
+	st.Server = l.server()
 	return st, err
 }
+
+func (l *settling) server() string { return fmt.Sprint("settling", l.moves) }
 
 func (l *settling) loses(t *testing.T) {
 	empty, err := local.New(local.Options{Partitions: l.Config().Partitions})

@@ -11,9 +11,14 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// restFor is for how long at least a feeder whose announcement was taken back does not
-// announce again; at most it is twice that.
-const restFor = 5 * time.Second
+// restFirst is for how long at least a feeder whose announcement was taken back does not
+// announce again, and at most it is twice that: some processes hear of a failover a few
+// seconds later than others, and work with the old master until then. It doubles each time up to
+// restMost, for claims wait while an announcement stands, and two servers may stand for long.
+const (
+	restFirst = 500 * time.Millisecond
+	restMost  = 5 * time.Second
+)
 
 // takeOver has a generation counted on this process's server, whose partition p is cold, and
 // returns its number once it counts; 0, and when to come again, before that (rule
@@ -65,6 +70,7 @@ func (f *feeder) count(ctx context.Context, p int, s standing, it task.Place) (g
 	if f.records.of(p).Counts != it {
 		return 0, feedEvery, nil // another one counts by now
 	}
+	f.announced[p], f.vetoes[p] = 0, 0 // what was announced is settled, and not taken back
 	failpoint.Hit("generation/begin")
 	return it.Generation, 0, nil
 }
@@ -79,7 +85,9 @@ func (f *feeder) noteVeto(p int, s standing, server string) {
 	if f.announced[p] = 0; s.Counts.On(server) {
 		return
 	}
-	f.rest[p] = time.Now().Add(restFor + rand.N(restFor))
+	rest := min(restFirst<<min(f.vetoes[p], 10), restMost)
+	f.vetoes[p]++
+	f.rest[p] = time.Now().Add(rest + rand.N(rest))
 	err := fmt.Errorf("%w: the hot set that counts is on server %q, where other workers work with it; this process works with server %q, which is idle until they have stopped",
 		ErrUnavailable, s.Counts.Server, server)
 	f.report.Error("take over the hot set", err, "tried again in some seconds", "partition", p)

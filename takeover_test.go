@@ -112,6 +112,78 @@ func TestWhatWorksKeepsTheHotSet(t *testing.T) {
 	})
 }
 
+// After a failover one process may announce the new master while another one still works with
+// the old one, and takes that back. The new master does not wait for long once nobody does.
+func TestWhatWasTakenBackIsAnnouncedAgainSoon(t *testing.T) {
+	twoServers(t, func(t *testing.T, a, b stores) {
+		stop := run(t, a.scheduler(t, triggerhook.Options{}))
+		sleep(t, 5*time.Second)
+		was := recorded(t, a, 0)
+		run(t, b.scheduler(t, triggerhook.Options{}))
+		for _, announced := range []bool{true, false} {
+			for recorded(t, a, 0).Next.Generation != 0 != announced {
+				sleep(t, 10*time.Millisecond)
+			}
+		}
+		stop()
+		stopped := time.Now()
+		for recorded(t, a, 0).Counts == was.Counts {
+			sleep(t, 10*time.Millisecond)
+		}
+		if took := time.Since(stopped); took > 6*time.Second {
+			t.Errorf("the other server counts %s after nobody worked with the first one, want 2 s and a short rest", took)
+		}
+	})
+}
+
+// One feeder takes over again and again, each time as soon as the first time.
+func TestEachFailoverIsTakenOverAsSoonAsTheFirst(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		l := &settling{Set: s.set}
+		s.set, s.store = &apart{Set: elected{l, s.set}}, &sharedFile{Store: s.store}
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		for n := range 4 {
+			sleep(t, 20*time.Second)
+			l.loses(t)
+			l.moves++
+			lost := time.Now()
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: fmt.Sprint("t-", n), Due: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := sch.Consume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := l.began.Sub(lost); took > 4*time.Second {
+				t.Errorf("failover %d: the new server counts after %s, want 2 s and a moment", n, took)
+			}
+		}
+	})
+}
+
+// Claims wait while an announcement stands, so a server that is refused announces itself ever
+// less often.
+func TestAServerThatIsRefusedRestsEverLonger(t *testing.T) {
+	twoServers(t, func(t *testing.T, a, b stores) {
+		run(t, a.scheduler(t, triggerhook.Options{}))
+		sleep(t, 5*time.Second)
+		run(t, b.scheduler(t, triggerhook.Options{}))
+		var last int64
+		n := 0
+		for range 2400 {
+			next := recorded(t, a, 0).Next.Generation
+			if next != 0 && next != last {
+				n++
+			}
+			last = next
+			sleep(t, 50*time.Millisecond)
+		}
+		if n < 5 || n > 30 {
+			t.Errorf("announced %d times in two minutes, want 5 to 30", n)
+		}
+	})
+}
+
 // Of two idle workers one has the roles, and reads the records often enough to keep the hot
 // set. If it stops the other one does, wherever in its own long period that is.
 func TestAnIdleWorkerThatGetsTheRolesKeepsTheHotSet(t *testing.T) {

@@ -6,4 +6,10 @@ var failoversRedis = []mutant{
 		"		case r.cold <- struct{}{}:\n", "", ".", "TestAColdPartitionIsLookedAtAtOnce"},
 	{"election-is-awaited", "an election that failed is held again half a term later", "agents.go",
 		"			wait = electRetry\n", "			wait = renewEvery\n", ".", "TestAnElectionThatFailedIsHeldAgainSoon"},
+	{"first-veto-rests-long", "a feeder whose announcement was taken back once rests as long as one that is refused for good", "takeover.go",
+		"restFirst<<min(f.vetoes[p], 10)", "restMost", ".", "TestWhatWasTakenBackIsAnnouncedAgainSoon"},
+	{"settled-is-taken-back", "a feeder takes what it has settled for taken back at the next failover, and rests", "takeover.go",
+		"	f.announced[p], f.vetoes[p] = 0, 0 // what was announced is settled, and not taken back\n", "", ".", "TestEachFailoverIsTakenOverAsSoonAsTheFirst"},
+	{"vetoes-are-not-counted", "a server that is refused holds up the claims of those that work again and again", "takeover.go",
+		"	f.vetoes[p]++\n", "", ".", "TestAServerThatIsRefusedRestsEverLonger"},
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ import (
 type slot struct {
 	st           *stage
 	name         string
+	n            int
 	mysql, redis *proxy // redis is nil if it is reached without one
 
 	busy sync.Mutex // held by the fault that has the process in its hands
@@ -38,7 +40,7 @@ type life struct {
 }
 
 func newSlot(st *stage, n int) (*slot, error) {
-	sl := &slot{st: st, name: fmt.Sprintf("w%d", n)}
+	sl := &slot{st: st, n: n, name: fmt.Sprintf("w%d", n)}
 	var err error
 	if sl.mysql, err = newProxy(st.mysqlAddr); err != nil {
 		return nil, err
@@ -96,12 +98,17 @@ func (sl *slot) start() error {
 	return err
 }
 
-// redisAt is how the process reaches Redis.
+// redisAt is how the process reaches Redis. Each place asks another Sentinel first, so that
+// they hear of a failover from different ones.
 func (sl *slot) redisAt() redisAt {
-	if sl.redis == nil {
-		return sl.st.redisAt
+	if sl.redis != nil {
+		return redisAt{Addr: sl.redis.addr()}
 	}
-	return redisAt{Addr: sl.redis.addr()}
+	at := sl.st.redisAt
+	if k := len(at.Sentinels); k > 0 {
+		at.Sentinels = append(slices.Clone(at.Sentinels[sl.n%k:]), at.Sentinels[:sl.n%k]...)
+	}
+	return at
 }
 
 // tell sends the process a line; one that has ended does not hear it.
