@@ -37,6 +37,7 @@ func (s *Scheduler) agents(ctx context.Context) {
 		terms, err := s.set.Elect(ctx, s.name, term, roles...)
 		wait := term + electLag
 		if err != nil {
+			s.outage.noteAll(err)
 			wait = electRetry
 			s.report.Error("elect", err, "roles rest until the next election")
 			for _, r := range rounds {
@@ -52,7 +53,21 @@ func (s *Scheduler) agents(ctx context.Context) {
 				wait = min(wait, t.Left+electLag)
 			}
 		}
-		sleep(ctx, wait)
+		s.records.vacate(ctx, s.outage)
+		s.pause(ctx, wait)
+	}
+}
+
+// pause waits for d, or until a partition does not answer: then the roles are asked for again,
+// which may be on another server, but not sooner than electRetry.
+func (s *Scheduler) pause(ctx context.Context, d time.Duration) {
+	least := min(d, electRetry)
+	sleep(ctx, least)
+	short, cancel := context.WithTimeout(ctx, d-least)
+	defer cancel()
+	select {
+	case <-s.outage.noted:
+	case <-short.Done():
 	}
 }
 

@@ -34,6 +34,7 @@ var errElsewhere = fmt.Errorf("%w: the hot set that counts is not on the server 
 type fence struct {
 	hotset.Set
 	records *records
+	outage  *outage
 }
 
 // Elect implements hotset.Set, as all methods below.
@@ -147,6 +148,7 @@ func (f *fence) Claim(ctx context.Context, p int, token string, limit int, lease
 	}
 	b, err := f.Set.Claim(ctx, p, token, limit, lease)
 	f.records.meets(err)
+	f.outage.note(p, err)
 	if errors.Is(err, task.ErrOther) {
 		if s := f.records.of(p); s.age > claimAgain {
 			return b, errors.Join(err, f.records.now(ctx))

@@ -209,7 +209,7 @@ func (r *records) veto(ctx context.Context, k known) {
 		text, swapped, err := r.swap(ctx, p, k.texts[p], is)
 		r.report.Error("keep the hot set where it is", err, "tried again", "partition", p)
 		if swapped {
-			r.report.Info("kept the hot set where it is: another process has another Redis", "partition", p, "server", g.Counts.Server, "other", g.Next.Server)
+			r.report.Info("kept the hot set where it is: its server answers", "partition", p, "server", g.Counts.Server, "announced", g.Next.Server)
 			k.generations[p], k.texts[p] = is, text
 			failpoint.Hit("veto/end")
 		}

@@ -39,6 +39,7 @@ type Scheduler struct {
 	ns       namespaceCache
 	later    later
 	records  *records
+	outage   *outage
 	trouble  trouble
 	window   window
 	offers   []*offers // by partition
@@ -76,7 +77,8 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 		ns: namespaceCache{turn: make(chan struct{}, 1)}, hotAt: make([]time.Time, set.Config().Partitions)}
 	inner := newBreaker(set, s.report)
 	s.records = newRecords(store, inner, s.parts, s.report)
-	s.set = guard(&fence{Set: inner, records: s.records}, store.Versions, s.report, &s.trouble)
+	s.outage = newOutage(s.parts)
+	s.set = guard(&fence{Set: inner, records: s.records, outage: s.outage}, store.Versions, s.report, &s.trouble)
 	s.set.closed = s.giveUp
 	s.initLater()
 	for p := range s.parts {

@@ -26,7 +26,8 @@ const (
 //
 // It counts at once if none did; if the one before was on the same server, which has lost its
 // data; or if all that worked with the one before have ended, as the store can tell. Else it
-// is announced, and counts hold after that, if the announcement still stands.
+// is announced, and counts hold after that, if the announcement still stands; a server that did
+// not answer may have been announced before any other was known (vacate.go).
 func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation int64, wait time.Duration, err error) {
 	if err := f.records.now(ctx); err != nil {
 		return 0, 0, err
@@ -38,10 +39,10 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 	case s.Counts.Generation == 0 || s.Counts.On(server) || s.past:
 		failpoint.Hit("generation/record")
 		return f.count(ctx, p, s, own)
-	case s.Next.Generation != 0 && s.Next.Server == server && since >= hold:
+	case s.Next.Generation != 0 && mayBe(s.Next, server) && since >= hold:
 		failpoint.Hit("generation/settle")
 		return f.count(ctx, p, s, own) // another number: whoever announced it may settle it too, and each begins its own
-	case s.Next.Generation != 0 && s.Next.Server == server:
+	case s.Next.Generation != 0 && mayBe(s.Next, server):
 		return 0, hold - since, nil
 	case s.Next.Generation != 0 && since < 2*hold: // after that, whoever announced it has ended
 		return 0, 2*hold - since, nil
@@ -56,6 +57,11 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 	f.announced[p] = own.Generation
 	f.report.Info("announced that the hot set moves", "partition", p, "from", s.Counts.Server, "to", server, "after_ms", hold.Milliseconds())
 	return 0, hold, f.records.now(ctx)
+}
+
+// mayBe reports whether it is server that was announced, or whichever answers.
+func mayBe(next task.Place, server string) bool {
+	return next.Server == server || next.Server == task.Anywhere
 }
 
 // count records that a generation counts, in place of what s is, and returns its number.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,7 +39,15 @@ func (a *apart) State(ctx context.Context, p int) (task.State, error) {
 // sharedFile is a store whose file several processes have: none can tell who has ended.
 type sharedFile struct {
 	durable.Store
-	drop func() // before rows are dropped
+	drop  func()       // before rows are dropped
+	swaps atomic.Int64 // of generations
+}
+
+func (s *sharedFile) SwapRecord(ctx context.Context, name, old, to string) (bool, error) {
+	if strings.HasPrefix(name, task.RecordGeneration) {
+		s.swaps.Add(1)
+	}
+	return s.Store.SwapRecord(ctx, name, old, to)
 }
 
 func (s *sharedFile) Records(ctx context.Context) (task.Records, error) {

@@ -63,6 +63,10 @@ type Place struct {
 	Server     string // the server's own identity, without a space; may be empty
 }
 
+// Anywhere is the Server of what is announced while no server answers: whichever does may take
+// over. No server has that identity.
+const Anywhere = "*"
+
 // On reports whether p is on the process of that server. What follows a colon tells which
 // data it has: that changes when a replica is promoted.
 func (p Place) On(server string) bool {

@@ -3,7 +3,7 @@
 
    Covers    a takeover (announce, hold, settle), the veto of the server that counts, the first generation, a flush, a server that
              is dead, a replica that is promoted while its master lives on, an address that leads to the other server from some
-             moment on; processes that stop for any time between two steps, or die; Delete, Create, feeders, claims whose answer
+             moment on; an announcement that names no server, because none answers or because it seems so; processes that stop for any time between two steps, or die; Delete, Create, feeders, claims whose answer
              comes late, the local queue, registration while a generation is announced.
    Leaves    tombstones and knowledge of rows that end (hotset.pml), horizons (feed.pml, far.pml), claims that are repeated and
    out       leases in detail (lease.pml), several versions (versions.pml), Confirm. Deleter stands for a Reschedule as well: what is
@@ -71,7 +71,14 @@
 #ifndef MANY
 #define MANY 3       /* once so many generations were made process 1 ends, so that servers do not change for ever */
 #endif
+#ifndef VACATE
+#define VACATE 0     /* how often a process announces that whichever server answers may take over */
+#endif
+#ifndef ONLYANY
+#define ONLYANY 0    /* no server is announced by its name */
+#endif
 #define LAST (MANY + 6)
+#define ANY 4        /* what is announced then */
 
 #define WAITS 1
 #define BATCH(p) (1 + p)
@@ -95,6 +102,7 @@ byte hold[3], hg[3];                                      /* what the worker hol
 bool ahead[3], before1[3], before2[3];                    /* claimed before the generation on that server was opened */
 bool counted[3];                                          /* history: the server of its claim counted then */
 bool deletedNil;
+byte vacated;                                             /* how often ANY was announced */
 byte replaced;                                            /* how often an announcement took the place of another's, whose process lives */
 bool busyC = CREATE, busyD = DELETE;
 
@@ -134,10 +142,10 @@ inline begin(s, n, o) {
 
 #define ENDS(p) trust[p] = (trust[p] == 1 -> 0 : trust[p])
 
-inline settle() {
+inline settle(g, s) {
   assert(!(live[1] && at[1] == cs && seen[1] && WARM(cs, cg)));
   assert(!(live[2] && at[2] == cs && seen[2] && WARM(cs, cg)));
-  cg = ng; cs = ns; ng = 0; ns = 0;
+  cg = g; cs = s; ng = 0; ns = 0;
 #ifndef NOHOLD
 #ifndef WORKEROLD
   ENDS(1); ENDS(2);
@@ -177,7 +185,7 @@ end:
   do
   /* a round that finds its partition cold has read the records */
   :: atomic { live[p] && !down[at[p]] && (cs != at[p] || !WARM(cs, cg)) && (p == 2 || BACK || !cs || cs == at[p]) &&
-              (!cs || cs == at[p] || !ns || ns == at[p] || replaced < 1 || !live[ns]) ->
+              (!cs || cs == at[p] || !ns || ns == at[p] || ns == ANY || replaced < 1 || !live[ns]) ->
        s = at[p]; rs = cs; rns = ns; same[p] = 1 }
      if
      :: rs == 0 || rs == s ->                             /* nothing is recorded, or this server is: at once */
@@ -196,7 +204,8 @@ end:
         :: n -> atomic { if :: REACHED -> begin(WHERE, n, 1) :: else fi; n = 0 }
         :: else
         fi
-     :: rs && rs != s && rns != s ->                      /* announce; also in the place of another's announcement */
+     :: rs && rs != s && rns == 0 && ONLYANY
+     :: rs && rs != s && rns != s && rns != ANY && !ONLYANY -> /* announce; also in the place of another's announcement */
         atomic {
           if
           :: same[p] ->
@@ -209,9 +218,22 @@ end:
         :: else
         fi
      :: rs && rs != s && rns == s ->                      /* the hold is over */
-        atomic { if :: same[p] -> settle(); CHANGED; noghost :: else fi }
+        atomic { if :: same[p] -> settle(ng, ns); CHANGED; noghost :: else fi }
+     :: rs && rs != s && rns == ANY ->                    /* the same, and nobody has begun a generation yet */
+        atomic { if :: same[p] -> number(n); settle(n, s); CHANGED; noghost :: else fi };
+        if
+        :: n -> atomic { if :: REACHED -> begin(WHERE, n, 1) :: else fi; n = 0 }
+        :: else
+        fi
      fi;
      atomic { s = 0; rs = 0; rns = 0; same[p] = 0 }
+#if VACATE
+  /* its server does not answer, or so it seems: whichever does may take over after a hold */
+  :: atomic { live[p] && cs && !ns && vacated < VACATE -> vacated++; same[p] = 1 }
+     atomic {
+       if :: same[p] -> number(ng); ns = ANY; seen[1] = 0; seen[2] = 0; CHANGED :: else fi;
+       same[p] = 0 }
+#endif
   /* scan, and audit: the row is read after the generation counts */
   :: atomic { live[p] && row && FED(at[p]) && !mem[at[p]] && !tomb[at[p]] -> s = at[p]; n = gen[s] }
      r = row;

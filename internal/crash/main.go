@@ -23,6 +23,7 @@ import (
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/hotset/local"
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // orderEnv is the variable that holds the order.
@@ -37,6 +38,7 @@ type place struct {
 	Partitions                       int
 	Window, Lease, AuditGrace, Drain time.Duration
 	InProcess                        bool // its hot set is in its own memory
+	Silent                           bool // its hot set answers nothing of what its workers ask
 }
 
 // order is what the process is told to do: one of the four.
@@ -142,6 +144,21 @@ type member struct {
 // Close closes what open opened.
 func (m *member) Close() error { return errors.Join(m.db.Close(), m.rdb.Close()) }
 
+// silent is a hot set that has fallen silent after Run's check.
+type silent struct{ hotset.Set }
+
+var errSilent = fmt.Errorf("no answer: %w", triggerhook.ErrUnavailable)
+
+func (*silent) State(context.Context, int) (task.State, error) { return task.State{}, errSilent }
+
+func (*silent) Claim(context.Context, int, string, int, time.Duration) (task.Batch, error) {
+	return task.Batch{}, errSilent
+}
+
+func (*silent) Elect(context.Context, string, time.Duration, ...task.Role) ([]task.Term, error) {
+	return nil, errSilent
+}
+
 // open makes a member of the place, whose logger writes to log.
 func (p place) open(log io.Writer) (*member, error) {
 	db, err := sql.Open("mysql", p.DSN)
@@ -159,6 +176,9 @@ func (p place) open(log io.Writer) (*member, error) {
 		own, err = local.New(local.Options{Namespace: p.Namespace, Partitions: p.Partitions})
 	} else if err == nil {
 		own, err = hotset.NewRedis(m.rdb, hotset.Options{Namespace: p.Namespace, Partitions: p.Partitions})
+	}
+	if p.Silent {
+		own = &silent{own}
 	}
 	if err == nil {
 		m.sch, err = triggerhook.New(m.store, own, triggerhook.Options{Window: p.Window, Lease: p.Lease, AuditGrace: p.AuditGrace,

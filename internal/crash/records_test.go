@@ -171,3 +171,37 @@ func TestAWorkerKilledAfterItSettledItsLeaseHasRecordedIt(t *testing.T) {
 		c.leased(task.Lease{SettledMS: 3000, AnnouncedMS: 3000})
 	})
 }
+
+// killSilent is kill of an idle process whose hot set answers nothing.
+func (c *cell) killSilent() {
+	c.Helper()
+	c.Silent = true
+	c.kill(idle)
+	c.Silent = false
+}
+
+// Nothing is announced. The next worker, whose server answers, announces that one.
+func TestAWorkerKilledBeforeItAnnouncesAnOutageIsFollowedAfterAWhile(t *testing.T) {
+	killedAt(t, "vacate/announce", 1, func(c *cell) {
+		c.elsewhere()
+		c.rows(time.Now(), "a", "b")
+		c.killSilent()
+		if g := c.counting(); g.Counts.Server != "gone" || g.Next != (task.Place{}) {
+			c.Errorf("recorded is %+v", g)
+		}
+		c.next(never).delivers("a 1", "b 1")
+	})
+}
+
+// Whichever server answers may take over. The next worker's does, 2 s after it has read that.
+func TestAWorkerKilledAfterItAnnouncedAnOutageIsFollowedByAnyServer(t *testing.T) {
+	killedAt(t, "vacate/end", 1, func(c *cell) {
+		c.elsewhere()
+		c.rows(time.Now(), "a", "b")
+		c.killSilent()
+		if g := c.counting(); g.Counts.Server != "gone" || g.Next.Server != task.Anywhere {
+			c.Errorf("recorded is %+v", g)
+		}
+		c.next(never).delivers("a 1", "b 1")
+	})
+}
