@@ -35,40 +35,72 @@ func TestMain(m *testing.M) {
 // Some seconds of everything, with few faults: the promises are kept, and each
 // fault has happened.
 func TestASmallRunKeepsThePromises(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(2) { // 1 partition and 4
 		t.Run(fmt.Sprintf("mysql97+redis7/p%d", 1+3*seed), func(t *testing.T) {
 			t.Parallel()
-			c, err := parse([]string{"--seed", fmt.Sprint(2 + 3*seed), "--duration", "8s", "--workers", "2", "--faults",
-				"kill,flushall,clock,cut,scriptflush", "--json"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			st, err := setUp(t.Context(), c)
-			defer st.tearDown()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := st.run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			var out, stories bytes.Buffer
-			if kept, err := st.judge(&out, &stories); !kept || err != nil {
-				t.Errorf("kept %t, %v: %s", kept, err, &stories)
-			}
-			var f figures
-			if err := json.Unmarshal(out.Bytes(), &f); err != nil {
-				t.Fatal(err)
-			}
-			if f.Tasks < 100 || f.Confirmed < 50 || f.Delivered < f.Confirmed || st.parts != 1+3*int(seed) {
-				t.Errorf("%d partitions, %s", st.parts, &out)
-			}
-			for _, name := range c.faults {
-				if f.Faults[name] == 0 {
-					t.Errorf("no %s: %v", name, f.Faults)
-				}
+			f := smallRun(t, "--seed", fmt.Sprint(2+3*seed), "--faults", "kill,flushall,clock,cut,scriptflush")
+			if f.Tasks < 100 || f.Confirmed < 50 || f.Delivered < f.Confirmed {
+				t.Errorf("got %+v", f)
 			}
 		})
 	}
+}
+
+// A few seconds with failovers, each of which is measured.
+func TestASmallRunThroughFailoversKeepsThePromises(t *testing.T) {
+	t.Parallel()
+	for topology, faults := range map[string]string{"sentinel": "masterkill", "cluster": "failover,slotmove"} {
+		t.Run("mysql97+"+topology+"/p4", func(t *testing.T) {
+			t.Parallel()
+			f := smallRun(t, "--topology", topology, "--seed", "5", "--faults", faults)
+			n := 0
+			for name, o := range f.Failovers {
+				n += o.N
+				if o.Engine.Max <= 0 || o.Deliveries.Max <= 0 {
+					t.Errorf("%s was not measured: %+v", name, o)
+				}
+			}
+			if want := strings.Count(faults, ",") + 1; n < want {
+				t.Errorf("%d failovers were measured, want %d: %v", n, want, f.Failovers)
+			}
+		})
+	}
+}
+
+// smallRun is a run of two workers and some seconds, which keeps the promises; each fault has
+// happened.
+func smallRun(t *testing.T, args ...string) figures {
+	t.Helper()
+	c, err := parse(append([]string{"--duration", "8s", "--workers", "2", "--json"}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := setUp(t.Context(), c)
+	defer st.tearDown()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.parts != c.partitions() {
+		t.Errorf("%d partitions, want %d", st.parts, c.partitions())
+	}
+	if err := st.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var out, stories bytes.Buffer
+	if kept, err := st.judge(&out, &stories); !kept || err != nil {
+		t.Errorf("kept %t, %v: %s", kept, err, &stories)
+	}
+	var f figures
+	if err := json.Unmarshal(out.Bytes(), &f); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range c.faults {
+		if f.Faults[name] == 0 {
+			t.Errorf("no %s: %v", name, f.Faults)
+		}
+	}
+	return f
 }
 
 // A broken promise makes the verdict false, and its whole story is printed.
