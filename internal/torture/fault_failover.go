@@ -35,15 +35,20 @@ func (st *stage) anyMaster(r *rand.Rand) (master, error) {
 	key := func(p int) string { return fmt.Sprintf("probe{%s:%d}", st.ns, p) }
 	p := r.IntN(st.parts)
 	if st.sentinel != nil {
-		m := master{of: st.sentinel, node: st.sentinel.Master(), key: key(p), servers: st.sentinel.Nodes}
-		if m.node == nil {
-			return m, errors.New("the Sentinels agree on no master")
-		}
-		return m, nil
+		m := master{of: st.sentinel, key: key(p), servers: st.sentinel.Nodes}
+		err := until("the Sentinels agree on a master", func() bool {
+			m.node = st.sentinel.Master()
+			return m.node != nil
+		})
+		return m, err
 	}
 	m := master{of: st.cluster, key: key(p), servers: st.cluster.Nodes}
-	if m.node = st.owner(key(p)); m.node == nil {
-		return m, fmt.Errorf("no node has %s", m.key)
+	err := until("a node has "+m.key, func() bool {
+		m.node = st.owner(m.key)
+		return m.node != nil
+	})
+	if err != nil {
+		return m, err
 	}
 	for q := range st.parts {
 		if st.owner(key(q)) == m.node {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -12,8 +13,14 @@ import (
 // sentinelFailover has a Sentinel order a failover, and returns once the old master is a
 // replica: some seconds later, in which it still takes writes of those who have not heard.
 func (st *stage) sentinelFailover(m master, by *testserver.Server) error {
-	if err := order(by.Addr, "SENTINEL", "FAILOVER", testserver.MasterName); err != nil {
-		return err
+	var last error
+	err := until("a failover is accepted", func() bool { // one may be in progress, or no replica good enough yet
+		last = order(by.Addr, "SENTINEL", "FAILOVER", testserver.MasterName)
+		now := st.sentinel.Master()
+		return last == nil || now != nil && now != m.node
+	})
+	if err != nil {
+		return errors.Join(err, last)
 	}
 	return until("the old master follows the new one", func() bool {
 		now := st.sentinel.Master()
