@@ -30,19 +30,29 @@ func (m *MySQL) retry(ctx context.Context, act string, f func(*sql.Conn) error) 
 // bounded is retry for a call that shares no statement: it ends in time also if ctx
 // does not.
 func (m *MySQL) bounded(ctx context.Context, act string, f func(context.Context, *sql.Conn) error) error {
+	return m.boundedIn(ctx, fresh, act, f)
+}
+
+// boundedIn is bounded on a connection in a mode.
+func (m *MySQL) boundedIn(ctx context.Context, in mode, act string, f func(context.Context, *sql.Conn) error) error {
 	own, cancel := m.paced(ctx)
 	defer cancel()
-	return m.silent(own, m.retry(own, act, func(conn *sql.Conn) error { return f(own, conn) }))
+	return m.silent(own, m.retryIn(own, in, act, passing, func(conn *sql.Conn) error { return f(own, conn) }))
 }
 
 // retryIf is retry with another idea of what another try may mend.
 func (m *MySQL) retryIf(ctx context.Context, act string, again func(error) bool, f func(*sql.Conn) error) error {
+	return m.retryIn(ctx, fresh, act, again, f)
+}
+
+// retryIn is retryIf on a connection in a mode.
+func (m *MySQL) retryIn(ctx context.Context, in mode, act string, again func(error) bool, f func(*sql.Conn) error) error {
 	pause := retry.NewExponential(tryPause)
 	pause = retry.WithJitterPercent(30, pause)
 	pause = retry.WithMaxRetries(tries-1, pause)
 	var failed time.Time // at first: a try of many statements may take long before it fails
 	err := retry.Do(ctx, pause, func(ctx context.Context) error {
-		err := m.on(ctx, f)
+		err := m.on(ctx, in, f)
 		if err == nil || !again(err) {
 			return err
 		}
@@ -83,16 +93,16 @@ func alone(err error) bool {
 	return known(err).then == apart || errors.Is(err, task.ErrTooLarge)
 }
 
-// on runs f on one connection. It is given up where the server at its end takes no writes,
+// on runs f on one connection in a mode. The connection is given up where the server at its end takes no writes,
 // or does not work: after a failover it may lead to the server of before for ever, and what
 // is read there is old.
-func (m *MySQL) on(ctx context.Context, f func(*sql.Conn) error) error {
+func (m *MySQL) on(ctx context.Context, in mode, f func(*sql.Conn) error) error {
 	conn, err := m.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close() // gives it back to the pool; that cannot fail in a way that matters
-	if err := m.set(ctx, conn); err != nil {
+	if err := m.set(ctx, conn, in); err != nil {
 		return err
 	}
 	err = f(conn)

@@ -115,7 +115,7 @@ func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int
 	if len(open) > 1 {
 		again = passingForMany
 	}
-	err := m.retryIf(ctx, "insert", again, func(conn *sql.Conn) error {
+	err := m.retryIn(ctx, certified, "insert", again, func(conn *sql.Conn) error {
 		for i, rows := range open {
 			if err := m.checkSize(rows); err != nil {
 				res[i].Err = err
@@ -168,6 +168,9 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 		for _, r := range rows {
 			ids = append(ids, r.ID)
 		}
+	}
+	if _, err := m.refresh(ctx, conn); err != nil {
+		return err
 	}
 	found, err := m.versions(ctx, conn, ids)
 	if err != nil {

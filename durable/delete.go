@@ -19,7 +19,9 @@ import (
 // as it names; else it rolls back, reads FOR UPDATE which rows stand, deletes
 // those, and commits. So each caller learns the truth about its own refs, and
 // the common case costs one statement; of few refs it is one round trip too, for
-// the statement itself counts first. On a lock wait each call goes alone.
+// the statement itself counts first. On a lock wait each call goes alone. In a group of
+// servers the second look is a fresh one (FreshRead), so that of what this server has not
+// applied yet nothing is said to be gone.
 //
 // If the answer of a commit was lost, the next try counts those rows as deleted
 // that this commit would have deleted and that are missing now: no others, so a
@@ -127,7 +129,7 @@ func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []t
 	gone := make(map[task.Ref]bool, len(refs))
 	err := eachPart(ctx, m, refs, m.refShare, func(part []task.Ref) error {
 		d := deletion{m: m, refs: part, gone: gone}
-		err := m.retryIf(ctx, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) })
+		err := m.retryIn(ctx, certified, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) })
 		if err != nil {
 			d.admit()
 			d.note(d.maybe)
@@ -163,7 +165,7 @@ func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
 	for i, r := range d.maybe {
 		ids[i] = r.ID
 	}
-	found, err := d.m.versions(ctx, conn, ids)
+	found, err := d.m.versions(ctx, conn, ids) // the connection is fresh, or all of them were met just now
 	if err != nil {
 		return err
 	}
@@ -196,8 +198,11 @@ func (d *deletion) delete(ctx context.Context, conn *sql.Conn) ([]task.Ref, erro
 			err = fmt.Errorf("%w: of %d rows %d were deleted, and not told which", task.ErrUnavailable, len(d.refs), n)
 		}
 		d.blind = d.blind || unsure(err) || n > 0 && err != nil
-		if n == len(d.refs) || err != nil || len(d.refs) == 1 {
+		if n == len(d.refs) || err != nil {
 			return d.refs[:n], err
+		}
+		if old, err := d.m.refresh(ctx, conn); err != nil || len(d.refs) == 1 && !old {
+			return nil, err
 		}
 		return d.deleteStanding(ctx, conn)
 	}
@@ -213,6 +218,9 @@ func (d *deletion) delete(ctx context.Context, conn *sql.Conn) ([]task.Ref, erro
 		return d.refs, d.commit(d.refs, tx.Commit())
 	}
 	if err := tx.Rollback(); err != nil {
+		return nil, err
+	}
+	if _, err := d.m.refresh(ctx, conn); err != nil {
 		return nil, err
 	}
 	return d.deleteStanding(ctx, conn)

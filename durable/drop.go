@@ -157,9 +157,11 @@ func (m *MySQL) dropUnread(ctx context.Context, again func(error) bool, d droppi
 	err = eachPart(ctx, m, d.ids, m.idShare, func(ids []string) error {
 		var stand map[string]task.Row // if not all were deleted
 		all, lost := false, false     // the last try met all of them; the answer to a commit was lost
-		err := m.retryIf(ctx, "delete", again, func(conn *sql.Conn) (err error) {
+		err := m.retryIn(ctx, certified, "delete", again, func(conn *sql.Conn) (err error) {
 			if all, err = m.deleteUnread(ctx, conn, ids, d.aboveMS); err == nil && !all && lost {
-				stand, err = m.versions(ctx, conn, ids)
+				if _, err = m.refresh(ctx, conn); err == nil {
+					stand, err = m.versions(ctx, conn, ids)
+				}
 			}
 			lost = lost || all && unsure(err)
 			return err

@@ -178,6 +178,9 @@ func (m *MySQL) aboveBound(ctx context.Context, conn *sql.Conn, dueMS int64, com
 // hold has nobody raise the bound above dueMS for holdFor, and lowers it to that if need be.
 func (m *MySQL) hold(ctx context.Context, conn *sql.Conn, dueMS int64) error {
 	dueMS = max(0, dueMS-dueMS%holdGrain.Milliseconds())
+	if _, err := m.refresh(ctx, conn); err != nil {
+		return err
+	}
 	for range swapTries {
 		is, err := m.readLow(ctx, conn)
 		if err != nil {

@@ -53,7 +53,10 @@ type Options struct {
 // COMMITTED, no read-only transactions, autocommit, completion_type, unique_checks,
 // sql_select_limit, sql_big_selects, sql_safe_updates, max_sort_length and the time zone; waits
 // of 1 s for a row and 2 s for a table, max_execution_time and MariaDB's max_statement_time of
-// 10 s; wsrep_sync_wait on a cluster; and how long lists of ids are looked up.
+// 10 s; wsrep_sync_wait on a cluster; and how long lists of ids are looked up. In a group of servers (Group
+// Replication) reads are made under group_replication_consistency BEFORE, with a wait_timeout of 10 s,
+// and writes under what the group is configured with. Before MySQL 8.0.14 there is no BEFORE, and
+// a member that lags, or was deposed, is not noticed.
 //
 // interpolateParams=true saves round trips and is recommended.
 type MySQL struct {
@@ -70,7 +73,7 @@ type MySQL struct {
 	allFar  atomic.Bool             // the last Drop of many met all of them, later than its aboveMS and never moved
 
 	mu    sync.Mutex
-	ready map[any]struct{} // driver connections whose session is set
+	ready map[any]*link // driver connections whose session is set
 }
 
 // groups is where calls wait for the statement that they share.
@@ -95,7 +98,7 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new MySQL store: %w", err)
 	}
-	m := &MySQL{db: db, ns: o.Namespace, timeout: statementTimeout, ready: map[any]struct{}{}}
+	m := &MySQL{db: db, ns: o.Namespace, timeout: statementTimeout, ready: map[any]*link{}}
 	m.low.now = time.Now
 	if m.sql, err = load(o.Namespace); err != nil {
 		return nil, err
@@ -166,13 +169,19 @@ func (m *MySQL) Namespace() string { return m.ns }
 
 // Move implements Store.
 func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool, err error) {
-	try := func(ctx context.Context, conn *sql.Conn) error {
-		res, err := conn.ExecContext(ctx, m.sql["move_task"], to.DueMS, to.ExecMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver)
-		if err != nil {
+	update := func(ctx context.Context, conn *sql.Conn) (bool, error) {
+		n, err := affected(conn.ExecContext(ctx, m.sql["move_task"], to.DueMS, to.ExecMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver))
+		return n > 0, err
+	}
+	try := func(ctx context.Context, conn *sql.Conn) (err error) {
+		if moved, err = update(ctx, conn); moved || err != nil {
 			return err
 		}
-		n, err := res.RowsAffected()
-		if moved = n > 0; moved || err != nil {
+		old, err := m.refresh(ctx, conn)
+		if err == nil && old {
+			moved, err = update(ctx, conn)
+		}
+		if moved || err != nil {
 			return err
 		}
 		found, err := m.versions(ctx, conn, []string{ref.ID})
@@ -180,7 +189,7 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool
 		moved = err == nil && ok && stands.Ver == to.Ver
 		return err
 	}
-	err = m.bounded(ctx, "move task", func(ctx context.Context, conn *sql.Conn) error {
+	err = m.boundedIn(ctx, certified, "move task", func(ctx context.Context, conn *sql.Conn) error {
 		return m.aboveBound(ctx, conn, to.DueMS, func() error { return try(ctx, conn) })
 	})
 	return moved, err

@@ -50,6 +50,8 @@ var basics = fmt.Sprintf("SET SESSION character_set_client = 'binary', character
 //     writes too): what no caller waits for any longer ends.
 //   - wsrep_sync_wait: on a cluster (Galera) reads, and what deletions and updates look for, see
 //     what was committed on other nodes before.
+//   - group_replication_consistency: the same in a group of MySQL servers. FreshRead tells more
+//     (fresh.go).
 //   - in_predicate_conversion_threshold, of MariaDB: a list of 1000 ids stays a list, and is not
 //     made a table that all tasks are compared with.
 //   - range_optimizer_max_mem_size, of MySQL: the same list is looked up in the index.
@@ -61,6 +63,7 @@ var extras = [...]struct{ name, value string }{
 	{"max_execution_time", fmt.Sprint(statementTimeout.Milliseconds())},
 	{maxStatementTime, fmt.Sprint(statementTimeout.Seconds())},
 	{"wsrep_sync_wait", "3"},
+	{consistency, "'" + before + "'"},
 	{"in_predicate_conversion_threshold", "0"},
 	{"range_optimizer_max_mem_size", "8388608"},
 }
@@ -74,6 +77,7 @@ const isolate = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 type session struct {
 	stmts   []string // one, as a rule
 	extras  map[string]bool
+	group   groupModes
 	learned time.Time
 }
 
@@ -81,47 +85,59 @@ type session struct {
 // have been upgraded, or a proxy may lead to another one.
 const relearn = time.Minute
 
-// set sets the session, once a connection. A driver's connection that cannot be
-// told from others (a wrapper that is a plain struct) is set each time.
-func (m *MySQL) set(ctx context.Context, conn *sql.Conn) error {
-	var key any
-	if err := conn.Raw(func(dc any) error { key = dc; return nil }); err != nil {
+// set sets the session, once a connection, and puts it in a mode. A driver's connection that cannot
+// be told from others (a wrapper that is a plain struct) is set each time, and stays fresh.
+func (m *MySQL) set(ctx context.Context, conn *sql.Conn, to mode) error {
+	key, err := driverConn(conn)
+	if err != nil {
 		return err
 	}
-	known := reflect.TypeOf(key).Comparable()
-	if known {
-		m.mu.Lock()
-		_, done := m.ready[key]
-		m.mu.Unlock()
-		if done {
-			return nil
-		}
+	if l := m.linkOf(key); l != nil {
+		return l.turn(ctx, conn, to)
 	}
-	if err := m.setAnew(ctx, conn); err != nil {
+	s, err := m.setAnew(ctx, conn)
+	if err != nil || key == nil {
 		return err
 	}
-	if known {
-		m.remember(key)
-	}
-	return nil
+	l := &link{group: s.group}
+	m.remember(key, l)
+	return l.turn(ctx, conn, to)
 }
 
-func (m *MySQL) setAnew(ctx context.Context, conn *sql.Conn) error {
+// driverConn is the driver's connection, nil if it cannot be told from others.
+func driverConn(conn *sql.Conn) (key any, err error) {
+	err = conn.Raw(func(dc any) error {
+		if reflect.TypeOf(dc).Comparable() {
+			key = dc
+		}
+		return nil
+	})
+	return key, err
+}
+
+// linkOf is what is known of a driver's connection, nil if nothing is.
+func (m *MySQL) linkOf(key any) *link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ready[key]
+}
+
+func (m *MySQL) setAnew(ctx context.Context, conn *sql.Conn) (*session, error) {
 	if s := m.session.Load(); s != nil && time.Since(s.learned) < relearn {
 		err := s.set(ctx, conn)
 		if number(err) != unknownVar { // else this server is not like that from which it was learned
-			return err
+			return s, err
 		}
 	}
 	s, err := m.learn(ctx, conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.set(ctx, conn); err != nil {
-		return err
+		return nil, err
 	}
 	m.session.Store(s)
-	return nil
+	return s, nil
 }
 
 func (s *session) set(ctx context.Context, conn *sql.Conn) error {
@@ -145,7 +161,7 @@ func (m *MySQL) learn(ctx context.Context, conn *sql.Conn) (*session, error) {
 	}
 	m.server.Store(packet)
 	m.packet.CompareAndSwap(0, packet)
-	names := []string{"version"}
+	names := []string{"version", groupVariable, "wait_timeout"}
 	for _, e := range extras {
 		names = append(names, e.name)
 	}
@@ -158,7 +174,7 @@ func (m *MySQL) learn(ctx context.Context, conn *sql.Conn) (*session, error) {
 
 // newSession makes the statement for a server with these variables.
 func newSession(has map[string]string) *session {
-	s := &session{extras: map[string]bool{}, learned: time.Now()}
+	s := &session{extras: map[string]bool{}, group: newGroupModes(has), learned: time.Now()}
 	text := basics
 	for _, e := range extras {
 		if _, ok := has[e.name]; !ok {
@@ -167,6 +183,10 @@ func newSession(has map[string]string) *session {
 		s.extras[e.name] = true
 		if e.name == maxStatementTime && !strings.Contains(has["version"], "MariaDB") {
 			e.value = "0" // Percona Server 5.6 counts milliseconds
+		}
+		if e.name == consistency {
+			text += ", " + s.group.fresh
+			continue
 		}
 		text += ", " + e.name + " = " + e.value
 	}
@@ -199,7 +219,7 @@ func variables(ctx context.Context, conn *sql.Conn, names ...string) (map[string
 // so that an address is not used twice; those that were closed go, with all
 // others, each time that it holds twice what is open. So a connection is set
 // at most about twice, and few dead ones are kept.
-func (m *MySQL) remember(key any) {
+func (m *MySQL) remember(key any, l *link) {
 	const least = 16
 	most := least + 2*m.db.Stats().OpenConnections
 	m.mu.Lock()
@@ -207,5 +227,5 @@ func (m *MySQL) remember(key any) {
 	if len(m.ready) >= most {
 		clear(m.ready)
 	}
-	m.ready[key] = struct{}{}
+	m.ready[key] = l
 }

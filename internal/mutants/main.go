@@ -117,6 +117,7 @@ func all() []mutant {
 		edgesL,
 		failovers,
 		failoversRedis,
+		failoversGroup,
 	)
 }
 
