@@ -147,6 +147,9 @@ func (st *stage) sweep(ctx context.Context) error {
 	}
 	deleted, err := st.store.Delete(ctx, refs)
 	if err != nil {
+		for _, ref := range refs {
+			st.rec.Write(history.Event{Op: history.Delete, Call: n, ID: ref.ID, End: true, Result: history.Unknown, Error: err.Error()})
+		}
 		return fmt.Errorf("delete what is left of the lots: %w", err)
 	}
 	for i, ref := range refs {

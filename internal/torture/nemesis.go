@@ -58,6 +58,11 @@ var kinds = map[string]kind{
 	"twomasters":  {on: []string{"sentinel"}, own: true, do: twoMasters},
 	"slotmove":    {on: []string{"cluster"}, own: true, do: slotMove},
 
+	"groupkill":  {own: true, on: []string{"group"}, do: groupKill},
+	"minority":   {own: true, on: []string{"group"}, do: groupMinority},
+	"grouppause": {own: true, on: []string{"group"}, do: groupPause},
+	"behind":     {own: true, on: []string{"group"}, do: groupBehind},
+
 	"latereply":   {do: lateReplies},
 	"laterequest": {do: lateRequests},
 	"cut":         {on: everywhere, do: cutConnections},

@@ -37,6 +37,7 @@ var topologies = map[string]topology{
 	// again. What follows is what follows the loss of a single Redis.
 	"sentinel": {bring: bringSentinel, bound: bound, direct: true},
 	"cluster":  {bring: bringCluster, bound: bound, direct: true},
+	"group":    {bring: bringGroup, bound: groupBound},
 }
 
 // everywhere are all topologies: for faults that need no certain servers.
@@ -72,10 +73,9 @@ func bringSingle(ctx context.Context, st *stage) (dsn string, err error) {
 	if err := st.bringMySQL(ctx); err != nil {
 		return "", err
 	}
-	if st.redisServer, err = testserver.Start(ctx, testserver.Redis); err != nil {
+	if err := st.bringRedis(ctx); err != nil {
 		return "", err
 	}
-	st.redisAt.Addr = st.redisServer.Addr
 	return st.mysqlServer.DSN(""), st.bringReplica(ctx)
 }
 
@@ -101,6 +101,14 @@ func bringCluster(ctx context.Context, st *stage) (dsn string, err error) {
 	}
 	st.redisAt.Nodes = st.cluster.Addrs()
 	return st.mysqlServer.DSN(""), nil
+}
+
+// bringRedis brings one Redis.
+func (st *stage) bringRedis(ctx context.Context) (err error) {
+	if st.redisServer, err = testserver.Start(ctx, testserver.Redis); err == nil {
+		st.redisAt.Addr = st.redisServer.Addr
+	}
+	return err
 }
 
 // bringMySQL brings one MySQL.
