@@ -135,6 +135,11 @@ var checks = []check{
 	{"servers-no-veto", "servers", "NOVETO", true, true},
 	{"servers-producer-veto", "servers", "PRODUCERVETO", true, false},
 
+	{"stale", "stale", "", false, true},
+	{"stale-rounds", "stale", "ROUNDS=3", false, false},
+	{"stale-absent-old", "stale", "ABSENTOLD", true, true},
+	{"stale-read-old", "stale", "READOLD", true, true},
+
 	{"lowbound", "lowbound", "", false, true},
 	{"lowbound-raisers", "lowbound", "NR=2", false, false},
 	{"lowbound-old", "lowbound", "OLD=1 NR=2", false, true},
