@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,6 +187,69 @@ func TestAConfirmThatOvertakesADeleteIsTold(t *testing.T) {
 			t.Errorf("Confirm of what was deleted: %v, want ErrGone", err)
 		}
 		close(held.letGo)
+		if err := <-deleted; !errors.Is(err, triggerhook.ErrClaimed) {
+			t.Errorf("Delete of what a handler had: %v, want ErrClaimed", err)
+		}
+	})
+}
+
+// deafRemoval holds the first removal in nobody's name back until it is let go. The others
+// fail for a while. (A sync.Once would hold its mutex meanwhile, and stop a bubble's time.)
+type deafRemoval struct {
+	hotset.Set
+	holds, letGo chan struct{}
+	first, hears atomic.Bool
+	failed       atomic.Int32
+}
+
+func (d *deafRemoval) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+	switch {
+	case token != "":
+	case !d.first.Swap(true):
+		close(d.holds)
+		<-d.letGo
+	case !d.hears.Load():
+		d.failed.Add(1)
+		return task.Removed{}, triggerhook.ErrUnavailable
+	}
+	return d.Set.Remove(ctx, p, token, refs)
+}
+
+// The same if the Confirm cannot tell the hot set at first: what it could not remove stays until
+// it can, so that the Delete is told.
+func TestAConfirmThatIsNotHeardHidesNothingFromADelete(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		deaf := &deafRemoval{Set: s.set, holds: make(chan struct{}), letGo: make(chan struct{})}
+		s.set = deaf
+		sch := s.scheduler(t, triggerhook.Options{})
+		run(t, sch)
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, sch)
+		deleted := make(chan error, 1)
+		go func() { deleted <- sch.Delete(t.Context(), "a") }()
+		<-deaf.holds
+		if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrGone) {
+			t.Errorf("Confirm of what was deleted: %v, want ErrGone", err)
+		}
+		claimed := func() int64 {
+			st, err := s.set.State(t.Context(), task.Partition("a", s.set.Config().Partitions))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st.Claimed
+		}
+		sleep(t, time.Second)
+		if n, failed := claimed(), deaf.failed.Load(); n != 1 || failed < 3 {
+			t.Errorf("after %d removals that failed %d members are claimed; want one, whose removal is tried again", failed, n)
+		}
+		deaf.hears.Store(true)
+		sleep(t, time.Second)
+		if n := claimed(); n != 0 {
+			t.Errorf("%d members are claimed, want none: the repeated removal has landed", n)
+		}
+		close(deaf.letGo)
 		if err := <-deleted; !errors.Is(err, triggerhook.ErrClaimed) {
 			t.Errorf("Delete of what a handler had: %v, want ErrClaimed", err)
 		}

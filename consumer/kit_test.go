@@ -28,6 +28,8 @@ type rows struct {
 	unread   chan struct{} // Get does
 	moveLost int           // so many Moves happen, but their answers are lost
 	moves    []task.Row    // that were tried
+	onMove   func() error  // what a Move does and answers, if it is set
+	onRead   func()        // called once by Versions that have read
 	reads    int           // the same of Get and Versions
 	asked    []asking      // what these were asked for
 	long     []byte        // the payload of all rows, if it is set
@@ -83,6 +85,10 @@ func (r *rows) Versions(ctx context.Context, ids []string) (refs []task.Ref, err
 	found, err := r.Get(ctx, ids)
 	for _, row := range found {
 		refs = append(refs, row.Ref)
+	}
+	if after := r.onRead; after != nil && err == nil {
+		r.onRead = nil
+		after()
 	}
 	return refs, err
 }
@@ -145,6 +151,9 @@ func (r *rows) Move(_ context.Context, ref task.Ref, to task.Row) (bool, error) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.moves = append(r.moves, to)
+	if r.onMove != nil {
+		return false, r.onMove()
+	}
 	if err := r.fail(); err != nil {
 		return false, err
 	}
@@ -154,7 +163,7 @@ func (r *rows) Move(_ context.Context, ref task.Ref, to task.Row) (bool, error) 
 		row, r.byID[ref.ID] = to, to
 	}
 	if r.moveLost--; r.moveLost >= 0 {
-		return false, fmt.Errorf("move: %w", task.ErrUnavailable)
+		return false, &task.UnsureError{Refs: []task.Ref{ref}, Err: fmt.Errorf("move: %w", task.ErrUnavailable)}
 	}
 	return ok && row.Ver == to.Ver, nil
 }
@@ -198,6 +207,7 @@ type faulty struct {
 	lostClaim  int           // so many claims happen, but their answers are lost
 	slowClaim  time.Duration // claims happen at once, their answers take that long
 	slowRemove time.Duration // the same of removals
+	nameless   bool          // no removal in nobody's name reaches the set
 	deaf       bool          // nothing reaches the set, and nothing happens
 	claims     int           // so many were tried
 	mute       bool          // extensions happen, their answers are lost; releases do not reach the set
@@ -250,10 +260,13 @@ func (f *faulty) Remove(ctx context.Context, p int, token string, refs []task.Re
 	if err := f.hang(ctx); err != nil {
 		return task.Removed{}, err
 	}
-	r, err := f.Set.Remove(ctx, p, token, refs)
 	f.mu.Lock()
-	slow := f.slowRemove
+	slow, fails := f.slowRemove, f.nameless && token == ""
 	f.mu.Unlock()
+	if fails {
+		return task.Removed{}, fmt.Errorf("remove: %w", task.ErrUnavailable)
+	}
+	r, err := f.Set.Remove(ctx, p, token, refs)
 	if late := takes(ctx, slow); late != nil {
 		return task.Removed{}, late
 	}
@@ -326,6 +339,13 @@ func (f *faulty) Release(ctx context.Context, p int, r task.Release) ([]task.Ans
 		return []task.Answer{task.Beyond}, nil
 	}
 	return f.Set.Release(ctx, p, r)
+}
+
+// unnamed has removals in nobody's name fail, or reach the set again.
+func (f *faulty) unnamed(fail bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nameless = fail
 }
 
 func (f *faulty) set(deaf bool) {

@@ -98,7 +98,7 @@ var crashes = []mutant{
 	{"claim-counts", "a claim counts as an attempt", "consumer/delivery.go",
 		"tries+1, payload", "tries+2, payload", cells, "TestAClaimerKilledBeforeItClaimsHasTakenNothing"},
 	{"forget-before-row", "rule 1: a confirm removes the member before its row is gone", "consumer/settler.go",
-		"	failpoint.Hit(\"confirm/row\")\n", "	s.removeMembers(ds, refs)\n	failpoint.Hit(\"confirm/row\")\n", cells,
+		"	failpoint.Hit(\"confirm/row\")\n", "	s.removeMembers(ds, refs, make([]bool, len(refs)))\n	failpoint.Hit(\"confirm/row\")\n", cells,
 		"TestAConfirmKilledBeforeItsRowIsRedelivered"},
 	{"confirm-without-forget", "a confirm leaves the member", "consumer/settler.go",
 		"_, err := s.c.set.Remove(ctx, p, token, refs)", "_, err := s.c.set.Remove(ctx, p, token, refs[:0])", cells,
