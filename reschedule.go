@@ -45,6 +45,9 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 		asOf := s.asOf(ctx, []task.Row{to})
 		failpoint.Hit("reschedule/move")
 		moved, err := s.store.Move(ctx, old.Ref, to)
+		if errors.Is(err, ErrGone) {
+			continue // a try whose answer was lost may have moved it, but it has gone further since
+		}
 		if err != nil {
 			s.doubt([]task.Ref{old.Ref})
 			s.addLater(near([]task.Row{to}, time.Now().Add(far).UnixMilli()))

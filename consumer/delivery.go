@@ -168,8 +168,10 @@ func (d *Delivery) ConfirmAsync() {
 //
 // A delay that ends beyond what the hot set holds (Options.Window, about) is kept in the
 // durable store. While that is away Rollback waits and goes on trying, as long as Run runs
-// and the lease lives. Any other error tells that this could not be done, or nobody knows
-// whether it was: the task is offered again, perhaps without its delay.
+// and the lease lives. If the store's answer was lost, and the row is gone at the next try, the
+// answer is nil, though the row may have been gone before (deleted, rescheduled). Any other error
+// tells that this could not be done, or that it is not known whether it was: the task is offered
+// again, perhaps without its delay.
 func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
 	late, err := d.settle()
 	if err != nil || d.c == nil {

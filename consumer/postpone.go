@@ -18,8 +18,9 @@ import (
 //
 // What fails and is not final is tried again, as a confirm is, until the drain is over. All
 // tries move the row to the same version, so that one whose answer was lost is not made
-// twice; if the row is gone by the next try, it was moved, and the task delivered or deleted
-// since: that is no less what was asked for. A row that is moved late must not be taken from
+// twice. If the answer to a try was lost, and the row is gone by the next one, it counts as
+// moved: most likely it was, and the task was delivered or deleted since. A try that is known
+// to have failed counts for nothing. A row that is moved late must not be taken from
 // another worker, so there is no further try once the lease is over, and each begins by
 // asking the hot set whether the member is in this worker's batch still. What cannot be done
 // is reported, and the task is given back without its delay.
@@ -30,8 +31,7 @@ type postponement struct {
 	d     *Delivery
 	to    task.Row
 	swept bool // the version of before has left the hot set
-	sent  bool // a Move was sent, so the row may be moved
-	lost  bool // the answer to one was
+	lost  bool // the answer to a Move was, so the row may be moved
 }
 
 // errTaken: another worker has the task by now.
@@ -75,11 +75,10 @@ func (p *postponement) try() error {
 		p.swept = true
 	}
 	asOf, clockErr := p.c.set.Clock(ctx, p.d.batch.p)
-	p.sent = true
 	failpoint.Hit("postpone/move")
 	moved, err := p.c.store.Move(ctx, p.d.own, p.to)
-	if err != nil {
-		p.lost = true
+	p.lost = p.lost || len(task.Unsure(err)) > 0 || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	if err != nil && !errors.Is(err, task.ErrGone) {
 		return err
 	}
 	if !moved && !p.lost {
@@ -139,7 +138,7 @@ func (c *Consumer) holds(d *Delivery) bool {
 // held sees to it that the member is in this worker's batch, as a keeper does after a loss
 // of data: a release that met no record of it has taken it out, so that the auditor may have
 // added it again, and another worker claimed it (errTaken). Of a row that is moved, or gone,
-// Move tells.
+// Move tells, also if that came to pass after this has read it (task.Dead).
 func (p *postponement) held() error {
 	ctx, cancel := p.call(storeTimeout)
 	defer cancel()
@@ -159,7 +158,7 @@ func (p *postponement) held() error {
 	entry := d.entry()
 	c.mu.Unlock()
 	answers, err := c.set.Add(ctx, d.batch.p, task.Adding{AsOf: asOf, Token: d.batch.token, Lease: c.o.Lease, Entries: []task.Entry{entry}})
-	if err == nil && answers[0] != task.Claimed {
+	if err == nil && answers[0] != task.Claimed && answers[0] != task.Dead {
 		err = errTaken
 	}
 	return err
@@ -169,7 +168,7 @@ func (p *postponement) held() error {
 // might keep it for as long as others of it are in hand. A row that may be moved is added as
 // soon as it is known to be.
 func (p *postponement) giveUp(err error) {
-	if p.sent {
+	if p.lost {
 		p.c.o.Later(p.to)
 	}
 	next := "the task was given back when its lease ended, without its delay"
@@ -177,5 +176,5 @@ func (p *postponement) giveUp(err error) {
 		p.c.owe(p.d.batch, task.Release{Token: p.d.batch.token, Refs: []task.Ref{p.d.own}, Counted: true})
 		next = "the task is given back without its delay"
 	}
-	p.c.o.Report.Error("give up postponing", err, next, "id", p.d.own.ID, "maybe_moved", p.sent)
+	p.c.o.Report.Error("give up postponing", err, next, "id", p.d.own.ID, "maybe_moved", p.lost)
 }

@@ -150,6 +150,64 @@ func TestAPostponementWhoseTaskIsDoneSinceWasMade(t *testing.T) {
 	}
 }
 
+// A move that is known to have failed was not made: if the row is gone by the next try, the
+// Rollback found nothing. One that met no row after a try of the store's own whose answer was
+// lost may have been made. So may one whose time was over.
+func TestAPostponementKnowsWhatFailed(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want error
+	}{
+		"read-only":              {task.ErrReadOnly, task.ErrGone},
+		"no connection":          {task.ErrUnavailable, task.ErrGone},
+		"lost":                   {&task.UnsureError{Refs: []task.Ref{{ID: "t000000", Ver: 1}}, Err: task.ErrUnavailable}, nil},
+		"lost, and gone by then": {&task.UnsureError{Refs: []task.Ref{{ID: "t000000", Ver: 1}}, Err: task.ErrGone}, nil},
+		"no answer in time":      {context.DeadlineExceeded, nil},
+		"cut off":                {context.Canceled, nil},
+	} {
+		for why, moves := range beyond {
+			t.Run(name+", "+why, func(t *testing.T) {
+				fails := func(k *kit) {
+					moves(k)
+					k.store.onMove = func() error {
+						delete(k.store.byID, "t000000")
+						k.store.onMove = nil
+						return c.err
+					}
+				}
+				postponed(t, consumer.Options{}, fails, func(k *kit, d *consumer.Delivery, result <-chan error) {
+					if err := <-result; !errors.Is(err, c.want) {
+						k.Errorf("Rollback of what is gone by its second try: %v, want %v", err, c.want)
+					}
+					if f := k.c.Figures(); (f.RolledBack == 1) != (c.want == nil) {
+						k.Errorf("figures %+v after a Rollback that wants %v", f, c.want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A task that is deleted between two tries is not another worker's.
+func TestAPostponementTellsDeletedFromTaken(t *testing.T) {
+	away := func(k *kit) {
+		k.set.recordless = true
+		k.store.set(true)
+		k.store.onRead = func() { // the second try reads the row as it stands, and then it goes
+			delete(k.store.byID, "t000000")
+			if _, err := k.set.Set.Remove(k.Context(), 0, "", []task.Ref{{ID: "t000000", Ver: 1}}); err != nil {
+				k.Error(err)
+			}
+		}
+	}
+	postponed(t, consumer.Options{}, away, func(k *kit, d *consumer.Delivery, result <-chan error) {
+		k.store.set(false)
+		if err := <-result; !errors.Is(err, task.ErrGone) {
+			k.Errorf("Rollback of what was deleted: %v, want ErrGone", err)
+		}
+	})
+}
+
 // Once the lease is over the row is not moved: another worker may have the task.
 func TestAPostponementEndsWithItsLease(t *testing.T) {
 	for why, moves := range beyond {

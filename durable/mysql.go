@@ -168,31 +168,38 @@ func body(text, ns string) string {
 func (m *MySQL) Namespace() string { return m.ns }
 
 // Move implements Store.
-func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (moved bool, err error) {
-	update := func(ctx context.Context, conn *sql.Conn) (bool, error) {
+func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
+	moved, maybe := false, false // maybe: a try has moved it, or its answer was lost
+	update := func(ctx context.Context, conn *sql.Conn) error {
 		n, err := affected(conn.ExecContext(ctx, m.sql["move_task"], to.DueMS, to.ExecMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver))
-		return n > 0, err
+		moved = n > 0
+		maybe = maybe || moved || unsure(err)
+		return err
 	}
-	try := func(ctx context.Context, conn *sql.Conn) (err error) {
-		if moved, err = update(ctx, conn); moved || err != nil {
+	try := func(ctx context.Context, conn *sql.Conn) error {
+		if err := update(ctx, conn); moved || err != nil {
 			return err
 		}
 		old, err := m.refresh(ctx, conn)
 		if err == nil && old {
-			moved, err = update(ctx, conn)
+			err = update(ctx, conn)
 		}
 		if moved || err != nil {
 			return err
 		}
 		found, err := m.versions(ctx, conn, []string{ref.ID})
-		stands, ok := found[ref.ID]
-		moved = err == nil && ok && stands.Ver == to.Ver
+		if moved = err == nil && found[ref.ID].Ver == to.Ver; err == nil && !moved && maybe {
+			return task.ErrGone
+		}
 		return err
 	}
-	err = m.boundedIn(ctx, certified, "move task", func(ctx context.Context, conn *sql.Conn) error {
+	err := m.boundedIn(ctx, certified, "move task", func(ctx context.Context, conn *sql.Conn) error {
 		return m.aboveBound(ctx, conn, to.DueMS, func() error { return try(ctx, conn) })
 	})
-	return moved, err
+	if err != nil && maybe {
+		return false, doubtful([]task.Ref{ref}, err)
+	}
+	return err == nil && moved, err
 }
 
 // Versions implements Store. Concurrent calls share statements.

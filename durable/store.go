@@ -76,7 +76,11 @@ type Store interface {
 	// Move gives the row of ref a new version and time: Ver, DueMS, ExecMS and
 	// Attempt are set from to, whose ID is ref's, and PrevVer from ref; payload
 	// and CreatedMS stay. It reports whether the row existed in ref's version; a
-	// row found with to.Ver counts as moved (a retry).
+	// row found with to.Ver counts as moved (a retry). If the row may be moved though
+	// there is an error, this matches a *task.UnsureError that names ref, or ctx.Err().
+	// Such an error also matches ErrGone if the row was found in neither version after
+	// a try whose answer was lost: it was moved, and moved on or deleted since, or it
+	// had gone before that try.
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 
 	// Get returns the rows that exist of ids, with their payloads, in no

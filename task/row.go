@@ -17,9 +17,9 @@ type Ref struct {
 // NewVer returns a new version.
 func NewVer() int64 { return 1 + rand.Int64N(math.MaxInt64) }
 
-// UnsureError is the error of a deletion that may have deleted the rows of Refs
-// nevertheless, or has. Who tries again counts those of them that are missing then
-// as deleted by himself, unless they were moved (Moved).
+// UnsureError is the error of a deletion or a move that may have taken effect on the rows
+// of Refs nevertheless, or has. A caller that tries a deletion again counts those of them
+// that are missing then as deleted by itself, unless they were moved (Moved).
 type UnsureError struct {
 	Refs []Ref
 	Err  error

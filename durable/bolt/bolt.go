@@ -351,6 +351,9 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 		moved = true
 		return nil
 	})
+	if commitFailed(err) && moved {
+		return false, doubtful([]task.Ref{ref}, err)
+	}
 	return err == nil && moved, err // in this order: while err says that ctx ended, moved may yet be written
 }
 

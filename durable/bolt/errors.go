@@ -35,7 +35,7 @@ func commitFailed(err error) bool {
 	return errors.As(err, &commit)
 }
 
-// doubtful is err, whose commit may have deleted refs.
+// doubtful is err, whose commit may have deleted or moved refs.
 func doubtful(refs []task.Ref, err error) error {
 	if len(refs) == 0 {
 		return err

@@ -71,6 +71,12 @@ func fullDisk(t *testing.T) {
 	if _, err := s.Drop(ctx, []string{"1", "absent"}, 0); !errors.Is(err, task.ErrDiskFull) || !slices.Equal(task.Unsure(err), refs[1:2]) {
 		t.Errorf("Drop: %v, unsure of %v, want ErrDiskFull, and unsure of the one that is there", err, task.Unsure(err))
 	}
+	for ref, want := range map[task.Ref][]task.Ref{refs[1]: refs[1:2], {ID: "absent", Ver: 1}: nil} {
+		to := task.Row{Ref: task.Ref{ID: ref.ID, Ver: 1000}}
+		if ok, err := s.Move(ctx, ref, to); ok || !errors.Is(err, task.ErrDiskFull) || !slices.Equal(task.Unsure(err), want) {
+			t.Errorf("Move of %v: %t, %v, unsure of %v; want ErrDiskFull, and unsure of %v", ref, ok, err, task.Unsure(err), want)
+		}
+	}
 	if n, _, err := s.Count(ctx, 1000); n != 100 || err != nil {
 		t.Errorf("%d rows are there, %v; want the 100 of before", n, err)
 	}

@@ -9,7 +9,7 @@ var edgesK = []mutant{
 	{"postponed-after-the-lease", "a row is moved though another worker may have the task", "consumer/postpone.go",
 		"		if !s.c.holds(d) {\n", "		if false {\n", "./consumer", "TestAPostponementEndsWithItsLease"},
 	{"postponed-though-taken", "a row is moved though another worker has claimed the task", "consumer/postpone.go",
-		"answers[0] != task.Claimed {\n		err = errTaken", "answers[0] != task.Claimed {\n		err = nil", "./consumer", "TestAPostponementLeavesAnotherWorkersTask"},
+		"answers[0] != task.Dead {\n		err = errTaken", "answers[0] != task.Dead {\n		err = nil", "./consumer", "TestAPostponementLeavesAnotherWorkersTask"},
 	{"postponed-sweeps-itself", "a move whose answer was lost is taken for another's", "consumer/postpone.go",
 		"		p.swept = true\n", "", "./consumer", "TestAPostponementWhoseAnswerWasLostIsMadeOnce"},
 	{"postponed-in-silence", "nothing tells that a delay could not be kept", "consumer/postpone.go",
@@ -78,5 +78,5 @@ var edgesK = []mutant{
 	{"call-without-payloads", "a call to Redis is cut without a look at its payloads", "hotset/redis.go",
 		"			sum += len(e.Payload)\n", "", "./hotset", "TestNoCallSendsMoreThanSomeMiB"},
 	{"lost-postponement-is-gone", "a rollback whose move had no answer is told that its task is gone, once another worker has confirmed it", "consumer/postpone.go",
-		"	if !moved && !p.lost {\n", "	if !moved {\n", "./consumer", "TestAPostponementWhoseTaskIsDoneSinceWasMade"},
+		"	if !moved && !p.lost {\n", "	if !moved {\n", "./consumer", "TestAPostponementWhoseTaskIsDoneSinceWasMade|TestAPostponementKnowsWhatFailed"},
 }
