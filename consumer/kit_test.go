@@ -216,7 +216,7 @@ type faulty struct {
 	lostTasks  bool          // claims come without their records
 	trip       time.Duration // a Clock and an Add take that long
 	added      []time.Time   // when each Add was answered
-	unadded    bool          // no Add reaches the set
+	unadded    bool          // no Add reaches the set but into a batch
 	recordless bool          // releases meet members without a record
 	beyond     bool          // releases with a delay meet a horizon that is not as far
 	token      string        // of the last claim
@@ -234,7 +234,7 @@ func (f *faulty) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, 
 	if err := takes(ctx, f.trip); err != nil {
 		return nil, err
 	}
-	if f.unadded {
+	if f.unadded && a.Token == "" {
 		return nil, fmt.Errorf("add: %w", task.ErrUnavailable)
 	}
 	answers, err := f.Set.Add(ctx, p, a)

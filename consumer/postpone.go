@@ -21,8 +21,9 @@ import (
 // twice. If the answer to a try was lost, and the row is gone by the next one, it counts as
 // moved: most likely it was, and the task was delivered or deleted since. A try that is known
 // to have failed counts for nothing. A row that is moved late must not be taken from
-// another worker, so there is no further try once the lease is over, and each begins by
-// asking the hot set whether the member is in this worker's batch still. What cannot be done
+// another worker, so there is no try once the lease is over, and each begins by asking the hot
+// set whether the member is in this worker's batch still, unless a release has just told so
+// (docs/model/postpone.pml). What cannot be done
 // is reported, and the task is given back without its delay.
 //
 // One goroutine owns it.
@@ -37,10 +38,18 @@ type postponement struct {
 // errTaken: another worker has the task by now.
 var errTaken = errors.New("another worker has claimed the task before its row could be moved")
 
-func (s *settler) postpone(d *Delivery, delay time.Duration) error {
+// postpone makes a postponement. inBatch: the hot set has just told that d's member is in its
+// batch.
+func (s *settler) postpone(d *Delivery, delay time.Duration, inBatch bool) error {
 	p := &postponement{settler: s, d: d, to: task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()}, ExecMS: d.execMS, Attempt: d.tries + 1,
 		DueMS: min(task.MaxDue, s.c.latest().Add(delay).UnixMilli()+1)}}
-	err := p.try()
+	var err error
+	if !inBatch {
+		err = p.held()
+	}
+	if err == nil {
+		err = p.try()
+	}
 	for wait := retryPause; err != nil && !p.over(err); wait = min(2*wait, maxRetryPause) {
 		s.c.o.Report.Error("postpone", err, "tried again while the lease lives")
 		pause(s.patient, wait)

@@ -188,6 +188,44 @@ func TestAPostponementKnowsWhatFailed(t *testing.T) {
 	}
 }
 
+// A release that met no record has taken the member out of its batch. If another worker claims
+// the task before the first try, or this one's lease is over by then, the row stays as it is.
+func TestAPostponementLooksBeforeItsFirstTry(t *testing.T) {
+	for name, taken := range map[string]bool{"another worker has it": true, "its lease is over": false} {
+		t.Run(name, func(t *testing.T) {
+			spoil := func(k *kit) {
+				k.set.recordless = true
+				k.set.released = func(r task.Release) {
+					k.set.released = nil
+					r.Delay = 0
+					if _, err := k.set.Set.Release(k.Context(), 0, r); err != nil {
+						k.Error(err)
+					}
+					if !taken {
+						return
+					}
+					if b, err := k.set.Set.Claim(k.Context(), 0, "another worker's", 10, time.Hour); err != nil || len(b.Claims) != 1 {
+						k.Errorf("another worker claimed %v, %v", b.Claims, err)
+					}
+				}
+				if !taken { // this worker does not know that its release comes late
+					k.set.set(true)
+					<-time.After(16 * time.Second)
+					k.set.set(false)
+				}
+			}
+			postponed(t, consumer.Options{}, spoil, func(k *kit, d *consumer.Delivery, result <-chan error) {
+				if err := <-result; taken != (err != nil) || errors.Is(err, task.ErrGone) {
+					k.Errorf("Rollback: %v, want an error: %t", err, taken)
+				}
+				if row := k.store.byID[d.ID]; row.PrevVer != 0 || k.tried() != 0 {
+					k.Errorf("%d moves were tried, and the row is %+v", k.tried(), row)
+				}
+			})
+		})
+	}
+}
+
 // A task that is deleted between two tries is not another worker's.
 func TestAPostponementTellsDeletedFromTaken(t *testing.T) {
 	away := func(k *kit) {

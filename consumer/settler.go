@@ -378,8 +378,13 @@ func (s *settler) settleBack(d *Delivery, delay time.Duration, a task.Answer) er
 		return nil
 	case task.Dead:
 		return task.ErrGone
-	case task.Beyond, task.Absent: // absent: the hot set lost its record, so that only the row can keep the delay
-		return s.postpone(d, max(0, delay))
+	case task.Beyond:
+		return s.postpone(d, max(0, delay), true)
+	case task.Absent: // the hot set lost its record, so that only the row can keep the delay
+		if s.c.holds(d) {
+			return s.postpone(d, max(0, delay), false)
+		}
+		return s.stands(d)
 	default:
 		return s.stands(d)
 	}
