@@ -16,8 +16,7 @@
    Assumed: clocks run at one rate (HOLD is longer than TRUST by half a second in the code).
    Must fail: NOWAIT (what is announced is settled at once), USEANNOUNCED (a worker uses what another one has announced at once),
    BYSETTLED (Delete goes by what is settled), NOTRUST (a deleter never reads again), NONEISSHORT (with FIRST: if nothing is recorded
-   a deleter takes the shortest), LOWERS (who settles its Lease announces no longer one), YOUNGLATE (Delete asks how old the
-   generation is when it ends, not when it began). */
+   a deleter takes the shortest), YOUNGLATE (Delete asks how old the generation is when it ends, not when it began). */
 
 #define TRUST 1
 #define HOLD  (TRUST + 1)
@@ -40,11 +39,6 @@ bool waits = 1, lost = 0;  /* Redis: the task waits; data was lost since it was 
 byte start = 0;            /* when the generation began */
 byte ends = 0;             /* when the lease of the one claim ends */
 
-#ifdef LOWERS
-#define ABOVE own
-#else
-#define ABOVE announced
-#endif
 #ifdef USEANNOUNCED
 #define MAYUSE (announced >= own)
 #else
@@ -66,7 +60,7 @@ proctype Worker(byte w) {
 #endif
   :: atomic { !MAYUSE && settled && announced >= own && !waited -> since = t }
      atomic { t >= since + HOLD -> waited = 1; since = 0 }
-  :: atomic { !MAYUSE && settled && announced >= own && waited -> settled = own; announced = ABOVE }
+  :: atomic { !MAYUSE && settled && announced >= own && waited -> settled = own }
   :: goto dead
   od;
   atomic { waits && row && !lost -> waits = 0; ends = t + own };
@@ -107,7 +101,7 @@ proctype Deleter() {
   :: atomic { known = SAID; read = t }      /* read again, by another goroutine */
   :: skip
   fi;
-  atomic { assert(t <= start + LONGEST + TOOK) };                        /* State: else nil */
+  atomic { assert(t < start + LONGEST + TOOK)  };                        /* State: else nil */
 done: atomic { known = 0; read = 0; began = 0 }
 }
 

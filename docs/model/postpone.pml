@@ -15,7 +15,7 @@
    Checked: no try moves the row while the Other has the task in hand; Rollback answers ErrGone only if it has not moved the row, and nil
    only if it has, or a try was lost; at rest a row stands in a version that waits, if this worker moved or gave it back.
    Leaves out: workers that die, and a version of before (versions.pml, the crash cells).
-   Assumed: a try reaches the row within the lease that was renewed before it. SLOW=1 does without that; and RECORDLESS=1 with FLUSH=1
+   Assumed: what a worker does from its look at its lease until its try reaches the row takes no longer than that lease. SLOW=1 does without that; and RECORDLESS=1 with FLUSH=1
    lets the Worker register before the Other does. Both show what is not promised: a task is taken from another worker.
    Must fail: TRYLATE (with FLUSH: there is a try after the lease has ended), NOTHELD (with RECORDLESS: a try does not look who has the
    member), LOSTISGONE (a row that is gone after a try that was lost is ErrGone), FAILEDISLOST (a known failure counts as lost),
@@ -71,7 +71,7 @@ bool moved;                /* history: the postponement has moved the row */
 proctype Worker() {
   byte to = 2, n; bool lost, found, nil, gone, was;    /* was: history, a try was lost */
 #if RECORDLESS
-  trying = 0; goto held;
+  goto held;                                           /* the release took the member out of the batch */
 #endif
   do
   :: n++;
@@ -90,16 +90,16 @@ proctype Worker() {
      if
      :: n == TRIES -> break
      :: n < TRIES && !HOLDS -> break
-     :: n < TRIES && HOLDS
+     :: atomic { n < TRIES && HOLDS -> trying = 1 }
      fi;
 held:
 #ifdef NOTHELD
-     atomic { if :: HOLDS -> trying = 1 :: else -> break fi }
+     skip
 #else
      atomic {
        if
-       :: row == 1 && at[1] == OTHERS -> break         /* errTaken */
-       :: row == 1 && at[1] != OTHERS && at[1] != DEAD -> at[1] = MINE; lease = 1; ahead = 1; trying = 1; unasked = 0
+       :: row == 1 && at[1] == OTHERS -> trying = 0; break         /* errTaken */
+       :: row == 1 && at[1] != OTHERS && at[1] != DEAD -> at[1] = MINE; lease = 1; ahead = 1; unasked = 0
        :: row != 1 || at[1] == DEAD                    /* the try tells */
        fi }
 #endif
