@@ -9,10 +9,10 @@ import (
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
 
-// runOn brings a MySQL and a Redis of that topology, says on standard error where they are,
-// and runs the command.
+// runOn brings a Redis of that topology and a MySQL, or the other way round for a group, says on
+// standard error where they are, and runs the command.
 func runOn(ctx context.Context, topology string, args []string) (int, error) {
-	bring := map[string]func(context.Context) (servers, string, error){"sentinel": bringSentinel, "cluster": bringCluster}[topology]
+	bring := map[string]func(context.Context) (servers, string, error){"sentinel": bringSentinel, "cluster": bringCluster, "group": bringGroup}[topology]
 	if bring == nil || len(args) == 0 {
 		return 2, usage
 	}
@@ -21,12 +21,16 @@ func runOn(ctx context.Context, topology string, args []string) (int, error) {
 		return 1, err
 	}
 	defer func() { _ = s.Close() }()
-	mysql, err := testserver.Bring(ctx, testserver.MySQL)
+	kind := testserver.MySQL
+	if topology == "group" {
+		kind = testserver.Redis
+	}
+	single, err := testserver.Bring(ctx, kind)
 	if err != nil {
 		return 1, err
 	}
-	defer func() { _ = mysql.Close() }()
-	all := []string{testserver.MySQL.Env() + "=" + mysql.Export(), env}
+	defer func() { _ = single.Close() }()
+	all := []string{kind.Env() + "=" + single.Export(), env}
 	fmt.Fprintln(os.Stderr, strings.Join(all, "\n"))
 	return command(ctx, args, all)
 }
@@ -57,4 +61,18 @@ func bringCluster(ctx context.Context) (servers, string, error) {
 		fmt.Fprintf(os.Stderr, "node %s pid %d\n", node.Addr, node.PID())
 	}
 	return c, "TRIGGERHOOK_CLUSTER=" + strings.Join(c.Addrs(), ","), nil
+}
+
+// bringGroup names the members, the first of which is the primary at first. Root has no password.
+func bringGroup(ctx context.Context) (servers, string, error) {
+	g, err := testserver.StartGroup(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	var addrs []string
+	for _, member := range g.Members {
+		fmt.Fprintf(os.Stderr, "member %s pid %d\n", member.Addr, member.PID())
+		addrs = append(addrs, member.Addr)
+	}
+	return g, "TRIGGERHOOK_GROUP=" + strings.Join(addrs, ","), nil
 }
