@@ -22,11 +22,20 @@ func (st *stage) sentinelFailover(m master, by *testserver.Server) error {
 	if err != nil {
 		return errors.Join(err, last)
 	}
+	ordered := time.Now()
 	return until("the old master follows the new one", func() bool {
 		now := st.sentinel.Master()
+		if now == m.node && time.Since(ordered) > givenUp {
+			_ = order(by.Addr, "SENTINEL", "FAILOVER", testserver.MasterName)
+			ordered = time.Now()
+		}
 		return now != nil && now != m.node && st.sentinel.Follows(m.node, now)
 	})
 }
+
+// givenUp is after how long a failover that is not done was given up by its Sentinel, because a
+// busy machine kept the replica from answering; it is ordered again.
+const givenUp = 15 * time.Second
 
 // sentinelKill: one of three Sentinels is killed, and comes back.
 func sentinelKill(st *stage, r *rand.Rand) error {
