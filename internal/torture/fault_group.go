@@ -136,8 +136,9 @@ func (g *group) close() error {
 // groupFails records a failover of the group, which do brings about; it ends when writes through the
 // proxy succeed again. Whichever member takes a write is the engine's own.
 func (st *stage) groupFails(e history.Event, do func() error) error {
-	const write = "REPLACE INTO %s.probe VALUES (%d)"
-	if err := execute(st.db, "CREATE TABLE IF NOT EXISTS "+st.ns+".probe (who INT PRIMARY KEY)"); err != nil {
+	// Each write changes the row: a REPLACE by what is there already commits nothing, and needs no majority.
+	write := func(who int) string { return fmt.Sprintf("REPLACE INTO %s.probe VALUES (%d, %d)", st.ns, who, time.Now().UnixNano()) }
+	if err := execute(st.db, "CREATE TABLE IF NOT EXISTS "+st.ns+".probe (who INT PRIMARY KEY, at BIGINT)"); err != nil {
 		return err
 	}
 	f := failover{
@@ -145,7 +146,7 @@ func (st *stage) groupFails(e history.Event, do func() error) error {
 			errs := make(chan error, len(st.group.Members))
 			for i := range st.group.Members {
 				go func() {
-					_, err := st.group.DB(i).ExecContext(ctx, fmt.Sprintf(write, st.ns, i))
+					_, err := st.group.DB(i).ExecContext(ctx, write(i))
 					errs <- err
 				}()
 			}
@@ -158,7 +159,7 @@ func (st *stage) groupFails(e history.Event, do func() error) error {
 			return err
 		}),
 		client: newProbe(func(ctx context.Context) error {
-			_, err := st.db.ExecContext(ctx, fmt.Sprintf(write, st.ns, len(st.group.Members)))
+			_, err := st.db.ExecContext(ctx, write(len(st.group.Members)))
 			return err
 		}),
 	}
