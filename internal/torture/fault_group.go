@@ -137,8 +137,10 @@ func (g *group) close() error {
 // proxy succeed again. Whichever member takes a write is the engine's own.
 func (st *stage) groupFails(e history.Event, do func() error) error {
 	// Each write changes the row: a REPLACE by what is there already commits nothing, and needs no majority.
-	write := func(who int) string { return fmt.Sprintf("REPLACE INTO %s.probe VALUES (%d, %d)", st.ns, who, time.Now().UnixNano()) }
-	if err := execute(st.db, "CREATE TABLE IF NOT EXISTS "+st.ns+".probe (who INT PRIMARY KEY, at BIGINT)"); err != nil {
+	write := func(who int) string {
+		return fmt.Sprintf("REPLACE INTO %s.probe VALUES (%d, %d)", st.ns, who, time.Now().UnixNano())
+	}
+	if err := execute(st.db, "CREATE TABLE IF NOT EXISTS "+st.ns+".probe (who INT PRIMARY KEY, n BIGINT)"); err != nil {
 		return err
 	}
 	f := failover{
