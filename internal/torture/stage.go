@@ -25,10 +25,9 @@ import (
 )
 
 // bound is how late a task may be once the last fault of single servers is over. It is
-// made of: a
-// statement that gives up on a silent connection (10 s), a new election (6 s), a
-// new generation (2 s and a lease), and the auditor's round (5 s and its grace),
-// which may have to follow one another. At worst 12 s were measured.
+// made of: a statement that gives up on a silent connection (10 s), a new election (6 s),
+// a new generation (2 s and a lease), and the auditor's round (5 s and its grace), which
+// may have to follow one another. At worst 12 s were measured.
 const bound = 25 * time.Second
 
 // promptBound is the same within a fault that excuses no lateness: what a dead worker's
