@@ -4,8 +4,8 @@
 //	go run ./internal/testserver/servers go test ./...
 //
 // With --topology it brings a MySQL and a Redis that fails over instead: sentinel (a master,
-// two replicas, three Sentinels) or cluster (three masters, each with a replica); or a Redis and
-// a group of three MySQL servers (group). The command finds their addresses in the environment:
+// two replicas, three Sentinels) or cluster (three masters, each with a replica). The
+// command finds their addresses in the environment:
 //
 //	go run ./internal/testserver/servers --topology cluster bash
 package main
@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string) (int, error) {
 		return runOn(ctx, args[1], args[2:])
 	}
 	if len(args) == 0 {
-		return 2, usage
+		return 2, errUsage
 	}
 	servers, err := bring(ctx)
 	defer func() {
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	return command(ctx, args, env)
 }
 
-var usage = errors.New("usage: servers [--topology sentinel|cluster|group] COMMAND [ARG]")
+var errUsage = errors.New("usage: servers [--topology sentinel|cluster] COMMAND [ARG]")
 
 // command runs the command under that environment, and returns its status.
 func command(ctx context.Context, args, env []string) (int, error) {

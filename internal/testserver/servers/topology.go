@@ -14,7 +14,7 @@ import (
 func runOn(ctx context.Context, topology string, args []string) (int, error) {
 	bring := map[string]func(context.Context) (servers, string, error){"sentinel": bringSentinel, "cluster": bringCluster, "group": bringGroup}[topology]
 	if bring == nil || len(args) == 0 {
-		return 2, usage
+		return 2, errUsage
 	}
 	s, env, err := bring(ctx)
 	if err != nil {
