@@ -23,8 +23,10 @@ import (
 //  1. All rows of all calls go into one INSERT, in key order. If it succeeds,
 //     every call has succeeded.
 //  2. On a duplicate (1062, nothing was inserted) the versions of all ids are
-//     read. A row with its own version was inserted by a try whose answer was
-//     lost. A call with an id of another version fails alone.
+//     read. A row that has its own version, or was moved from it, was inserted by a try
+//     whose answer was lost, and so were all rows of its call: what is missing of them
+//     has been deleted since, and must not come back. Another call with an id that
+//     exists fails alone.
 //  3. What is left goes back to 1.
 //  4. On an error that one call alone may have caused (a lock wait: a user's
 //     transaction holds one of the rows; a value that does not fit) each call
@@ -177,32 +179,29 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 		return err
 	}
 	for i, rows := range open {
-		missing, taken := compare(rows, found)
-		switch {
-		case len(taken) > 0:
+		inserted, taken := compare(rows, found)
+		if !inserted && len(taken) > 0 {
 			res[i].Err = &task.IDError{Exists: taken}
+		}
+		if inserted || len(taken) > 0 {
 			delete(open, i)
-		case len(missing) == 0:
-			delete(open, i)
-		default:
-			open[i] = missing
 		}
 	}
 	return nil
 }
 
-// compare returns the rows that do not exist, and the ids of those that do in
-// another version.
-func compare(rows []task.Row, found map[string]task.Row) (missing []task.Row, taken []string) {
+// compare reports whether a try has inserted rows, and returns the ids of those that another
+// call has.
+func compare(rows []task.Row, found map[string]task.Row) (inserted bool, taken []string) {
 	for _, r := range rows {
 		switch stands, ok := found[r.ID]; {
-		case !ok:
-			missing = append(missing, r)
-		case stands.Ver != r.Ver:
+		case ok && (stands.Ver == r.Ver || stands.PrevVer == r.Ver):
+			inserted = true
+		case ok:
 			taken = append(taken, r.ID)
 		}
 	}
-	return missing, taken
+	return inserted, taken
 }
 
 // insert puts all rows in, in one commit.

@@ -278,6 +278,45 @@ func TestALostAnswerDoesNotMakeCallsLie(t *testing.T) {
 	})
 }
 
+// The answer to a Create is lost. What of its tasks is deleted or moved before the next try stays so,
+// and the Create has succeeded.
+func TestARepeatedCreateBringsNothingBack(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind testserver.Kind) {
+		s, w := wired(t, kind)
+		other := open(t, w.open(t))
+		rows, refs := numbered(4)
+		for i := range rows {
+			rows[i].DueMS = task.MaxDue // not below the low bound, which takes a transaction
+		}
+		tries := 0
+		w.hold = func(c call) error {
+			if !strings.HasPrefix(c.stmt, "INSERT") {
+				return nil
+			}
+			if tries++; tries != 2 {
+				return nil
+			}
+			if gone, err := other.Delete(t.Context(), refs[3:]); err != nil || !gone[0] {
+				return fmt.Errorf("delete: %v, %w", gone, err)
+			}
+			moved, err := other.Move(t.Context(), refs[2], task.Row{Ref: task.Ref{ID: refs[2].ID, Ver: 5}, DueMS: task.MaxDue})
+			if !moved {
+				return fmt.Errorf("move: %t, %w", moved, err)
+			}
+			return nil
+		}
+		w.loseOnce("INSERT", false)
+		if err := s.Create(t.Context(), rows); err != nil || tries < 2 {
+			t.Errorf("Create, in %d tries: %v", tries, err)
+		}
+		got, err := s.Versions(t.Context(), ids(refs))
+		slices.SortFunc(got, func(a, b task.Ref) int { return strings.Compare(a.ID, b.ID) })
+		if want := []task.Ref{refs[0], refs[1], {ID: refs[2].ID, Ver: 5}}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v stand, %v; want %v", got, err, want)
+		}
+	})
+}
+
 func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool) {
 	ctx := t.Context()
 	rows, refs := numbered(1500)
