@@ -23,11 +23,11 @@ import (
 //  1. All rows of all calls go into one INSERT, in key order. If it succeeds,
 //     every call has succeeded.
 //  2. On a duplicate (1062, nothing was inserted) the versions of all ids are
-//     read. A row that has its own version, or was moved from it, was inserted by a try
-//     whose answer was lost, and so were all rows of its call: what is missing of them
-//     has been deleted since, and must not come back. Another call with an id that
-//     exists fails alone.
-//  3. What is left goes back to 1.
+//     read. A row with its own version was inserted by an earlier call. A call with an id
+//     of another version fails alone. What is left goes back to 1.
+//  3. On a duplicate after a try whose answer was lost, a row that has its own version, or
+//     was moved from it, was inserted by that try, and so were all rows of its call: what is
+//     missing of them has been deleted since, and must not come back.
 //  4. On an error that one call alone may have caused (a lock wait: a user's
 //     transaction holds one of the rows; a value that does not fit) each call
 //     goes alone, so that one row holds up nobody else.
@@ -117,6 +117,7 @@ func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int
 	if len(open) > 1 {
 		again = passingForMany
 	}
+	landed := false // perhaps: the answer to a try was lost
 	err := m.retryIn(ctx, certified, "insert", again, func(conn *sql.Conn) error {
 		for i, rows := range open {
 			if err := m.checkSize(rows); err != nil {
@@ -124,7 +125,9 @@ func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int
 				delete(open, i)
 			}
 		}
-		return m.aboveBound(ctx, conn, earliest(open), func() error { return m.insertOpen(ctx, conn, open, res) })
+		err := m.aboveBound(ctx, conn, earliest(open), func() error { return m.insertOpen(ctx, conn, open, landed, res) })
+		landed = landed || unsure(err)
+		return err
 	})
 	for i, rows := range open {
 		switch {
@@ -150,21 +153,22 @@ func earliest(calls map[int][]task.Row) int64 {
 }
 
 // insertOpen inserts what is open and takes out of it whoever cannot be served.
-func (m *MySQL) insertOpen(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, res []batch.Result[struct{}]) error {
+func (m *MySQL) insertOpen(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, landed bool, res []batch.Result[struct{}]) error {
 	for len(open) > 0 {
 		err := m.insert(ctx, conn, open)
 		if number(err) != duplicate {
 			return err
 		}
-		if err := m.sift(ctx, conn, open, res); err != nil {
+		if err := m.sift(ctx, conn, open, landed, res); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sift takes out of open what exists: own rows, and the calls of others' rows.
-func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, res []batch.Result[struct{}]) error {
+// sift takes out of open what exists: own rows, and the calls of others' rows; and the calls that
+// a try has inserted, if one may have landed.
+func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, landed bool, res []batch.Result[struct{}]) error {
 	var ids []string
 	for _, rows := range open {
 		for _, r := range rows {
@@ -179,29 +183,40 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 		return err
 	}
 	for i, rows := range open {
-		inserted, taken := compare(rows, found)
-		if !inserted && len(taken) > 0 {
-			res[i].Err = &task.IDError{Exists: taken}
-		}
-		if inserted || len(taken) > 0 {
+		missing, taken := compare(rows, found)
+		switch {
+		case landed && slices.ContainsFunc(rows, func(r task.Row) bool { return isOf(r, found) }):
 			delete(open, i)
+		case len(taken) > 0:
+			res[i].Err = &task.IDError{Exists: taken}
+			delete(open, i)
+		case len(missing) == 0:
+			delete(open, i)
+		default:
+			open[i] = missing
 		}
 	}
 	return nil
 }
 
-// compare reports whether a try has inserted rows, and returns the ids of those that another
-// call has.
-func compare(rows []task.Row, found map[string]task.Row) (inserted bool, taken []string) {
+// isOf reports whether r was found, or what it was moved to.
+func isOf(r task.Row, found map[string]task.Row) bool {
+	stands, ok := found[r.ID]
+	return ok && (stands.Ver == r.Ver || stands.PrevVer == r.Ver)
+}
+
+// compare returns the rows that do not exist, and the ids of those that do in
+// another version.
+func compare(rows []task.Row, found map[string]task.Row) (missing []task.Row, taken []string) {
 	for _, r := range rows {
 		switch stands, ok := found[r.ID]; {
-		case ok && (stands.Ver == r.Ver || stands.PrevVer == r.Ver):
-			inserted = true
-		case ok:
+		case !ok:
+			missing = append(missing, r)
+		case stands.Ver != r.Ver:
 			taken = append(taken, r.ID)
 		}
 	}
-	return inserted, taken
+	return missing, taken
 }
 
 // insert puts all rows in, in one commit.
