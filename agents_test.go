@@ -11,6 +11,7 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -152,7 +153,12 @@ func TestAColdPartitionIsLookedAtAtOnce(t *testing.T) {
 }
 
 func coldAfter(t *testing.T, s stores, after time.Duration) {
-	l := &settling{Set: s.set}
+	empty, err := local.New(local.Options{Partitions: s.set.Config().Partitions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &address{Set: s.set, other: empty}
+	l := &settling{Set: a} // one server, whatever it holds
 	s.set = elected{l, s.set}
 	sch := s.scheduler(t, triggerhook.Options{})
 	run(t, sch)
@@ -166,9 +172,12 @@ func coldAfter(t *testing.T, s stores, after time.Duration) {
 	consumed := all.consume(ctx, t, sch, 4)
 	sleep(t, after)
 	lost := time.Now()
-	l.loses(t)
+	a.leads.Store(toOther)
 	sleep(t, 6*time.Second)
-	if took := l.began.Sub(lost); took < 0 || took > feedEvery {
+	l.mu.Lock()
+	took := l.began.Sub(lost)
+	l.mu.Unlock()
+	if took < 0 || took > feedEvery {
 		t.Errorf("a generation began %s after the data was lost, want at most %s", took, feedEvery)
 	}
 	cancel()
