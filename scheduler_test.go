@@ -97,13 +97,11 @@ func onAll(t *testing.T, test func(t *testing.T, s stores)) {
 func onEvery(t *testing.T, test func(t *testing.T, s stores)) {
 	onAll(t, test)
 	t.Run("mysql97+sentinel/p4", func(t *testing.T) {
-		t.Parallel()
 		rdb := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: testserver.MasterName, SentinelAddrs: testserver.SharedSentinel(t).Addrs()})
 		t.Cleanup(func() { rdb.Close() })
 		test(t, onRedis(t, testserver.Shared(t, testserver.MySQL), rdb, 4))
 	})
 	t.Run("mysql97+cluster/p4", func(t *testing.T) {
-		t.Parallel()
 		rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: testserver.SharedCluster(t).Addrs()})
 		t.Cleanup(func() { rdb.Close() })
 		test(t, onRedis(t, testserver.Shared(t, testserver.MySQL), rdb, 4))

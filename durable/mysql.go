@@ -188,10 +188,14 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 			return err
 		}
 		found, err := m.versions(ctx, conn, []string{ref.ID})
-		if moved = err == nil && found[ref.ID].Ver == to.Ver; err == nil && !moved && maybe {
+		if err != nil {
+			return err
+		}
+		stands, ok := found[ref.ID]
+		if moved = ok && stands.Ver == to.Ver; !moved && maybe {
 			return task.ErrGone
 		}
-		return err
+		return nil
 	}
 	err := m.boundedIn(ctx, certified, "move task", func(ctx context.Context, conn *sql.Conn) error {
 		return m.aboveBound(ctx, conn, to.DueMS, func() error { return try(ctx, conn) })
