@@ -17,14 +17,14 @@ import (
 //
 // Protocol. A worker whose server does not answer does not know yet which one will: a replica
 // that is promoted, or the same one after a restart. It announces task.Anywhere. From then on
-// nothing is claimed, as after any announcement. Who finds its partition cold hold later, on
-// whichever server, may have its generation counted at once. If the server that counts answers
-// again, the first worker that reads the announcement takes it back.
+// nothing is claimed, as after any announcement. A feeder that finds its partition cold hold
+// later, on whichever server, has its generation counted at once. If the server that counts
+// answers again, the first worker that reads the announcement takes it back.
 const (
 	// vacateFor bounds one round of questions and announcements: roles are renewed in time.
 	vacateFor = time.Second
 	// vacateRest is for how long at least a process does not announce an outage again, and at
-	// most it is twice that: if it alone is cut off, the others take its announcement back.
+	// most it is twice that: if it alone is cut off, the others take each announcement back.
 	vacateRest = 5 * time.Second
 )
 
