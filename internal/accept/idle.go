@@ -31,7 +31,7 @@ func idle(ctx context.Context, r *run) error {
 		return err
 	}
 	r.preloaded(ctx, r.size.tasks, time.Until(r.first)-r.size.span)
-	pause(ctx, min(5*time.Second, r.size.span/4))
+	pause(ctx, 5*time.Second) // on a busy machine adds are repeated for some seconds
 	return r.watch(ctx, "loaded", min(r.size.span, time.Until(r.first)-time.Second))
 }
 

@@ -86,10 +86,10 @@ var scenarios = []scenario{
 	},
 	{
 		// workers with nothing to do, and then with tasks that wait
-		// the spans are multiples of all periods (5 and 10 s), so that each counts as often as it comes
+		// the span is a multiple of all periods (5, 8 and 10 s), so that each counts as often as it comes
 		name: "idle", workers: 5, handlers: 64, play: idle,
 		full:  size{tasks: 100_000, lead: 75 * sec, span: 40 * sec},
-		small: size{tasks: 5_000, lead: 21 * sec, span: 10 * sec},
+		small: size{tasks: 5_000, lead: 57 * sec, span: 40 * sec},
 	},
 }
 
