@@ -89,6 +89,8 @@ func TestAGateLosesNoPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.free != 0 || len(g.urgent)+len(g.others) > 0 {
 		t.Errorf("%d places are free and %d calls wait, want none", g.free, len(g.urgent)+len(g.others))
 	}
