@@ -37,7 +37,7 @@ type fence struct {
 	outage  *outage
 }
 
-// Elect implements hotset.Set, as all methods below.
+// Elect implements hotset.Set.
 func (f *fence) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
 	if err := f.ready(ctx); err != nil {
 		return nil, err
@@ -87,6 +87,8 @@ func (f *fence) Check(ctx context.Context, p int) error {
 	return err
 }
 
+// Clock implements hotset.Set. A generation that does not count is no generation: its time is
+// that of a cold partition.
 func (f *fence) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	a, err := fenced(ctx, f, p, func() (task.AsOf, error) { return f.Set.Clock(ctx, p) })
 	if errors.Is(err, task.ErrOther) {
@@ -95,6 +97,7 @@ func (f *fence) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	return a, err
 }
 
+// State implements hotset.Set. It reads the records again if the generation that is there does not count.
 func (f *fence) State(ctx context.Context, p int) (task.State, error) {
 	if err := f.ready(ctx); err != nil {
 		return task.State{}, err
@@ -110,6 +113,7 @@ func (f *fence) State(ctx context.Context, p int) (task.State, error) {
 	return f.Set.State(ctx, p)
 }
 
+// Horizon implements hotset.Set. It takes a generation that does not count for a cold partition itself.
 func (f *fence) Horizon(ctx context.Context, p int, w task.Feed) (task.Feeding, error) {
 	if err := f.ready(ctx); err != nil {
 		return task.Feeding{}, err
@@ -119,22 +123,27 @@ func (f *fence) Horizon(ctx context.Context, p int, w task.Feed) (task.Feeding, 
 	return st, err
 }
 
+// Feed implements hotset.Set.
 func (f *fence) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
 	return fenced(ctx, f, p, func() (task.Feeding, error) { return f.Set.Feed(ctx, p, page) })
 }
 
+// Add implements hotset.Set.
 func (f *fence) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
 	return fenced(ctx, f, p, func() ([]task.Answer, error) { return f.Set.Add(ctx, p, a) })
 }
 
+// Release implements hotset.Set.
 func (f *fence) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
 	return fenced(ctx, f, p, func() ([]task.Answer, error) { return f.Set.Release(ctx, p, r) })
 }
 
+// Find implements hotset.Set.
 func (f *fence) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
 	return fenced(ctx, f, p, func() ([]task.Found, error) { return f.Set.Find(ctx, p, refs) })
 }
 
+// Expired implements hotset.Set.
 func (f *fence) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
 	return fenced(ctx, f, p, func() ([]task.Reaped, error) { return f.Set.Expired(ctx, p, limit, lease) })
 }

@@ -168,24 +168,32 @@ func (h *heldRemoval) Remove(ctx context.Context, p int, token string, refs []ta
 	return h.Set.Remove(ctx, p, token, refs)
 }
 
+// confirmDeleted confirms a task that is in hand, while a Delete of it waits for its removal, which
+// holds tells of. It returns what that Delete will answer.
+func confirmDeleted(t *testing.T, s stores, holds <-chan struct{}) (deleted <-chan error) {
+	t.Helper()
+	sch := s.scheduler(t, triggerhook.Options{})
+	run(t, sch)
+	if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	d := next(t, sch)
+	answer := make(chan error, 1)
+	go func() { answer <- sch.Delete(t.Context(), "a") }()
+	<-holds
+	if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrGone) {
+		t.Errorf("Confirm of what was deleted: %v, want ErrGone", err)
+	}
+	return answer
+}
+
 // A Delete whose removal is under way tells of a task that a handler had, though that has
 // confirmed it meanwhile, and its member is gone from the hot set.
 func TestAConfirmThatOvertakesADeleteIsTold(t *testing.T) {
 	onAll(t, func(t *testing.T, s stores) {
 		held := &heldRemoval{Set: s.set, holds: make(chan struct{}), letGo: make(chan struct{})}
 		s.set = held
-		sch := s.scheduler(t, triggerhook.Options{})
-		run(t, sch)
-		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
-			t.Fatal(err)
-		}
-		d := next(t, sch)
-		deleted := make(chan error, 1)
-		go func() { deleted <- sch.Delete(t.Context(), "a") }()
-		<-held.holds
-		if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrGone) {
-			t.Errorf("Confirm of what was deleted: %v, want ErrGone", err)
-		}
+		deleted := confirmDeleted(t, s, held.holds)
 		close(held.letGo)
 		if err := <-deleted; !errors.Is(err, triggerhook.ErrClaimed) {
 			t.Errorf("Delete of what a handler had: %v, want ErrClaimed", err)
@@ -221,18 +229,7 @@ func TestAConfirmThatIsNotHeardHidesNothingFromADelete(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		deaf := &deafRemoval{Set: s.set, holds: make(chan struct{}), letGo: make(chan struct{})}
 		s.set = deaf
-		sch := s.scheduler(t, triggerhook.Options{})
-		run(t, sch)
-		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now()}); err != nil {
-			t.Fatal(err)
-		}
-		d := next(t, sch)
-		deleted := make(chan error, 1)
-		go func() { deleted <- sch.Delete(t.Context(), "a") }()
-		<-deaf.holds
-		if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrGone) {
-			t.Errorf("Confirm of what was deleted: %v, want ErrGone", err)
-		}
+		deleted := confirmDeleted(t, s, deaf.holds)
 		claimed := func() int64 {
 			st, err := s.set.State(t.Context(), task.Partition("a", s.set.Config().Partitions))
 			if err != nil {
