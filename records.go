@@ -73,7 +73,7 @@ type records struct {
 	busy     chan struct{} // has an element once it was used after it had been idle
 	since    []time.Time   // by partition: at the latest then what is announced was recorded
 	apart    func(error)   // ends the process's work: the hot set is another durable store's
-	cold     chan struct{} // has an element once a claim has met a partition that is cold
+	cold     chan struct{} // has an element once a call has met a partition that is cold
 }
 
 // known is one reading of the records.
@@ -230,10 +230,7 @@ func (r *records) swap(ctx context.Context, p int, old string, to task.Generatio
 // has the feeder look if it says that a partition is cold.
 func (r *records) meets(err error) {
 	if errors.Is(err, task.ErrCold) {
-		select {
-		case r.cold <- struct{}{}:
-		default: // one is enough
-		}
+		wakeUp(r.cold)
 	}
 	if errors.Is(err, ErrMismatch) {
 		r.end(err)
@@ -265,10 +262,7 @@ func (r *records) use() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.used) > usedFor {
-		select {
-		case r.busy <- struct{}{}:
-		default:
-		}
+		wakeUp(r.busy)
 	}
 	r.used = time.Now()
 }

@@ -79,10 +79,7 @@ func (r *retrier) hurry() {
 	r.start()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	wakeUp(r.wake)
 }
 
 // halt ends the goroutine and returns once it has ended.

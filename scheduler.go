@@ -238,6 +238,14 @@ func (s *Scheduler) checkPayload(ctx context.Context) error {
 	return err
 }
 
+// wakeUp puts an element into c, unless one is there.
+func wakeUp(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,10 +54,7 @@ func (o *outage) note(p int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failed[p] = true
-	select {
-	case o.noted <- struct{}{}:
-	default:
-	}
+	wakeUp(o.noted)
 }
 
 // noteAll notes how a call ended that was about no partition.
@@ -96,40 +94,43 @@ func (o *outage) restFrom(p int) {
 func (r *records) vacate(ctx context.Context, o *outage) {
 	ctx, cancel := context.WithTimeout(ctx, vacateFor)
 	defer cancel()
-	var mute []int
-	for _, p := range o.take() {
-		if r.mute(ctx, p) {
-			mute = append(mute, p)
-		}
-	}
+	mute := slices.DeleteFunc(o.take(), func(p int) bool { return !r.mute(ctx, p) })
 	if len(mute) == 0 {
 		return
 	}
-	if err := r.now(ctx); err != nil {
-		r.report.Error("announce that the hot set may move", err, "tried again")
-		return
-	}
-	k, _, _ := r.last()
+	err := r.now(ctx)
 	for _, p := range mute {
-		s := r.of(p)
-		if k.exclusive || s.Counts.Generation == 0 || s.Next != (task.Place{}) {
-			continue
-		}
-		failpoint.Hit("vacate/announce")
-		next := task.Place{Generation: hotset.NewGeneration(), Server: task.Anywhere}
-		_, swapped, err := r.swap(ctx, p, s.text, task.Generation{Counts: s.Counts, Next: next})
-		r.report.Error("announce that the hot set may move", err, "tried again", "partition", p)
-		if swapped {
-			failpoint.Hit("vacate/end")
-			o.restFrom(p)
-			r.report.Info("announced that the hot set may move, for its server does not answer", "partition", p, "from", s.Counts.Server, "after_ms", hold.Milliseconds())
+		if err == nil {
+			err = r.vacateOne(ctx, p, o)
 		}
 	}
-	r.report.Error("announce that the hot set may move", r.now(ctx), "read again")
+	r.report.Error("announce that the hot set may move", err, "tried again")
 }
 
-// mute reports whether the server of partition p does not answer.
+// vacateOne is vacate of partition p, by records that were read just now. Afterwards it reads what it has recorded.
+func (r *records) vacateOne(ctx context.Context, p int, o *outage) error {
+	s := r.of(p)
+	if k, _, _ := r.last(); k.exclusive || s.Counts.Generation == 0 || s.Next != (task.Place{}) {
+		return nil
+	}
+	failpoint.Hit("vacate/announce")
+	next := task.Place{Generation: hotset.NewGeneration(), Server: task.Anywhere}
+	_, swapped, err := r.swap(ctx, p, s.text, task.Generation{Counts: s.Counts, Next: next})
+	if err != nil || !swapped {
+		return err
+	}
+	failpoint.Hit("vacate/end")
+	o.restFrom(p)
+	r.report.Info("announced that the hot set may move, for its server does not answer", "partition", p, "from", s.Counts.Server, "after_ms", hold.Milliseconds())
+	return r.now(ctx)
+}
+
+// mute reports whether the server of partition p does not answer, and no announcement is known. A
+// process that knows of one has noted when, and need not ask.
 func (r *records) mute(ctx context.Context, p int) bool {
+	if r.of(p).Next != (task.Place{}) {
+		return false
+	}
 	short, cancel := context.WithTimeout(ctx, vetoWait)
 	defer cancel()
 	_, err := r.set.State(short, p)

@@ -67,8 +67,8 @@ func newGroupModes(has map[string]string) groupModes {
 	return g
 }
 
-// link is what is known of a driver's connection whose session is set. Who has the connection has
-// the link.
+// link is what is known of a driver's connection whose session is set. Whichever call has the
+// connection has the link.
 type link struct {
 	group groupModes
 	mode  mode

@@ -168,7 +168,7 @@ func (g *Group) State(ctx context.Context, i int) string {
 }
 
 // Primary is the number of the member that a majority calls its primary. A member that
-// was deposed and does not know it has its own voice alone.
+// was deposed and does not know it has only its own vote.
 func (g *Group) Primary(ctx context.Context) (int, error) {
 	votes := make([]int, len(g.Members))
 	var mu sync.Mutex
@@ -191,7 +191,7 @@ func (g *Group) Primary(ctx context.Context) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("no member has a majority as its primary: %v of %d voices", votes, len(votes))
+	return 0, fmt.Errorf("no member has a majority as its primary: %v of %d votes", votes, len(votes))
 }
 
 // names is the address of what member i takes for the primary; empty if it does not answer or

@@ -106,32 +106,29 @@ func Shared(t testing.TB, kind Kind) *Server {
 // does.
 func SharedSentinel(t testing.TB) *Sentinel {
 	t.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.sentinel == nil {
-		s, err := StartSentinel(context.Background())
-		if err != nil {
-			t.Fatalf("no Redis with Sentinel can be had: %v", err)
-		}
-		shared.sentinel = s
-	}
-	return shared.sentinel
+	return sharedOne(t, &shared.sentinel, "Redis with Sentinel", StartSentinel)
 }
 
 // SharedCluster returns the one Cluster of six that the tests of this process share, as
 // Shared does.
 func SharedCluster(t testing.TB) *Cluster {
 	t.Helper()
+	return sharedOne(t, &shared.cluster, "Redis Cluster", StartCluster)
+}
+
+// sharedOne returns what place has, which start starts if need be.
+func sharedOne[S any](t testing.TB, place **S, what string, start func(context.Context) (*S, error)) *S {
+	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.cluster == nil {
-		c, err := StartCluster(context.Background())
+	if *place == nil {
+		s, err := start(context.Background())
 		if err != nil {
-			t.Fatalf("no Redis Cluster can be had: %v", err)
+			t.Fatalf("no %s can be had: %v", what, err)
 		}
-		shared.cluster = c
+		*place = s
 	}
-	return shared.cluster
+	return *place
 }
 
 // Closing returns a runner of m's tests that afterwards removes the data of the

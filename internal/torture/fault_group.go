@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -19,8 +20,9 @@ const groupBound = bound + 10*time.Second
 const (
 	followEvery = 100 * time.Millisecond // how often the group is asked for its primary
 	elected     = 90 * time.Second       // how long an election may take
-	// likely is the weight of the member that is to be the next primary; 50 is usual.
-	likely = 90
+	// likely is the weight of the member that is to be the next primary, and usual that of any
+	// other time.
+	likely, usual = 90, 50
 )
 
 // group is a MySQL group behind one proxy, which follows the primary, as a router does. The
@@ -36,8 +38,8 @@ type group struct {
 	fixed   bool // the proxy stays there, whatever the group says
 }
 
-// bringGroup brings a group of three and one Redis. Each other four seeds have the default
-// time before a member is expelled. Consistency is EVENTUAL, the weakest: a new primary takes
+// bringGroup brings a group of three and one Redis. Of eight seeds in a row the first four have a
+// member expelled at once, and the others after the default time. Consistency is EVENTUAL, the weakest: a new primary takes
 // statements before it has applied what the old one had committed. What a member has written is
 // flushed by the system, which its kill -9 does not touch: three members share a disk here.
 func bringGroup(ctx context.Context, st *stage) (dsn string, err error) {
@@ -134,13 +136,13 @@ func (g *group) close() error {
 }
 
 // groupFails records a failover of the group, which do brings about; it ends when writes through the
-// proxy succeed again. Whichever member takes a write is the engine's own.
+// proxy succeed again. The engine's own time ends when any member takes a write.
 func (st *stage) groupFails(e history.Event, do func() error) error {
 	// Each write changes the row: a REPLACE by what is there already commits nothing, and needs no majority.
-	write := func(who int) string {
-		return fmt.Sprintf("REPLACE INTO %s.probe VALUES (%d, %d)", st.ns, who, time.Now().UnixNano())
+	write := func(client int) string {
+		return fmt.Sprintf("REPLACE INTO %s.probe VALUES (%d, %d)", st.ns, client, time.Now().UnixNano())
 	}
-	if err := execute(st.db, "CREATE TABLE IF NOT EXISTS "+st.ns+".probe (who INT PRIMARY KEY, n BIGINT)"); err != nil {
+	if err := execute(st.db, "CREATE TABLE IF NOT EXISTS "+st.ns+".probe (client INT PRIMARY KEY, n BIGINT)"); err != nil {
 		return err
 	}
 	f := failover{
@@ -175,134 +177,116 @@ func (st *stage) groupFails(e history.Event, do func() error) error {
 	})
 }
 
-// others are the members that do not lead.
-func others(leads int) []int { return []int{(leads + 1) % 3, (leads + 2) % 3} }
+// others are the members other than one.
+func others(one int) []int { return []int{(one + 1) % 3, (one + 2) % 3} }
+
+// inGroup does a fault of the group alone: all members are in it before, and again after it.
+func (st *stage) inGroup(do func(g *group) error) error {
+	st.mysqlMu.Lock()
+	defer st.mysqlMu.Unlock()
+	if err := st.group.whole(); err != nil {
+		return err
+	}
+	if err := do(st.group); err != nil {
+		return err
+	}
+	return st.group.whole()
+}
 
 // groupKill: kill -9 of the primary, which comes back later.
 func groupKill(st *stage, r *rand.Rand) error {
-	st.mysqlMu.Lock()
-	defer st.mysqlMu.Unlock()
-	g := st.group
-	if err := g.whole(); err != nil {
+	return st.inGroup(func(g *group) error {
+		dead := g.leads()
+		err := st.groupFails(history.Event{Kind: "groupkill"}, func() error {
+			g.Members[dead].Kill()
+			return g.settle(dead)
+		})
+		hold(between(r, 0, 5*time.Second))
 		return err
-	}
-	dead := g.leads()
-	err := st.groupFails(history.Event{Kind: "groupkill"}, func() error {
-		g.Members[dead].Kill()
-		return g.settle(dead)
 	})
-	hold(between(r, 0, 5*time.Second))
-	if err != nil {
-		return err
-	}
-	return g.whole()
 }
 
 // groupMinority: two of three stop where they are for a while, so that nothing commits.
 func groupMinority(st *stage, r *rand.Rand) error {
-	st.mysqlMu.Lock()
-	defer st.mysqlMu.Unlock()
-	g := st.group
 	while := between(r, 2*time.Second, 15*time.Second)
 	if st.duration >= 10*time.Minute && r.IntN(3) == 0 {
 		while = 65 * time.Second
 	}
-	if err := g.whole(); err != nil {
-		return err
-	}
-	still := others(g.leads())
-	err := st.groupFails(history.Event{Kind: "minority"}, func() error {
-		for _, i := range still {
-			g.Members[i].Pause()
-		}
-		hold(while)
-		for _, i := range still {
-			g.Members[i].Continue()
-		}
-		return g.settle(-1)
+	return st.inGroup(func(g *group) error {
+		still := others(g.leads())
+		return st.groupFails(history.Event{Kind: "minority"}, func() error {
+			for _, i := range still {
+				g.Members[i].Pause()
+			}
+			hold(while)
+			for _, i := range still {
+				g.Members[i].Continue()
+			}
+			return g.settle(-1)
+		})
 	})
-	if err != nil {
-		return err
-	}
-	return g.whole()
 }
 
 // groupPause: the primary stops where it is until the others have another one, and goes on.
 // For some seconds it takes itself for the primary. The proxy leads to it then, as a careless
 // router does: each other time.
 func groupPause(st *stage, r *rand.Rand) error {
-	st.mysqlMu.Lock()
-	defer st.mysqlMu.Unlock()
-	g := st.group
-	if err := g.whole(); err != nil {
-		return err
-	}
-	old, variant := g.leads(), "careful"
-	careless := r.IntN(2) == 0
+	careless, rest := r.IntN(2) == 0, between(r, 0, 5*time.Second)
+	variant := "careful"
 	if careless {
 		variant = "careless"
 	}
-	err := st.groupFails(history.Event{Kind: "grouppause", Variant: variant}, func() error {
-		g.Members[old].Pause()
-		err := g.settle(old)
-		hold(between(r, 0, 5*time.Second))
-		if careless && err == nil {
-			g.fix(old)
-		}
-		g.Members[old].Continue()
-		for end := time.Now().Add(5 * time.Second); careless && err == nil && time.Now().Before(end); hold(followEvery) {
-			if g.State(context.Background(), old) != "ONLINE" {
-				break
+	return st.inGroup(func(g *group) error {
+		old := g.leads()
+		return st.groupFails(history.Event{Kind: "grouppause", Variant: variant}, func() error {
+			g.Members[old].Pause()
+			err := g.settle(old)
+			hold(rest)
+			if careless && err == nil {
+				g.fix(old)
 			}
-		}
-		g.free()
-		if err == nil {
-			err = g.settle(-1)
-		}
-		return err
+			g.Members[old].Continue()
+			for end := time.Now().Add(5 * time.Second); careless && err == nil && time.Now().Before(end); hold(followEvery) {
+				if g.State(context.Background(), old) != "ONLINE" {
+					break
+				}
+			}
+			g.free()
+			if err == nil {
+				err = g.settle(-1)
+			}
+			return err
+		})
 	})
-	if err != nil {
-		return err
-	}
-	return g.whole()
 }
 
 // groupBehind: a member that has not applied for a while becomes the primary, and serves before
 // it has caught up.
 func groupBehind(st *stage, r *rand.Rand) error {
-	st.mysqlMu.Lock()
-	defer st.mysqlMu.Unlock()
-	g, ctx := st.group, context.Background()
-	if err := g.whole(); err != nil {
-		return err
-	}
-	dead := g.leads()
-	next := others(dead)[r.IntN(2)]
-	if err := execute(g.DB(next), fmt.Sprintf("SET GLOBAL group_replication_member_weight = %d", likely)); err != nil {
-		return err
-	}
-	holder, err := g.holdUp(ctx, next, dead, st.ns)
-	if err != nil {
-		return err
-	}
-	pause(ctx, between(r, 2*time.Second, 15*time.Second))
-	err = st.groupFails(history.Event{Kind: "behind"}, func() error {
-		g.Members[dead].Kill()
-		err := g.settle(dead)
-		hold(between(r, time.Second, 5*time.Second))
-		closing := holder.Close() // which ends its lock
-		if err == nil {
-			err = closing
+	late, rest := between(r, 2*time.Second, 15*time.Second), between(r, time.Second, 5*time.Second)
+	k := r.IntN(2)
+	return st.inGroup(func(g *group) error {
+		dead := g.leads()
+		next := others(dead)[k]
+		weigh := func(weight int) error {
+			return execute(g.DB(next), fmt.Sprintf("SET GLOBAL group_replication_member_weight = %d", weight))
 		}
-		return err
+		if err := weigh(likely); err != nil {
+			return err
+		}
+		holder, err := g.holdUp(context.Background(), next, dead, st.ns)
+		if err != nil {
+			return err
+		}
+		hold(late)
+		err = st.groupFails(history.Event{Kind: "behind"}, func() error {
+			g.Members[dead].Kill()
+			err := g.settle(dead)
+			hold(rest)
+			return errors.Join(err, holder.Close()) // which ends its lock
+		})
+		return errors.Join(err, weigh(usual))
 	})
-	if err == nil {
-		err = execute(g.DB(next), "SET GLOBAL group_replication_member_weight = 50")
-	}
-	if err != nil {
-		return err
-	}
-	return g.whole()
 }
 
 // holdUp has member i apply nothing that comes after now, until the connection that it returns

@@ -11,7 +11,7 @@ import (
 )
 
 // sentinelFailover has a Sentinel order a failover, and returns once the old master is a
-// replica: some seconds later, in which it still takes writes of those who have not heard.
+// replica: some seconds later, in which it still takes the writes of clients that have not heard of the new one.
 func (st *stage) sentinelFailover(m master, by *testserver.Server) error {
 	var last error
 	err := until("a failover is accepted", func() bool { // one may be in progress, or no replica good enough yet
