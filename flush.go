@@ -48,7 +48,8 @@ func (s *Scheduler) owes(then time.Time) owed {
 }
 
 func (s *Scheduler) flush(ctx context.Context) (owed, error) {
-	began, before := time.Now(), s.trouble.left()
+	began := time.Now()
+	before, _ := s.trouble.left()
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for left := s.owes(began); left != (owed{}); left = s.owes(began) {
@@ -60,14 +61,17 @@ func (s *Scheduler) flush(ctx context.Context) (owed, error) {
 			return left, errors.Join(ctx.Err(), s.trouble.since(began))
 		}
 	}
-	if n := s.trouble.left() - before; n > 0 {
-		return owed{}, fmt.Errorf("%d tasks were given up: %w", n, s.trouble.since(began))
+	if n, why := s.trouble.left(); n > before {
+		return owed{}, fmt.Errorf("%d tasks were given up: %w", n-before, why)
 	}
 	return owed{}, nil
 }
 
-// giveUp forgets what waits, for a store or its client is closed.
+// giveUp forgets what waits, for a store or its client is closed. Calls that are under way
+// are cut off first: what they say would come after the line that says that it is given up.
 func (s *Scheduler) giveUp(err error) {
+	s.later.retry.cut()
+	s.set.retry.cut()
 	left := owed{adds: s.later.clear(), removals: s.set.clear()}
 	if left == (owed{}) {
 		return
@@ -90,34 +94,38 @@ func (s *Scheduler) lastFlush(ctx context.Context, ended time.Time) {
 	}
 }
 
-// trouble is why what waits could not be told, last, and how much was given up for that.
+// trouble is why what waits could not be told, last, and how much was given up, and why.
 type trouble struct {
 	mu     sync.Mutex
 	at     time.Time
 	err    error
 	gaveUp int
+	why    error // of the last that was given up: a try that fails after that does not hide it
 }
 
 // note notes why a try has failed.
 func (t *trouble) note(err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
-		t.leave(0, err)
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.at, t.err = time.Now(), err
 }
 
 // leave notes that n tasks were given up.
 func (t *trouble) leave(n int, err error) {
+	t.note(err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.at, t.err = time.Now(), err
-	t.gaveUp += n
+	t.gaveUp, t.why = t.gaveUp+n, err
 }
 
-// left returns how many tasks were given up since the process began.
-func (t *trouble) left() int {
+// left returns how many tasks were given up since the process began, and why the last were.
+func (t *trouble) left() (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.gaveUp
+	return t.gaveUp, t.why
 }
 
 // since returns the last error, if it came then or later.

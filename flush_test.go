@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -396,4 +397,65 @@ func TestNothingOutlivesRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// closing is a set whose client is closed while a removal is under way: that one ends later, as
+// one whose connection was cut.
+type closing struct {
+	deafSet
+	closed atomic.Bool
+	gate   chan struct{} // a value lets a removal end
+}
+
+func (c *closing) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+	if c.closed.Load() {
+		<-c.gate
+	}
+	return c.deafSet.Remove(ctx, p, token, refs)
+}
+
+func (c *closing) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+	if c.closed.Load() {
+		return nil, fmt.Errorf("add: %w", task.ErrClosed)
+	}
+	return c.deafSet.Add(ctx, p, a)
+}
+
+// A call that fails after a client was closed hides neither that nor what was given up for it,
+// and says nothing after the line that says so.
+func TestACallThatEndsAfterTheCloseHidesNothing(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		stop := run(t, s.scheduler(t, triggerhook.Options{})) // another process
+		defer stop()
+		sleep(t, 5*time.Second)
+		c := &closing{deafSet: deafSet{Set: s.set}, gate: make(chan struct{})}
+		producer := s
+		producer.set = c
+		var log lines
+		sch := producer.scheduler(t, triggerhook.Options{Logger: log.logger()})
+		all := tasks(2, func(int) time.Time { return time.Now().Add(time.Minute) })
+		if err := sch.Create(t.Context(), all[0]); err != nil {
+			t.Fatal(err)
+		}
+		c.hear(false)
+		if err := sch.Delete(t.Context(), all[0].ID); !errors.Is(err, triggerhook.ErrUnavailable) {
+			t.Errorf("Delete: %v, want ErrUnavailable", err)
+		}
+		c.closed.Store(true)
+		sleep(t, 15*time.Second) // the next try is under way, and what was logged may be logged again
+		if err := sch.Create(t.Context(), all[1]); err != nil {
+			t.Fatal(err)
+		}
+		flushed := make(chan error, 1)
+		go func() { flushed <- sch.Flush(t.Context()) }()
+		sleep(t, 10*time.Millisecond)
+		c.gate <- struct{}{}
+		if err := <-flushed; !errors.Is(err, triggerhook.ErrClosed) || !strings.Contains(err.Error(), "2 tasks were given up") {
+			t.Errorf("Flush: %v, want ErrClosed and what was given up", err)
+		}
+		synctest.Wait()
+		if said := strings.Split(strings.TrimSpace(log.String()), "\n"); !strings.Contains(said[len(said)-1], "kind=closed") {
+			t.Errorf("the last line is not that it is given up:\n%s", log.String())
+		}
+	})
 }

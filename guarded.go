@@ -269,12 +269,12 @@ func (g *guarded) leave(r *removal, left []task.Ref) {
 // again tries a removal once more and returns what is left to do of it; err is the hot
 // set's, or tells that a store is closed.
 func (g *guarded) again(ctx context.Context, r *removal) (left []task.Ref, err error) {
-	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	call, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	gone := r.refs
 	if r.unsure {
-		gone, left, err = g.sift(ctx, r)
-		if errors.Is(err, task.ErrClosed) {
+		gone, left, err = g.sift(call, r)
+		if ctx.Err() != nil || errors.Is(err, task.ErrClosed) {
 			return left, err
 		}
 		if g.trouble.note(err); err != nil || len(gone) == 0 {
@@ -282,8 +282,8 @@ func (g *guarded) again(ctx context.Context, r *removal) (left []task.Ref, err e
 			return left, nil
 		}
 	}
-	_, err = g.Set.Remove(ctx, r.p, r.token, gone)
-	if errors.Is(err, task.ErrClosed) {
+	_, err = g.Set.Remove(call, r.p, r.token, gone)
+	if ctx.Err() != nil || errors.Is(err, task.ErrClosed) {
 		return r.refs, err
 	}
 	if errors.Is(err, errElsewhere) && time.Since(r.since) > askFor {

@@ -64,6 +64,9 @@ func (s *Scheduler) repeatAdds(ctx context.Context) {
 				s.giveUp(err)
 				return
 			}
+			if err != nil && ctx.Err() != nil {
+				return // cut off
+			}
 			s.trouble.note(err)
 			s.report.Error("add created tasks", err, "tried again in a second", "partition", p)
 			in := err == nil || errors.Is(err, ErrMismatch) // another store's hot set is no place for them

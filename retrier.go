@@ -12,8 +12,8 @@ import (
 //  1. A call that has queued something calls start after that. The goroutine ends under mu,
 //     and only if the queue is empty then, so that nothing waits without a goroutine.
 //  2. hurry has the next round begin at once.
-//  3. halt ends the goroutine and cuts off the call that is under way. What waits stays in
-//     the queue, and the next start or hurry goes on with it.
+//  3. cut ends the goroutine and cuts off the call that is under way; halt waits for that
+//     too. What waits stays in the queue, and the next start or hurry goes on with it.
 //
 // Lock order: mu, then the lock of the queue, which waiting takes.
 type retrier struct {
@@ -82,16 +82,20 @@ func (r *retrier) hurry() {
 	wakeUp(r.wake)
 }
 
-// halt ends the goroutine and returns once it has ended.
-func (r *retrier) halt() {
+// cut has the goroutine end, which may be the caller's, and returns what is closed then.
+func (r *retrier) cut() <-chan struct{} {
 	r.mu.Lock()
-	ended := r.ended
+	defer r.mu.Unlock()
 	if r.stop != nil {
 		r.stop()
 		r.stop = nil
 	}
-	r.mu.Unlock()
-	if ended != nil {
+	return r.ended
+}
+
+// halt ends the goroutine and returns once it has ended.
+func (r *retrier) halt() {
+	if ended := r.cut(); ended != nil {
 		<-ended
 	}
 }
