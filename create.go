@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -226,7 +226,7 @@ func (s *Scheduler) addCreated(all []share) {
 // offering is rows that were offered to the hot set.
 type offering struct {
 	rows []task.Row
-	done <-chan batch.Result[struct{}]
+	done <-chan coalesce.Result[struct{}]
 }
 
 // errLate is what await answers if there is no answer in time: a call to the hot set hangs,

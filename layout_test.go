@@ -16,16 +16,16 @@ const module = "github.com/triggerhook/triggerhook"
 // Imports run one way: root -> consumer, durable, hotset -> task.
 func TestImportsRunOneWay(t *testing.T) {
 	allowed := map[string][]string{
-		"":                    {"consumer", "durable", "hotset", "task", "internal/batch", "internal/failpoint", "internal/report"},
+		"":                    {"consumer", "durable", "hotset", "task", "internal/coalesce", "internal/failpoint", "internal/report"},
 		"task":                {},
-		"consumer":            {"task", "internal/batch", "internal/failpoint", "internal/report"},
-		"durable":             {"task", "internal/batch"},
-		"durable/bolt":        {"durable", "task", "internal/batch"},
+		"consumer":            {"task", "internal/coalesce", "internal/failpoint", "internal/report"},
+		"durable":             {"task", "internal/coalesce"},
+		"durable/bolt":        {"durable", "task", "internal/coalesce"},
 		"durable/durabletest": {"durable", "task"},
 		"hotset":              {"task"},
 		"hotset/local":        {"hotset", "task"},
 		"hotset/hotsettest":   {"hotset", "task"},
-		"internal/batch":      {},
+		"internal/coalesce":      {},
 		"internal/failpoint":  {},
 		"internal/report":     {"task"},
 		"metrics":             {"", "consumer"},

@@ -3,7 +3,7 @@ package triggerhook
 import (
 	"context"
 
-	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -27,17 +27,17 @@ type offer struct {
 // Rule 3 holds for a group as it does for its offers: the group is added as of the
 // oldest moment that one of them saw, before any of the rows was inserted. Offers
 // that saw different generations do not share a call.
-type offers = batch.Group[offer, struct{}]
+type offers = coalesce.Group[offer, struct{}]
 
 func (s *Scheduler) newOffers(p int) *offers {
 	return &offers{Parallel: hotFlights, MaxWeight: hotCall,
 		Weigh: func(o offer) int { return len(o.rows) },
-		Flush: func(all []offer) []batch.Result[struct{}] { return s.offerAll(p, all) }}
+		Flush: func(all []offer) []coalesce.Result[struct{}] { return s.offerAll(p, all) }}
 }
 
 // offerAll adds a group and answers for each offer. What fails is reported here,
 // once, and its callers have it added later.
-func (s *Scheduler) offerAll(p int, all []offer) []batch.Result[struct{}] {
+func (s *Scheduler) offerAll(p int, all []offer) []coalesce.Result[struct{}] {
 	ctx, cancel := context.WithTimeout(context.Background(), hotWait)
 	defer cancel()
 	byGeneration, n := map[int64]offer{}, 0
@@ -64,7 +64,7 @@ func (s *Scheduler) offerAll(p int, all []offer) []batch.Result[struct{}] {
 			s.hotFailed("add created tasks", p, err)
 		}
 	}
-	res := make([]batch.Result[struct{}], len(all))
+	res := make([]coalesce.Result[struct{}], len(all))
 	for i, o := range all {
 		res[i].Err = failed[o.asOf.Generation]
 	}

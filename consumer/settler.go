@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	group "github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -54,8 +54,8 @@ const (
 // under way is cut off. An answer that comes later is tried once.
 type settler struct {
 	c        *Consumer
-	confirms group.Group[answer, struct{}] // that somebody waits for
-	behind   group.Group[answer, struct{}] // the others
+	confirms coalesce.Group[answer, struct{}] // that somebody waits for
+	behind   coalesce.Group[answer, struct{}] // the others
 	slots    chan struct{}                 // of ConfirmAsync
 
 	patient, urgent context.Context
@@ -70,8 +70,8 @@ type answer struct {
 
 func (s *settler) init(c *Consumer) {
 	s.c = c
-	s.confirms = group.Group[answer, struct{}]{Parallel: confirmsAtAll, Flush: s.flush}
-	s.behind = group.Group[answer, struct{}]{Parallel: confirmsAtAll, Worth: yieldLimit, Patience: yieldPace,
+	s.confirms = coalesce.Group[answer, struct{}]{Parallel: confirmsAtAll, Flush: s.flush}
+	s.behind = coalesce.Group[answer, struct{}]{Parallel: confirmsAtAll, Worth: yieldLimit, Patience: yieldPace,
 		Yields: c.burst, Flush: s.flush}
 	s.slots = make(chan struct{}, asyncLimit)
 	s.patient, s.hurry = context.WithCancel(context.Background())
@@ -153,7 +153,7 @@ func (s *settler) landed(n int) {
 }
 
 // flush confirms a group: one deletion of rows, then one removal a batch.
-func (s *settler) flush(as []answer) []group.Result[struct{}] {
+func (s *settler) flush(as []answer) []coalesce.Result[struct{}] {
 	ds, refs := make([]*Delivery, len(as)), make([]task.Ref, len(as))
 	for i, a := range as {
 		ds[i], refs[i] = a.d, a.d.own
@@ -180,7 +180,7 @@ func (s *settler) flush(as []answer) []group.Result[struct{}] {
 		}
 		a.tell(s, outcome)
 	}
-	return make([]group.Result[struct{}], len(as))
+	return make([]coalesce.Result[struct{}], len(as))
 }
 
 // tell hands the outcome to who waits, or reports it.

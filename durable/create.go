@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -64,14 +64,14 @@ func copyRows(rows []task.Row) []task.Row {
 }
 
 // createAll is the Flush of Create. Calls that share an id go one after another.
-func (m *MySQL) createAll(calls [][]task.Row) []batch.Result[struct{}] {
+func (m *MySQL) createAll(calls [][]task.Row) []coalesce.Result[struct{}] {
 	return m.createEach(context.Background(), calls)
 }
 
-func (m *MySQL) createEach(ctx context.Context, calls [][]task.Row) []batch.Result[struct{}] {
+func (m *MySQL) createEach(ctx context.Context, calls [][]task.Row) []coalesce.Result[struct{}] {
 	ctx, cancel := m.paced(ctx)
 	defer cancel()
-	res := make([]batch.Result[struct{}], len(calls))
+	res := make([]coalesce.Result[struct{}], len(calls))
 	left := make([]int, len(calls))
 	for i := range left {
 		left[i] = i
@@ -109,7 +109,7 @@ func distinct(calls [][]task.Row, index []int) (now, later []int) {
 
 // createCalls inserts the calls of that index, whose ids are distinct, and puts
 // their results into res.
-func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int, res []batch.Result[struct{}]) {
+func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int, res []coalesce.Result[struct{}]) {
 	open, again := make(map[int][]task.Row, len(index)), passing
 	for _, i := range index {
 		open[i] = calls[i]
@@ -153,7 +153,7 @@ func earliest(calls map[int][]task.Row) int64 {
 }
 
 // insertOpen inserts what is open and takes out of it whoever cannot be served.
-func (m *MySQL) insertOpen(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, landed bool, res []batch.Result[struct{}]) error {
+func (m *MySQL) insertOpen(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, landed bool, res []coalesce.Result[struct{}]) error {
 	for len(open) > 0 {
 		err := m.insert(ctx, conn, open)
 		if number(err) != duplicate {
@@ -168,7 +168,7 @@ func (m *MySQL) insertOpen(ctx context.Context, conn *sql.Conn, open map[int][]t
 
 // sift takes out of open what exists: own rows, and the calls of others' rows; and the calls that
 // a try has inserted, if one may have landed.
-func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, landed bool, res []batch.Result[struct{}]) error {
+func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, landed bool, res []coalesce.Result[struct{}]) error {
 	var ids []string
 	for _, rows := range open {
 		for _, r := range rows {

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -71,11 +71,11 @@ func (m *MySQL) refsShare(refs []task.Ref) int {
 }
 
 // deleteAll is the Flush of Delete.
-func (m *MySQL) deleteAll(calls [][]task.Ref) []batch.Result[[]bool] {
+func (m *MySQL) deleteAll(calls [][]task.Ref) []coalesce.Result[[]bool] {
 	return m.deleteEach(context.Background(), calls)
 }
 
-func (m *MySQL) deleteEach(ctx context.Context, calls [][]task.Ref) []batch.Result[[]bool] {
+func (m *MySQL) deleteEach(ctx context.Context, calls [][]task.Ref) []coalesce.Result[[]bool] {
 	ctx, cancel := m.paced(ctx)
 	defer cancel()
 	again := passing
@@ -86,7 +86,7 @@ func (m *MySQL) deleteEach(ctx context.Context, calls [][]task.Ref) []batch.Resu
 	if len(calls) > 1 && alone(err) {
 		err = errAlone
 	}
-	res := make([]batch.Result[[]bool], len(calls))
+	res := make([]coalesce.Result[[]bool], len(calls))
 	for i, refs := range calls {
 		mine := claim(refs, gone)
 		if err == nil {

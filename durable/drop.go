@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -50,11 +50,11 @@ func (m *MySQL) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.R
 
 // dropAll is the Flush of Drop. With an error come the rows that were deleted
 // nevertheless, or may have been.
-func (m *MySQL) dropAll(calls []dropping) []batch.Result[[]task.Row] {
+func (m *MySQL) dropAll(calls []dropping) []coalesce.Result[[]task.Row] {
 	return m.dropEach(context.Background(), calls)
 }
 
-func (m *MySQL) dropEach(ctx context.Context, calls []dropping) []batch.Result[[]task.Row] {
+func (m *MySQL) dropEach(ctx context.Context, calls []dropping) []coalesce.Result[[]task.Row] {
 	ctx, cancel := m.paced(ctx)
 	defer cancel()
 	again := passing
@@ -72,7 +72,7 @@ func (m *MySQL) dropEach(ctx context.Context, calls []dropping) []batch.Result[[
 	if len(calls) > 1 && alone(err) {
 		err = errAlone
 	}
-	res := make([]batch.Result[[]task.Row], len(calls))
+	res := make([]coalesce.Result[[]task.Row], len(calls))
 	for i, c := range calls {
 		res[i].Err = m.silent(ctx, err)
 		for _, id := range c.ids {

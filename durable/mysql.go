@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -78,10 +78,10 @@ type MySQL struct {
 
 // groups is where calls wait for the statement that they share.
 type groups struct {
-	creates batch.Group[[]task.Row, struct{}]
-	deletes batch.Group[[]task.Ref, []bool]
-	drops   batch.Group[dropping, []task.Row]
-	finds   batch.Group[[]string, []task.Ref]
+	creates coalesce.Group[[]task.Row, struct{}]
+	deletes coalesce.Group[[]task.Ref, []bool]
+	drops   coalesce.Group[dropping, []task.Row]
+	finds   coalesce.Group[[]string, []task.Ref]
 }
 
 // NewMySQL returns the Store of a namespace in the database that db's DSN names.
@@ -110,17 +110,17 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 
 // group makes g take up to most calls together, 0 being as many as fit.
 func (m *MySQL) group(g *groups, most int) {
-	g.creates = batch.Group[[]task.Row, struct{}]{
+	g.creates = coalesce.Group[[]task.Row, struct{}]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.share, Flush: m.createAll,
 	}
-	g.deletes = batch.Group[[]task.Ref, []bool]{
+	g.deletes = coalesce.Group[[]task.Ref, []bool]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
 	}
-	g.drops = batch.Group[dropping, []task.Row]{
+	g.drops = coalesce.Group[dropping, []task.Row]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Flush: m.dropAll,
 		Weigh: func(d dropping) int { return m.idsShare(d.ids) },
 	}
-	g.finds = batch.Group[[]string, []task.Ref]{
+	g.finds = coalesce.Group[[]string, []task.Ref]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,
 	}
 }
@@ -128,7 +128,7 @@ func (m *MySQL) group(g *groups, most int) {
 // one makes one call. It shares statements with others through g, unless its share is more
 // than one statement: then it goes by itself at once. So it neither makes others wait for its
 // many statements, nor does its failure become theirs, and its own context ends it.
-func one[T, R any](ctx context.Context, g *batch.Group[T, R], alone func(context.Context, []T) []batch.Result[R], call T, share int) (R, error) {
+func one[T, R any](ctx context.Context, g *coalesce.Group[T, R], alone func(context.Context, []T) []coalesce.Result[R], call T, share int) (R, error) {
 	if share <= maxRows {
 		return g.Do(ctx, call)
 	}
@@ -219,17 +219,17 @@ func (m *MySQL) Versions(ctx context.Context, ids []string) ([]task.Ref, error) 
 }
 
 // findAll is the Flush of Versions.
-func (m *MySQL) findAll(calls [][]string) []batch.Result[[]task.Ref] {
+func (m *MySQL) findAll(calls [][]string) []coalesce.Result[[]task.Ref] {
 	return m.findEach(context.Background(), calls)
 }
 
-func (m *MySQL) findEach(ctx context.Context, calls [][]string) []batch.Result[[]task.Ref] {
+func (m *MySQL) findEach(ctx context.Context, calls [][]string) []coalesce.Result[[]task.Ref] {
 	ctx, cancel := m.paced(ctx)
 	defer cancel()
 	ids := slices.Concat(calls...)
 	slices.Sort(ids)
 	found, err := m.find(ctx, slices.Compact(ids))
-	res := make([]batch.Result[[]task.Ref], len(calls))
+	res := make([]coalesce.Result[[]task.Ref], len(calls))
 	for i, call := range calls {
 		res[i].Err = m.silent(ctx, err)
 		for _, id := range call {

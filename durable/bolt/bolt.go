@@ -19,7 +19,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/triggerhook/triggerhook/durable"
-	"github.com/triggerhook/triggerhook/internal/batch"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -35,7 +35,7 @@ type Store struct {
 	db     *bbolt.DB
 	file   os.FileInfo // in openFiles
 	ns     string
-	writes batch.Group[func(*bbolt.Tx) error, struct{}]
+	writes coalesce.Group[func(*bbolt.Tx) error, struct{}]
 
 	recorded sync.Map // names of what was recorded since the file was opened
 }
@@ -72,7 +72,7 @@ func Open(path string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, s.Close()))
 		}
 	}
-	s.writes = batch.Group[func(*bbolt.Tx) error, struct{}]{Parallel: flights, Flush: s.flush}
+	s.writes = coalesce.Group[func(*bbolt.Tx) error, struct{}]{Parallel: flights, Flush: s.flush}
 	return s, nil
 }
 
@@ -103,8 +103,8 @@ func (s *Store) Namespace() string { return s.ns }
 
 // flush runs many writes in one commit. A write looks before it changes anything,
 // so one that fails has changed nothing, and the others commit all the same.
-func (s *Store) flush(writes []func(*bbolt.Tx) error) []batch.Result[struct{}] {
-	res := make([]batch.Result[struct{}], len(writes))
+func (s *Store) flush(writes []func(*bbolt.Tx) error) []coalesce.Result[struct{}] {
+	res := make([]coalesce.Result[struct{}], len(writes))
 	committing := false
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		for i, w := range writes {

@@ -243,10 +243,10 @@ var mutants = []mutant{
 
 	{"confirms-before-deliveries", "a burst's confirms take what its deliveries need", "consumer/settler.go",
 		"Yields: c.burst, ", "Yields: func() bool { return false }, ", "./consumer", "TestABurstIsDeliveredBeforeItIsConfirmed"},
-	{"burst-at-full-speed", "confirms yield to nothing but one another", "internal/batch/batch.go",
-		"return !g.Yields() || now.Sub(g.off) >= g.pace()", "return !g.Yields() || now.Sub(g.off) > 0", "./internal/batch", "TestWhatYieldsFliesOnceInAWhile"},
-	{"burst-on-busy-servers", "confirms yield no more where the servers are busy", "internal/batch/batch.go",
-		"max(g.Patience, 5*g.took)", "g.Patience", "./internal/batch", "TestWhatYieldsWaitsLongerWhereItIsSlow"},
+	{"burst-at-full-speed", "confirms yield to nothing but one another", "internal/coalesce/coalesce.go",
+		"return !g.Yields() || now.Sub(g.off) >= g.pace()", "return !g.Yields() || now.Sub(g.off) > 0", "./internal/coalesce", "TestWhatYieldsFliesOnceInAWhile"},
+	{"burst-on-busy-servers", "confirms yield no more where the servers are busy", "internal/coalesce/coalesce.go",
+		"max(g.Patience, 5*g.took)", "g.Patience", "./internal/coalesce", "TestWhatYieldsWaitsLongerWhereItIsSlow"},
 	{"burst-until-woken", "confirms yield to rows that the feeder did not find", "consumer/claimer.go",
 		"	if l.more[p] {\n", "	if false {\n", "./consumer", "TestABurstEndsWhenTheRowsThatAreDueAreLoaded"},
 	{"burst-for-ever", "confirms yield when nothing is due any more", "consumer/claimer.go",
@@ -259,8 +259,8 @@ var mutants = []mutant{
 		"if a.done == nil {\n		s.behind", "if true {\n		s.behind", "./consumer", "TestWhoWaitsForAConfirmDoesNotWaitForABurst"},
 	{"audit-asks-for-each-page", "an audit reads all that is in flight for each page of rows", "auditor.go",
 		"		ask(findRows)\n", "		ask(1)\n", ".", "TestAnAuditOfMuchInFlightAsksOnce"},
-	{"callers-take-turns", "callers of two stores part into groups that take turns", "internal/batch/batch.go",
-		"g.hold = now.Add(min(2*g.back, took))", "_ = took", "./internal/batch", "TestCallersWhoComeBackSoonAreWaitedFor"},
+	{"callers-take-turns", "callers of two stores part into groups that take turns", "internal/coalesce/coalesce.go",
+		"g.hold = now.Add(min(2*g.back, took))", "_ = took", "./internal/coalesce", "TestCallersWhoComeBackSoonAreWaitedFor"},
 
 	// What worker processes live through.
 	{"held-not-registered", "after a flush a worker does not say what it holds", "consumer/keeper.go",

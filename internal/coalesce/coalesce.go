@@ -1,4 +1,4 @@
-// Package batch turns many waiting calls into few statements.
+// Package coalesce lets many waiting calls share one statement.
 //
 // A flight is one flush under way. A call that finds none, while nobody else is
 // expected, is flushed at once and alone: one caller alone pays nothing for grouping.
@@ -34,7 +34,7 @@
 //     for which Ask asks.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
-package batch
+package coalesce
 
 import (
 	"context"
