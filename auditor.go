@@ -67,7 +67,7 @@ func (a *auditor) reap(ctx context.Context, p int) {
 }
 
 // reapBatch reads whose rows stand, after it has seen the time, and gives those back.
-func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
+func (a *auditor) reapBatch(ctx context.Context, p int, b task.ExpiredBatch) error {
 	failpoint.Hit("reap/read")
 	asOf, err := a.set.Clock(ctx, p)
 	if err != nil {
@@ -85,7 +85,7 @@ func (a *auditor) reapBatch(ctx context.Context, p int, b task.Reaped) error {
 	for _, r := range refs {
 		stand[r] = true
 	}
-	back := task.Release{Token: b.Token, AtDue: true, Counted: true, Expired: true, AsOf: asOf}
+	back := task.ReleaseRequest{Token: b.Token, AtDue: true, Counted: true, Expired: true, AsOf: asOf}
 	var gone []task.Ref
 	for _, r := range b.Refs {
 		if stand[r] {

@@ -45,7 +45,7 @@ type finds struct {
 	n atomic.Int64
 }
 
-func (f *finds) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
+func (f *finds) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
 	f.n.Add(1)
 	return f.Set.Find(ctx, p, refs)
 }

@@ -250,23 +250,23 @@ func (s *breaker) State(ctx context.Context, p int) (task.State, error) {
 }
 
 // Horizon implements hotset.Set.
-func (s *breaker) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
-	return ask(ctx, s, p, longestRound, func(ctx context.Context) (task.Feeding, error) { return s.Set.Horizon(ctx, p, f) })
+func (s *breaker) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
+	return ask(ctx, s, p, longestRound, func(ctx context.Context) (task.PartitionStatus, error) { return s.Set.Horizon(ctx, p, f) })
 }
 
 // Feed implements hotset.Set.
-func (s *breaker) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
-	return ask(ctx, s, p, longestRound, func(ctx context.Context) (task.Feeding, error) { return s.Set.Feed(ctx, p, page) })
+func (s *breaker) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
+	return ask(ctx, s, p, longestRound, func(ctx context.Context) (task.PartitionStatus, error) { return s.Set.Feed(ctx, p, page) })
 }
 
 // Add implements hotset.Set.
-func (s *breaker) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (s *breaker) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) ([]task.Answer, error) { return s.Set.Add(ctx, p, a) })
 }
 
 // Remove implements hotset.Set.
-func (s *breaker) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
-	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.Removed, error) { return s.Set.Remove(ctx, p, token, refs) })
+func (s *breaker) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
+	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.RemoveResult, error) { return s.Set.Remove(ctx, p, token, refs) })
 }
 
 // Claim implements hotset.Set.
@@ -275,26 +275,26 @@ func (s *breaker) Claim(ctx context.Context, p int, token string, limit int, lea
 }
 
 // Extend implements hotset.Set. It waits for an open breaker to close.
-func (s *breaker) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+func (s *breaker) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	if err := s.await(ctx, p); err != nil {
-		return task.Extended{}, err
+		return task.ExtendResult{}, err
 	}
-	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.Extended, error) { return s.Set.Extend(ctx, p, h) })
+	return ask(ctx, s, p, longestCall, func(ctx context.Context) (task.ExtendResult, error) { return s.Set.Extend(ctx, p, h) })
 }
 
 // Release implements hotset.Set.
-func (s *breaker) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+func (s *breaker) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
 	return ask(ctx, s, p, longestCall, func(ctx context.Context) ([]task.Answer, error) { return s.Set.Release(ctx, p, r) })
 }
 
 // Find implements hotset.Set.
-func (s *breaker) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
-	return ask(ctx, s, p, longestRound, func(ctx context.Context) ([]task.Found, error) { return s.Set.Find(ctx, p, refs) })
+func (s *breaker) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
+	return ask(ctx, s, p, longestRound, func(ctx context.Context) ([]task.FindResult, error) { return s.Set.Find(ctx, p, refs) })
 }
 
 // Expired implements hotset.Set.
-func (s *breaker) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
-	return ask(ctx, s, p, longestCall, func(ctx context.Context) ([]task.Reaped, error) { return s.Set.Expired(ctx, p, limit, lease) })
+func (s *breaker) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
+	return ask(ctx, s, p, longestCall, func(ctx context.Context) ([]task.ExpiredBatch, error) { return s.Set.Expired(ctx, p, limit, lease) })
 }
 
 // Elect implements hotset.Set. The roles live in partition 0.

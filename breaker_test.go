@@ -22,10 +22,10 @@ type hungSet struct {
 	from int // of that partition and those above
 }
 
-func (h hungSet) Extend(ctx context.Context, p int, held task.Held) (task.Extended, error) {
+func (h hungSet) Extend(ctx context.Context, p int, held task.ExtendRequest) (task.ExtendResult, error) {
 	if p >= h.from {
 		<-ctx.Done()
-		return task.Extended{}, ctx.Err()
+		return task.ExtendResult{}, ctx.Err()
 	}
 	return h.Set.Extend(ctx, p, held)
 }
@@ -100,11 +100,11 @@ func (s stuckSet) State(ctx context.Context, p int) (task.State, error) {
 	return stuckOr(ctx, s, p, func() (task.State, error) { return s.Set.State(ctx, p) })
 }
 
-func (s stuckSet) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
-	return stuckOr(ctx, s, p, func() (task.Feeding, error) { return s.Set.Horizon(ctx, p, f) })
+func (s stuckSet) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
+	return stuckOr(ctx, s, p, func() (task.PartitionStatus, error) { return s.Set.Horizon(ctx, p, f) })
 }
 
-func (s stuckSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (s stuckSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	return stuckOr(ctx, s, p, func() ([]task.Answer, error) { return s.Set.Add(ctx, p, a) })
 }
 
@@ -112,20 +112,20 @@ func (s stuckSet) Claim(ctx context.Context, p int, token string, limit int, lea
 	return stuckOr(ctx, s, p, func() (task.Batch, error) { return s.Set.Claim(ctx, p, token, limit, lease) })
 }
 
-func (s stuckSet) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
-	return stuckOr(ctx, s, p, func() (task.Extended, error) { return s.Set.Extend(ctx, p, h) })
+func (s stuckSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
+	return stuckOr(ctx, s, p, func() (task.ExtendResult, error) { return s.Set.Extend(ctx, p, h) })
 }
 
-func (s stuckSet) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+func (s stuckSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
 	return stuckOr(ctx, s, p, func() ([]task.Answer, error) { return s.Set.Release(ctx, p, r) })
 }
 
-func (s stuckSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
-	return stuckOr(ctx, s, p, func() (task.Removed, error) { return s.Set.Remove(ctx, p, token, refs) })
+func (s stuckSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
+	return stuckOr(ctx, s, p, func() (task.RemoveResult, error) { return s.Set.Remove(ctx, p, token, refs) })
 }
 
-func (s stuckSet) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
-	return stuckOr(ctx, s, p, func() ([]task.Reaped, error) { return s.Set.Expired(ctx, p, limit, lease) })
+func (s stuckSet) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
+	return stuckOr(ctx, s, p, func() ([]task.ExpiredBatch, error) { return s.Set.Expired(ctx, p, limit, lease) })
 }
 
 // A third of a cluster hangs. Tasks of the others come in time, once that is known, are
@@ -234,7 +234,7 @@ func (s *mutedSet) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	return s.Set.Clock(ctx, p)
 }
 
-func (s *mutedSet) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
+func (s *mutedSet) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
 	select {
 	case <-time.After(20 * time.Second): // over a slow link, say
 	case <-ctx.Done():
@@ -253,9 +253,9 @@ func (s *mutedSet) Elect(ctx context.Context, holder string, term time.Duration,
 	return s.Set.Elect(ctx, holder, term, roles...)
 }
 
-func (s *mutedSet) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+func (s *mutedSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	if err := s.silent(ctx); err != nil {
-		return task.Extended{}, err
+		return task.ExtendResult{}, err
 	}
 	s.extended.Add(1)
 	s.renewed.CompareAndSwap(0, time.Now().UnixNano())

@@ -286,7 +286,7 @@ func (s *Scheduler) owned(rows []task.Row) []task.Row {
 func (s *Scheduler) add(ctx context.Context, p int, asOf task.AsOf, rows []task.Row) (n int, err error) {
 	for range 2 {
 		var answers []task.Answer
-		answers, err = s.set.Add(ctx, p, task.Adding{AsOf: asOf, Entries: s.entries(rows)})
+		answers, err = s.set.Add(ctx, p, task.AddRequest{AsOf: asOf, Entries: s.entries(rows)})
 		if errors.Is(err, task.ErrCold) {
 			return 0, nil // the next generation reads the rows
 		}

@@ -50,7 +50,7 @@ func (s *Scheduler) newFeeder(epoch int64) *feeder {
 // partScan is a partition's part in a round.
 type partScan struct {
 	p      int
-	state  task.Feeding
+	state  task.PartitionStatus
 	done   bool
 	loaded task.Cursor
 }
@@ -92,7 +92,7 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 
 // raise raises the horizon of a partition. If that is cold it first has a generation counted
 // on this server, which may take a while: wait is when to come again then.
-func (f *feeder) raise(ctx context.Context, p int) (st task.Feeding, wait time.Duration, err error) {
+func (f *feeder) raise(ctx context.Context, p int) (st task.PartitionStatus, wait time.Duration, err error) {
 	wish, err := f.wish(ctx, p)
 	if err != nil {
 		return st, 0, err
@@ -117,20 +117,20 @@ func (f *feeder) raise(ctx context.Context, p int) (st task.Feeding, wait time.D
 // wish is what the horizon is to be, by the hot set's clock: that is at least what
 // Clock answers, and further by no more than such an answer may be old; between
 // these the local clock decides. It is no further from that than rule 6 allows.
-func (f *feeder) wish(ctx context.Context, p int) (task.Feed, error) {
+func (f *feeder) wish(ctx context.Context, p int) (task.HorizonRequest, error) {
 	asOf, err := f.set.Clock(ctx, p)
 	if err != nil {
-		return task.Feed{}, err
+		return task.HorizonRequest{}, err
 	}
 	low := asOf.TimeUS / 1000
 	now := min(max(low, time.Now().UnixMilli()), low+task.TombstoneTTL.Milliseconds()/2)
 	window, err := f.settle(ctx)
-	return task.Feed{Epoch: f.epoch, HorizonMS: now + window.Milliseconds(), Limit: f.limit()}, err
+	return task.HorizonRequest{Epoch: f.epoch, HorizonMS: now + window.Milliseconds(), Limit: f.limit()}, err
 }
 
 // early feeds what falls due while a new generation waits for workers to register
 // what they hold: rows due after its start are in nobody's hands. Loaded stays.
-func (f *feeder) early(ctx context.Context, p int, st task.Feeding, wait time.Duration) {
+func (f *feeder) early(ctx context.Context, p int, st task.PartitionStatus, wait time.Duration) {
 	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
 	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+wait.Milliseconds()+1000)
 	failpoint.Hit("early/select")
@@ -138,7 +138,7 @@ func (f *feeder) early(ctx context.Context, p int, st task.Feeding, wait time.Du
 	if err == nil {
 		f.counts.scanned.Add(uint64(len(rows)))
 		failpoint.Hit("early/add")
-		st, err = f.set.Feed(ctx, p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(p, rows), Loaded: st.Loaded})
+		st, err = f.set.Feed(ctx, p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(p, rows), Loaded: st.Loaded})
 		failpoint.Hit("early/end")
 		f.counts.preloaded.Add(uint64(st.Taken))
 	}
@@ -273,7 +273,7 @@ func (f *feeder) feed(ctx context.Context, s *partScan, page sheet) bool {
 	}
 	entries := f.entriesOf(s.p, page.rows[from:])
 	failpoint.Hit("feed/add")
-	st, err := f.set.Feed(ctx, s.p, task.Page{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: page.end})
+	st, err := f.set.Feed(ctx, s.p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: page.end})
 	if err != nil {
 		s.done = true
 		if !errors.Is(err, task.ErrCold) && !errors.Is(err, task.ErrAborted) && !errors.Is(err, task.ErrStale) {

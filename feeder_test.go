@@ -89,13 +89,13 @@ type dumbFeed struct {
 	n  map[int]int
 }
 
-func (d *dumbFeed) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+func (d *dumbFeed) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
 	d.mu.Lock()
 	d.n[p]++
 	fails := d.n[p]%2 == 1
 	d.mu.Unlock()
 	if fails {
-		return task.Feeding{}, fmt.Errorf("feed: %w", task.ErrUnavailable)
+		return task.PartitionStatus{}, fmt.Errorf("feed: %w", task.ErrUnavailable)
 	}
 	return d.Set.Feed(ctx, p, page)
 }

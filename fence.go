@@ -114,9 +114,9 @@ func (f *fence) State(ctx context.Context, p int) (task.State, error) {
 }
 
 // Horizon implements hotset.Set. It takes a generation that does not count for a cold partition itself.
-func (f *fence) Horizon(ctx context.Context, p int, w task.Feed) (task.Feeding, error) {
+func (f *fence) Horizon(ctx context.Context, p int, w task.HorizonRequest) (task.PartitionStatus, error) {
 	if err := f.ready(ctx); err != nil {
-		return task.Feeding{}, err
+		return task.PartitionStatus{}, err
 	}
 	st, err := f.Set.Horizon(ctx, p, w)
 	f.records.meets(err)
@@ -124,28 +124,28 @@ func (f *fence) Horizon(ctx context.Context, p int, w task.Feed) (task.Feeding, 
 }
 
 // Feed implements hotset.Set.
-func (f *fence) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
-	return fenced(ctx, f, p, func() (task.Feeding, error) { return f.Set.Feed(ctx, p, page) })
+func (f *fence) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
+	return fenced(ctx, f, p, func() (task.PartitionStatus, error) { return f.Set.Feed(ctx, p, page) })
 }
 
 // Add implements hotset.Set.
-func (f *fence) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (f *fence) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	return fenced(ctx, f, p, func() ([]task.Answer, error) { return f.Set.Add(ctx, p, a) })
 }
 
 // Release implements hotset.Set.
-func (f *fence) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+func (f *fence) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
 	return fenced(ctx, f, p, func() ([]task.Answer, error) { return f.Set.Release(ctx, p, r) })
 }
 
 // Find implements hotset.Set.
-func (f *fence) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
-	return fenced(ctx, f, p, func() ([]task.Found, error) { return f.Set.Find(ctx, p, refs) })
+func (f *fence) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
+	return fenced(ctx, f, p, func() ([]task.FindResult, error) { return f.Set.Find(ctx, p, refs) })
 }
 
 // Expired implements hotset.Set.
-func (f *fence) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
-	return fenced(ctx, f, p, func() ([]task.Reaped, error) { return f.Set.Expired(ctx, p, limit, lease) })
+func (f *fence) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
+	return fenced(ctx, f, p, func() ([]task.ExpiredBatch, error) { return f.Set.Expired(ctx, p, limit, lease) })
 }
 
 // Claim claims under records that may be relied upon before and after: what was announced
@@ -177,12 +177,12 @@ func (f *fence) Claim(ctx context.Context, p int, token string, limit int, lease
 	return b, nil
 }
 
-func (f *fence) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+func (f *fence) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	f.records.use()
 	if err := f.rely(ctx, p, extendWait); err != nil {
-		return task.Extended{}, fmt.Errorf("extend in partition %d: %w", p, err)
+		return task.ExtendResult{}, fmt.Errorf("extend in partition %d: %w", p, err)
 	}
-	return fenced(ctx, f, p, func() (task.Extended, error) { return f.Set.Extend(ctx, p, h) })
+	return fenced(ctx, f, p, func() (task.ExtendResult, error) { return f.Set.Extend(ctx, p, h) })
 }
 
 // rely sees to it that what is known of partition p may be relied upon, by reading it again
@@ -214,12 +214,12 @@ func (f *fence) rely(ctx context.Context, p int, wait time.Duration) error {
 // and its caller is told nil only if no server may offer it: it goes by records that may be
 // relied upon after the row was deleted. If the generation that counts is on another server
 // than the one that answers, it waits until one of this server counts, or ctx ends.
-func (f *fence) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
-	remove := func() (task.Removed, error) { return f.Set.Remove(ctx, p, token, refs) }
+func (f *fence) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
+	remove := func() (task.RemoveResult, error) { return f.Set.Remove(ctx, p, token, refs) }
 	if token != "" {
 		r, err := fenced(ctx, f, p, remove)
 		if errors.Is(err, task.ErrOther) {
-			return task.Removed{AsOf: r.AsOf, Answers: make([]task.Answer, len(refs))}, nil // its batch is not there
+			return task.RemoveResult{AsOf: r.AsOf, Answers: make([]task.Answer, len(refs))}, nil // its batch is not there
 		}
 		return r, err
 	}
@@ -242,7 +242,7 @@ func (f *fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 // removeHere makes a removal of n members that have no row any more, under records that may be relied
 // upon, and reports whether this server holds all that may be offered. If it does not the
 // removal is to be made again.
-func (f *fence) removeHere(ctx context.Context, p, n int, remove func() (task.Removed, error)) (r task.Removed, here bool, err error) {
+func (f *fence) removeHere(ctx context.Context, p, n int, remove func() (task.RemoveResult, error)) (r task.RemoveResult, here bool, err error) {
 	if !f.records.of(p).relied {
 		if err := f.records.now(ctx); err != nil {
 			return r, false, err
@@ -256,7 +256,7 @@ func (f *fence) removeHere(ctx context.Context, p, n int, remove func() (task.Re
 		return r, r.AsOf.Generation == f.records.of(p).Counts.Generation, nil
 	}
 	if here, err = f.here(ctx, p); here {
-		r = task.Removed{AsOf: task.AsOf{TimeUS: r.AsOf.TimeUS}, Answers: make([]task.Answer, n)}
+		r = task.RemoveResult{AsOf: task.AsOf{TimeUS: r.AsOf.TimeUS}, Answers: make([]task.Answer, n)}
 	}
 	return r, here, err
 }

@@ -213,11 +213,11 @@ type gated struct {
 	gate chan struct{}
 }
 
-func (g *gated) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (g *gated) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	select {
 	case <-g.gate:
 	case <-ctx.Done():
-		return task.Removed{}, fmt.Errorf("remove: %w: %w", task.ErrUnavailable, ctx.Err())
+		return task.RemoveResult{}, fmt.Errorf("remove: %w: %w", task.ErrUnavailable, ctx.Err())
 	}
 	return g.Set.Remove(ctx, p, token, refs)
 }
@@ -407,14 +407,14 @@ type closing struct {
 	gate   chan struct{} // a value lets a removal end
 }
 
-func (c *closing) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (c *closing) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if c.closed.Load() {
 		<-c.gate
 	}
 	return c.deafSet.Remove(ctx, p, token, refs)
 }
 
-func (c *closing) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (c *closing) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	if c.closed.Load() {
 		return nil, fmt.Errorf("add: %w", task.ErrClosed)
 	}

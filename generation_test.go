@@ -24,12 +24,12 @@ type settling struct {
 	began time.Time // the generation
 }
 
-func (l *settling) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+func (l *settling) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fails > 0 {
 		l.fails--
-		return task.Feeding{}, fmt.Errorf("horizon: %w", task.ErrUnavailable)
+		return task.PartitionStatus{}, fmt.Errorf("horizon: %w", task.ErrUnavailable)
 	}
 	f.Server = ""
 	st, err := l.Set.Horizon(ctx, p, f)

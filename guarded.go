@@ -91,7 +91,7 @@ const (
 
 // removals gathers those of concurrent calls, whose refs differ: each has deleted
 // their rows itself.
-type removals = coalesce.Group[shared, task.Removed]
+type removals = coalesce.Group[shared, task.RemoveResult]
 
 // shared is a removal that shares a call; end notes that this is over.
 type shared struct {
@@ -111,19 +111,19 @@ func guard(set hotset.Set, versions func(context.Context, []string) ([]task.Ref,
 	for p := range set.Config().Partitions {
 		g.groups = append(g.groups, &removals{Parallel: hotFlights, MaxWeight: hotCall,
 			Weigh: func(c shared) int { return len(c.refs) },
-			Flush: func(calls []shared) []coalesce.Result[task.Removed] { return g.removeAll(p, calls) }})
+			Flush: func(calls []shared) []coalesce.Result[task.RemoveResult] { return g.removeAll(p, calls) }})
 	}
 	return g
 }
 
 // Remove removes, and if that fails goes on trying after it has returned the error.
-func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if token == "" && len(refs) > 0 {
 		select {
 		case r := <-g.share(p, refs):
 			return r.Value, r.Err
 		case <-ctx.Done():
-			return task.Removed{}, ctx.Err() // it goes on
+			return task.RemoveResult{}, ctx.Err() // it goes on
 		}
 	}
 	r, err := g.Set.Remove(ctx, p, token, refs)
@@ -134,12 +134,12 @@ func (g *guarded) Remove(ctx context.Context, p int, token string, refs []task.R
 }
 
 // share has a removal share its call to the Set with others.
-func (g *guarded) share(p int, refs []task.Ref) <-chan coalesce.Result[task.Removed] {
+func (g *guarded) share(p int, refs []task.Ref) <-chan coalesce.Result[task.RemoveResult] {
 	return g.groups[p].Go(shared{slices.Clone(refs), g.calls.begin()})
 }
 
 // removeAll removes what a group of calls named, and answers for each call.
-func (g *guarded) removeAll(p int, calls []shared) []coalesce.Result[task.Removed] {
+func (g *guarded) removeAll(p int, calls []shared) []coalesce.Result[task.RemoveResult] {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	var refs []task.Ref
@@ -157,10 +157,10 @@ func (g *guarded) removeAll(p int, calls []shared) []coalesce.Result[task.Remove
 		g.wait(removal{p: p, refs: refs})
 	}
 	answers := r.Answers[min(len(older), len(r.Answers)):]
-	res := make([]coalesce.Result[task.Removed], len(calls))
+	res := make([]coalesce.Result[task.RemoveResult], len(calls))
 	for i, call := range calls {
 		n := min(len(call.refs), len(answers))
-		res[i].Value, answers = task.Removed{AsOf: r.AsOf, Answers: answers[:n:n]}, answers[n:]
+		res[i].Value, answers = task.RemoveResult{AsOf: r.AsOf, Answers: answers[:n:n]}, answers[n:]
 		res[i].Err = err
 	}
 	return res

@@ -24,14 +24,14 @@ type deafSet struct {
 	deaf bool
 }
 
-func (d *deafSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (d *deafSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if d.isDeaf() {
-		return task.Removed{}, fmt.Errorf("remove: %w", task.ErrUnavailable)
+		return task.RemoveResult{}, fmt.Errorf("remove: %w", task.ErrUnavailable)
 	}
 	return d.Set.Remove(ctx, p, token, refs)
 }
 
-func (d *deafSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (d *deafSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	if d.isDeaf() {
 		return nil, fmt.Errorf("add: %w", task.ErrUnavailable)
 	}
@@ -88,10 +88,10 @@ type closedSet struct {
 	n      atomic.Int64 // removals asked for since
 }
 
-func (c *closedSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (c *closedSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if c.closed.Load() {
 		c.n.Add(1)
-		return task.Removed{}, fmt.Errorf("remove: %w", task.ErrClosed)
+		return task.RemoveResult{}, fmt.Errorf("remove: %w", task.ErrClosed)
 	}
 	return c.Set.Remove(ctx, p, token, refs)
 }

@@ -135,10 +135,10 @@ func TestADeleteOfManyGoesOnWhereItFailed(t *testing.T) {
 // silentSet takes removals and does not answer, while it is deaf.
 type silentSet struct{ deafSet }
 
-func (s *silentSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (s *silentSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if s.isDeaf() {
 		<-ctx.Done()
-		return task.Removed{}, ctx.Err()
+		return task.RemoveResult{}, ctx.Err()
 	}
 	return s.Set.Remove(ctx, p, token, refs)
 }

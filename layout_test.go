@@ -25,7 +25,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"hotset":              {"task"},
 		"hotset/local":        {"hotset", "task"},
 		"hotset/hotsettest":   {"hotset", "task"},
-		"internal/coalesce":      {},
+		"internal/coalesce":   {},
 		"internal/failpoint":  {},
 		"internal/report":     {"task"},
 		"metrics":             {"", "consumer"},

@@ -89,7 +89,7 @@ func begin(t *testing.T, s stores) {
 		if ok, err := s.store.SwapRecord(t.Context(), task.GenerationName(p), "", string(text)); !ok || err != nil {
 			t.Fatalf("SwapRecord: %t, %v", ok, err)
 		}
-		if _, err := s.set.Horizon(t.Context(), p, task.Feed{Epoch: 1, HorizonMS: time.Now().Add(time.Hour).UnixMilli(), Limit: 1000, Generation: 7, Server: st.Server}); err != nil {
+		if _, err := s.set.Horizon(t.Context(), p, task.HorizonRequest{Epoch: 1, HorizonMS: time.Now().Add(time.Hour).UnixMilli(), Limit: 1000, Generation: 7, Server: st.Server}); err != nil {
 			t.Fatal(err)
 		}
 	}

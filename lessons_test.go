@@ -89,8 +89,8 @@ func TestADelayLongerThanTheLeaseFiresOnce(t *testing.T) {
 // frozenSet is that of a process whose leases cannot be extended.
 type frozenSet struct{ hotset.Set }
 
-func (frozenSet) Extend(context.Context, int, task.Held) (task.Extended, error) {
-	return task.Extended{}, task.ErrUnavailable
+func (frozenSet) Extend(context.Context, int, task.ExtendRequest) (task.ExtendResult, error) {
+	return task.ExtendResult{}, task.ErrUnavailable
 }
 
 // A worker that lost its lease and the one that replaced it both finish the task:

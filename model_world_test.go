@@ -165,21 +165,21 @@ func (m mortalStore) SwapRecord(ctx context.Context, name, old, to string) (bool
 	return m.Store.SwapRecord(ctx, name, old, to)
 }
 
-func (m mortalSet) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+func (m mortalSet) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
 	if m.dead.Load() {
-		return task.Feeding{}, errDead
+		return task.PartitionStatus{}, errDead
 	}
 	return m.Set.Horizon(ctx, p, f)
 }
 
-func (m mortalSet) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+func (m mortalSet) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
 	if m.dead.Load() {
-		return task.Feeding{}, errDead
+		return task.PartitionStatus{}, errDead
 	}
 	return m.Set.Feed(ctx, p, page)
 }
 
-func (m mortalSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (m mortalSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	if m.dead.Load() {
 		return nil, errDead
 	}
@@ -187,9 +187,9 @@ func (m mortalSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer
 }
 
 // Remove is not heard: the dead do not try again.
-func (m mortalSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (m mortalSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if m.dead.Load() {
-		return task.Removed{}, fmt.Errorf("the process is dead: %w", task.ErrClosed)
+		return task.RemoveResult{}, fmt.Errorf("the process is dead: %w", task.ErrClosed)
 	}
 	return m.Set.Remove(ctx, p, token, refs)
 }
@@ -201,14 +201,14 @@ func (m mortalSet) Claim(ctx context.Context, p int, token string, limit int, le
 	return m.Set.Claim(ctx, p, token, limit, lease)
 }
 
-func (m mortalSet) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+func (m mortalSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	if m.dead.Load() {
-		return task.Extended{}, errDead
+		return task.ExtendResult{}, errDead
 	}
 	return m.Set.Extend(ctx, p, h)
 }
 
-func (m mortalSet) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+func (m mortalSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
 	if m.dead.Load() {
 		return nil, errDead
 	}
@@ -242,7 +242,7 @@ func (f *flushed) Expect(e task.Expected) error {
 }
 
 // Horizon, as State, is of one server: it has lost its data.
-func (f *flushed) Horizon(ctx context.Context, p int, w task.Feed) (task.Feeding, error) {
+func (f *flushed) Horizon(ctx context.Context, p int, w task.HorizonRequest) (task.PartitionStatus, error) {
 	w.Server = ""
 	s, err := f.set().Horizon(ctx, p, w)
 	s.Server = "flushed"
@@ -263,28 +263,28 @@ func (f *flushed) State(ctx context.Context, p int) (task.State, error) {
 	return s, err
 }
 
-func (f *flushed) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+func (f *flushed) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
 	return f.set().Feed(ctx, p, page)
 }
-func (f *flushed) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (f *flushed) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	return f.set().Add(ctx, p, a)
 }
-func (f *flushed) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (f *flushed) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	return f.set().Remove(ctx, p, token, refs)
 }
 func (f *flushed) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
 	return f.set().Claim(ctx, p, token, limit, lease)
 }
-func (f *flushed) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+func (f *flushed) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	return f.set().Extend(ctx, p, h)
 }
-func (f *flushed) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+func (f *flushed) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
 	return f.set().Release(ctx, p, r)
 }
-func (f *flushed) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
+func (f *flushed) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
 	return f.set().Find(ctx, p, refs)
 }
-func (f *flushed) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
+func (f *flushed) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
 	return f.set().Expired(ctx, p, limit, lease)
 }
 func (f *flushed) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {

@@ -21,11 +21,11 @@ type slowSet struct {
 	hotset.Set
 	adding  time.Duration
 	mu      sync.Mutex
-	adds    []task.Adding
+	adds    []task.AddRequest
 	removes [][]task.Ref
 }
 
-func (s *slowSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (s *slowSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	<-time.After(s.adding)
 	s.mu.Lock()
 	s.adds = append(s.adds, a)
@@ -33,7 +33,7 @@ func (s *slowSet) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer,
 	return s.Set.Add(ctx, p, a)
 }
 
-func (s *slowSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (s *slowSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	<-time.After(20 * time.Millisecond)
 	s.mu.Lock()
 	s.removes = append(s.removes, refs)

@@ -69,40 +69,40 @@ func (a *address) State(ctx context.Context, p int) (task.State, error) {
 	return reach(a, p, func(s hotset.Set) (task.State, error) { return s.State(ctx, p) })
 }
 
-func (a *address) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
-	return reach(a, p, func(s hotset.Set) (task.Feeding, error) { return s.Horizon(ctx, p, f) })
+func (a *address) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
+	return reach(a, p, func(s hotset.Set) (task.PartitionStatus, error) { return s.Horizon(ctx, p, f) })
 }
 
-func (a *address) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
-	return reach(a, p, func(s hotset.Set) (task.Feeding, error) { return s.Feed(ctx, p, page) })
+func (a *address) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
+	return reach(a, p, func(s hotset.Set) (task.PartitionStatus, error) { return s.Feed(ctx, p, page) })
 }
 
-func (a *address) Add(ctx context.Context, p int, add task.Adding) ([]task.Answer, error) {
+func (a *address) Add(ctx context.Context, p int, add task.AddRequest) ([]task.Answer, error) {
 	return reach(a, p, func(s hotset.Set) ([]task.Answer, error) { return s.Add(ctx, p, add) })
 }
 
-func (a *address) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
-	return reach(a, p, func(s hotset.Set) (task.Removed, error) { return s.Remove(ctx, p, token, refs) })
+func (a *address) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
+	return reach(a, p, func(s hotset.Set) (task.RemoveResult, error) { return s.Remove(ctx, p, token, refs) })
 }
 
 func (a *address) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
 	return reach(a, p, func(s hotset.Set) (task.Batch, error) { return s.Claim(ctx, p, token, limit, lease) })
 }
 
-func (a *address) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
-	return reach(a, p, func(s hotset.Set) (task.Extended, error) { return s.Extend(ctx, p, h) })
+func (a *address) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
+	return reach(a, p, func(s hotset.Set) (task.ExtendResult, error) { return s.Extend(ctx, p, h) })
 }
 
-func (a *address) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+func (a *address) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
 	return reach(a, p, func(s hotset.Set) ([]task.Answer, error) { return s.Release(ctx, p, r) })
 }
 
-func (a *address) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
-	return reach(a, p, func(s hotset.Set) ([]task.Found, error) { return s.Find(ctx, p, refs) })
+func (a *address) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
+	return reach(a, p, func(s hotset.Set) ([]task.FindResult, error) { return s.Find(ctx, p, refs) })
 }
 
-func (a *address) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
-	return reach(a, p, func(s hotset.Set) ([]task.Reaped, error) { return s.Expired(ctx, p, limit, lease) })
+func (a *address) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
+	return reach(a, p, func(s hotset.Set) ([]task.ExpiredBatch, error) { return s.Expired(ctx, p, limit, lease) })
 }
 
 func (a *address) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {

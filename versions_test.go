@@ -158,7 +158,7 @@ type heldRemoval struct {
 	letGo chan struct{}
 }
 
-func (h *heldRemoval) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (h *heldRemoval) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if token == "" {
 		h.once.Do(func() {
 			close(h.holds)
@@ -210,7 +210,7 @@ type deafRemoval struct {
 	failed       atomic.Int32
 }
 
-func (d *deafRemoval) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (d *deafRemoval) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	switch {
 	case token != "":
 	case !d.first.Swap(true):
@@ -218,7 +218,7 @@ func (d *deafRemoval) Remove(ctx context.Context, p int, token string, refs []ta
 		<-d.letGo
 	case !d.hears.Load():
 		d.failed.Add(1)
-		return task.Removed{}, triggerhook.ErrUnavailable
+		return task.RemoveResult{}, triggerhook.ErrUnavailable
 	}
 	return d.Set.Remove(ctx, p, token, refs)
 }

@@ -164,7 +164,7 @@ func (s *Scheduler) settlePace() time.Duration {
 // unheld reports whether nobody can hold anything of p: its generation is the first of the
 // namespace, for no feeder had loaded anything when this process was about to look, a
 // moment before. It is the first for one process, and once.
-func (s *Scheduler) unheld(p int, st task.Feeding) bool {
+func (s *Scheduler) unheld(p int, st task.PartitionStatus) bool {
 	w := &s.window
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -22,17 +22,17 @@ type told struct {
 	horizon        atomic.Int64 // ms beyond the time at which it was asked
 }
 
-func (c *told) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (c *told) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	c.removed.Add(int64(len(refs)))
 	return c.Set.Remove(ctx, p, token, refs)
 }
 
-func (c *told) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (c *told) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	c.added.Add(int64(len(a.Entries)))
 	return c.Set.Add(ctx, p, a)
 }
 
-func (c *told) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+func (c *told) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
 	c.horizon.Store(f.HorizonMS - time.Now().UnixMilli())
 	return c.Set.Horizon(ctx, p, f)
 }

@@ -70,7 +70,7 @@ func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
 		}
 		if err != nil {
 			c.o.Report.Error("read payloads", err, "offer the tasks again in 1 s", "tasks", len(todo))
-			c.release(context.WithoutCancel(ctx), b, deliveries(todo), task.Release{Delay: time.Second})
+			c.release(context.WithoutCancel(ctx), b, deliveries(todo), task.ReleaseRequest{Delay: time.Second})
 			return
 		}
 		if some[0].size == 0 && got.rows > 0 {
@@ -78,7 +78,7 @@ func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
 		}
 		todo = append(got.cut, todo[len(some):]...)
 		if held += got.held; held >= mostRead && len(todo) > 0 {
-			c.release(context.WithoutCancel(ctx), b, deliveries(todo), task.Release{AtDue: true})
+			c.release(context.WithoutCancel(ctx), b, deliveries(todo), task.ReleaseRequest{AtDue: true})
 			return
 		}
 	}

@@ -96,7 +96,7 @@ func TestAClaimBringsNoMorePayloadsThanAProcessHolds(t *testing.T) {
 		const size = 16<<20 - 1
 		var mu sync.Mutex
 		most := 0
-		k.set.released = func(r task.Release) {
+		k.set.released = func(r task.ReleaseRequest) {
 			mu.Lock()
 			defer mu.Unlock()
 			most = max(most, len(r.Refs))

@@ -269,7 +269,7 @@ func (s sight) latest() time.Time {
 
 // release gives members of one batch back and forgets them. A call that fails is
 // owed: the keeper makes it again.
-func (c *Consumer) release(ctx context.Context, b *batch, ds []*Delivery, r task.Release) {
+func (c *Consumer) release(ctx context.Context, b *batch, ds []*Delivery, r task.ReleaseRequest) {
 	c.mu.Lock()
 	r.Token = b.token
 	for _, d := range ds {
@@ -290,7 +290,7 @@ func (c *Consumer) release(ctx context.Context, b *batch, ds []*Delivery, r task
 // releaseNow reports whether the hot set has answered: that it is cold as well, for
 // then there is no batch. What has a delay that ends beyond the horizon stays in its batch:
 // it is owed without one, for the keeper's next beat is about as late.
-func (c *Consumer) releaseNow(ctx context.Context, b *batch, r task.Release) bool {
+func (c *Consumer) releaseNow(ctx context.Context, b *batch, r task.ReleaseRequest) bool {
 	ctx, cancel := context.WithTimeout(ctx, hotTimeout)
 	defer cancel()
 	answers, err := c.set.Release(ctx, b.p, r)
@@ -302,7 +302,7 @@ func (c *Consumer) releaseNow(ctx context.Context, b *batch, r task.Release) boo
 			}
 		}
 		if len(beyond) > 0 {
-			c.owe(b, task.Release{Token: r.Token, Refs: beyond})
+			c.owe(b, task.ReleaseRequest{Token: r.Token, Refs: beyond})
 		}
 		return true
 	}
@@ -328,7 +328,7 @@ func (c *Consumer) returnStale(ctx context.Context) time.Duration {
 	c.mu.Unlock()
 	for b, ds := range byBatch {
 		failpoint.Hit("return/release")
-		c.release(context.WithoutCancel(ctx), b, ds, task.Release{AtDue: true})
+		c.release(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtDue: true})
 		failpoint.Hit("return/end")
 	}
 	return again

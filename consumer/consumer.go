@@ -36,11 +36,11 @@ import (
 // Set is what a consumer needs of the hot set.
 type Set interface {
 	Clock(ctx context.Context, p int) (task.AsOf, error)
-	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)
-	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error)
+	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
+	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
 	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
-	Extend(ctx context.Context, p int, h task.Held) (task.Extended, error)
-	Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error)
+	Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error)
+	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error)
 	Watch(ctx context.Context, wake chan<- struct{}) error
 }
 
@@ -181,7 +181,7 @@ func (c *Consumer) Consume(ctx context.Context) (*Delivery, error) {
 			return d, nil
 		}
 		if slept {
-			c.release(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.Release{AtDue: true})
+			c.release(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.ReleaseRequest{AtDue: true})
 		}
 	}
 }
@@ -382,6 +382,6 @@ func (c *Consumer) giveBack(ctx context.Context, which func(*Delivery) bool) {
 		for _, d := range ds {
 			d.end(task.ErrClosed)
 		}
-		c.release(ctx, b, ds, task.Release{AtDue: true})
+		c.release(ctx, b, ds, task.ReleaseRequest{AtDue: true})
 	}
 }

@@ -115,7 +115,7 @@ func TestABatchThatItsConfirmsEndWasNotLost(t *testing.T) {
 			k.Errorf("%d leases were lost by a confirm that took long, want none; the other delivery: %v", n, context.Cause(second.Context()))
 		}
 		start := time.Now()
-		back := task.Release{Token: token, Refs: []task.Ref{{ID: second.ID, Ver: 2}}, AtDue: true}
+		back := task.ReleaseRequest{Token: token, Refs: []task.Ref{{ID: second.ID, Ver: 2}}, AtDue: true}
 		if a, err := k.set.Set.Release(k.Context(), 0, back); err != nil || a[0] != task.Waiting {
 			k.Fatalf("Release by another process: %v, %v", a, err)
 		}
@@ -274,7 +274,7 @@ func TestPayloadsWaitForAStoreThatIsAway(t *testing.T) {
 func TestPayloadsWaitForAStoreThatIsAwayBeyondTheHorizon(t *testing.T) {
 	bubble(t, consumer.Options{}, func(k *kit) {
 		k.addAll(3, func(i int) bool { return i > 0 })
-		f, err := k.set.Horizon(k.Context(), 0, task.Feed{Epoch: 1, HorizonMS: far, Limit: 2})
+		f, err := k.set.Horizon(k.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 2})
 		if err != nil || !f.Retreated {
 			k.Fatalf("the horizon did not retreat: %+v, %v", f, err)
 		}
@@ -424,7 +424,7 @@ func BenchmarkConsumeAndConfirm(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := set.Horizon(b.Context(), 0, task.Feed{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
+	if _, err := set.Horizon(b.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
 		b.Fatal(err)
 	}
 	c := consumer.New(set, yes{}, consumer.Options{Partitions: 1, Queue: 1000, Lease: time.Minute, Drain: time.Minute,
@@ -441,7 +441,7 @@ func BenchmarkConsumeAndConfirm(b *testing.B) {
 			ver++
 			entries = append(entries, task.Entry{Ref: task.Ref{ID: "0123456789abcdef0123456789abcdef0123", Ver: ver}, DueMS: 1, ExecMS: 1, Payload: payload})
 			if len(entries) == 1000 {
-				if _, err := set.Add(ctx, 0, task.Adding{AsOf: asOf, Entries: entries}); err != nil {
+				if _, err := set.Add(ctx, 0, task.AddRequest{AsOf: asOf, Entries: entries}); err != nil {
 					b.Fatal(err)
 				}
 				entries = entries[:0]

@@ -47,11 +47,11 @@ func TestWhatWasSuspendedIsGivenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := set.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 50, Limit: 10})
+	f, err := set.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 50, Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := set.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}}}); err != nil {
+	if _, err := set.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	c := New(set, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})

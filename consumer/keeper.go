@@ -45,10 +45,10 @@ func (c *Consumer) keep(ctx context.Context) {
 // whose lease goes on as long as another of its tasks is in hand.
 type owed struct {
 	b *batch
-	r task.Release
+	r task.ReleaseRequest
 }
 
-func (c *Consumer) owe(b *batch, r task.Release) {
+func (c *Consumer) owe(b *batch, r task.ReleaseRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.owed = append(c.owed, owed{b, r})
@@ -125,7 +125,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 		byGeneration[b.generation] = append(byGeneration[b.generation], b)
 	}
 	for g, bs := range byGeneration {
-		h := task.Held{Generation: g, Lease: c.o.Lease}
+		h := task.ExtendRequest{Generation: g, Lease: c.o.Lease}
 		byToken, byRef := map[string]*batch{}, map[task.Ref]*Delivery{}
 		c.mu.Lock()
 		for _, b := range bs {
@@ -308,7 +308,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 	for _, r := range refs {
 		stand[r] = true
 	}
-	a := task.Adding{AsOf: asOf, Token: b.token, Lease: c.o.Lease}
+	a := task.AddRequest{AsOf: asOf, Token: b.token, Lease: c.o.Lease}
 	for _, d := range ds {
 		if !stand[d.own] {
 			c.drop(d, task.ErrGone)

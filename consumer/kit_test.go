@@ -220,7 +220,7 @@ type faulty struct {
 	recordless bool          // releases meet members without a record
 	beyond     bool          // releases with a delay meet a horizon that is not as far
 	token      string        // of the last claim
-	released   func(task.Release)
+	released   func(task.ReleaseRequest)
 }
 
 func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
@@ -230,7 +230,7 @@ func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	return f.Set.Clock(ctx, p)
 }
 
-func (f *faulty) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (f *faulty) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	if err := takes(ctx, f.trip); err != nil {
 		return nil, err
 	}
@@ -256,19 +256,19 @@ func (f *faulty) hang(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", task.ErrUnavailable, ctx.Err())
 }
 
-func (f *faulty) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (f *faulty) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if err := f.hang(ctx); err != nil {
-		return task.Removed{}, err
+		return task.RemoveResult{}, err
 	}
 	f.mu.Lock()
 	slow, fails := f.slowRemove, f.nameless && token == ""
 	f.mu.Unlock()
 	if fails {
-		return task.Removed{}, fmt.Errorf("remove: %w", task.ErrUnavailable)
+		return task.RemoveResult{}, fmt.Errorf("remove: %w", task.ErrUnavailable)
 	}
 	r, err := f.Set.Remove(ctx, p, token, refs)
 	if late := takes(ctx, slow); late != nil {
-		return task.Removed{}, late
+		return task.RemoveResult{}, late
 	}
 	return r, err
 }
@@ -301,26 +301,26 @@ func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, leas
 	return b, err
 }
 
-func (f *faulty) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+func (f *faulty) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	if err := f.hang(ctx); err != nil {
-		return task.Extended{}, err
+		return task.ExtendResult{}, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.deaf {
-		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
+		return task.ExtendResult{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
 	}
 	if f.aborted--; f.aborted >= 0 {
-		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrAborted)
+		return task.ExtendResult{}, fmt.Errorf("extend: %w", task.ErrAborted)
 	}
 	e, err := f.Set.Extend(ctx, p, h)
 	if f.mute {
-		return task.Extended{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
+		return task.ExtendResult{}, fmt.Errorf("extend: %w", task.ErrUnavailable)
 	}
 	return e, err
 }
 
-func (f *faulty) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
 	if err := f.hang(ctx); err != nil {
 		return nil, err
 	}
@@ -377,7 +377,7 @@ func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
 			t.Fatal(err)
 		}
 		k := &kit{T: t, set: &faulty{Set: set}, store: &rows{byID: map[string]task.Row{}}, done: make(chan error, 1)}
-		if _, err := set.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
+		if _, err := set.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
 			t.Fatal(err)
 		}
 		o.Partitions = 1
@@ -458,7 +458,7 @@ func (k *kit) addEach(first, n int, external func(int) bool) {
 		entries = append(entries, e)
 	}
 	k.store.mu.Unlock()
-	if _, err := k.set.Add(k.Context(), 0, task.Adding{AsOf: asOf, Entries: entries}); err != nil {
+	if _, err := k.set.Add(k.Context(), 0, task.AddRequest{AsOf: asOf, Entries: entries}); err != nil {
 		k.Fatal(err)
 	}
 	synctest.Wait()
@@ -469,7 +469,7 @@ func (k *kit) load(ms int64) {
 	k.Helper()
 	asOf, err := k.set.Clock(k.Context(), 0)
 	if err == nil {
-		_, err = k.set.Feed(k.Context(), 0, task.Page{AsOf: asOf, Epoch: 1, Loaded: task.Cursor{DueMS: ms}})
+		_, err = k.set.Feed(k.Context(), 0, task.FeedRequest{AsOf: asOf, Epoch: 1, Loaded: task.Cursor{DueMS: ms}})
 	}
 	if err != nil {
 		k.Fatal(err)

@@ -109,7 +109,7 @@ func (p *postponement) try() error {
 func (p *postponement) add(ctx context.Context, asOf task.AsOf, err error) {
 	if err == nil {
 		e := task.Entry{Ref: p.to.Ref, DueMS: p.to.DueMS, ExecMS: p.to.ExecMS, Attempt: p.to.Attempt, External: true}
-		_, err = p.c.set.Add(ctx, p.d.batch.p, task.Adding{AsOf: asOf, Entries: []task.Entry{e}})
+		_, err = p.c.set.Add(ctx, p.d.batch.p, task.AddRequest{AsOf: asOf, Entries: []task.Entry{e}})
 	}
 	if err != nil && !errors.Is(err, task.ErrCold) { // a new generation reads the row
 		p.c.o.Report.Error("add a postponed task", err, "added in a second")
@@ -166,7 +166,7 @@ func (p *postponement) held() error {
 	c.mu.Lock()
 	entry := d.entry()
 	c.mu.Unlock()
-	answers, err := c.set.Add(ctx, d.batch.p, task.Adding{AsOf: asOf, Token: d.batch.token, Lease: c.o.Lease, Entries: []task.Entry{entry}})
+	answers, err := c.set.Add(ctx, d.batch.p, task.AddRequest{AsOf: asOf, Token: d.batch.token, Lease: c.o.Lease, Entries: []task.Entry{entry}})
 	if err == nil && answers[0] != task.Claimed && answers[0] != task.Dead {
 		err = errTaken
 	}
@@ -182,7 +182,7 @@ func (p *postponement) giveUp(err error) {
 	}
 	next := "the task was given back when its lease ended, without its delay"
 	if p.c.holds(p.d) {
-		p.c.owe(p.d.batch, task.Release{Token: p.d.batch.token, Refs: []task.Ref{p.d.own}, Counted: true})
+		p.c.owe(p.d.batch, task.ReleaseRequest{Token: p.d.batch.token, Refs: []task.Ref{p.d.own}, Counted: true})
 		next = "the task is given back without its delay"
 	}
 	p.c.o.Report.Error("give up postponing", err, next, "id", p.d.own.ID, "maybe_moved", p.lost)

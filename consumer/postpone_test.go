@@ -195,7 +195,7 @@ func TestAPostponementLooksBeforeItsFirstTry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spoil := func(k *kit) {
 				k.set.recordless = true
-				k.set.released = func(r task.Release) {
+				k.set.released = func(r task.ReleaseRequest) {
 					k.set.released = nil
 					r.Delay = 0
 					if _, err := k.set.Set.Release(k.Context(), 0, r); err != nil {
@@ -279,7 +279,7 @@ func TestAPostponementEndsWithItsLease(t *testing.T) {
 func TestAPostponementLeavesAnotherWorkersTask(t *testing.T) {
 	away := func(k *kit) {
 		ref := task.Ref{ID: "t000000", Ver: 1}
-		if _, err := k.set.Set.Release(k.Context(), 0, task.Release{Token: k.set.token, Refs: []task.Ref{ref}, AtDue: true}); err != nil {
+		if _, err := k.set.Set.Release(k.Context(), 0, task.ReleaseRequest{Token: k.set.token, Refs: []task.Ref{ref}, AtDue: true}); err != nil {
 			k.Fatal(err)
 		}
 		if b, err := k.set.Set.Claim(k.Context(), 0, "another worker's", 10, time.Hour); err != nil || len(b.Claims) != 1 {

@@ -56,7 +56,7 @@ type settler struct {
 	c        *Consumer
 	confirms coalesce.Group[answer, struct{}] // that somebody waits for
 	behind   coalesce.Group[answer, struct{}] // the others
-	slots    chan struct{}                 // of ConfirmAsync
+	slots    chan struct{}                    // of ConfirmAsync
 
 	patient, urgent context.Context
 	hurry, cut      context.CancelFunc
@@ -352,7 +352,7 @@ func (s *settler) timeOut(d *Delivery) {
 // then nobody else can give the task back with its delay. If the lease is over
 // indeed the member stands elsewhere, and this changes nothing.
 func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
-	back := task.Release{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
+	back := task.ReleaseRequest{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
 	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
 		ctx, cancel := s.call(hotTimeout)
 		failpoint.Hit("rollback/release")

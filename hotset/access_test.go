@@ -146,9 +146,9 @@ func TestRightsThatAreRevokedAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err1 := s.Claim(t.Context(), 0, "t", 3, time.Minute)
-		_, err2 := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "first"}}}})
+		_, err2 := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "first"}}}})
 		admin.HSet(t.Context(), key(s, "meta"), "server", "another")
-		_, err3 := s.Horizon(t.Context(), 0, task.Feed{Epoch: 2, HorizonMS: 1 << 42, Limit: 10})
+		_, err3 := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 2, HorizonMS: 1 << 42, Limit: 10})
 		if !errors.Is(err1, task.ErrRefused) && !errors.Is(err2, task.ErrRefused) && !errors.Is(err3, task.ErrRefused) {
 			t.Errorf("without %s: Claim %v, Add %v, Horizon %v; want one of them ErrRefused", out, err1, err2, err3)
 		}

@@ -184,8 +184,8 @@ func (a *answer) indices(n int) []int {
 // due before: workers register what they hold first. Each looks once a second.
 const settle = 2000
 
-func (a *answer) feeding() task.Feeding {
-	s := task.Feeding{AsOf: a.asOf, StartMS: a.int() / 1000, HorizonMS: a.int()}
+func (a *answer) feeding() task.PartitionStatus {
+	s := task.PartitionStatus{AsOf: a.asOf, StartMS: a.int() / 1000, HorizonMS: a.int()}
 	s.ReadyMS = s.StartMS + settle
 	s.Loaded = task.Cursor{DueMS: a.int(), ID: a.str()}
 	s.Members = int(a.int())

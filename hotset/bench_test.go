@@ -33,7 +33,7 @@ func BenchmarkLifeOfAMember(b *testing.B) {
 	const lot = 1000
 	rdb := client(b, testserver.Own(b, testserver.Redis).Addr)
 	s := open(b, rdb, 1)
-	f, err := s.Horizon(b.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 1 << 40})
+	f, err := s.Horizon(b.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 1 << 40})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func BenchmarkLifeOfAMember(b *testing.B) {
 			}
 			asOf, err := s.Clock(b.Context(), 0)
 			if err == nil {
-				_, err = s.Feed(b.Context(), 0, task.Page{AsOf: asOf, Epoch: 1, Entries: entries, Loaded: f.Loaded})
+				_, err = s.Feed(b.Context(), 0, task.FeedRequest{AsOf: asOf, Epoch: 1, Entries: entries, Loaded: f.Loaded})
 			}
 			return err
 		},

@@ -49,7 +49,7 @@ func TestSetOnACluster(t *testing.T) {
 		s := open(t, rdb, partitions)
 		nodes := map[string]bool{}
 		for p := range partitions {
-			if _, err := s.Horizon(t.Context(), p, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 10}); err != nil {
+			if _, err := s.Horizon(t.Context(), p, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 10}); err != nil {
 				t.Fatal(err)
 			}
 			node, err := rdb.MasterForKey(t.Context(), fmt.Sprintf("{%s:%d}:meta", s.Config().Namespace, p))
@@ -86,14 +86,14 @@ func TestSetOnACluster(t *testing.T) {
 	t.Run("scripts flushed on each node", func(t *testing.T) {
 		s := open(t, rdb, 4)
 		for p := range 4 {
-			f, err := s.Horizon(t.Context(), p, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 10})
+			f, err := s.Horizon(t.Context(), p, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 10})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := rdb.ScriptFlush(t.Context()).Err(); err != nil { // the client sends it to all
 				t.Fatal(err)
 			}
-			if _, err := s.Add(t.Context(), p, task.Adding{AsOf: f.AsOf, Entries: one("a")}); err != nil {
+			if _, err := s.Add(t.Context(), p, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil {
 				t.Errorf("Add to partition %d: %v", p, err)
 			}
 			if b, err := s.Claim(t.Context(), p, "t", 1, time.Second); err != nil || len(b.Claims) != 1 {

@@ -20,7 +20,7 @@ func TestTheHotSetOfAnotherStoreIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wish := task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 10, Generation: 7}
+	wish := task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 10, Generation: 7}
 	_, err = one.Horizon(t.Context(), 0, wish)
 	err = errors.Join(err, one.Expect(task.Expected{Identity: "ONE", Generations: []int64{8}}), two.Expect(task.Expected{Identity: "TWO", Generations: []int64{8}}))
 	if err != nil {

@@ -28,8 +28,8 @@ const findWork = 50_000
 // Many members times many leases are too much for scripts: then the batches are
 // read whole first, outside, and only who has a record and is in none of them is
 // looked for by the script that names all batches.
-func (r *Redis) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
-	found := make([]task.Found, len(refs))
+func (r *Redis) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
+	found := make([]task.FindResult, len(refs))
 	open := make([]int, len(refs))
 	for i := range refs {
 		open[i] = i
@@ -48,7 +48,7 @@ func (r *Redis) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found,
 
 // findSome asks once about the refs of these indices and returns those whose
 // answer is open.
-func (r *Redis) findSome(ctx context.Context, p int, refs []task.Ref, index []int, found []task.Found) ([]int, error) {
+func (r *Redis) findSome(ctx context.Context, p int, refs []task.Ref, index []int, found []task.FindResult) ([]int, error) {
 	tokens, err := r.leases(ctx, p)
 	if errors.Is(err, task.ErrCold) {
 		return nil, nil
@@ -65,7 +65,7 @@ func (r *Redis) findSome(ctx context.Context, p int, refs []task.Ref, index []in
 }
 
 // siftClaimed answers for all but those who have a record and are in no batch.
-func (r *Redis) siftClaimed(ctx context.Context, p int, refs []task.Ref, index []int, tokens []string, found []task.Found) ([]int, error) {
+func (r *Redis) siftClaimed(ctx context.Context, p int, refs []task.Ref, index []int, tokens []string, found []task.FindResult) ([]int, error) {
 	claimed, err := r.claimed(ctx, p, tokens)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (r *Redis) members(ctx context.Context, p int, tokens []string) ([][]string
 
 // ask asks the script, which looks through the batches of tokens, and returns
 // whose answer is open.
-func (r *Redis) ask(ctx context.Context, p int, refs []task.Ref, index []int, tokens []string, found []task.Found) ([]int, error) {
+func (r *Redis) ask(ctx context.Context, p int, refs []task.Ref, index []int, tokens []string, found []task.FindResult) ([]int, error) {
 	args := []any{len(tokens)}
 	for _, t := range tokens {
 		args = append(args, t)
@@ -178,7 +178,7 @@ func (r *Redis) ask(ctx context.Context, p int, refs []task.Ref, index []int, to
 			return nil, err
 		}
 		for _, i := range part {
-			found[i] = task.Found{Answer: a.answer(again), NextMS: a.int(), Attempt: int(a.int())}
+			found[i] = task.FindResult{Answer: a.answer(again), NextMS: a.int(), Attempt: int(a.int())}
 			if found[i].Answer == again {
 				open = append(open, i)
 			}

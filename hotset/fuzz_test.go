@@ -102,13 +102,13 @@ func call(t *testing.T, s *Redis, verb uint8, refs []task.Ref) {
 	case 1:
 		_, _ = s.State(ctx, 0)
 	case 2:
-		_, _ = s.Horizon(ctx, 0, task.Feed{Epoch: 1, HorizonMS: 1, Limit: 1})
+		_, _ = s.Horizon(ctx, 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1, Limit: 1})
 	case 3:
-		_, _ = s.Feed(ctx, 0, task.Page{Entries: entries})
+		_, _ = s.Feed(ctx, 0, task.FeedRequest{Entries: entries})
 	case 4:
-		answered(s.Add(ctx, 0, task.Adding{Entries: entries}))
+		answered(s.Add(ctx, 0, task.AddRequest{Entries: entries}))
 	case 5:
-		answered(s.Add(ctx, 0, task.Adding{Entries: entries, Token: "t"}))
+		answered(s.Add(ctx, 0, task.AddRequest{Entries: entries, Token: "t"}))
 	case 6:
 		r, err := s.Remove(ctx, 0, "", refs)
 		answered(r.Answers, err)
@@ -121,12 +121,12 @@ func call(t *testing.T, s *Redis, verb uint8, refs []task.Ref) {
 			}
 		}
 	case 8:
-		e, err := s.Extend(ctx, 0, task.Held{Generation: 1, Tokens: []string{"t"}, Refs: refs})
+		e, err := s.Extend(ctx, 0, task.ExtendRequest{Generation: 1, Tokens: []string{"t"}, Refs: refs})
 		if err == nil && (len(e.Lost) > 1 || len(e.Gone) > len(refs)) {
 			t.Errorf("Extend of 1 and %d: %+v", len(refs), e)
 		}
 	case 9:
-		answered(s.Release(ctx, 0, task.Release{Token: "t", Refs: append(refs, task.Ref{ID: "z"})[:len(refs)]}))
+		answered(s.Release(ctx, 0, task.ReleaseRequest{Token: "t", Refs: append(refs, task.Ref{ID: "z"})[:len(refs)]}))
 	case 10:
 		found, err := s.Find(ctx, 0, refs)
 		for _, f := range found {

@@ -9,7 +9,7 @@ import (
 )
 
 // Horizon implements Set.
-func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
+func (r *Redis) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
 	a, err := r.run(ctx, p, "horizon", nil, f.Epoch, f.HorizonMS, f.Limit, 0, "")
 	for range maxWipes {
 		if !errors.Is(err, task.ErrCold) || f.Look {
@@ -18,10 +18,10 @@ func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, 
 		a, err = r.begin(ctx, p, f)
 	}
 	if errors.Is(err, task.ErrCold) {
-		return task.Feeding{AsOf: a.asOf, Server: a.str()}, errors.Join(err, a.err)
+		return task.PartitionStatus{AsOf: a.asOf, Server: a.str()}, errors.Join(err, a.err)
 	}
 	if err != nil {
-		return task.Feeding{}, err
+		return task.PartitionStatus{}, err
 	}
 	s, waiting := a.feeding(), int(a.int())
 	s.Fresh = a.int() == 1
@@ -45,7 +45,7 @@ func (r *Redis) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, 
 const maxWipes = 1000
 
 // begin ends batches of the old generation, and begins a new one if none is left.
-func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) {
+func (r *Redis) begin(ctx context.Context, p int, f task.HorizonRequest) (*answer, error) {
 	tokens, err := await(ctx, r.gate, true, func() ([]string, error) { return r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result() })
 	if err != nil {
 		return &answer{}, r.typed("list leases", p, err)
@@ -63,7 +63,7 @@ func (r *Redis) begin(ctx context.Context, p int, f task.Feed) (*answer, error) 
 
 // retreat drops members until the partition is within its limit, at most
 // some calls long: the next Horizon goes on.
-func (r *Redis) retreat(ctx context.Context, p int, f task.Feed, s task.Feeding) (task.Feeding, error) {
+func (r *Redis) retreat(ctx context.Context, p int, f task.HorizonRequest, s task.PartitionStatus) (task.PartitionStatus, error) {
 	var skip int64
 	before := s.HorizonMS
 	for range 100 {

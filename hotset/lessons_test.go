@@ -35,7 +35,7 @@ func TestNoScriptsWorkGrowsWithTheSet(t *testing.T) {
 	costs := func(members int) map[string]int {
 		s := open(t, rdb, 1)
 		entries := many(members)
-		f, err := s.Horizon(ctx, 0, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 2 * members})
+		f, err := s.Horizon(ctx, 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 2 * members})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,24 +59,27 @@ func TestNoScriptsWorkGrowsWithTheSet(t *testing.T) {
 		for name, call := range map[string]func() error{
 			"claim": func() error { _, err := s.Claim(ctx, 0, "ten", 10, time.Minute); return err },
 			"horizon": func() error {
-				_, err := s.Horizon(ctx, 0, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 2 * members})
+				_, err := s.Horizon(ctx, 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 2 * members})
 				return err
 			},
 			"state":  func() error { _, err := s.State(ctx, 0); return err },
 			"leases": func() error { _, err := s.Expired(ctx, 0, 10, time.Second); return err },
 			"extend": func() error {
-				_, err := s.Extend(ctx, 0, task.Held{Generation: gen, Tokens: []string{"t0", "t1"}, Refs: refs(0), Lease: time.Minute})
+				_, err := s.Extend(ctx, 0, task.ExtendRequest{Generation: gen, Tokens: []string{"t0", "t1"}, Refs: refs(0), Lease: time.Minute})
 				return err
 			},
-			"release": func() error { _, err := s.Release(ctx, 0, task.Release{Token: "t2", Refs: refs(0)}); return err },
+			"release": func() error { _, err := s.Release(ctx, 0, task.ReleaseRequest{Token: "t2", Refs: refs(0)}); return err },
 			"remove":  func() error { _, err := s.Remove(ctx, 0, "", refs(members-5)); return err },
-			"add":     func() error { _, err := s.Add(ctx, 0, task.Adding{AsOf: f.AsOf, Entries: fresh("added")}); return err },
+			"add": func() error {
+				_, err := s.Add(ctx, 0, task.AddRequest{AsOf: f.AsOf, Entries: fresh("added")})
+				return err
+			},
 			"register": func() error {
-				_, err := s.Add(ctx, 0, task.Adding{AsOf: f.AsOf, Entries: fresh("held"), Token: "h", Lease: time.Minute})
+				_, err := s.Add(ctx, 0, task.AddRequest{AsOf: f.AsOf, Entries: fresh("held"), Token: "h", Lease: time.Minute})
 				return err
 			},
 			"feed": func() error {
-				_, err := s.Feed(ctx, 0, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: fresh("fed")})
+				_, err := s.Feed(ctx, 0, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: fresh("fed")})
 				return err
 			},
 		} {
@@ -188,13 +191,13 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	if got, err := s2.Claim(t.Context(), 0, "u", 2, time.Minute); !errors.Is(err, task.ErrCold) {
 		t.Errorf("Claim from the replica: %v, %v, want ErrCold", got, err)
 	}
-	if _, err := s2.Extend(context.Background(), 0, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute}); !errors.Is(err, task.ErrCold) {
+	if _, err := s2.Extend(context.Background(), 0, task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute}); !errors.Is(err, task.ErrCold) {
 		t.Errorf("Extend on the replica: %v, want ErrCold", err)
 	}
 	if after := warm(t, s2); !after.Fresh || after.Members != 0 {
 		t.Errorf("the next generation: %+v, want a fresh one that is empty", after)
 	}
-	if _, err := s2.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
+	if _, err := s2.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
 		t.Errorf("Add with knowledge of the master: %v, want ErrStale", err)
 	}
 }
@@ -217,7 +220,7 @@ func TestAPartitionFullOfLostMembersIsSwept(t *testing.T) {
 			if n := rdb.Del(t.Context(), key(s, lost)).Val(); n != 1 {
 				t.Fatalf("%d keys were deleted", n)
 			}
-			wish := task.Feed{Epoch: 1, HorizonMS: f.HorizonMS + 1, Limit: 20}
+			wish := task.HorizonRequest{Epoch: 1, HorizonMS: f.HorizonMS + 1, Limit: 20}
 			if _, err := s.Horizon(t.Context(), 0, wish); err != nil {
 				t.Fatal(err)
 			}

@@ -25,12 +25,12 @@ func TestBatchesOfAnotherServerAreCold(t *testing.T) {
 		t.Errorf("Claim once more with the token of a batch: %v, want ErrCold", err)
 	}
 	for _, token := range []string{"t", "lost"} {
-		_, err := s.Extend(t.Context(), 0, task.Held{Generation: f.AsOf.Generation, Tokens: []string{token}, Lease: time.Second})
+		_, err := s.Extend(t.Context(), 0, task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{token}, Lease: time.Second})
 		if !errors.Is(err, task.ErrCold) {
 			t.Errorf("Extend of batch %q: %v, want ErrCold", token, err)
 		}
 	}
-	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1), Token: "t", Lease: time.Second}); !errors.Is(err, task.ErrCold) {
+	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: many(1), Token: "t", Lease: time.Second}); !errors.Is(err, task.ErrCold) {
 		t.Errorf("Add to a batch: %v, want ErrCold", err)
 	}
 }
@@ -51,7 +51,7 @@ func TestALostTombstoneIsALossOfData(t *testing.T) {
 			if len(lost) != 1 || rdb.Del(t.Context(), lost...).Val() != 1 {
 				t.Fatalf("%q hold tombstones, want one set", lost)
 			}
-			if got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrCold) {
+			if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrCold) {
 				t.Errorf("Add of what was removed: %v, %v, want ErrCold", got, err)
 			}
 			if b, err := s.Claim(t.Context(), 0, "t", 9, time.Minute); !errors.Is(err, task.ErrCold) {
@@ -61,7 +61,7 @@ func TestALostTombstoneIsALossOfData(t *testing.T) {
 			if !next.Fresh || next.Members != 0 {
 				t.Errorf("the next Horizon answered %+v, want a new generation", next)
 			}
-			if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
+			if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
 				t.Errorf("Add with knowledge of before: %v, want ErrStale", err)
 			}
 		})

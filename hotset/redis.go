@@ -177,7 +177,7 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 }
 
 // Feed implements Set.
-func (r *Redis) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
+func (r *Redis) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
 	rest, taken := page.Entries, 0
 	for {
 		part := rest[:together(rest)]
@@ -189,7 +189,7 @@ func (r *Redis) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, 
 		args := []any{page.AsOf.Generation, page.AsOf.TimeUS, page.Epoch, loaded.DueMS, loaded.ID}
 		a, err := r.run(ctx, p, "feed", nil, appendEntries(args, part)...)
 		if err != nil {
-			return task.Feeding{}, err
+			return task.PartitionStatus{}, err
 		}
 		s := a.feeding()
 		taken += int(a.int())
@@ -200,7 +200,7 @@ func (r *Redis) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, 
 }
 
 // Add implements Set.
-func (r *Redis) Add(ctx context.Context, p int, add task.Adding) ([]task.Answer, error) {
+func (r *Redis) Add(ctx context.Context, p int, add task.AddRequest) ([]task.Answer, error) {
 	var all []task.Answer
 	for rest := add.Entries; len(rest) > 0; {
 		part := rest[:together(rest)]
@@ -213,7 +213,7 @@ func (r *Redis) Add(ctx context.Context, p int, add task.Adding) ([]task.Answer,
 	return all, nil
 }
 
-func (r *Redis) addPart(ctx context.Context, p int, add task.Adding, part []task.Entry) ([]task.Answer, error) {
+func (r *Redis) addPart(ctx context.Context, p int, add task.AddRequest, part []task.Entry) ([]task.Answer, error) {
 	args := []any{add.AsOf.Generation, add.AsOf.TimeUS}
 	if add.Token != "" {
 		args = append(args, add.Token, add.Lease.Milliseconds())
@@ -263,12 +263,12 @@ func (r *Redis) sawHorizon(p int, ms int64) int64 {
 }
 
 // Remove implements Set.
-func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
+func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	return r.perMember(ctx, p, "remove", token, refs, token)
 }
 
 // Release implements Set.
-func (r *Redis) Release(ctx context.Context, p int, rel task.Release) ([]task.Answer, error) {
+func (r *Redis) Release(ctx context.Context, p int, rel task.ReleaseRequest) ([]task.Answer, error) {
 	delay := max(0, rel.Delay.Milliseconds())
 	if rel.Delay > 0 && rel.Delay%time.Millisecond > 0 {
 		delay++ // never early
@@ -286,7 +286,7 @@ func (r *Redis) Release(ctx context.Context, p int, rel task.Release) ([]task.An
 }
 
 // perMember runs a script that takes members last and answers for each.
-func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs []task.Ref, args ...any) (all task.Removed, err error) {
+func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs []task.Ref, args ...any) (all task.RemoveResult, err error) {
 	for start := 0; start < len(refs); start += chunk {
 		part := refs[start:min(start+chunk, len(refs))]
 		a, err := r.run(ctx, p, verb, r.batches(p, []string{token}), appendMembers(args, part)...)
@@ -302,8 +302,8 @@ func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs [
 }
 
 // Extend implements Set.
-func (r *Redis) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
-	var e task.Extended
+func (r *Redis) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
+	var e task.ExtendResult
 	tokens, refs := h.Tokens, h.Refs
 	for asked := false; !asked || len(tokens) > 0 || len(refs) > 0; asked = true {
 		ts, rs := tokens[:min(chunk, len(tokens))], refs[:min(chunk, len(refs))]
@@ -331,7 +331,7 @@ func (r *Redis) Extend(ctx context.Context, p int, h task.Held) (task.Extended, 
 }
 
 // Expired implements Set.
-func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
+func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
 	a, err := r.run(ctx, p, "leases", nil, max(0, min(limit, chunk)), lease.Milliseconds(), 0)
 	if errors.Is(err, task.ErrCold) {
 		return nil, nil
@@ -339,13 +339,13 @@ func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Durati
 	if err != nil {
 		return nil, err
 	}
-	var all []task.Reaped
+	var all []task.ExpiredBatch
 	for _, token := range a.strs() {
 		members, err := await(ctx, r.gate, true, func() ([]string, error) { return r.rdb.SMembers(ctx, r.keys[p].batch(token)).Result() })
 		if err != nil {
 			return all, r.typed("read batch", p, err)
 		}
-		b := task.Reaped{Token: token}
+		b := task.ExpiredBatch{Token: token}
 		for _, m := range members {
 			ref, err := parseMember(m)
 			if err != nil {

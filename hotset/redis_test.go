@@ -91,9 +91,9 @@ func model(t *testing.T, rdb *redis.Client, partitions int, turned bool, pass fu
 	})
 }
 
-func warm(t *testing.T, s *hotset.Redis) task.Feeding {
+func warm(t *testing.T, s *hotset.Redis) task.PartitionStatus {
 	t.Helper()
-	f, err := s.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 1000})
+	f, err := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestAFlushOrARestartIsCold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, rdb, 1)
 			before := warm(t, s)
-			if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: before.AsOf, Entries: one("a")}); err != nil {
+			if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: before.AsOf, Entries: one("a")}); err != nil {
 				t.Fatal(err)
 			}
 			lose()
@@ -132,7 +132,7 @@ func TestAFlushOrARestartIsCold(t *testing.T) {
 			if !after.Fresh || after.AsOf.Generation == before.AsOf.Generation || after.Members != 0 || after.ReadyMS-after.StartMS < 2000 {
 				t.Errorf("the next generation is %+v after %+v", after, before)
 			}
-			if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: before.AsOf, Entries: one("a")}); !errors.Is(err, task.ErrStale) {
+			if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: before.AsOf, Entries: one("a")}); !errors.Is(err, task.ErrStale) {
 				t.Errorf("Add with knowledge of the old generation: %v, want ErrStale", err)
 			}
 		})
@@ -144,7 +144,7 @@ func TestScriptsMayBeFlushed(t *testing.T) {
 	s := open(t, rdb, 1)
 	f := warm(t, s)
 	rdb.ScriptFlush(t.Context())
-	if got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("a")}); err != nil || got[0] != task.Waiting {
+	if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil || got[0] != task.Waiting {
 		t.Errorf("Add after SCRIPT FLUSH: %v, %v", got, err)
 	}
 }
@@ -155,26 +155,26 @@ func TestAFullServerStillClaimsAndRemoves(t *testing.T) {
 	s := open(t, rdb, 1)
 	f := warm(t, s)
 	for _, id := range []string{"a", "b"} {
-		if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one(id)}); err != nil {
+		if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one(id)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("c")}); !errors.Is(err, task.ErrTooLarge) {
+	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("c")}); !errors.Is(err, task.ErrTooLarge) {
 		t.Errorf("Add at maxmemory: %v, want ErrTooLarge", err)
 	}
 	b, err := s.Claim(t.Context(), 0, "t", 10, time.Minute)
 	if err != nil || len(b.Claims) != 2 {
 		t.Fatalf("Claim at maxmemory: %v, %v", b, err)
 	}
-	held := task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute}
+	held := task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute}
 	if e, err := s.Extend(t.Context(), 0, held); err != nil || len(e.Lost) > 0 {
 		t.Errorf("Extend at maxmemory: %v, %v", e, err)
 	}
 	a, bb := b.Claims[0].Ref, b.Claims[1].Ref
-	if got, err := s.Release(t.Context(), 0, task.Release{Token: "t", Refs: []task.Ref{a}, AtDue: true, Counted: true}); err != nil || got[0] != task.Waiting {
+	if got, err := s.Release(t.Context(), 0, task.ReleaseRequest{Token: "t", Refs: []task.Ref{a}, AtDue: true, Counted: true}); err != nil || got[0] != task.Waiting {
 		t.Errorf("Release at maxmemory: %v, %v", got, err)
 	}
 	if _, err := s.Remove(t.Context(), 0, "t", []task.Ref{bb}); err != nil {
@@ -206,7 +206,7 @@ func TestEveryKeyHasItsPartitionsTagAndNoTTL(t *testing.T) {
 	rdb := client(t, testserver.Own(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
 	f := warm(t, s)
-	_, err1 := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: append(one("a"), one("b")...)})
+	_, err1 := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: append(one("a"), one("b")...)})
 	_, err2 := s.Claim(t.Context(), 0, "t", 1, time.Minute)
 	_, err3 := s.Remove(t.Context(), 0, "", []task.Ref{{ID: "x", Ver: 1}})
 	_, err4 := s.Elect(t.Context(), "me", time.Minute, task.Feeder)
@@ -230,7 +230,7 @@ func TestFindDropsOrphans(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
 	f := warm(t, s)
-	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("a")}); err != nil {
+	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil {
 		t.Fatal(err)
 	}
 	rdb.Del(t.Context(), fmt.Sprintf("{%s:0}:due", s.Config().Namespace))
@@ -238,7 +238,7 @@ func TestFindDropsOrphans(t *testing.T) {
 	if found, err := s.Find(t.Context(), 0, []task.Ref{ref}); err != nil || found[0].Answer != task.Orphan {
 		t.Fatalf("Find: %v, %v, want Orphan", found, err)
 	}
-	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("a")}); err != nil {
+	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute); err != nil || len(b.Claims) != 1 {
@@ -253,7 +253,7 @@ func TestAClockThatStepsBackMakesNothingFresh(t *testing.T) {
 	f := warm(t, s)
 	ahead := f.AsOf.TimeUS/task.TombstoneTTL.Microseconds() + 5 // periods: the clock was there once
 	rdb.HSet(t.Context(), fmt.Sprintf("{%s:0}:meta", s.Config().Namespace), "period", ahead)
-	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: one("a")}); !errors.Is(err, task.ErrStale) {
+	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); !errors.Is(err, task.ErrStale) {
 		t.Errorf("Add with knowledge from before the clock stepped: %v, want ErrStale", err)
 	}
 }

@@ -170,7 +170,7 @@ func TestWhatIsFarIsNotSentButTakenAllTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := r.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 40, Limit: 10})
+	f, err := r.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 40, Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,13 +191,13 @@ func TestWhatIsFarIsNotSentButTakenAllTheSame(t *testing.T) {
 		{0, far + 1, task.Beyond, []int{member}},
 	} {
 		if step.raise > 0 {
-			if _, err := r.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: step.raise, Limit: 10}); err != nil {
+			if _, err := r.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: step.raise, Limit: 10}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		c.seen = map[string][][2]int{}
 		e := task.Entry{Ref: task.Ref{ID: "a", Ver: int64(i)}, DueMS: step.due}
-		got, err := r.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{e}})
+		got, err := r.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{e}})
 		if err != nil || got[0] != step.want {
 			t.Errorf("step %d: Add answered %v, %v; want %d", i, got, err, step.want)
 		}
@@ -253,29 +253,32 @@ func callAll(t *testing.T, r *Redis) {
 	ctx := t.Context()
 	e := []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}, {Ref: task.Ref{ID: "b", Ver: 1}, DueMS: 1}}
 	refs := []task.Ref{e[0].Ref, e[1].Ref}
-	f, err := r.Horizon(ctx, 0, task.Feed{Epoch: 1, HorizonMS: 1 << 40, Limit: 10})
+	f, err := r.Horizon(ctx, 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 40, Limit: 10})
 	for name, call := range map[string]func() error{
 		"horizon": func() error { return err },
 		"clock":   func() error { r.seen[0] = sighting{}; _, err := r.Clock(ctx, 0); return err },
 		"state":   func() error { _, err := r.State(ctx, 0); return err },
 		"feed": func() error {
-			_, err := r.Feed(ctx, 0, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: e, Loaded: task.Cursor{DueMS: 1}})
+			_, err := r.Feed(ctx, 0, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: e, Loaded: task.Cursor{DueMS: 1}})
 			return err
 		},
-		"add": func() error { _, err := r.Add(ctx, 0, task.Adding{AsOf: f.AsOf, Entries: e}); return err },
+		"add": func() error { _, err := r.Add(ctx, 0, task.AddRequest{AsOf: f.AsOf, Entries: e}); return err },
 		"register": func() error {
-			_, err := r.Add(ctx, 0, task.Adding{AsOf: f.AsOf, Entries: e, Token: "held", Lease: time.Second})
+			_, err := r.Add(ctx, 0, task.AddRequest{AsOf: f.AsOf, Entries: e, Token: "held", Lease: time.Second})
 			return err
 		},
-		"claim":   func() error { _, err := r.Claim(ctx, 0, "t", 2, time.Second); return err },
-		"extend":  func() error { _, err := r.Extend(ctx, 0, task.Held{Generation: f.AsOf.Generation}); return err },
-		"release": func() error { _, err := r.Release(ctx, 0, task.Release{Token: "t", Refs: refs}); return err },
+		"claim": func() error { _, err := r.Claim(ctx, 0, "t", 2, time.Second); return err },
+		"extend": func() error {
+			_, err := r.Extend(ctx, 0, task.ExtendRequest{Generation: f.AsOf.Generation})
+			return err
+		},
+		"release": func() error { _, err := r.Release(ctx, 0, task.ReleaseRequest{Token: "t", Refs: refs}); return err },
 		"remove":  func() error { _, err := r.Remove(ctx, 0, "", refs[:1]); return err },
 		"find":    func() error { _, err := r.Find(ctx, 0, refs); return err },
 		"check":   func() error { return r.Check(ctx, 0) },
 		"sweep":   func() error { _, err := r.sweep(ctx, 0); return err },
 		"leases":  func() error { _, err := r.Expired(ctx, 0, 10, time.Second); return err },
-		"retreat": func() error { _, err := r.retreat(ctx, 0, task.Feed{Epoch: 1, Limit: 5}, f); return err },
+		"retreat": func() error { _, err := r.retreat(ctx, 0, task.HorizonRequest{Epoch: 1, Limit: 5}, f); return err },
 		"elect":   func() error { _, err := r.Elect(ctx, "me", time.Second, task.Feeder); return err },
 	} {
 		if err := call(); err != nil {

@@ -34,9 +34,9 @@ func many(n int) []task.Entry {
 	return all
 }
 
-func add(t *testing.T, s *hotset.Redis, f task.Feeding, entries []task.Entry) {
+func add(t *testing.T, s *hotset.Redis, f task.PartitionStatus, entries []task.Entry) {
 	t.Helper()
-	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: entries}); err != nil {
+	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: entries}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -70,7 +70,7 @@ func TestAnIdleSetCostsFewCommands(t *testing.T) {
 	}{
 		"Claim": {5, func() error { _, err := s.Claim(t.Context(), 0, "t", 10, time.Second); return err }},
 		"Extend": {3, func() error {
-			_, err := s.Extend(t.Context(), 0, task.Held{Generation: f.AsOf.Generation, Lease: time.Second})
+			_, err := s.Extend(t.Context(), 0, task.ExtendRequest{Generation: f.AsOf.Generation, Lease: time.Second})
 			return err
 		}},
 		"a contender's Elect": {3, func() error {
@@ -197,7 +197,7 @@ func TestALeaseWhoseBatchIsLostEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	rdb.Del(t.Context(), key(s, "batch:t"))
-	expired := func() []task.Reaped {
+	expired := func() []task.ExpiredBatch {
 		all, err := s.Expired(t.Context(), 0, 10, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -214,7 +214,7 @@ func TestALeaseWhoseBatchIsLostEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Release(t.Context(), 0, task.Release{Token: "t", Expired: true, AsOf: asOf}); err != nil {
+	if _, err := s.Release(t.Context(), 0, task.ReleaseRequest{Token: "t", Expired: true, AsOf: asOf}); err != nil {
 		t.Fatal(err)
 	}
 	if all := expired(); len(all) != 0 {
@@ -303,11 +303,11 @@ func TestAFullServerStillRetreats(t *testing.T) {
 	if terms, err := s.Elect(t.Context(), "me", time.Minute, task.Feeder); err != nil || !terms[0].Held {
 		t.Errorf("Elect at maxmemory: %+v, %v", terms, err)
 	}
-	f, err := s.Horizon(t.Context(), 0, task.Feed{Epoch: 2, HorizonMS: 1 << 42, Limit: 10})
+	f, err := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 2, HorizonMS: 1 << 42, Limit: 10})
 	if err != nil || !f.Retreated || f.Members >= 30 {
 		t.Errorf("Horizon at maxmemory: %+v, %v, want a retreat", f, err)
 	}
-	if f, err = s.Horizon(t.Context(), 0, task.Feed{Epoch: 2, HorizonMS: 1 << 42, Limit: 10}); err != nil {
+	if f, err = s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 2, HorizonMS: 1 << 42, Limit: 10}); err != nil {
 		t.Errorf("Horizon at maxmemory once more: %+v, %v", f, err)
 	}
 }
@@ -322,14 +322,14 @@ func TestAClockThatSteppedBackStopsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Add(t.Context(), 0, task.Adding{AsOf: st.AsOf, Entries: one("a")})
+	got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: st.AsOf, Entries: one("a")})
 	if err != nil || got[0] != task.Waiting {
 		t.Fatalf("Add an hour behind: %v, %v", got, err)
 	}
 	if _, err := s.Remove(t.Context(), 0, "", []task.Ref{one("a")[0].Ref}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Add(t.Context(), 0, task.Adding{AsOf: st.AsOf, Entries: one("a")}); err != nil || got[0] != task.Dead {
+	if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: st.AsOf, Entries: one("a")}); err != nil || got[0] != task.Dead {
 		t.Errorf("Add of a removed member an hour behind: %v, %v, want Dead", got, err)
 	}
 }
@@ -344,7 +344,7 @@ func TestAReleaseOfAnyDelay(t *testing.T) {
 			t.Fatalf("Claim: %d members, %v, want 1", len(b.Claims), err)
 		}
 		before := time.Now().UnixMilli()
-		got, err := s.Release(t.Context(), 0, task.Release{Token: "t", Refs: []task.Ref{many(1)[0].Ref}, Delay: delay})
+		got, err := s.Release(t.Context(), 0, task.ReleaseRequest{Token: "t", Refs: []task.Ref{many(1)[0].Ref}, Delay: delay})
 		if err != nil || got[0] != want {
 			t.Errorf("Release for %s: %v, %v, want %v", delay, got, err, want)
 		}
@@ -394,7 +394,7 @@ func BenchmarkRedis(b *testing.B) {
 		b.Fatal(err)
 	}
 	ctx := b.Context()
-	f, err := s.Horizon(ctx, 0, task.Feed{Epoch: 1, HorizonMS: 1 << 42, Limit: 1 << 30})
+	f, err := s.Horizon(ctx, 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 1 << 30})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -407,7 +407,7 @@ func BenchmarkRedis(b *testing.B) {
 		asOf, _ := s.Clock(ctx, 0)
 		asOf.Generation = f.AsOf.Generation
 		t0 := time.Now()
-		_, err1 := s.Feed(ctx, 0, task.Page{AsOf: asOf, Epoch: 1, Entries: entries})
+		_, err1 := s.Feed(ctx, 0, task.FeedRequest{AsOf: asOf, Epoch: 1, Entries: entries})
 		t1 := time.Now()
 		batch, err2 := s.Claim(ctx, 0, fmt.Sprint("t", i), 1000, time.Minute)
 		t2 := time.Now()

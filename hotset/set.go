@@ -85,12 +85,12 @@ type Set interface {
 	// time of the member that is one too many, and the waiting members due at
 	// or above it are dropped, some at each call: not those with attempts, of
 	// which, and of their delay, their rows may not know.
-	Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error)
+	Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error)
 
 	// Feed takes the page's entries in, unless they are members already,
 	// removed (I2), or not below the horizon, and then moves loaded to
 	// page.Loaded, but not beyond the horizon and never back.
-	Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error)
+	Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error)
 
 	// Add takes entries in and answers for each, in order: Waiting (taken),
 	// Present (a member already), Beyond (its DueMS is not below the horizon;
@@ -99,7 +99,7 @@ type Set interface {
 	// the horizon and also those that wait, whose record becomes the entry:
 	// Claimed. One that stands in another batch answers Elsewhere and stays
 	// there.
-	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)
+	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
 
 	// Remove removes members for good, leaves tombstones, and answers for each
 	// what it was: Waiting, Claimed or Absent. token names the batch that the
@@ -108,7 +108,7 @@ type Set interface {
 	// may: one was removed while a batch held it, by this call (also if it is made
 	// again, as its answer was lost), or by another whose tombstone stands. A cold
 	// partition answers Absent and nil: the next generation reads the rows.
-	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error)
+	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
 
 	// Claim moves at most limit due members into the batch called token, oldest
 	// first, under a lease of that length, at most 1000. A token that names a
@@ -124,7 +124,7 @@ type Set interface {
 	// another than h.Generation; nothing was renewed, and the caller registers
 	// what it holds (Add with Token). ErrCold: register once a generation has
 	// begun; some leases may have been renewed.
-	Extend(ctx context.Context, p int, h task.Held) (task.Extended, error)
+	Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error)
 
 	// Release gives members of a batch back and answers for each, in order:
 	// Waiting (it waits again, at the time that r names), Dead, Absent,
@@ -134,16 +134,16 @@ type Set interface {
 	// over; ErrStale then guards the reading of the rows. Without Refs it ends
 	// the lease of a batch that has lost all its members. ErrCold: nothing was
 	// given back, and the next generation reads the rows.
-	Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error)
+	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error)
 
 	// Find tells where members are, each at some moment of the call. An
 	// Orphan's record is dropped by the call, so that Add takes the member
 	// again. A cold partition holds nothing: Absent.
-	Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error)
+	Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error)
 
 	// Expired returns at most limit batches of p whose lease is over, and none
 	// within one lease of the generation's beginning.
-	Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error)
+	Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error)
 
 	// Elect stands for roles under the name of holder, for a term of that
 	// length, and renews those that it holds; it answers for each role in

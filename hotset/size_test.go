@@ -63,20 +63,20 @@ func TestNoCallSendsMoreThanSomeMiB(t *testing.T) {
 	}
 	lengths[7], lengths[30], lengths[31] = 6<<20, 1, 3<<20
 	entries := sized(lengths...)
-	for name, send := range map[string]func(s setOf, f task.Feeding) error{
-		"Feed": func(s setOf, f task.Feeding) error {
-			got, err := s.Feed(t.Context(), 0, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: entries, Loaded: task.Cursor{DueMS: 1000}})
+	for name, send := range map[string]func(s setOf, f task.PartitionStatus) error{
+		"Feed": func(s setOf, f task.PartitionStatus) error {
+			got, err := s.Feed(t.Context(), 0, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: entries, Loaded: task.Cursor{DueMS: 1000}})
 			if got.Taken != len(entries) || got.Loaded.DueMS != 1000 {
 				t.Errorf("Feed took %d of %d entries and loaded up to %d, want all up to 1000", got.Taken, len(entries), got.Loaded.DueMS)
 			}
 			return err
 		},
-		"Add": func(s setOf, f task.Feeding) error {
-			got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: entries})
+		"Add": func(s setOf, f task.PartitionStatus) error {
+			got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: entries})
 			return answered(t, got, err, task.Waiting, len(entries))
 		},
-		"Add to a batch": func(s setOf, f task.Feeding) error {
-			got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: entries, Token: "t", Lease: time.Minute})
+		"Add to a batch": func(s setOf, f task.PartitionStatus) error {
+			got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: entries, Token: "t", Lease: time.Minute})
 			return answered(t, got, err, task.Claimed, len(entries))
 		},
 	} {
@@ -111,8 +111,8 @@ func TestNoCallSendsMoreThanSomeMiB(t *testing.T) {
 
 // setOf is what the cases send with.
 type setOf interface {
-	Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error)
-	Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error)
+	Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error)
+	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
 }
 
 func answered(t *testing.T, got []task.Answer, err error, want task.Answer, n int) error {

@@ -35,7 +35,7 @@ func TestTombstonesOutliveWhatIsKnown(t *testing.T) {
 		rdb.Rename(t.Context(), key(s, fmt.Sprint("gone:", period%3)), old)
 		rdb.HDel(t.Context(), key(s, "meta"), "gone0", "gone1", "gone2")
 		rdb.HSet(t.Context(), key(s, "meta"), "period", period-ago, fmt.Sprint("gone", (period-ago)%3), period-ago)
-		got, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{{Ref: ref, DueMS: 1}}})
+		got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{{Ref: ref, DueMS: 1}}})
 		if err != nil || got[0] != task.Dead {
 			t.Errorf("Add of what was removed %d periods ago: %v, %v, want Dead", ago, got, err)
 		}
@@ -56,7 +56,7 @@ func TestOldTombstonesAreDropped(t *testing.T) {
 			meta = append(meta, fmt.Sprint("gone", k%3), k)
 		}
 		rdb.HSet(t.Context(), key(s, "meta"), meta...)
-		if _, err := s.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1, Limit: 1}); err != nil {
+		if _, err := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1, Limit: 1}); err != nil {
 			t.Errorf("Horizon %d periods after: %v", ago, err)
 		}
 		if left := rdb.Keys(t.Context(), key(s, "gone:*")).Val(); len(left) > 0 {
@@ -82,7 +82,7 @@ func TestANewGenerationGoesByItsServersClock(t *testing.T) {
 	if later, err := s.State(t.Context(), 0); err != nil || later.AsOf.TimeUS <= next.AsOf.TimeUS {
 		t.Errorf("20 ms later it is %d us, %v; it was %d", later.AsOf.TimeUS, err, next.AsOf.TimeUS)
 	}
-	if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
+	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
 		t.Errorf("Add with knowledge of the generation before: %v, want ErrStale", err)
 	}
 }
@@ -98,7 +98,7 @@ func TestToldTimeIsRemembered(t *testing.T) {
 		"Claim": func() error { _, err := s.Claim(t.Context(), 0, "t", 1, time.Second); return err },
 		"State": func() error { _, err := s.State(t.Context(), 0); return err },
 		"Horizon": func() error {
-			_, err := s.Horizon(t.Context(), 0, task.Feed{Epoch: 1})
+			_, err := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1})
 			return err
 		},
 	} {

@@ -98,8 +98,8 @@ type Claim struct {
 	Lost bool
 }
 
-// Adding is a request to take members in.
-type Adding struct {
+// AddRequest asks a partition to take members in.
+type AddRequest struct {
 	AsOf    AsOf // seen before their rows were inserted or read
 	Entries []Entry
 	// Token, if set, registers the entries as claimed in the batch of that
@@ -109,16 +109,16 @@ type Adding struct {
 	Lease time.Duration
 }
 
-// Page is what the feeder found in one piece of its scan of a partition.
-type Page struct {
+// FeedRequest carries what the feeder found in one piece of its scan of a partition.
+type FeedRequest struct {
 	AsOf    AsOf  // seen before the rows were read; also names the generation that the scan began under
 	Epoch   int64 // of the feeder
 	Entries []Entry
 	Loaded  Cursor // the partition holds all rows up to here once the page is in
 }
 
-// Feed is a feeder's wish for a partition.
-type Feed struct {
+// HorizonRequest asks a partition to begin a feeder's round.
+type HorizonRequest struct {
 	Epoch     int64
 	HorizonMS int64 // raise the horizon to this, unless the partition is full
 	Limit     int   // members that the partition may hold
@@ -130,22 +130,22 @@ type Feed struct {
 	Server     string
 }
 
-// Feeding is where a partition stands.
-type Feeding struct {
+// PartitionStatus tells the feeder where a partition stands.
+type PartitionStatus struct {
 	AsOf      AsOf
 	StartMS   int64  // when the generation began, hot-set time
 	ReadyMS   int64  // rows due before StartMS may be loaded from then on
 	HorizonMS int64  // Add takes what is due before it
 	Loaded    Cursor // up to here all rows are in
 	Members   int    // waiting and claimed
-	Taken     int    // entries of this Feed that were no members before
+	Taken     int    // entries of this FeedRequest that were no members before
 	Fresh     bool   // this call made the generation
 	Retreated bool   // this call lowered the horizon
 	Server    string // the identity of the server that answers; with ErrCold too
 }
 
-// Release gives claimed members back.
-type Release struct {
+// ReleaseRequest gives claimed members back.
+type ReleaseRequest struct {
 	Token   string
 	Refs    []Ref
 	Delay   time.Duration // offer them that long from now
@@ -157,37 +157,37 @@ type Release struct {
 	AsOf    AsOf
 }
 
-// Removed is the answer to a removal.
-type Removed struct {
+// RemoveResult is the answer to a removal.
+type RemoveResult struct {
 	AsOf    AsOf // when it happened; no generation: the partition is cold and held nothing
 	Answers []Answer
 }
 
-// Found is what the hot set knows of a member.
-type Found struct {
+// FindResult is what the hot set knows of a member.
+type FindResult struct {
 	Answer  Answer // Absent, Waiting, Claimed or Orphan
 	NextMS  int64  // Waiting: when it is to be offered
 	Attempt int
 }
 
-// Held names the batches of one process in a partition, and the members of them
-// that it still cares for.
-type Held struct {
+// ExtendRequest names the batches that one process holds in a partition, and the
+// members of them that the process still works on.
+type ExtendRequest struct {
 	Generation int64 // under which they were claimed or registered
 	Tokens     []string
 	Refs       []Ref
 	Lease      time.Duration
 }
 
-// Extended is the answer to an extension.
-type Extended struct {
+// ExtendResult is the answer to an extension.
+type ExtendResult struct {
 	AsOf AsOf
 	Lost []string // tokens whose lease had ended and was reaped: not extended
 	Gone []Ref    // members that were removed (deleted, rescheduled) meanwhile
 }
 
-// Reaped is a batch whose lease is over.
-type Reaped struct {
+// ExpiredBatch is a batch whose lease is over.
+type ExpiredBatch struct {
 	Token string
 	Refs  []Ref
 }

@@ -133,7 +133,7 @@ func removeTells(k *kit) {
 	if s, err := k.State(k.Context(), k.p); err != nil || s.Waiting != 0 || s.Claimed != 0 {
 		k.Errorf("after Remove State answered %+v, %v", s, err)
 	}
-	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a)})
 	k.must(err)
 	k.each("Release of a removed member", got, 1, task.Dead)
 	k.claimed("t2")
@@ -181,11 +181,11 @@ func removeTakesGivenBack(k *kit) {
 	a, b, c := entry("a", 1), entry("b", 2), entry("c", 3)
 	k.add(task.Waiting, a, b, c)
 	k.claimed("t", "a", "b", "c")
-	_, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a), AtDue: true})
+	_, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), AtDue: true})
 	k.must(err)
 	_, err = k.Remove(k.Context(), k.p, "t", refs(a, b))
 	k.must(err)
-	_, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(c), AtDue: true})
+	_, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(c), AtDue: true})
 	k.must(err)
 	_, err = k.Remove(k.Context(), k.p, "t", refs(c))
 	k.must(err)
@@ -199,16 +199,16 @@ func releaseOffersAgain(k *kit) {
 	k.warm()
 	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))
 	b := k.claimed("t", "a", "b", "c")
-	release := func(r task.Release, want task.Answer) {
+	release := func(r task.ReleaseRequest, want task.Answer) {
 		k.Helper()
 		r.Token = "t"
 		got, err := k.Release(k.Context(), k.p, r)
 		k.must(err)
 		k.each("Release", got, len(r.Refs), want)
 	}
-	release(task.Release{Refs: refs(b.Claims[0].Entry), AtDue: true}, task.Waiting)
-	release(task.Release{Refs: refs(b.Claims[1].Entry), Counted: true}, task.Waiting)
-	release(task.Release{Refs: refs(b.Claims[2].Entry), Delay: time.Hour, Counted: true}, task.Waiting)
+	release(task.ReleaseRequest{Refs: refs(b.Claims[0].Entry), AtDue: true}, task.Waiting)
+	release(task.ReleaseRequest{Refs: refs(b.Claims[1].Entry), Counted: true}, task.Waiting)
+	release(task.ReleaseRequest{Refs: refs(b.Claims[2].Entry), Delay: time.Hour, Counted: true}, task.Waiting)
 	got := k.claim("t2", 10)
 	if k.ids(got) != "a b" || got.Claims[0].Attempt != 0 || got.Claims[1].Attempt != 1 || string(got.Claims[1].Payload) != "p" {
 		k.Errorf("claimed again %+v", got.Claims)
@@ -227,17 +227,17 @@ func releaseIsOfOwnBatch(k *kit) {
 		if token == "t" {
 			continue // below: maps have no order
 		}
-		got, err := k.Release(k.Context(), k.p, task.Release{Token: token, Refs: refs(a)})
+		got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: token, Refs: refs(a)})
 		k.must(err)
 		k.each("Release from another batch", got, 1, want)
 	}
 	k.claimed("t2")
-	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(b)})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(b)})
 	k.must(err)
 	k.each("Release of no member", got, 1, task.Absent)
-	_, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	_, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a)})
 	k.must(err)
-	got, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	got, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a)})
 	k.must(err)
 	k.each("second Release", got, 1, task.Elsewhere)
 }
@@ -245,24 +245,24 @@ func releaseIsOfOwnBatch(k *kit) {
 func delayBeyond(k *kit) {
 	now := int64(0)
 	{
-		_, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: 1, Limit: 10})
+		_, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: 1, Limit: 10})
 		k.must(err)
 		now = k.now().TimeUS / 1000
 	}
-	_, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: now + 60_000, Limit: 10})
+	_, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: now + 60_000, Limit: 10})
 	k.must(err)
 	a := entry("a", 1)
 	k.add(task.Waiting, a)
 	k.claimed("t", "a")
-	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a), Delay: time.Hour})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), Delay: time.Hour})
 	k.must(err)
 	k.each("Release beyond the horizon", got, 1, task.Beyond)
-	got, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a)})
+	got, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a)})
 	k.must(err)
 	k.each("Release after that", got, 1, task.Waiting)
 }
 
-func (k *kit) expired(lease time.Duration) []task.Reaped {
+func (k *kit) expired(lease time.Duration) []task.ExpiredBatch {
 	k.Helper()
 	all, err := k.Expired(k.Context(), k.p, 10, lease)
 	k.must(err)
@@ -277,7 +277,7 @@ func leasesEnd(k *kit) {
 	if k.must(err); len(b.Claims) != 2 {
 		k.Fatalf("claimed %q", k.ids(b))
 	}
-	var over []task.Reaped
+	var over []task.ExpiredBatch
 	k.until("the lease is over", func() bool { over = k.expired(lease); return len(over) > 0 })
 	if len(over) != 1 || over[0].Token != "short" || len(over[0].Refs) != 2 {
 		k.Fatalf("Expired answered %+v", over)
@@ -288,13 +288,13 @@ func leasesEnd(k *kit) {
 	if over := k.expired(time.Hour); len(over) != 0 {
 		k.Errorf("within a lease of the generation's beginning (%d) Expired answered %+v", f.StartMS, over)
 	}
-	got, err := k.Release(k.Context(), k.p, task.Release{Token: "short", Refs: over[0].Refs, AtDue: true, Counted: true, Expired: true, AsOf: k.now()})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "short", Refs: over[0].Refs, AtDue: true, Counted: true, Expired: true, AsOf: k.now()})
 	k.must(err)
 	k.each("Release of an expired batch", got, 2, task.Waiting)
 	if b := k.claimed("t2", "a", "b"); b.Claims[0].Attempt != 1 {
 		k.Errorf("a lost lease counts as an attempt: %+v", b.Claims[0])
 	}
-	e, err := k.Extend(k.Context(), k.p, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"short", "t2"}, Lease: lease})
+	e, err := k.Extend(k.Context(), k.p, task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"short", "t2"}, Lease: lease})
 	if k.must(err); !slices.Equal(e.Lost, []string{"short"}) {
 		k.Errorf("Extend of a reaped batch and a live one: lost %q, want short", e.Lost)
 	}
@@ -307,11 +307,11 @@ func extensionWins(k *kit) {
 	_, err := k.Claim(k.Context(), k.p, "t", 1, time.Millisecond)
 	k.must(err)
 	k.until("the lease is over", func() bool { return len(k.expired(0)) > 0 })
-	e, err := k.Extend(k.Context(), k.p, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute})
+	e, err := k.Extend(k.Context(), k.p, task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute})
 	if k.must(err); len(e.Lost) != 0 {
 		k.Errorf("Extend before the reaper: lost %q", e.Lost)
 	}
-	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a), Expired: true, AsOf: k.now()})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), Expired: true, AsOf: k.now()})
 	k.must(err)
 	k.each("the reaper's Release after an extension", got, 1, task.Claimed)
 	k.claimed("t2")
@@ -326,7 +326,7 @@ func reaperNeedsFresh(k *kit) {
 	k.until("the lease is over", func() bool { return len(k.expired(0)) > 0 })
 	old := k.now()
 	old.TimeUS -= (task.TombstoneTTL + time.Second).Microseconds()
-	_, err = k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(a), Expired: true, AsOf: old})
+	_, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), Expired: true, AsOf: old})
 	k.is(err, task.ErrStale, "the reaper's Release with old knowledge")
 	k.claimed("t2")
 }
@@ -338,7 +338,7 @@ func extendTells(k *kit) {
 	k.claimed("t", "a", "b")
 	_, err := k.Remove(k.Context(), k.p, "", refs(b))
 	k.must(err)
-	held := task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t", "never"}, Refs: refs(a, b), Lease: time.Minute}
+	held := task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"t", "never"}, Refs: refs(a, b), Lease: time.Minute}
 	e, err := k.Extend(k.Context(), k.p, held)
 	if k.must(err); !slices.Equal(e.Lost, []string{"never"}) || !slices.Equal(e.Gone, refs(b)) {
 		k.Errorf("Extend answered lost %q, gone %v", e.Lost, e.Gone)
@@ -349,21 +349,21 @@ func extendTells(k *kit) {
 }
 
 func registered(k *kit) {
-	_, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: 100, Limit: 10})
+	_, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: 100, Limit: 10})
 	k.must(err)
 	absent, waiting, beyond, other := entry("absent", 1), entry("waiting", 1), entry("beyond", 200), entry("other", 1)
 	k.add(task.Waiting, other)
 	k.claimed("others", "other")
 	k.add(task.Waiting, waiting)
 	for _, try := range []string{"first", "repeated"} {
-		got, err := k.Add(k.Context(), k.p, task.Adding{AsOf: k.now(), Entries: []task.Entry{absent, waiting, beyond, other}, Token: "mine", Lease: time.Minute})
+		got, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: k.now(), Entries: []task.Entry{absent, waiting, beyond, other}, Token: "mine", Lease: time.Minute})
 		k.must(err)
 		if want := []task.Answer{task.Claimed, task.Claimed, task.Claimed, task.Elsewhere}; !slices.Equal(got, want) {
 			k.Errorf("%s Add with a token answered %v, want %v", try, got, want)
 		}
 	}
 	k.claimed("t")
-	got, err := k.Release(k.Context(), k.p, task.Release{Token: "mine", Refs: refs(absent, waiting, beyond), AtDue: true})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "mine", Refs: refs(absent, waiting, beyond), AtDue: true})
 	k.must(err)
 	k.each("Release of registered members", got, 3, task.Waiting)
 }

@@ -17,9 +17,9 @@ func (k *kit) expect(identity string, generation int64) {
 }
 
 // begin begins a generation of that number, where the partition is cold.
-func (k *kit) begin(generation int64) task.Feeding {
+func (k *kit) begin(generation int64) task.PartitionStatus {
 	k.Helper()
-	f, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far, Limit: 1000, Generation: generation})
+	f, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 1000, Generation: generation})
 	k.must(err)
 	if !f.Fresh || f.AsOf.Generation != generation {
 		k.Fatalf("Horizon began %+v, want generation %d", f, generation)
@@ -28,7 +28,7 @@ func (k *kit) begin(generation int64) task.Feeding {
 }
 
 func looksFirst(k *kit) {
-	f, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far, Limit: 10, Look: true})
+	f, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 10, Look: true})
 	if !errors.Is(err, task.ErrCold) || f.AsOf.Generation != 0 {
 		k.Errorf("Horizon that only looks answered %+v, %v; want ErrCold", f, err)
 	}
@@ -36,10 +36,10 @@ func looksFirst(k *kit) {
 	if err != nil || st.AsOf.Generation != 0 || st.Server != f.Server {
 		k.Errorf("State after it is %+v, %v; want it cold, on server %q", st, err, f.Server)
 	}
-	if _, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far, Limit: 10, Generation: 7, Server: "another"}); !errors.Is(err, task.ErrCold) {
+	if _, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 10, Generation: 7, Server: "another"}); !errors.Is(err, task.ErrCold) {
 		k.Errorf("Horizon for another server answered %v, want ErrCold", err)
 	}
-	f, err = k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far, Limit: 10, Generation: 7, Server: f.Server})
+	f, err = k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 10, Generation: 7, Server: f.Server})
 	if err != nil || !f.Fresh || f.AsOf.Generation != 7 || f.Server != st.Server {
 		k.Errorf("Horizon for this server answered %+v, %v; want generation 7", f, err)
 	}
@@ -57,13 +57,13 @@ func oneGenerationCounts(k *kit) {
 	refs := []task.Ref{entry("a", 1).Ref, entry("b", 1).Ref}
 	for name, call := range map[string]func() error{
 		"Clock": func() error { _, err := k.Clock(k.Context(), k.p); return err },
-		"Feed":  func() error { _, err := k.Feed(k.Context(), k.p, task.Page{AsOf: before, Epoch: 1}); return err },
+		"Feed":  func() error { _, err := k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: before, Epoch: 1}); return err },
 		"Add": func() error {
-			_, err := k.Add(k.Context(), k.p, task.Adding{AsOf: before, Entries: []task.Entry{entry("c", 1)}})
+			_, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: before, Entries: []task.Entry{entry("c", 1)}})
 			return err
 		},
 		"register": func() error {
-			_, err := k.Add(k.Context(), k.p, task.Adding{AsOf: before, Entries: []task.Entry{entry("a", 1)}, Token: "u", Lease: time.Minute})
+			_, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: before, Entries: []task.Entry{entry("a", 1)}, Token: "u", Lease: time.Minute})
 			return err
 		},
 		"Remove": func() error { _, err := k.Remove(k.Context(), k.p, "", refs); return err },
@@ -71,11 +71,11 @@ func oneGenerationCounts(k *kit) {
 		"Claim":  func() error { _, err := k.Claim(k.Context(), k.p, "u", 1, time.Minute); return err },
 		"repeat": func() error { _, err := k.Claim(k.Context(), k.p, "t", 1, time.Minute); return err },
 		"Extend": func() error {
-			_, err := k.Extend(k.Context(), k.p, task.Held{Generation: 11, Tokens: []string{"t"}, Lease: time.Minute})
+			_, err := k.Extend(k.Context(), k.p, task.ExtendRequest{Generation: 11, Tokens: []string{"t"}, Lease: time.Minute})
 			return err
 		},
 		"Release": func() error {
-			_, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: []task.Ref{b.Claims[0].Ref}})
+			_, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: []task.Ref{b.Claims[0].Ref}})
 			return err
 		},
 	} {
@@ -105,12 +105,12 @@ func anotherGenerationBegins(k *kit) {
 	k.add(task.Waiting, entry("a", 1))
 	old := k.now()
 	k.expect("A1", 12)
-	wish := task.Feed{Epoch: 5, HorizonMS: far, Limit: 1000, Generation: 12}
+	wish := task.HorizonRequest{Epoch: 5, HorizonMS: far, Limit: 1000, Generation: 12}
 	f, err := k.Horizon(k.Context(), k.p, wish)
 	if err != nil || !f.Fresh || f.AsOf.Generation != 12 || f.Members != 0 {
 		k.Fatalf("Horizon began %+v, %v; want generation 12, empty", f, err)
 	}
-	if _, err := k.Add(k.Context(), k.p, task.Adding{AsOf: old, Entries: []task.Entry{entry("a", 1)}}); !errors.Is(err, task.ErrStale) {
+	if _, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: old, Entries: []task.Entry{entry("a", 1)}}); !errors.Is(err, task.ErrStale) {
 		k.Errorf("Add with knowledge of the generation before answered %v, want ErrStale", err)
 	}
 	k.expect("A1", 13)

@@ -14,15 +14,15 @@ func coldSaysSo(k *kit) {
 	if k.must(err); asOf.Generation != 0 || asOf.TimeUS == 0 {
 		k.Errorf("Clock of a cold partition answered %+v", asOf)
 	}
-	_, err = k.Add(ctx, k.p, task.Adding{AsOf: asOf, Entries: []task.Entry{e}})
+	_, err = k.Add(ctx, k.p, task.AddRequest{AsOf: asOf, Entries: []task.Entry{e}})
 	k.is(err, task.ErrCold, "Add")
 	_, err = k.Claim(ctx, k.p, "t", 1, time.Second)
 	k.is(err, task.ErrCold, "Claim")
-	_, err = k.Extend(ctx, k.p, task.Held{Generation: 1, Tokens: []string{"t"}, Lease: time.Second})
+	_, err = k.Extend(ctx, k.p, task.ExtendRequest{Generation: 1, Tokens: []string{"t"}, Lease: time.Second})
 	k.is(err, task.ErrCold, "Extend")
-	_, err = k.Feed(ctx, k.p, task.Page{AsOf: asOf, Epoch: 1})
+	_, err = k.Feed(ctx, k.p, task.FeedRequest{AsOf: asOf, Epoch: 1})
 	k.is(err, task.ErrCold, "Feed")
-	_, err = k.Release(ctx, k.p, task.Release{Token: "t", Refs: refs(e)})
+	_, err = k.Release(ctx, k.p, task.ReleaseRequest{Token: "t", Refs: refs(e)})
 	k.is(err, task.ErrCold, "Release")
 	got, err := k.Remove(ctx, k.p, "", refs(e))
 	k.must(err)
@@ -48,7 +48,7 @@ func generationBeginsEmpty(k *kit) {
 }
 
 func horizonIsExact(k *kit) {
-	_, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: 1000, Limit: 10})
+	_, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: 1000, Limit: 10})
 	k.must(err)
 	k.add(task.Waiting, entry("in", 999))
 	k.add(task.Beyond, entry("out", 1000))
@@ -57,7 +57,7 @@ func horizonIsExact(k *kit) {
 
 func horizonOnlyRises(k *kit) {
 	for _, c := range [][2]int64{{1000, 1000}, {500, 1000}, {2000, 2000}} {
-		f, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: c[0], Limit: 10})
+		f, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: c[0], Limit: 10})
 		if k.must(err); f.HorizonMS != c[1] {
 			k.Errorf("Horizon of %d answered %d, want %d", c[0], f.HorizonMS, c[1])
 		}
@@ -72,7 +72,7 @@ func fullPartitionRetreats(k *kit) {
 	}
 	all[40].Attempt = 1 // the row may not know of it: it stays
 	for _, taken := range []int{50, 0} {
-		got, err := k.Feed(k.Context(), k.p, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: all, Loaded: cursor(all[49])})
+		got, err := k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: all, Loaded: cursor(all[49])})
 		if k.must(err); got.Taken != taken || got.Members != 50 {
 			k.Errorf("Feed of 50 answered %+v, want %d taken", got, taken)
 		}
@@ -80,10 +80,10 @@ func fullPartitionRetreats(k *kit) {
 	put := entry("put-off", 1) // its row is due early, its offer is late: it stays
 	k.add(task.Waiting, put)
 	k.claimed("t", "put-off")
-	got, err := k.Release(k.Context(), k.p, task.Release{Token: "t", Refs: refs(put), Delay: time.Duration(far-900-k.now().TimeUS/1000) * time.Millisecond})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(put), Delay: time.Duration(far-900-k.now().TimeUS/1000) * time.Millisecond})
 	k.must(err)
 	k.each("Release", got, 1, task.Waiting)
-	f, err = k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far + 1, Limit: 20})
+	f, err = k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far + 1, Limit: 20})
 	if k.must(err); !f.Retreated || f.HorizonMS != far-1000+20 || f.Loaded != (task.Cursor{DueMS: far - 1000 + 20}) || f.Members != 22 {
 		k.Errorf("Horizon over the limit answered %+v, want it at %d with 22 members", f, far-1000+20)
 	}
@@ -97,20 +97,20 @@ func fullPartitionRetreats(k *kit) {
 
 func olderFeederIsRefused(k *kit) {
 	ctx := k.Context()
-	f, err := k.Horizon(ctx, k.p, task.Feed{Epoch: 7, HorizonMS: far, Limit: 10})
+	f, err := k.Horizon(ctx, k.p, task.HorizonRequest{Epoch: 7, HorizonMS: far, Limit: 10})
 	k.must(err)
-	_, err = k.Horizon(ctx, k.p, task.Feed{Epoch: 6, HorizonMS: far, Limit: 10})
+	_, err = k.Horizon(ctx, k.p, task.HorizonRequest{Epoch: 6, HorizonMS: far, Limit: 10})
 	k.is(err, task.ErrAborted, "Horizon of an older epoch")
-	_, err = k.Feed(ctx, k.p, task.Page{AsOf: f.AsOf, Epoch: 6, Loaded: task.Cursor{DueMS: 5}})
+	_, err = k.Feed(ctx, k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 6, Loaded: task.Cursor{DueMS: 5}})
 	k.is(err, task.ErrAborted, "Feed of an older epoch")
 	other := f.AsOf
 	other.Generation++
-	_, err = k.Feed(ctx, k.p, task.Page{AsOf: other, Epoch: 7, Loaded: task.Cursor{DueMS: 5}})
+	_, err = k.Feed(ctx, k.p, task.FeedRequest{AsOf: other, Epoch: 7, Loaded: task.Cursor{DueMS: 5}})
 	k.is(err, task.ErrAborted, "Feed of another generation")
 }
 
 func feedMovesLoaded(k *kit) {
-	f, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: 1000, Limit: 10})
+	f, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: 1000, Limit: 10})
 	k.must(err)
 	for _, c := range []struct{ to, want task.Cursor }{
 		{task.Cursor{DueMS: 10, ID: "b"}, task.Cursor{DueMS: 10, ID: "b"}},
@@ -118,7 +118,7 @@ func feedMovesLoaded(k *kit) {
 		{task.Cursor{DueMS: 1000}, task.Cursor{DueMS: 1000}},
 		{task.Cursor{DueMS: 2000, ID: "x"}, task.Cursor{DueMS: 1000}},
 	} {
-		got, err := k.Feed(k.Context(), k.p, task.Page{AsOf: f.AsOf, Epoch: 1, Loaded: c.to})
+		got, err := k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Loaded: c.to})
 		if k.must(err); got.Loaded != c.want {
 			k.Errorf("Feed to %v left loaded at %v, want %v", c.to, got.Loaded, c.want)
 		}
@@ -132,11 +132,11 @@ func oldKnowledgeIsStale(k *kit) {
 	other.Generation++
 	for name, asOf := range map[string]task.AsOf{"too old": old, "another generation": other, "no": {}} {
 		for _, token := range []string{"", "held"} {
-			_, err := k.Add(k.Context(), k.p, task.Adding{AsOf: asOf, Entries: []task.Entry{entry("a", 1)}, Token: token, Lease: time.Second})
+			_, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: asOf, Entries: []task.Entry{entry("a", 1)}, Token: token, Lease: time.Second})
 			k.is(err, task.ErrStale, "Add with "+name+" knowledge, token "+token)
 		}
 	}
-	_, err := k.Feed(k.Context(), k.p, task.Page{AsOf: old, Epoch: 1, Entries: []task.Entry{entry("a", 1)}, Loaded: task.Cursor{DueMS: 1}})
+	_, err := k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: old, Epoch: 1, Entries: []task.Entry{entry("a", 1)}, Loaded: task.Cursor{DueMS: 1}})
 	k.is(err, task.ErrStale, "Feed with old knowledge")
 	if s := k.warm(); s.Members != 0 || s.Loaded != f.Loaded {
 		k.Errorf("stale calls changed the partition: %+v", s)
@@ -150,10 +150,10 @@ func removedIsDead(k *kit) {
 	_, err := k.Remove(k.Context(), k.p, "", refs(a, b)) // b was never in: its creator is slow
 	k.must(err)
 	k.add(task.Dead, a, b)
-	got, err := k.Add(k.Context(), k.p, task.Adding{AsOf: k.now(), Entries: []task.Entry{a}, Token: "held", Lease: time.Minute})
+	got, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: k.now(), Entries: []task.Entry{a}, Token: "held", Lease: time.Minute})
 	k.must(err)
 	k.each("Add with a token", got, 1, task.Dead)
-	_, err = k.Feed(k.Context(), k.p, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: []task.Entry{a, b}, Loaded: task.Cursor{DueMS: 2}})
+	_, err = k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: []task.Entry{a, b}, Loaded: task.Cursor{DueMS: 2}})
 	k.must(err)
 	k.claimed("t")
 }
@@ -221,12 +221,12 @@ func fullOfClaimed(k *kit) {
 	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))
 	k.claimed("t", "a", "b", "c")
 	for _, limit := range []int{3, 2} {
-		got, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far + 1, Limit: limit})
+		got, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far + 1, Limit: limit})
 		if k.must(err); got.Members != 3 || got.HorizonMS != f.HorizonMS || got.Retreated {
 			k.Errorf("Horizon with a limit of %d answered %+v", limit, got)
 		}
 	}
-	e, err := k.Extend(k.Context(), k.p, task.Held{Generation: f.AsOf.Generation, Tokens: []string{"t"},
+	e, err := k.Extend(k.Context(), k.p, task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"t"},
 		Refs: refs(entry("a", 1), entry("b", 2), entry("c", 3)), Lease: time.Minute})
 	if k.must(err); len(e.Gone)+len(e.Lost) > 0 {
 		k.Errorf("Extend afterwards answered %+v", e)

@@ -99,9 +99,9 @@ func (k *kit) must(err error) {
 }
 
 // warm begins a generation whose horizon is far.
-func (k *kit) warm() task.Feeding {
+func (k *kit) warm() task.PartitionStatus {
 	k.Helper()
-	f, err := k.Horizon(k.Context(), k.p, task.Feed{Epoch: 1, HorizonMS: far, Limit: 1_000_000})
+	f, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 1_000_000})
 	k.must(err)
 	return f
 }
@@ -119,7 +119,7 @@ func entry(id string, dueMS int64) task.Entry {
 
 func (k *kit) add(want task.Answer, entries ...task.Entry) {
 	k.Helper()
-	got, err := k.Add(k.Context(), k.p, task.Adding{AsOf: k.now(), Entries: entries})
+	got, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: k.now(), Entries: entries})
 	k.must(err)
 	k.each("Add", got, len(entries), want)
 }
@@ -199,7 +199,7 @@ func find(k *kit) {
 	k.claimed("t", "b")
 	found, err := k.Find(k.Context(), k.p, refs(a, b, c))
 	k.must(err)
-	want := []task.Found{{Answer: task.Waiting, NextMS: far - 5}, {Answer: task.Claimed}, {Answer: task.Absent}}
+	want := []task.FindResult{{Answer: task.Waiting, NextMS: far - 5}, {Answer: task.Claimed}, {Answer: task.Absent}}
 	if !slices.Equal(found, want) {
 		k.Errorf("Find answered %+v, want %+v", found, want)
 	}
@@ -278,7 +278,7 @@ func manyMembers(k *kit) {
 	for i := range n {
 		all = append(all, entry(fmt.Sprintf("%05d", i), 1))
 	}
-	s, err := k.Feed(k.Context(), k.p, task.Page{AsOf: f.AsOf, Epoch: 1, Entries: all, Loaded: cursor(all[n-1])})
+	s, err := k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: all, Loaded: cursor(all[n-1])})
 	if k.must(err); s.Members != n || s.Loaded != cursor(all[n-1]) {
 		k.Errorf("Feed of %d answered %+v", n, s)
 	}

@@ -219,7 +219,7 @@ func (p *modelPart) moment(rt *rapid.T) task.AsOf {
 // warm begins a generation that takes all.
 func (m *model) warm(rt *rapid.T, p *modelPart) {
 	m.sync(rt, p)
-	f := task.Feed{Epoch: 1, HorizonMS: far + 2, Limit: 9}
+	f := task.HorizonRequest{Epoch: 1, HorizonMS: far + 2, Limit: 9}
 	got, err := m.Horizon(rt.Context(), p.n, f)
 	m.begin(rt, p, f, got, err, m.sync(rt, p))
 }

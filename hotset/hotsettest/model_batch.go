@@ -110,7 +110,7 @@ func (m *model) claimAgain(rt *rapid.T) {
 
 func (m *model) extend(rt *rapid.T) {
 	p := m.part(rt)
-	h := task.Held{Generation: p.gen, Refs: p.refs(rt, 0), Lease: drawLease(rt)}
+	h := task.ExtendRequest{Generation: p.gen, Refs: p.refs(rt, 0), Lease: drawLease(rt)}
 	if a := p.moment(rt); rapid.IntRange(0, 5).Draw(rt, "another generation") == 5 {
 		h.Generation = a.Generation
 	}
@@ -162,7 +162,7 @@ func (p *modelPart) ghostly() string {
 
 func (m *model) release(rt *rapid.T) {
 	p := m.part(rt)
-	r := task.Release{Token: p.batchToken(rt), AtDue: rapid.Bool().Draw(rt, "at due"), Counted: rapid.Bool().Draw(rt, "counted"),
+	r := task.ReleaseRequest{Token: p.batchToken(rt), AtDue: rapid.Bool().Draw(rt, "at due"), Counted: rapid.Bool().Draw(rt, "counted"),
 		Expired: rapid.Bool().Draw(rt, "expired"), AsOf: p.moment(rt)}
 	if r.Refs = p.ofBatch(rt, r.Token); len(r.Refs) == 0 || r.Token == "" {
 		r.Refs = p.refs(rt, 1)
@@ -212,7 +212,7 @@ func (m *model) release(rt *rapid.T) {
 }
 
 // releasing tells when a member will be offered again, and what may be answered.
-func (p *modelPart) releasing(r task.Release, ref task.Ref, at span) (span, []task.Answer) {
+func (p *modelPart) releasing(r task.ReleaseRequest, ref task.Ref, at span) (span, []task.Answer) {
 	x := p.members[ref]
 	gone, removed := p.removed[ref]
 	switch {
@@ -320,7 +320,7 @@ func (m *model) find(rt *rapid.T) {
 			ghost = ghost || b.ghosts[ref]
 		}
 		switch {
-		case x == nil && (f == task.Found{} || ghost && f.Answer == task.Claimed):
+		case x == nil && (f == task.FindResult{} || ghost && f.Answer == task.Claimed):
 		case x != nil && x.token == "" && f.Answer == task.Waiting && f.Attempt == x.Attempt && within(f.NextMS, x.offer):
 			x.offer = span{f.NextMS, f.NextMS}
 		case x != nil && x.token != "" && f.Answer == task.Claimed && f.Attempt == x.Attempt:

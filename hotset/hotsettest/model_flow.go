@@ -13,7 +13,7 @@ import (
 
 func (m *model) horizon(rt *rapid.T) {
 	p := m.part(rt)
-	f := task.Feed{Epoch: rapid.Int64Range(1, 4).Draw(rt, "epoch"), HorizonMS: p.time(rt, "horizon_ms"), Limit: rapid.IntRange(1, 9).Draw(rt, "limit")}
+	f := task.HorizonRequest{Epoch: rapid.Int64Range(1, 4).Draw(rt, "epoch"), HorizonMS: p.time(rt, "horizon_ms"), Limit: rapid.IntRange(1, 9).Draw(rt, "limit")}
 	got, err := m.Horizon(rt.Context(), p.n, f)
 	at := m.sync(rt, p)
 	switch {
@@ -42,7 +42,7 @@ func (m *model) horizon(rt *rapid.T) {
 	m.feeding(rt, p, got)
 }
 
-func (m *model) begin(rt *rapid.T, p *modelPart, f task.Feed, got task.Feeding, err error, at span) {
+func (m *model) begin(rt *rapid.T, p *modelPart, f task.HorizonRequest, got task.PartitionStatus, err error, at span) {
 	if err != nil || !got.Fresh || got.Retreated || got.AsOf.Generation == 0 || got.ReadyMS < got.StartMS || !within(got.StartMS, span{at.lo / 1000, at.hi / 1000}) {
 		rt.Fatalf("Horizon of a cold partition: %+v, %v; it is %v us", got, err, at)
 	}
@@ -56,7 +56,7 @@ func (m *model) begin(rt *rapid.T, p *modelPart, f task.Feed, got task.Feeding, 
 }
 
 // feeding compares what Horizon and Feed tell besides.
-func (m *model) feeding(rt *rapid.T, p *modelPart, got task.Feeding) {
+func (m *model) feeding(rt *rapid.T, p *modelPart, got task.PartitionStatus) {
 	if got.AsOf.Generation != p.gen || got.HorizonMS != p.horizon || got.Loaded != p.loaded || got.Members != len(p.members) ||
 		!within(got.StartMS*1000, span{p.start.lo - 999, p.start.hi}) {
 		rt.Fatalf("the feeder was answered %+v, want horizon %d, loaded %+v, %d members", got, p.horizon, p.loaded, len(p.members))
@@ -64,7 +64,7 @@ func (m *model) feeding(rt *rapid.T, p *modelPart, got task.Feeding) {
 }
 
 // retreat takes over how far the horizon fell, and who was dropped.
-func (m *model) retreat(rt *rapid.T, p *modelPart, f task.Feed, got task.Feeding) {
+func (m *model) retreat(rt *rapid.T, p *modelPart, f task.HorizonRequest, got task.PartitionStatus) {
 	var waiting []*modelMember
 	for _, x := range p.members {
 		if x.token == "" {
@@ -108,7 +108,7 @@ func (m *model) retreat(rt *rapid.T, p *modelPart, f task.Feed, got task.Feeding
 
 func (m *model) feed(rt *rapid.T) {
 	p := m.part(rt)
-	page := task.Page{AsOf: p.moment(rt), Epoch: rapid.Int64Range(1, max(1, p.epoch)).Draw(rt, "epoch")}
+	page := task.FeedRequest{AsOf: p.moment(rt), Epoch: rapid.Int64Range(1, max(1, p.epoch)).Draw(rt, "epoch")}
 	page.Entries = p.entries(rt, page.AsOf, 0)
 	page.Loaded = task.Cursor{DueMS: p.time(rt, "loaded_ms"), ID: rapid.SampledFrom([]string{"", "a", "b", "é"}).Draw(rt, "loaded id")}
 	got, err := m.Feed(rt.Context(), p.n, page)
@@ -166,7 +166,7 @@ func (p *modelPart) taking(e task.Entry) []task.Answer {
 
 func (m *model) add(rt *rapid.T) {
 	p := m.part(rt)
-	a := task.Adding{AsOf: p.moment(rt)}
+	a := task.AddRequest{AsOf: p.moment(rt)}
 	a.Entries = p.entries(rt, a.AsOf, 1)
 	got, err := m.Add(rt.Context(), p.n, a)
 	at := m.sync(rt, p)
@@ -200,7 +200,7 @@ func (m *model) register(rt *rapid.T) {
 	if token == "" || rapid.Bool().Draw(rt, "new batch") {
 		token = m.newToken()
 	}
-	a := task.Adding{AsOf: p.moment(rt), Token: token, Lease: drawLease(rt)}
+	a := task.AddRequest{AsOf: p.moment(rt), Token: token, Lease: drawLease(rt)}
 	a.Entries = p.entries(rt, a.AsOf, 1)
 	for i := range a.Entries { // what its holder knows of it may be newer than the record
 		a.Entries[i].Attempt += rapid.IntRange(0, 1).Draw(rt, "more attempts")

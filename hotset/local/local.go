@@ -143,19 +143,19 @@ func (s *Set) State(ctx context.Context, p int) (task.State, error) {
 
 // Horizon implements hotset.Set. Nothing can be in flight from before this
 // process, so ReadyMS is StartMS.
-func (s *Set) Horizon(ctx context.Context, p int, f task.Feed) (task.Feeding, error) {
-	st, err := on(ctx, s, p, "horizon", func(p *partition) (task.Feeding, error) { return p.raise(f) })
+func (s *Set) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
+	st, err := on(ctx, s, p, "horizon", func(p *partition) (task.PartitionStatus, error) { return p.raise(f) })
 	st.Server = s.server
 	return st, err
 }
 
 // Feed implements hotset.Set.
-func (s *Set) Feed(ctx context.Context, p int, page task.Page) (task.Feeding, error) {
-	return on(ctx, s, p, "feed", func(p *partition) (task.Feeding, error) { return p.feed(page) })
+func (s *Set) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
+	return on(ctx, s, p, "feed", func(p *partition) (task.PartitionStatus, error) { return p.feed(page) })
 }
 
 // Add implements hotset.Set.
-func (s *Set) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, error) {
+func (s *Set) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
 	return on(ctx, s, p, "add", func(p *partition) ([]task.Answer, error) {
 		if err := p.fresh(a.AsOf); err != nil {
 			return nil, err
@@ -168,9 +168,9 @@ func (s *Set) Add(ctx context.Context, p int, a task.Adding) ([]task.Answer, err
 }
 
 // Remove implements hotset.Set.
-func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.Removed, error) {
-	return on(ctx, s, p, "remove", func(p *partition) (task.Removed, error) {
-		return task.Removed{AsOf: p.asOf(), Answers: p.remove(token, refs)}, nil
+func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
+	return on(ctx, s, p, "remove", func(p *partition) (task.RemoveResult, error) {
+		return task.RemoveResult{AsOf: p.asOf(), Answers: p.remove(token, refs)}, nil
 	})
 }
 
@@ -180,18 +180,18 @@ func (s *Set) Claim(ctx context.Context, p int, token string, limit int, lease t
 }
 
 // Extend implements hotset.Set.
-func (s *Set) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
-	return on(ctx, s, p, "extend", func(p *partition) (task.Extended, error) { return p.extend(h) })
+func (s *Set) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
+	return on(ctx, s, p, "extend", func(p *partition) (task.ExtendResult, error) { return p.extend(h) })
 }
 
 // Release implements hotset.Set.
-func (s *Set) Release(ctx context.Context, p int, r task.Release) ([]task.Answer, error) {
+func (s *Set) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
 	return on(ctx, s, p, "release", func(p *partition) ([]task.Answer, error) { return p.release(r) })
 }
 
 // Find implements hotset.Set.
-func (s *Set) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, error) {
-	found := make([]task.Found, len(refs))
+func (s *Set) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
+	found := make([]task.FindResult, len(refs))
 	_, err := on(ctx, s, p, "find", func(p *partition) (none struct{}, err error) {
 		for i, ref := range refs {
 			found[i] = p.find(ref)
@@ -205,8 +205,8 @@ func (s *Set) Find(ctx context.Context, p int, refs []task.Ref) ([]task.Found, e
 }
 
 // Expired implements hotset.Set.
-func (s *Set) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.Reaped, error) {
-	all, err := on(ctx, s, p, "leases", func(p *partition) ([]task.Reaped, error) { return p.expired(limit, lease), nil })
+func (s *Set) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
+	all, err := on(ctx, s, p, "leases", func(p *partition) ([]task.ExpiredBatch, error) { return p.expired(limit, lease), nil })
 	if errors.Is(err, task.ErrCold) {
 		return nil, nil
 	}

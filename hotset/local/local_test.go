@@ -48,7 +48,7 @@ func TestModel(t *testing.T) {
 func TestARemovedMemberNeverComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, 1)
-		f, err := s.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 50, Limit: 10})
+		f, err := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 50, Limit: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,14 +58,14 @@ func TestARemovedMemberNeverComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 5000 {
-			got, err := s.Add(t.Context(), 0, task.Adding{AsOf: before, Entries: []task.Entry{e}})
+			got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: before, Entries: []task.Entry{e}})
 			if !errors.Is(err, task.ErrStale) && (err != nil || got[0] != task.Dead) {
 				t.Fatalf("%s after its removal Add answered %v, %v", time.Since(time.UnixMicro(before.TimeUS)), got, err)
 			}
 			<-time.After(10 * time.Millisecond)
 		}
 		now, _ := s.Clock(t.Context(), 0)
-		if got, err := s.Add(t.Context(), 0, task.Adding{AsOf: now, Entries: []task.Entry{e}}); err != nil || got[0] != task.Waiting {
+		if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: now, Entries: []task.Entry{e}}); err != nil || got[0] != task.Waiting {
 			t.Errorf("50 s after its removal the tombstone still stands: %v, %v", got, err)
 		}
 	})
@@ -74,9 +74,9 @@ func TestARemovedMemberNeverComesBack(t *testing.T) {
 func TestALeaseEndsToTheMillisecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, 1)
-		f, _ := s.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1 << 50, Limit: 10})
+		f, _ := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 50, Limit: 10})
 		e := task.Entry{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}
-		if _, err := s.Add(t.Context(), 0, task.Adding{AsOf: f.AsOf, Entries: []task.Entry{e}}); err != nil {
+		if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{e}}); err != nil {
 			t.Fatal(err)
 		}
 		if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); err != nil || len(b.Claims) != 1 {

@@ -108,8 +108,8 @@ func (p *partition) next() int64 {
 	return p.due.items[0].score
 }
 
-func (p *partition) feeding() task.Feeding {
-	s := task.Feeding{AsOf: p.asOf(), StartMS: p.start.UnixMilli(), ReadyMS: p.start.UnixMilli(), HorizonMS: p.horizon,
+func (p *partition) feeding() task.PartitionStatus {
+	s := task.PartitionStatus{AsOf: p.asOf(), StartMS: p.start.UnixMilli(), ReadyMS: p.start.UnixMilli(), HorizonMS: p.horizon,
 		Loaded: p.loaded, Members: len(p.members)}
 	if p.began > 1 {
 		s.ReadyMS += settle
@@ -122,7 +122,7 @@ func (p *partition) feeding() task.Feeding {
 const settle = 2000
 
 // begin begins a generation, empty.
-func (p *partition) begin(f task.Feed) {
+func (p *partition) begin(f task.HorizonRequest) {
 	if p.generation = f.Generation; p.generation == 0 {
 		p.generation = hotset.NewGeneration()
 	}
@@ -132,13 +132,13 @@ func (p *partition) begin(f task.Feed) {
 	p.began++
 }
 
-func (p *partition) raise(f task.Feed) (task.Feeding, error) {
+func (p *partition) raise(f task.HorizonRequest) (task.PartitionStatus, error) {
 	if p.generation != 0 && f.Epoch < p.epoch {
-		return task.Feeding{}, task.ErrAborted
+		return task.PartitionStatus{}, task.ErrAborted
 	}
 	if p.generation == 0 || p.other {
 		if f.Look || f.Server != "" && f.Server != p.server {
-			return task.Feeding{AsOf: task.AsOf{TimeUS: p.now.UnixMicro()}}, task.ErrCold
+			return task.PartitionStatus{AsOf: task.AsOf{TimeUS: p.now.UnixMicro()}}, task.ErrCold
 		}
 		p.begin(f)
 		s := p.feeding()
@@ -181,15 +181,15 @@ func (p *partition) retreat(limit int) {
 	}
 }
 
-func (p *partition) feed(page task.Page) (task.Feeding, error) {
+func (p *partition) feed(page task.FeedRequest) (task.PartitionStatus, error) {
 	switch {
 	case p.generation == 0:
-		return task.Feeding{}, task.ErrCold
+		return task.PartitionStatus{}, task.ErrCold
 	case page.AsOf.Generation != p.generation || page.Epoch < p.epoch:
-		return task.Feeding{}, task.ErrAborted
+		return task.PartitionStatus{}, task.ErrAborted
 	}
 	if err := p.fresh(page.AsOf); err != nil {
-		return task.Feeding{}, err
+		return task.PartitionStatus{}, err
 	}
 	taken := 0
 	for _, a := range p.take(page.Entries) {
@@ -240,7 +240,7 @@ func (p *partition) wait(it *item, at int64) {
 	}
 }
 
-func (p *partition) register(a task.Adding) []task.Answer {
+func (p *partition) register(a task.AddRequest) []task.Answer {
 	answers := make([]task.Answer, len(a.Entries))
 	b := p.batches[a.Token]
 	if b == nil {
@@ -355,15 +355,15 @@ func (p *partition) claim(token string, limit int, lease time.Duration) (task.Ba
 	return out, nil
 }
 
-func (p *partition) extend(h task.Held) (task.Extended, error) {
+func (p *partition) extend(h task.ExtendRequest) (task.ExtendResult, error) {
 	switch p.generation {
 	case 0:
-		return task.Extended{}, task.ErrCold
+		return task.ExtendResult{}, task.ErrCold
 	case h.Generation:
 	default:
-		return task.Extended{}, task.ErrAborted
+		return task.ExtendResult{}, task.ErrAborted
 	}
-	e := task.Extended{AsOf: p.asOf()}
+	e := task.ExtendResult{AsOf: p.asOf()}
 	for _, t := range h.Tokens {
 		if b := p.batches[t]; b != nil {
 			b.ends = p.now.Add(h.Lease)
@@ -379,7 +379,7 @@ func (p *partition) extend(h task.Held) (task.Extended, error) {
 	return e, nil
 }
 
-func (p *partition) release(r task.Release) ([]task.Answer, error) {
+func (p *partition) release(r task.ReleaseRequest) ([]task.Answer, error) {
 	if p.generation == 0 {
 		return nil, task.ErrCold
 	}
@@ -400,7 +400,7 @@ func (p *partition) release(r task.Release) ([]task.Answer, error) {
 	return answers, nil
 }
 
-func (p *partition) giveBack(b *batch, ref task.Ref, r task.Release) task.Answer {
+func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task.Answer {
 	it := p.members[ref]
 	switch {
 	case p.dead(ref):
@@ -428,19 +428,19 @@ func (p *partition) giveBack(b *batch, ref task.Ref, r task.Release) task.Answer
 	return task.Waiting
 }
 
-func (p *partition) find(ref task.Ref) task.Found {
+func (p *partition) find(ref task.Ref) task.FindResult {
 	it := p.members[ref]
 	switch {
 	case it == nil:
-		return task.Found{}
+		return task.FindResult{}
 	case it.batch != nil:
-		return task.Found{Answer: task.Claimed, Attempt: it.Attempt}
+		return task.FindResult{Answer: task.Claimed, Attempt: it.Attempt}
 	}
-	return task.Found{Answer: task.Waiting, NextMS: it.score, Attempt: it.Attempt}
+	return task.FindResult{Answer: task.Waiting, NextMS: it.score, Attempt: it.Attempt}
 }
 
-func (p *partition) expired(limit int, lease time.Duration) []task.Reaped {
-	var all []task.Reaped
+func (p *partition) expired(limit int, lease time.Duration) []task.ExpiredBatch {
+	var all []task.ExpiredBatch
 	if p.generation == 0 || p.now.Before(p.start.Add(lease)) {
 		return nil
 	}
@@ -451,7 +451,7 @@ func (p *partition) expired(limit int, lease time.Duration) []task.Reaped {
 		if b.ends.After(p.now) {
 			continue
 		}
-		r := task.Reaped{Token: b.token}
+		r := task.ExpiredBatch{Token: b.token}
 		for ref := range b.members {
 			r.Refs = append(r.Refs, ref)
 		}

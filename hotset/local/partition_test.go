@@ -17,7 +17,7 @@ func TestOldTombstonesAreDropped(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Horizon(t.Context(), 0, task.Feed{Epoch: 1, HorizonMS: 1, Limit: 1}); err != nil {
+			if _, err := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1, Limit: 1}); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 3 { // in each of three periods

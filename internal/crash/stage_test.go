@@ -187,7 +187,7 @@ func (c *cell) create(due time.Time, ids ...string) {
 	for p, entries := range byPart {
 		asOf, err := c.set.Clock(c.Context(), p)
 		if err == nil {
-			_, err = c.set.Add(c.Context(), p, task.Adding{AsOf: asOf, Entries: entries})
+			_, err = c.set.Add(c.Context(), p, task.AddRequest{AsOf: asOf, Entries: entries})
 		}
 		if err != nil {
 			c.Fatal(err)

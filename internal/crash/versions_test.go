@@ -92,7 +92,7 @@ func sweeping(c *cell) {
 	asOf, err := c.set.Clock(c.Context(), 0)
 	if err == nil {
 		e := task.Entry{Ref: to.Ref, DueMS: to.DueMS, ExecMS: to.ExecMS, Payload: to.Payload}
-		_, err = c.set.Add(c.Context(), 0, task.Adding{AsOf: asOf, Entries: []task.Entry{e}})
+		_, err = c.set.Add(c.Context(), 0, task.AddRequest{AsOf: asOf, Entries: []task.Entry{e}})
 	}
 	if err != nil {
 		c.Fatal(err)

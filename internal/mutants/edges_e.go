@@ -53,8 +53,8 @@ var edgesE = []mutant{
 	{"short-deadlines-tell-nothing", "callers with short deadlines never find out that a partition hangs", "breaker.go",
 		"	s.probe(p) // what", "	// what", ".", "TestCallersWithShortDeadlinesOpenTheBreaker"},
 	{"extension-fails-at-once", "an extension does not wait for its partition", "breaker.go",
-		"	if err := s.await(ctx, p); err != nil {\n		return task.Extended{}, err\n	}\n", "", ".", "TestLeasesAreExtendedAsSoonAsAPartitionAnswers"},
+		"	if err := s.await(ctx, p); err != nil {\n		return task.ExtendResult{}, err\n	}\n", "", ".", "TestLeasesAreExtendedAsSoonAsAPartitionAnswers"},
 	{"find-unguarded", "a Get asks a partition that hangs", "breaker.go",
-		"return ask(ctx, s, p, longestRound, func(ctx context.Context) ([]task.Found, error) { return s.Set.Find(ctx, p, refs) })", "return s.Set.Find(ctx, p, refs)",
+		"return ask(ctx, s, p, longestRound, func(ctx context.Context) ([]task.FindResult, error) { return s.Set.Find(ctx, p, refs) })", "return s.Set.Find(ctx, p, refs)",
 		".", "TestACallToAHungPartitionHasABound"},
 }

@@ -72,7 +72,7 @@ var edgesK = []mutant{
 	{"claim-brings-all", "a claim brings all long payloads into the process", "consumer/accept.go",
 		"held >= mostRead && len(todo)", "held < 0 && len(todo)", "./consumer", "TestAClaimBringsNoMorePayloadsThanAProcessHolds"},
 	{"failure-drops-the-rest", "payloads that could not be read are not given back", "consumer/accept.go",
-		"deliveries(todo), task.Release{Delay: time.Second})", "deliveries(todo[:0]), task.Release{Delay: time.Second})", "./consumer", "TestWhatWasReadBeforeAFailureIsDelivered"},
+		"deliveries(todo), task.ReleaseRequest{Delay: time.Second})", "deliveries(todo[:0]), task.ReleaseRequest{Delay: time.Second})", "./consumer", "TestWhatWasReadBeforeAFailureIsDelivered"},
 	{"call-without-bytes", "a call to Redis is cut by the number of members alone", "hotset/redis.go",
 		"i == chunk || i > 0 && sum > task.MostBytes", "i == chunk", "./hotset", "TestNoCallSendsMoreThanSomeMiB"},
 	{"call-without-payloads", "a call to Redis is cut without a look at its payloads", "hotset/redis.go",

@@ -36,7 +36,7 @@ func (t *traced) end(e history.Event, err error) {
 	t.rec.Write(e)
 }
 
-func (t *traced) Extend(ctx context.Context, p int, h task.Held) (task.Extended, error) {
+func (t *traced) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	e := history.Event{Op: history.Extend, Call: t.rec.Call(), Tokens: h.Tokens}
 	t.rec.Write(e)
 	x, err := t.Set.Extend(ctx, p, h)
