@@ -6,14 +6,19 @@ import (
 	"fmt"
 )
 
-// Handler handles one delivery: nil confirms it, an error rolls it back after
-// Options.Backoff. Its context is the delivery's. If it has settled the delivery itself
-// its result is only logged. A panic is an error with its stack, and so is the end of its
+// Handler handles one delivery. Nil confirms the delivery asynchronously, as Delivery.ConfirmAsync
+// does: Handle does not wait for the row to be deleted before it calls the next Handler. An error rolls the
+// delivery back after Options.Backoff. A panic counts as an error with its stack, and so does the end of the
 // goroutine (runtime.Goexit).
-type Handler = func(context.Context, *Delivery) error
+//
+// The context is the delivery's (Delivery.Context), or what Options.Middleware derives from it. A Handler may settle the
+// delivery itself, with Confirm, ConfirmAsync or Rollback; then its own result changes nothing, and an error
+// is only logged.
+type Handler func(context.Context, *Delivery) error
 
 // Handle is Run with workers goroutines that call h for each delivery. It returns
-// when all is drained, and what Run returns; ErrInvalid: no workers, or no h.
+// when all is drained, and what Run returns. h is wrapped in Options.Middleware. ErrInvalid: no
+// workers, no h, or a Middleware that returned nil; nothing ran, and Handle may be called again.
 //
 // A handler that has run for Options.DeliveryTimeout is stuck: its task is offered again, a
 // warning names it, and another goroutine works in its place. At most workers goroutines
@@ -26,11 +31,15 @@ func (s *Scheduler) Handle(ctx context.Context, workers int, h Handler) error {
 	if workers < 1 || h == nil {
 		return fmt.Errorf("handle: %w: %d workers and handler nil=%t; at least 1 and a handler are needed", ErrInvalid, workers, h == nil)
 	}
+	h, err := wrap(h, s.o.Middleware)
+	if err != nil {
+		return fmt.Errorf("handle: %w", err)
+	}
 	if err := s.begin(); err != nil {
 		return err
 	}
 	handlers := s.consumer.Handle(workers, h)
-	err := s.run(ctx)
+	err = s.run(ctx)
 	if left := handlers.Stop(); left != nil {
 		err = errors.Join(err, fmt.Errorf("handle: %w", left))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -50,6 +51,10 @@ type Options struct {
 	// MaxBackoff is the longest delay after a Handler's error; a longer one that Backoff
 	// answers is cut to it, and reported: 24 h, at least 1 ms.
 	MaxBackoff time.Duration
+	// Middleware wraps the Handler of Scheduler.Handle, and nothing else: Consume and Deliveries
+	// do without it. The first is the outermost: it sees the delivery first, and the
+	// result last. New copies the slice.
+	Middleware []Middleware
 	// Logger gets the errors that no caller can be told, at Warn, and at Info each
 	// failure of a Handler, with id, attempt and error, and the events of the
 	// background roles: slog.Default(). At Warn, too, a Handler that panics, ends its
@@ -74,6 +79,7 @@ func (o Options) withDefaults() Options {
 	def(&o.Queue, 1000)
 	def(&o.AuditGrace, 5*time.Second)
 	def(&o.MaxBackoff, 24*time.Hour)
+	o.Middleware = slices.Clone(o.Middleware)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -100,6 +106,7 @@ func (o Options) validate() error {
 		within("Queue", o.Queue, 1, 1_000_000),
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
 		within("MaxBackoff", o.MaxBackoff, time.Millisecond, 1<<62),
+		checkMiddleware(o.Middleware),
 	)
 }
 
