@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -62,7 +63,7 @@ func (s *Scheduler) agents(ctx context.Context) {
 // which may be on another server, but not sooner than electRetry.
 func (s *Scheduler) pause(ctx context.Context, d time.Duration) {
 	least := min(d, electRetry)
-	sleep(ctx, least)
+	wait.For(ctx, least)
 	short, cancel := context.WithTimeout(ctx, d-least)
 	defer cancel()
 	select {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -209,10 +210,10 @@ func (s *Scheduler) addCreated(all []share) {
 			left = append(left, near(sh.rows, time.Now().Add(far).UnixMilli())...)
 			continue
 		}
-		if sh.rows = near(sh.rows, s.farAbove(sh.asOf, elapsed(sh.asked))); len(sh.rows) == 0 {
+		if sh.rows = near(sh.rows, s.farAbove(sh.asOf, wait.Elapsed(sh.asked))); len(sh.rows) == 0 {
 			continue
 		}
-		if len(sh.rows) > hotCall && elapsed(sh.asked) > task.TombstoneTTL/2 { // asOf is stale, or soon will be (rule 3)
+		if len(sh.rows) > hotCall && wait.Elapsed(sh.asked) > task.TombstoneTTL/2 { // asOf is stale, or soon will be (rule 3)
 			left = append(left, sh.rows...)
 			continue
 		}

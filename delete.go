@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -211,7 +212,7 @@ func (s *Scheduler) nearBy(ctx context.Context, l farLine, unread []task.Ref) (i
 	}
 	s.knowRecords(ctx)
 	near := unread
-	if s.farAbove(l.asOf, elapsed(l.drawn)) <= l.aboveMS {
+	if s.farAbove(l.asOf, wait.Elapsed(l.drawn)) <= l.aboveMS {
 		near = s.set.older(unread)
 	}
 	for _, r := range near {
@@ -259,7 +260,7 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 	if len(lost) == 0 {
 		return claimed, nil
 	}
-	if elapsed(began) > marked { // who had one since may have removed it, and what tells that is forgotten
+	if wait.Elapsed(began) > marked { // who had one since may have removed it, and what tells that is forgotten
 		for _, r := range lost {
 			claimed = append(claimed, r.ID)
 		}
@@ -271,7 +272,7 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 	if err != nil {
 		return claimed, err
 	}
-	if st.AsOf.TimeUS/1000 > st.StartMS+(s.longestLease()+elapsed(began)).Milliseconds() {
+	if st.AsOf.TimeUS/1000 > st.StartMS+(s.longestLease()+wait.Elapsed(began)).Milliseconds() {
 		return claimed, nil // whoever had claimed something before had it no longer when the rows went
 	}
 	for _, r := range lost {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -235,7 +236,7 @@ func (f *fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 			return r, fmt.Errorf("remove from partition %d: %w", p, err)
 		}
 		elsewhere = fmt.Errorf("%w: that is server %q", errElsewhere, f.records.of(p).Counts.Server)
-		sleep(ctx, elsewhereWait)
+		wait.For(ctx, elsewhereWait)
 	}
 }
 

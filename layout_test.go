@@ -16,7 +16,7 @@ const module = "github.com/triggerhook/triggerhook"
 // Imports run one way: root -> consumer, durable, hotset -> task.
 func TestImportsRunOneWay(t *testing.T) {
 	allowed := map[string][]string{
-		"":                    {"consumer", "durable", "hotset", "task", "internal/coalesce", "internal/failpoint", "internal/report"},
+		"":                    {"consumer", "durable", "hotset", "task", "internal/breaker", "internal/coalesce", "internal/failpoint", "internal/report", "internal/wait"},
 		"task":                {},
 		"consumer":            {"task", "internal/coalesce", "internal/failpoint", "internal/report"},
 		"durable":             {"task", "internal/coalesce"},
@@ -28,6 +28,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"internal/coalesce":   {},
 		"internal/failpoint":  {},
 		"internal/report":     {"task"},
+		"internal/wait":       {},
 		"metrics":             {"", "consumer"},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()

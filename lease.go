@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -42,7 +43,7 @@ func (s *Scheduler) recordLease(ctx context.Context) error {
 			}
 			s.report.Info("Lease is longer than any before, and is used after a while", "lease_ms", own, "before_ms", is.SettledMS, "after_ms", hold.Milliseconds())
 		case !waited:
-			sleep(ctx, hold)
+			wait.For(ctx, hold)
 			waited = true
 		default:
 			failpoint.Hit("lease/settle")

@@ -11,6 +11,7 @@ import (
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -89,12 +90,6 @@ type known struct {
 
 func newRecords(store durable.Store, set hotset.Set, parts int, r *report.Reporter) *records {
 	return &records{store: store, set: set, parts: parts, report: r, busy: make(chan struct{}, 1), cold: make(chan struct{}, 1), since: make([]time.Time, parts), apart: func(error) {}}
-}
-
-// elapsed is how long ago t was, by the monotonic clock or by the other one, which goes
-// on while a machine is suspended.
-func elapsed(t time.Time) time.Duration {
-	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
 }
 
 // now reads the records, or waits for a read that begins after the call does.
@@ -230,7 +225,7 @@ func (r *records) swap(ctx context.Context, p int, old string, to task.Generatio
 // has the feeder look if it says that a partition is cold.
 func (r *records) meets(err error) {
 	if errors.Is(err, task.ErrCold) {
-		wakeUp(r.cold)
+		wait.Wake(r.cold)
 	}
 	if errors.Is(err, ErrMismatch) {
 		r.end(err)
@@ -262,7 +257,7 @@ func (r *records) use() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.used) > usedFor {
-		wakeUp(r.busy)
+		wait.Wake(r.busy)
 	}
 	r.used = time.Now()
 }
@@ -298,7 +293,7 @@ func (r *records) refresh(ctx context.Context) {
 func (r *records) last() (k known, age time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.known, elapsed(r.read), r.known.identity != ""
+	return r.known, wait.Elapsed(r.read), r.known.identity != ""
 }
 
 // standing is what is known of one partition.
@@ -316,7 +311,7 @@ type standing struct {
 func (r *records) of(p int) (s standing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.known, s.away, s.age = r.known.identity != "", r.away, elapsed(r.read); !s.known {
+	if s.known, s.away, s.age = r.known.identity != "", r.away, wait.Elapsed(r.read); !s.known {
 		return s
 	}
 	s.Generation, s.text, s.past, s.since = r.known.generations[p], r.known.texts[p], r.known.past[p], r.since[p]
@@ -333,7 +328,7 @@ func (r *records) due() bool {
 	if r.away {
 		every = 2 * readFor
 	}
-	if elapsed(r.read) <= trust/2 || elapsed(r.tried) <= every {
+	if wait.Elapsed(r.read) <= trust/2 || wait.Elapsed(r.tried) <= every {
 		return false
 	}
 	r.tried = time.Now()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/triggerhook/triggerhook/internal/wait"
 )
 
 // retrier tries what waits in a queue, in a goroutine that exists only while something does.
@@ -45,7 +47,7 @@ func (r *retrier) run(ctx context.Context, ended chan<- struct{}, wake <-chan st
 	defer close(ended)
 	for rest := r.rest; ; rest = true {
 		if rest {
-			pause(ctx, r.pause, wake)
+			wait.ForWake(ctx, r.pause, wake)
 		}
 		if ctx.Err() == nil {
 			r.round(ctx)
@@ -79,7 +81,7 @@ func (r *retrier) hurry() {
 	r.start()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	wakeUp(r.wake)
+	wait.Wake(r.wake)
 }
 
 // cut has the goroutine end, which may be the caller's, and returns what is closed then.
@@ -97,16 +99,5 @@ func (r *retrier) cut() <-chan struct{} {
 func (r *retrier) halt() {
 	if ended := r.cut(); ended != nil {
 		<-ended
-	}
-}
-
-// pause waits for d, or for the end of ctx, or until it is woken.
-func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-wake:
-	case <-ctx.Done():
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/triggerhook/triggerhook/consumer"
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/breaker"
 	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -75,7 +77,7 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	}
 	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger},
 		ns: namespaceCache{turn: make(chan struct{}, 1)}, hotAt: make([]time.Time, set.Config().Partitions)}
-	inner := newBreaker(set, s.report)
+	inner := breaker.Wrap(set, s.report)
 	s.records = newRecords(store, inner, s.parts, s.report)
 	s.outage = newOutage(s.parts)
 	s.set = guard(&fence{Set: inner, records: s.records, outage: s.outage}, store.Versions, s.report, &s.trouble)
@@ -193,7 +195,7 @@ func (e *apartError) Error() string { return e.err.Error() }
 // look as if it had.
 func (s *Scheduler) check(ctx context.Context) error {
 	last := errors.New("no check was finished")
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := errors.Join(s.store.Check(ctx, s.parts), s.checkPayload(ctx))
 		for p := 0; p < s.parts && err == nil; p++ {
 			err = s.set.Check(ctx, p)
@@ -218,7 +220,7 @@ func (s *Scheduler) check(ctx context.Context) error {
 		}
 		last = err
 		s.report.Error("start", err, "tried again")
-		sleep(ctx, wait)
+		wait.For(ctx, pause)
 	}
 }
 
@@ -236,23 +238,6 @@ func (s *Scheduler) checkPayload(ctx context.Context) error {
 		err = fmt.Errorf("%w: Options.MaxPayload is %d, and the server's max_allowed_packet is sure to take %d", ErrRefused, s.o.MaxPayload, most)
 	}
 	return err
-}
-
-// wakeUp puts an element into c, unless one is there.
-func wakeUp(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // Consume waits for a task that is due and returns it; any number of goroutines

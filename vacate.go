@@ -10,6 +10,7 @@ import (
 
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -54,7 +55,7 @@ func (o *outage) note(p int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failed[p] = true
-	wakeUp(o.noted)
+	wait.Wake(o.noted)
 }
 
 // noteAll notes how a call ended that was about no partition.

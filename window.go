@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -171,7 +172,7 @@ func (s *Scheduler) unheld(p int, st task.PartitionStatus) bool {
 	if w.began == nil {
 		return false
 	}
-	if _, again := w.began[p]; st.Fresh && !again && elapsed(w.first) < firstFor {
+	if _, again := w.began[p]; st.Fresh && !again && wait.Elapsed(w.first) < firstFor {
 		w.began[p] = st.AsOf.Generation
 	}
 	return w.began[p] == st.AsOf.Generation

@@ -19,12 +19,15 @@ func points(t *testing.T) (all []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := filepath.Glob("../../consumer/*.go")
-	if err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"../../consumer/*.go", "../*/*.go"} {
+		more, err := filepath.Glob(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, more...)
 	}
 	hit := regexp.MustCompile(`failpoint\.Hit\("([^"]+)"\)`)
-	for _, f := range append(files, more...) {
+	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

@@ -29,5 +29,5 @@ var edgesC = []mutant{
 	{"claims-by-old-records", "a worker claims by what it read long ago", "fence.go",
 		"	if s.relied || s.known && (s.away", "	if s.known || s.known && (s.away", ".", "TestNothingIsClaimedUnderOldRecords"},
 	{"longer-lease-at-once", "a longer Lease is used before those who delete know of it", "lease.go",
-		"			sleep(ctx, hold)\n", "", ".", "TestALongerLeaseIsRecordedTwoSecondsBefore"},
+		"			wait.For(ctx, hold)\n", "", ".", "TestALongerLeaseIsRecordedTwoSecondsBefore"},
 }

@@ -10,6 +10,6 @@ var edgesL = []mutant{
 		"!c.settling(b) {", "c.settling(b) {", "./consumer", "TestABatchThatItsConfirmsEndWasNotLost"},
 	{"claims-rest-for-long", "claims that failed rest for so long that a hang outlasts itself", "consumer/claimer.go",
 		"max(2*l.wait, 50*time.Millisecond), time.Second)", "max(2*l.wait, 50*time.Millisecond), time.Minute)", ".", "TestWhatFallsDueInAHangIsDeliveredSoonAfterIt"},
-	{"a-hang-is-asked-for-seldom", "a partition that hangs is asked each minute whether it answers", "breaker.go",
-		"sleep(context.Background(), probeRest-time.Since(began))", "sleep(context.Background(), time.Minute-time.Since(began))", ".", "TestWhatFallsDueInAHangIsDeliveredSoonAfterIt"},
+	{"a-hang-is-asked-for-seldom", "a partition that hangs is asked each minute whether it answers", "internal/breaker/breaker.go",
+		"wait.For(context.Background(), probeRest-time.Since(began))", "wait.For(context.Background(), time.Minute-time.Since(began))", ".", "TestWhatFallsDueInAHangIsDeliveredSoonAfterIt"},
 }
