@@ -13,25 +13,25 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Delete deletes tasks by their IDs. Nil: none of them will be delivered. An
-// IDError names those that were not found (ErrNotFound), and those that a worker
-// had claimed before, or may have (ErrClaimed): their rows are deleted, but the one
-// delivery that was under way may still happen. The others are deleted. ErrInvalid: an ID
-// breaks a rule, and nothing is deleted. ErrTooLarge: a call takes at most 100,000 IDs, and
-// nothing is deleted. After any other error, the end of ctx too, some or all of the rows may
-// be deleted, with the hot set still to be told, which this process goes on trying.
+// Delete deletes tasks by their IDs. Nil: none of them will be delivered.
 //
-// Many IDs are deleted in the order of the IDs, 1000 at a time, each of which is complete
-// before the next begins. So what was deleted by an error stays deleted. A call that is
-// repeated then reads of these IDs only that they are gone, names them as not found, and
-// goes on where the error was. Once ctx has ended no further 1000 are begun.
+// Errors: an IDError names the IDs that were not found (ErrNotFound), and those that a worker
+// had claimed before, or may have claimed (ErrClaimed). The rows of the latter are deleted, but
+// the one delivery that was under way may still happen. All other tasks of the call are
+// deleted. ErrInvalid: an ID breaks a rule, and nothing is deleted. ErrTooLarge: a call takes at
+// most 100,000 IDs, and nothing is deleted. After any other error, also the end of ctx, some or
+// all of the rows may be deleted, and this process goes on trying to tell the hot set.
 //
-// For one Lease after Redis has lost its data, or been exchanged, nobody can tell what
-// had been claimed before: Delete then names as claimed whatever was due by then, or
-// had been rescheduled: the longest Lease that a worker of the namespace has had. The
-// clocks of the Redis servers must agree within a second. It names so, too, what was due
-// and whose deletion took nine seconds, and tasks due far ahead whose deletion took ten minutes:
-// they may have been preloaded meanwhile.
+// Many IDs are deleted in their order, 1000 at a time, and each 1000 are complete before the
+// next begin. What was deleted before an error stays deleted: a repeated call names those IDs
+// as not found, and goes on from there. Once ctx has ended, no further 1000 are begun.
+//
+// After Redis lost its data, or was exchanged, no one can tell for one Lease what had been
+// claimed before. Delete then answers ErrClaimed for each task that was due by then or had been
+// rescheduled. That Lease is the longest that a worker of the namespace has had, and the clocks
+// of the Redis servers must agree within a second. Delete also answers ErrClaimed for a due task
+// whose deletion took nine seconds, and for a task due far ahead whose deletion took ten
+// minutes, because a worker may have claimed it, or a feeder preloaded it, meanwhile.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		if err := task.CheckID(id); err != nil {
@@ -49,10 +49,10 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 		slices.Sort(ids)
 		ids = slices.Compact(ids)
 	}
-	done, end := make(chan error, 1), s.set.calls.begin()
+	done, end := make(chan error, 1), s.calls.Begin()
 	go func() {
 		defer end()
-		done <- (&deletion{Scheduler: s}).run(ctx, ids)
+		done <- (&deletion{s: s, untold: map[int]error{}}).run(ctx, ids)
 	}()
 	select {
 	case err := <-done:
@@ -64,23 +64,22 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 
 // deletion is one call of Delete. One goroutine owns it.
 type deletion struct {
-	*Scheduler
+	s      *Scheduler
 	out    IDError
-	untold map[int]error // by partition, why the hot set is still to be told of what is deleted
+	untold map[int]error // by partition: why the hot set is still to be told of what is deleted
 }
 
 // run deletes part by part. A part that was begun is brought to its end, however long its
-// caller waits: else rows might be deleted whose versions are known nowhere any more.
+// caller waits: otherwise rows might be deleted whose versions this process does not know.
 func (d *deletion) run(ctx context.Context, ids []string) error {
-	d.untold = map[int]error{}
 	whole := context.WithoutCancel(ctx)
 	for done := 0; done < len(ids); {
-		part := ids[done:min(done+pageRows, len(ids))]
+		part := ids[done:min(done+deleteRows, len(ids))]
 		err := ctx.Err()
 		if done == 0 || err == nil {
 			err = d.part(whole, part)
 		}
-		if err != nil && len(ids) > pageRows {
+		if err != nil && len(ids) > deleteRows {
 			err = fmt.Errorf("the first %d of %d tasks are deleted: %w", done, len(ids), err)
 		}
 		if err != nil {
@@ -98,24 +97,36 @@ func (d *deletion) run(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// part deletes rows, and then all that the hot set may hold of them (rule 1): of
-// tasks that are far that is nothing (rule 6), and the store need not even read them.
-// The error is that of the durable store.
+// part deletes rows, and then everything that the hot set may hold of them. Of far tasks it
+// holds nothing (FarUntold), and the store need not even read them. The error is that of the
+// durable store.
 func (d *deletion) part(ctx context.Context, ids []string) error {
-	s := d.Scheduler
-	line, began := s.drawLine(ctx, ids), time.Now()
+	line, began := d.s.drawLine(ctx, ids), time.Now()
 	failpoint.Hit("delete/row")
-	rows, err := s.store.Drop(ctx, ids, line.aboveMS)
-	if err != nil {
-		s.doubt(task.Unsure(err))
+
+	// The commit point (RowFirst). A crash before it leaves the tasks as they were. A crash after
+	// it leaves members without rows. Such a member may fire once, because Delete has not
+	// returned nil; its Confirm, or the reaper after its lease, removes it.
+	rows, err := d.s.store.Drop(ctx, ids, line.aboveMS)
+	if err != nil { // the outcome is unknown: the retries find out
+		d.s.removals.EnqueueUncertain(task.Unsure(err))
 		return err
 	}
-	s.counts.deleted.Add(uint64(len(rows)))
+	d.s.counts.deleted.Add(uint64(len(rows)))
 	if len(rows) < len(ids) {
 		d.out.NotFound = append(d.out.NotFound, missing(ids, rows)...)
 	}
-	byPart := map[int][]task.Row{}
-	var unread []task.Ref
+	byPart, unread := d.s.splitDropped(rows)
+	d.out.Claimed = append(d.out.Claimed, d.s.nearAfterAll(ctx, line, unread)...)
+	for p, rows := range byPart { // all of them: only a removal that was tried is retried
+		d.tell(ctx, p, rows, began)
+	}
+	return nil
+}
+
+// splitDropped splits rows by their partitions, without those that were deleted unread.
+func (s *Scheduler) splitDropped(rows []task.Row) (byPart map[int][]task.Row, unread []task.Ref) {
+	byPart = map[int][]task.Row{}
 	for _, r := range rows {
 		if r.Ver == 0 {
 			unread = append(unread, r.Ref)
@@ -124,102 +135,25 @@ func (d *deletion) part(ctx context.Context, ids []string) error {
 		p := task.Partition(r.ID, s.parts)
 		byPart[p] = append(byPart[p], r)
 	}
-	d.out.Claimed = append(d.out.Claimed, s.nearBy(ctx, line, unread)...)
-	for p, rows := range byPart { // all of them: a removal that fails is tried again only once it was tried
-		d.tell(ctx, p, rows, began)
-	}
-	return nil
+	return byPart, unread
 }
 
-// tell has the hot set remove what it may hold of rows that were deleted since began. A partition that
-// failed once in this call is not waited for again: what is deleted further goes to the
-// removals that are tried again.
+// tell removes from the hot set what it may hold of rows that were deleted since began. It does
+// not wait again for a partition that has failed in this call: what is deleted further is queued.
 func (d *deletion) tell(ctx context.Context, p int, rows []task.Row, began time.Time) {
 	if d.untold[p] != nil {
-		d.set.wait(removal{p: p, refs: task.Versions(rows)})
+		d.s.removals.Enqueue(p, task.Versions(rows))
 		return
 	}
-	if rows = d.nearNow(ctx, p, rows); len(rows) == 0 {
+	if rows = d.s.nearNow(ctx, p, rows); len(rows) == 0 {
 		return
 	}
 	failpoint.Hit("delete/remove")
-	claimed, err := d.removeMembers(ctx, p, rows, began)
+	claimed, err := d.s.removeMembers(ctx, p, rows, began)
 	if err != nil {
 		d.untold[p] = err
 	}
 	d.out.Claimed = append(d.out.Claimed, claimed...)
-}
-
-// nearNow are the rows of which the hot set is to be told. All of them while it is to be
-// told of others: those may be older versions of the same tasks.
-func (s *Scheduler) nearNow(ctx context.Context, p int, rows []task.Row) []task.Row {
-	asOf, err := s.set.Clock(ctx, p)
-	if err != nil || s.set.owes() { // the removal says what is wrong
-		return rows
-	}
-	return near(rows, s.farAbove(asOf, 0))
-}
-
-// farLine is a due time above which the durable store need not read what it deletes.
-type farLine struct {
-	aboveMS int64
-	asOf    task.AsOf // the latest of the times that the hot set told
-	drawn   time.Time // before it was asked
-}
-
-// lateCommit is how much later than what is far a row must be due that is deleted unread,
-// since nobody can tell the hot set of it afterwards: no deletion takes as long, nor does a
-// COMMIT land as late whose connection was lost.
-const lateCommit = 10 * time.Minute
-
-// drawLine draws it for a deletion of ids; at the end of all times if the hot set does not
-// answer, or is still to be told of others.
-func (s *Scheduler) drawLine(ctx context.Context, ids []string) farLine {
-	none := farLine{aboveMS: task.MaxDue}
-	s.knowRecords(ctx)
-	if s.set.owes() {
-		return none
-	}
-	ctx, cancel := context.WithTimeout(ctx, hotWait)
-	defer cancel()
-	l, asked := farLine{drawn: time.Now()}, make([]bool, s.parts)
-	for _, id := range ids {
-		p := task.Partition(id, s.parts)
-		if asked[p] {
-			continue
-		}
-		asked[p] = true
-		if !s.hotWell(p) {
-			return none
-		}
-		a, err := s.set.Clock(ctx, p)
-		if err != nil {
-			return none // the removal says what is wrong
-		}
-		if a.TimeUS >= l.asOf.TimeUS {
-			l.asOf = a
-		}
-	}
-	l.aboveMS = min(s.farAbove(l.asOf, 0)+lateCommit.Milliseconds(), task.MaxDue)
-	return l
-}
-
-// nearBy returns the IDs of which the hot set may hold a version after all, of what was
-// deleted unread.
-func (s *Scheduler) nearBy(ctx context.Context, l farLine, unread []task.Ref) (ids []string) {
-	if len(unread) == 0 {
-		return nil
-	}
-	s.knowRecords(ctx)
-	near := unread
-	if s.farAbove(l.asOf, wait.Elapsed(l.drawn)) <= l.aboveMS {
-		near = s.set.older(unread)
-	}
-	for _, r := range near {
-		ids = append(ids, r.ID)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
 }
 
 // missing returns the ids that rows does not have.
@@ -236,8 +170,17 @@ func missing(ids []string, rows []task.Row) (none []string) {
 	return none
 }
 
-// marked is for how long at least the hot set can tell that a worker had what was removed.
-const marked = task.TombstoneTTL - time.Second
+const (
+	// deleteRows is how many rows one part of a deletion has.
+	deleteRows = 1000
+	// stateTimeout bounds the question how old a generation is.
+	stateTimeout = 5 * time.Second
+	// marked is for how long at least the hot set can tell that a worker had a member that was
+	// removed.
+	marked = task.TombstoneTTL - time.Second
+	// clocksAgree is by how many milliseconds the clocks of two Redis servers may differ.
+	clocksAgree = 1000
+)
 
 // removeMembers removes the members of rows that were deleted since began, and returns the
 // IDs of those that a worker may have in hand.
@@ -248,53 +191,44 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 		return nil, err
 	}
 	answers := removed.Answers[len(refs)-len(rows):]
-	var lost []task.Row // what may have been claimed of which the hot set knows nothing any more
+	var unknown []task.Row // may have been claimed before the hot set lost its data
 	for i, r := range rows {
 		switch {
 		case answers[i] == task.Claimed:
 			claimed = append(claimed, r.ID)
 		case r.PrevVer != 0 || r.DueMS <= removed.AsOf.TimeUS/1000+clocksAgree:
-			lost = append(lost, r)
+			unknown = append(unknown, r)
 		}
 	}
-	if len(lost) == 0 {
+	if len(unknown) == 0 {
 		return claimed, nil
 	}
-	if wait.Elapsed(began) > marked { // who had one since may have removed it, and what tells that is forgotten
-		for _, r := range lost {
+	if wait.Elapsed(began) > marked { // a worker that had one since may have removed it, and the mark that tells so is forgotten
+		for _, r := range unknown {
 			claimed = append(claimed, r.ID)
 		}
 		return claimed, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	young, err := s.claimedBeforeLoss(ctx, p, unknown, began)
+	return append(claimed, young...), err
+}
+
+// claimedBeforeLoss returns the IDs of those of rows that a worker may have claimed before the
+// generation of p began, and may still hold.
+func (s *Scheduler) claimedBeforeLoss(ctx context.Context, p int, rows []task.Row, began time.Time) (claimed []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
 	defer cancel()
 	st, err := s.set.State(ctx, p)
 	if err != nil {
-		return claimed, err
+		return nil, err
 	}
-	if st.AsOf.TimeUS/1000 > st.StartMS+(s.longestLease()+wait.Elapsed(began)).Milliseconds() {
-		return claimed, nil // whoever had claimed something before had it no longer when the rows went
+	if st.AsOf.TimeUS/1000 > st.StartMS+(s.records.LongestLease()+wait.Elapsed(began)).Milliseconds() {
+		return nil, nil // a lease of before the generation was over when the rows were deleted
 	}
-	for _, r := range lost {
+	for _, r := range rows {
 		if r.PrevVer != 0 || r.DueMS <= st.StartMS+clocksAgree {
 			claimed = append(claimed, r.ID)
 		}
 	}
 	return claimed, nil
-}
-
-// clocksAgree is by how many milliseconds the clocks of two Redis servers may differ.
-const clocksAgree = 1000
-
-// doubt has the hot set told of versions whose rows a call may have deleted that
-// ended with an error, once the durable store says that they are gone.
-func (s *Scheduler) doubt(refs []task.Ref) {
-	byPart := map[int][]task.Ref{}
-	for _, ref := range refs {
-		p := task.Partition(ref.ID, s.parts)
-		byPart[p] = append(byPart[p], ref)
-	}
-	for p, refs := range byPart {
-		s.set.doubt(p, refs)
-	}
 }

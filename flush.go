@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -44,24 +43,24 @@ func (o owed) String() string {
 
 // owes returns what has been owed since then at the latest.
 func (s *Scheduler) owes(then time.Time) owed {
-	return owed{adds: s.later.count(then), removals: s.set.count(then), calls: s.set.calls.begun(then)}
+	return owed{adds: s.adds.PendingSince(then), removals: s.removals.PendingSince(then), calls: s.calls.BegunBy(then)}
 }
 
 func (s *Scheduler) flush(ctx context.Context) (owed, error) {
 	began := time.Now()
-	before, _ := s.trouble.left()
+	before, _ := s.failures.GivenUp()
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for left := s.owes(began); left != (owed{}); left = s.owes(began) {
-		s.later.retry.hurry()
-		s.set.retry.hurry()
+		s.adds.Hurry()
+		s.removals.Hurry()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return left, errors.Join(ctx.Err(), s.trouble.since(began))
+			return left, errors.Join(ctx.Err(), s.failures.Since(began))
 		}
 	}
-	if n, why := s.trouble.left(); n > before {
+	if n, why := s.failures.GivenUp(); n > before {
 		return owed{}, fmt.Errorf("%d tasks were given up: %w", n-before, why)
 	}
 	return owed{}, nil
@@ -70,13 +69,13 @@ func (s *Scheduler) flush(ctx context.Context) (owed, error) {
 // giveUp forgets what waits, for a store or its client is closed. Calls that are under way
 // are cut off first: what they say would come after the line that says that it is given up.
 func (s *Scheduler) giveUp(err error) {
-	s.later.retry.cut()
-	s.set.retry.cut()
-	left := owed{adds: s.later.clear(), removals: s.set.clear()}
+	s.adds.Cut()
+	s.removals.Cut()
+	left := owed{adds: s.adds.Clear(), removals: s.removals.Clear()}
 	if left == (owed{}) {
 		return
 	}
-	s.trouble.leave(left.adds+left.removals, err)
+	s.failures.GiveUp(left.adds+left.removals, err)
 	s.report.Error("tell the hot set", err, "given up, for a store or its client is closed", "adds", left.adds, "removals", left.removals)
 }
 
@@ -87,53 +86,9 @@ func (s *Scheduler) lastFlush(ctx context.Context, ended time.Time) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(flushLeast, s.o.Drain-time.Since(ended)))
 	defer cancel()
 	left, err := s.flush(ctx)
-	s.later.retry.halt()
-	s.set.retry.halt()
+	s.adds.Halt()
+	s.removals.Halt()
 	if left != (owed{}) {
 		s.report.Error("flush", fmt.Errorf("%s: %w", left, err), "the auditor and the reaper of other processes find it", "adds", left.adds, "removals", left.removals)
 	}
-}
-
-// trouble is why what waits could not be told, last, and how much was given up, and why.
-type trouble struct {
-	mu     sync.Mutex
-	at     time.Time
-	err    error
-	gaveUp int
-	why    error // of the last that was given up: a try that fails after that does not hide it
-}
-
-// note notes why a try has failed.
-func (t *trouble) note(err error) {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.at, t.err = time.Now(), err
-}
-
-// leave notes that n tasks were given up.
-func (t *trouble) leave(n int, err error) {
-	t.note(err)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.gaveUp, t.why = t.gaveUp+n, err
-}
-
-// left returns how many tasks were given up since the process began, and why the last were.
-func (t *trouble) left() (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.gaveUp, t.why
-}
-
-// since returns the last error, if it came then or later.
-func (t *trouble) since(then time.Time) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.at.Before(then) {
-		return nil
-	}
-	return t.err
 }

@@ -2,10 +2,15 @@ package triggerhook_test
 
 import (
 	"encoding/json"
+	"go/ast"
 	"go/format"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,10 +18,13 @@ import (
 
 const module = "github.com/triggerhook/triggerhook"
 
-// Imports run one way: root -> consumer, durable, hotset -> task.
+// Imports run one way: root -> internal/agent -> internal/preload -> internal/horizon ->
+// internal/record -> durable, hotset -> task. The decorators of hotset.Set do not know one
+// another, but for the removals, which know the error of the fence that they give up after.
 func TestImportsRunOneWay(t *testing.T) {
 	allowed := map[string][]string{
-		"":                    {"consumer", "durable", "hotset", "task", "internal/breaker", "internal/coalesce", "internal/failpoint", "internal/report", "internal/wait"},
+		"": {"consumer", "durable", "hotset", "task", "internal/agent", "internal/breaker", "internal/failpoint", "internal/fence", "internal/horizon",
+			"internal/preload", "internal/record", "internal/removal", "internal/report", "internal/retry", "internal/wait"},
 		"task":                {},
 		"consumer":            {"task", "internal/coalesce", "internal/failpoint", "internal/report"},
 		"durable":             {"task", "internal/coalesce"},
@@ -25,11 +33,21 @@ func TestImportsRunOneWay(t *testing.T) {
 		"hotset":              {"task"},
 		"hotset/local":        {"hotset", "task"},
 		"hotset/hotsettest":   {"hotset", "task"},
-		"internal/coalesce":   {},
-		"internal/failpoint":  {},
-		"internal/report":     {"task"},
-		"internal/wait":       {},
-		"metrics":             {"", "consumer"},
+		"internal/agent": {"durable", "hotset", "task", "internal/failpoint", "internal/horizon", "internal/preload", "internal/record",
+			"internal/report", "internal/wait"},
+		"internal/breaker":   {"hotset", "task", "internal/report", "internal/wait"},
+		"internal/coalesce":  {},
+		"internal/failpoint": {},
+		"internal/fence":     {"hotset", "task", "internal/record", "internal/wait"},
+		"internal/horizon":   {"durable", "task", "internal/failpoint", "internal/record", "internal/report", "internal/wait"},
+		"internal/preload": {"durable", "hotset", "task", "internal/coalesce", "internal/horizon", "internal/record", "internal/report",
+			"internal/retry", "internal/wait"},
+		"internal/record":  {"durable", "hotset", "task", "internal/failpoint", "internal/report", "internal/wait"},
+		"internal/removal": {"hotset", "task", "internal/coalesce", "internal/fence", "internal/report", "internal/retry"},
+		"internal/report":  {"task"},
+		"internal/retry":   {"internal/wait"},
+		"internal/wait":    {},
+		"metrics":          {"", "consumer"},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
 	if err != nil {
@@ -58,6 +76,56 @@ func TestImportsRunOneWay(t *testing.T) {
 			}
 		}
 	}
+}
+
+// No type embeds the Scheduler, the Consumer, or a hotset.Set: an agent names what it uses, and
+// a decorator of the hot set names each call that it passes on.
+func TestNothingEmbedsWhatItUses(t *testing.T) {
+	never := regexp.MustCompile(`^\*?(Scheduler|Consumer|(hotset\.)?Set|(\w+\.)?(Scheduler|Consumer))$`)
+	seen := 0
+	for _, folder := range []string{".", "consumer", "internal/*"} {
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range files {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			for _, line := range embeddedFields(t, path) {
+				seen++
+				if never.MatchString(line) {
+					t.Errorf("%s: a struct embeds %s", path, line)
+				}
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no embedded field was found, so nothing was looked at")
+	}
+}
+
+// embeddedFields returns the types of all embedded struct fields of a file.
+func embeddedFields(t *testing.T, path string) (all []string) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Name.Name == "main" { // a program for tests, which may trace or break a Set
+		return nil
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if s, is := n.(*ast.StructType); is {
+			for _, field := range s.Fields.List {
+				if len(field.Names) == 0 {
+					all = append(all, types.ExprString(field.Type))
+				}
+			}
+		}
+		return true
+	})
+	return all
 }
 
 // The README's program is at most 50 lines, formatted, and compiles.

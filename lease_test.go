@@ -110,7 +110,7 @@ func TestALongerLeaseIsUsedByNobodyBefore(t *testing.T) {
 		run(t, s.scheduler(t, triggerhook.Options{Lease: 30 * time.Second}))
 		sleep(t, 10*time.Second)
 		r, err := s.store.Records(t.Context())
-		want := task.Lease{SettledMS: 30_000, AnnouncedMS: 60_000}
+		want := task.Lease{EffectiveMS: 30_000, AnnouncedMS: 60_000}
 		if is, e := r.Lease(); err != nil || e != nil || is != want || l.began.Sub(began) < 1900*time.Millisecond {
 			t.Errorf("the worker began %s after its start, want 2 s; %+v is recorded, want %+v", l.began.Sub(began), is, want)
 		}

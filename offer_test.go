@@ -57,7 +57,7 @@ func slowly(t *testing.T, test func(t *testing.T, s *triggerhook.Scheduler, slow
 	})
 }
 
-// Rule 3: what is added in one call was inserted after the moment that it names.
+// AsOfBeforeRead: what is added in one call was inserted after the moment that it names.
 func TestCreatesThatShareACallAreAddedAsOfTheOldest(t *testing.T) {
 	slowly(t, func(t *testing.T, s *triggerhook.Scheduler, slow *slowSet) {
 		began := map[string]int64{} // us

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/horizon"
+	"github.com/triggerhook/triggerhook/internal/record"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -63,8 +65,8 @@ type Options struct {
 }
 
 const (
-	maxWindow  = 24 * time.Hour
-	maxLease   = 10 * time.Minute
+	maxWindow  = horizon.Max
+	maxLease   = record.MaxLease
 	maxPayload = 1<<24 - 1 // MEDIUMBLOB
 )
 

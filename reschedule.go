@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/horizon"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -26,45 +27,58 @@ func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) er
 	if err = errors.Join(err, task.CheckID(id)); err != nil {
 		return fmt.Errorf("reschedule: %w", err)
 	}
-	for {
-		rows, err := s.store.Get(ctx, []string{id})
-		if err != nil {
+	for moved := false; !moved; {
+		if moved, err = s.move(ctx, id, dueMS); err != nil {
 			return fmt.Errorf("reschedule: %w", err)
 		}
-		if len(rows) == 0 {
-			return fmt.Errorf("reschedule: %w", &IDError{NotFound: []string{id}})
-		}
-		old, to := rows[0], rows[0]
-		failpoint.Hit("reschedule/sweep")
-		if prev, is := old.Prev(); is {
-			if _, err := s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{prev}); err != nil {
-				return fmt.Errorf("reschedule: the version of before: %w", err)
-			}
-		}
-		to.Ver, to.DueMS, to.ExecMS, to.Attempt = task.NewVer(), dueMS, dueMS, 0
-		asOf := s.asOf(ctx, []task.Row{to})
-		failpoint.Hit("reschedule/move")
-		moved, err := s.store.Move(ctx, old.Ref, to)
-		if errors.Is(err, ErrGone) {
-			continue // a try whose answer was lost may have moved it, but it has gone further since
-		}
-		if err != nil {
-			s.doubt([]task.Ref{old.Ref})
-			s.addLater(near([]task.Row{to}, time.Now().Add(far).UnixMilli()))
-			return fmt.Errorf("reschedule: %w", err)
-		}
-		if !moved {
-			continue // somebody else did so at the same time: theirs came first
-		}
-		s.counts.rescheduled.Add(1)
-		failpoint.Hit("reschedule/remove")
-		_, err = s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{old.Ref})
-		failpoint.Hit("reschedule/add")
-		s.addCreated(asOf)
-		if err != nil {
-			return fmt.Errorf("reschedule: the row is moved, the hot set is still to be told: %w", err)
-		}
-		failpoint.Hit("reschedule/end")
-		return nil
 	}
+	return nil
+}
+
+// move moves the row of a task, and its member in the hot set. It returns false if another call
+// moved the row at the same time.
+func (s *Scheduler) move(ctx context.Context, id string, dueMS int64) (bool, error) {
+	rows, err := s.store.Get(ctx, []string{id})
+	if err != nil {
+		return false, err
+	}
+	if len(rows) == 0 {
+		return false, &IDError{NotFound: []string{id}}
+	}
+	p, old, to := task.Partition(id, s.parts), rows[0], rows[0]
+	failpoint.Hit("reschedule/sweep")
+	if prev, is := old.Prev(); is { // so that there is never a third version
+		if _, err := s.set.Remove(ctx, p, "", []task.Ref{prev}); err != nil {
+			return false, fmt.Errorf("the version of before: %w", err)
+		}
+	}
+	to.Ver, to.DueMS, to.ExecMS, to.Attempt = task.NewVer(), dueMS, dueMS, 0
+	parts := s.adds.Stamp(ctx, []task.Row{to}) // before the commit (AsOfBeforeRead)
+	failpoint.Hit("reschedule/move")
+
+	// The commit point (RowFirst). A crash before it leaves the task as it was. A crash after it
+	// leaves the old member, which may fire once at its old time, and a row that the feeder or
+	// the auditor brings in at its new time. Whatever removes the task next removes both.
+	moved, err := s.store.Move(ctx, old.Ref, to)
+	if errors.Is(err, ErrGone) {
+		return false, nil // a try whose answer was lost may have moved it, but it was moved again since
+	}
+	if err != nil { // the outcome is unknown: the retries find out
+		s.removals.EnqueueUncertain([]task.Ref{old.Ref})
+		s.adds.Enqueue(horizon.NearNow([]task.Row{to}))
+		return false, err
+	}
+	if !moved {
+		return false, nil
+	}
+	s.counts.rescheduled.Add(1)
+	failpoint.Hit("reschedule/remove")
+	_, err = s.set.Remove(ctx, p, "", []task.Ref{old.Ref})
+	failpoint.Hit("reschedule/add")
+	s.adds.Add(parts)
+	if err != nil {
+		return true, fmt.Errorf("the row is moved, the hot set is still to be told: %w", err)
+	}
+	failpoint.Hit("reschedule/end")
+	return true, nil
 }

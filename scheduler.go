@@ -14,8 +14,15 @@ import (
 	"github.com/triggerhook/triggerhook/consumer"
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/agent"
 	"github.com/triggerhook/triggerhook/internal/breaker"
+	"github.com/triggerhook/triggerhook/internal/fence"
+	"github.com/triggerhook/triggerhook/internal/horizon"
+	"github.com/triggerhook/triggerhook/internal/preload"
+	"github.com/triggerhook/triggerhook/internal/record"
+	"github.com/triggerhook/triggerhook/internal/removal"
 	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/internal/retry"
 	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -31,29 +38,29 @@ type Delivery = consumer.Delivery
 // and other processes, may share the namespace.
 type Scheduler struct {
 	store    durable.Store
-	set      *guarded
+	set      hotset.Set // a fence around a breaker around the Set of New, and removals around that
 	o        Options
 	parts    int
-	name     string // in elections
 	report   *report.Reporter
+	records  *record.Reader
+	window   *horizon.Window
+	removals *removal.Retrier // the same as set
+	adds     *preload.Adder
+	elector  *agent.Elector
 	consumer *consumer.Consumer
+	calls    retry.InFlight // that remove something
+	failures retry.Failures // of adds and removals that are retried
 	counts   counts
 	ns       namespaceCache
-	later    later
-	records  *records
-	outage   *outage
-	trouble  trouble
-	window   window
-	offers   []*offers // by partition
 
 	mu    sync.Mutex
-	begun error       // what Run and Handle answer: nil if neither has been called
-	hotAt []time.Time // by partition: until then Create does not try the hot set
+	begun error // what Run and Handle answer: nil if neither has been called
 }
 
 // counts are of this process, since it began.
 type counts struct {
-	created, deleted, rescheduled, preloaded, scanned, rebuilds, finds atomic.Uint64
+	created, deleted, rescheduled atomic.Uint64
+	agents                        agent.Counts
 }
 
 // New returns a Scheduler on two stores, which the caller closes after Run or
@@ -75,21 +82,31 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new scheduler: %w", err)
 	}
-	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, name: rand.Text(), report: &report.Reporter{Logger: o.Logger},
-		ns: namespaceCache{turn: make(chan struct{}, 1)}, hotAt: make([]time.Time, set.Config().Partitions)}
-	inner := breaker.Wrap(set, s.report)
-	s.records = newRecords(store, inner, s.parts, s.report)
-	s.outage = newOutage(s.parts)
-	s.set = guard(&fence{Set: inner, records: s.records, outage: s.outage}, store.Versions, s.report, &s.trouble)
-	s.set.closed = s.giveUp
-	s.initLater()
-	for p := range s.parts {
-		s.offers = append(s.offers, s.newOffers(p))
-	}
-	s.consumer = consumer.New(s.set, store, consumer.Options{Partitions: s.parts, Queue: o.Queue, Lease: o.Lease, Drain: o.Drain,
-		DeliveryTimeout: o.DeliveryTimeout, Backoff: o.Backoff, MaxBackoff: o.MaxBackoff,
-		Later: func(r task.Row) { s.addLater([]task.Row{r}) }, Report: s.report})
+	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, report: &report.Reporter{Logger: o.Logger},
+		ns: namespaceCache{turn: make(chan struct{}, 1)}}
+	s.compose(set)
 	return s, nil
+}
+
+// compose makes the parts of s. Each layer of the hot set is a hotset.Set around the one
+// before: a call goes through the removals, then the fence, then the breaker.
+func (s *Scheduler) compose(set hotset.Set) {
+	protected := breaker.Wrap(set, s.report)
+	outage := record.NewOutage(s.parts)
+	s.records = record.NewReader(s.store, protected, s.report)
+	fenced := fence.Wrap(protected, s.records, outage)
+	s.removals = removal.Wrap(fenced, removal.Options{Versions: s.store.Versions, Closed: s.giveUp, Calls: &s.calls,
+		Failures: &s.failures, Report: s.report})
+	s.set = s.removals
+	s.window = horizon.New(s.o.Window, s.store, s.records, s.report)
+	s.adds = preload.New(preload.Options{Store: s.store, Set: s.set, Records: s.records, Window: s.window,
+		InlinePayload: s.o.InlinePayload, Closed: s.giveUp, Failures: &s.failures, Report: s.report})
+	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Set: s.set, Records: s.records, Outage: outage,
+		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
+		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report})
+	s.consumer = consumer.New(s.set, s.store, consumer.Options{Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
+		DeliveryTimeout: s.o.DeliveryTimeout, Backoff: s.o.Backoff, MaxBackoff: s.o.MaxBackoff,
+		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report})
 }
 
 // isNil tells of a nil interface, and of one that holds a nil pointer.
@@ -108,13 +125,13 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 	if err := s.store.Migrate(ctx, s.parts); err != nil {
 		return err
 	}
-	if err := s.recordWindow(ctx); err != nil {
+	if err := s.window.Announce(ctx); err != nil {
 		return err
 	}
-	if k, _, _ := s.records.last(); k.lease != (task.Lease{}) {
+	if k, _, _ := s.records.Last(); k.Lease != (task.Lease{}) {
 		return nil
 	}
-	return s.recordLease(ctx)
+	return s.records.AnnounceLease(ctx, s.o.Lease)
 }
 
 // Run makes this process a worker: it claims tasks for Consume, keeps their
@@ -157,7 +174,7 @@ func (s *Scheduler) end(then error) {
 func (s *Scheduler) run(ctx context.Context) error {
 	ctx, part := context.WithCancelCause(ctx)
 	defer part(nil)
-	defer s.records.work(func(err error) { part(&apartError{err}) })()
+	defer s.records.Work(func(err error) { part(&apartError{err}) })()
 	if err := s.check(ctx); err != nil {
 		s.end(nil) // nothing ran: mend it and run again
 		return err
@@ -166,8 +183,8 @@ func (s *Scheduler) run(ctx context.Context) error {
 	unsaid := context.AfterFunc(ctx, func() { ended <- time.Now() })
 	agents, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
-	wg.Go(func() { s.agents(agents) })
-	wg.Go(func() { s.records.refresh(agents) })
+	wg.Go(func() { s.elector.Run(agents) })
+	wg.Go(func() { s.records.Run(agents) })
 	err := s.consumer.Run(ctx)
 	stop()
 	wg.Wait()
@@ -176,7 +193,7 @@ func (s *Scheduler) run(ctx context.Context) error {
 		since = <-ended
 	}
 	s.lastFlush(ctx, since)
-	s.release(ctx)
+	s.elector.Release(ctx)
 	s.end(ErrClosed)
 	var apart *apartError
 	if errors.As(context.Cause(ctx), &apart) {
@@ -201,7 +218,7 @@ func (s *Scheduler) check(ctx context.Context) error {
 			err = s.set.Check(ctx, p)
 		}
 		if err == nil {
-			err = s.recordLease(ctx)
+			err = s.records.AnnounceLease(ctx, s.o.Lease)
 		}
 		var apart *apartError
 		if errors.As(context.Cause(ctx), &apart) {

@@ -54,7 +54,7 @@ type namespaceCache struct {
 func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	c := &s.counts
 	out := Stats{Process: ProcessStats{Created: c.created.Load(), Deleted: c.deleted.Load(), Rescheduled: c.rescheduled.Load(),
-		Preloaded: c.preloaded.Load(), Scanned: c.scanned.Load(), Rebuilds: c.rebuilds.Load(), AuditFinds: c.finds.Load(),
+		Preloaded: s.adds.Added() + c.agents.Fed.Load(), Scanned: c.agents.Scanned.Load(), Rebuilds: c.agents.Rebuilds.Load(), AuditFinds: c.agents.Finds.Load(),
 		Errors: s.report.Counts(), Figures: s.consumer.Figures()}}
 	select {
 	case s.ns.turn <- struct{}{}:

@@ -307,7 +307,7 @@ func TestALongerLeaseIsRecordedTwoSecondsBefore(t *testing.T) {
 		until(t, "the lease is recorded", 10*time.Second, func() bool {
 			r, err := s.store.Records(t.Context())
 			l, e := r.Lease()
-			return err == nil && e == nil && l.SettledMS == 60_000
+			return err == nil && e == nil && l.EffectiveMS == 60_000
 		})
 		sleep(t, 10*time.Second)
 		r, err := s.store.Records(t.Context())

@@ -108,7 +108,7 @@ func TestALargerWindowIsAnnouncedFirst(t *testing.T) {
 		if got := time.Duration(c.horizon.Load()) * time.Millisecond; got != time.Hour {
 			t.Errorf("80 s after it was announced the horizon is %s ahead, want an hour", got)
 		}
-		if w, err := windowOf(t, s.store); err != nil || w != (task.Window{SettledMS: 3_600_000, AnnouncedMS: 3_600_000}) {
+		if w, err := windowOf(t, s.store); err != nil || w != (task.Window{EffectiveMS: 3_600_000, AnnouncedMS: 3_600_000}) {
 			t.Errorf("recorded is %v, %v", w, err)
 		}
 		stop()
@@ -135,7 +135,7 @@ func TestWhatIsFarFollowsTheAnnouncedWindow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ok, err := swapWindow(t, s.store, was, task.Window{SettledMS: was.SettledMS, AnnouncedMS: 3_600_000}); !ok || err != nil {
+		if ok, err := swapWindow(t, s.store, was, task.Window{EffectiveMS: was.EffectiveMS, AnnouncedMS: 3_600_000}); !ok || err != nil {
 			t.Fatalf("SwapWindow: %t, %v", ok, err)
 		}
 		sleep(t, 30*time.Second)
@@ -315,7 +315,7 @@ func TestWhatIsDeletedUnreadIsFarOrNamed(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-					to := task.Window{SettledMS: was.SettledMS, AnnouncedMS: x.announce.Milliseconds()}
+					to := task.Window{EffectiveMS: was.EffectiveMS, AnnouncedMS: x.announce.Milliseconds()}
 					if ok, err := swapWindow(t, s.store, was, to); !ok || err != nil {
 						t.Errorf("SwapWindow: %t, %v", ok, err)
 					}
@@ -377,8 +377,8 @@ func TestALargerWindowIsSettledThoughWorkersRestart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(start); w.SettledMS == w.AnnouncedMS {
-				if took < 70*time.Second || w != (task.Window{SettledMS: 3_600_000, AnnouncedMS: 3_600_000}) {
+			if took := time.Since(start); w.EffectiveMS == w.AnnouncedMS {
+				if took < 70*time.Second || w != (task.Window{EffectiveMS: 3_600_000, AnnouncedMS: 3_600_000}) {
 					t.Errorf("recorded is %+v %s after it was announced, want at least 70 s", w, took)
 				}
 				return
@@ -401,11 +401,11 @@ func TestFeedersThatWaitAtOnceWaitNoShorter(t *testing.T) {
 		}
 		sleep(t, 60*time.Second)
 		w, err := windowOf(t, s.store)
-		if err != nil || w.SettledMS != 60_000 || w.WaitedMS < 55_000 || w.WaitedMS > 60_000 {
+		if err != nil || w.EffectiveMS != 60_000 || w.WaitedMS < 55_000 || w.WaitedMS > 60_000 {
 			t.Errorf("60 s after it was announced recorded is %+v, %v; want 55 to 60 s waited, and nothing settled", w, err)
 		}
 		sleep(t, 20*time.Second)
-		if w, err := windowOf(t, s.store); err != nil || w.SettledMS != 3_600_000 {
+		if w, err := windowOf(t, s.store); err != nil || w.EffectiveMS != 3_600_000 {
 			t.Errorf("80 s after it was announced recorded is %+v, %v", w, err)
 		}
 	})

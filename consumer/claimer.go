@@ -77,7 +77,7 @@ func (c *Consumer) wanted() int {
 // claimer is the state of the claim loop. A token that failed is kept: the next
 // claim of its partition finds the batch, should the lost claim have made it.
 type claimer struct {
-	*Consumer
+	c      *Consumer
 	tokens []string
 	next   []time.Time // when each partition is to be looked at, local clock
 	first  int         // partition to begin with
@@ -89,7 +89,7 @@ type claimer struct {
 // claimLoop claims until ctx ends. It sleeps until the next due time that a claim
 // told of, an earlier member's wake-up, or a caller who waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
-	l := claimer{Consumer: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions)}
+	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions)}
 	defer func() {
 		clear(l.more)
 		l.noteOverdue()
@@ -136,7 +136,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	defer cancel()
 	sent := time.Now()
 	failpoint.Hit("claim/take")
-	b, err := l.set.Claim(call, p, l.tokens[p], n, l.o.Lease)
+	b, err := l.c.set.Claim(call, p, l.tokens[p], n, l.c.o.Lease)
 	now := time.Now()
 	l.more[p] = err == nil && b.MoreDue()
 	l.noteOverdue() // before the first of them is handed out, and confirmed
@@ -147,15 +147,15 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	case err != nil:
 		l.wait = min(max(2*l.wait, 50*time.Millisecond), time.Second)
 		l.next[p] = now.Add(l.wait)
-		l.o.Report.Error("claim", err, "claim again", "partition", p)
+		l.c.o.Report.Error("claim", err, "claim again", "partition", p)
 		return 0
 	}
 	l.wait = 0
-	l.observe(b.AsOf, sent, now)
+	l.c.observe(b.AsOf, sent, now)
 	l.noteStarved(len(b.Claims), now)
 	l.next[p] = now.Add(longestSleep)
 	if b.NextMS > 0 {
-		l.next[p] = minTime(l.next[p], l.local(b.NextMS))
+		l.next[p] = minTime(l.next[p], l.c.local(b.NextMS))
 	}
 	if l.more[p] {
 		l.next[p] = minTime(l.next[p], now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
@@ -166,7 +166,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	if len(b.Claims) > 0 {
 		l.tokens[p] = ""
 		failpoint.Hit("claim/hand")
-		l.accept(ctx, l.begin(p, b, sent), b.Claims)
+		l.c.accept(ctx, l.c.begin(p, b, sent), b.Claims)
 	}
 	return len(b.Claims)
 }
@@ -174,36 +174,28 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 // noteOverdue notes whether tasks that are due wait to be delivered.
 func (l *claimer) noteOverdue() {
 	if slices.Contains(l.more, true) {
-		l.overdue.CompareAndSwap(0, time.Now().UnixNano())
-	} else if l.overdue.Swap(0) != 0 {
-		l.settler.behind.Ask()
+		l.c.backlog.begin()
+	} else if l.c.backlog.end() {
+		l.c.settler.behind.Ask()
 	}
 }
 
-// noteStarved notes that a claim got so many. What confirms hold up is no burst, but a
-// backlog.
+// noteStarved notes that a claim got so many. A burst that only confirms can make room for is
+// a long backlog.
 func (l *claimer) noteStarved(got int, now time.Time) {
-	l.mu.Lock()
-	confirming := l.answering > 0
-	l.mu.Unlock()
+	l.c.mu.Lock()
+	confirming := l.c.answering > 0
+	l.c.mu.Unlock()
 	if got > 0 || !confirming {
 		l.fed = now
-	} else if now.Sub(l.fed) >= starvedFor && l.overdue.Load() > forLong {
-		l.overdue.Store(forLong)
-		l.settler.behind.Ask()
+	} else if now.Sub(l.fed) >= starvedFor && l.c.backlog.starve() {
+		l.c.settler.behind.Ask()
 	}
-}
-
-// burst reports whether tasks that are due wait to be delivered, and have not done so
-// for long.
-func (c *Consumer) burst() bool {
-	since := c.overdue.Load()
-	return since != 0 && time.Since(time.Unix(0, since)) < burstFor
 }
 
 // sleep is how long nothing will be due.
 func (l *claimer) sleep() time.Duration {
-	if l.wanted() <= 0 {
+	if l.c.wanted() <= 0 {
 		return longestSleep
 	}
 	d := longestSleep

@@ -33,7 +33,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Set is what a consumer needs of the hot set.
+// Set is what a consumer needs of the hot set. Remove retries in the background what it
+// returned an error for, until it succeeds (internal/removal).
 type Set interface {
 	Clock(ctx context.Context, p int) (task.AsOf, error)
 	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
@@ -77,7 +78,7 @@ type Consumer struct {
 	closed   chan struct{}            // closed when Run stops handing out
 	nudge    chan struct{}            // the claimer looks again
 	handlers atomic.Pointer[Handlers] // nil: Handle was not called
-	overdue  atomic.Int64             // since when claims have left tasks behind that are due, unix ns, or forLong; 0: they do not
+	backlog  backlog                  // of tasks that are due and wait
 
 	mu        sync.Mutex
 	stage     stage

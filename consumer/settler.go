@@ -34,16 +34,14 @@ const (
 	burstFor   = 5 * time.Second
 	yieldLimit = asyncLimit * 9 / 10 // who wait at most before they yield no more
 	yieldPace  = 150 * time.Millisecond
-	forLong    = 1 // Consumer.overdue of what is no burst any more, whenever it began
 )
 
 // settler takes the answers of callers.
 //
-// Confirm: the row first, then the hot set (rule 1). Once the row is gone the
-// answer is nil; a removal that does not reach the hot set is the Set's owner's to
-// repeat. While the store is away the group is tried again for as long as the
-// consumer lives: the keeper extends the leases meanwhile, so what was done is
-// not done twice.
+// Confirm: the row first, then the hot set (RowFirst). Once the row is gone the answer is nil:
+// the Set retries a removal that fails until it succeeds (removal.Retrier). While the store is
+// away the group is tried again for as long as the consumer lives. The keeper extends the
+// leases meanwhile, so what was done is not done twice.
 //
 // Rollback: the hot set alone, where it moves the member back; beyond the horizon,
 // or if the hot set lost the member's record, the row gets another due time and
@@ -72,7 +70,7 @@ func (s *settler) init(c *Consumer) {
 	s.c = c
 	s.confirms = coalesce.Group[answer, struct{}]{Parallel: confirmsAtAll, Flush: s.flush}
 	s.behind = coalesce.Group[answer, struct{}]{Parallel: confirmsAtAll, Worth: yieldLimit, Patience: yieldPace,
-		Yields: c.burst, Flush: s.flush}
+		Yields: c.backlog.burst, Flush: s.flush}
 	s.slots = make(chan struct{}, asyncLimit)
 	s.patient, s.hurry = context.WithCancel(context.Background())
 	s.urgent, s.cut = context.WithCancel(context.Background())

@@ -218,6 +218,7 @@ type Role string
 // The background roles.
 const (
 	Feeder  Role = "feeder"
+	Reaper  Role = "reaper"
 	Auditor Role = "auditor"
 )
 

@@ -9,16 +9,16 @@ import (
 // Lease is the longest lease of a namespace's workers in milliseconds, as they have recorded
 // it. Neither value shrinks. The zero Lease says that none is recorded.
 type Lease struct {
-	SettledMS   int64 // no worker has used a longer one
-	AnnouncedMS int64 // what SettledMS is to be; at least that
+	EffectiveMS   int64 // no worker has used a longer one
+	AnnouncedMS int64 // what EffectiveMS is to be; at least that
 }
 
 // MarshalText returns the values, for a store; one number if they are the same.
 func (l Lease) MarshalText() ([]byte, error) {
-	if l.SettledMS == l.AnnouncedMS {
-		return fmt.Append(nil, l.SettledMS), nil
+	if l.EffectiveMS == l.AnnouncedMS {
+		return fmt.Append(nil, l.EffectiveMS), nil
 	}
-	return fmt.Appendf(nil, "%d %d", l.SettledMS, l.AnnouncedMS), nil
+	return fmt.Appendf(nil, "%d %d", l.EffectiveMS, l.AnnouncedMS), nil
 }
 
 // UnmarshalText reads what MarshalText wrote.
@@ -32,6 +32,6 @@ func (l *Lease) UnmarshalText(text []byte) error {
 	if err1 != nil || err2 != nil || s < 1 || a < s {
 		return fmt.Errorf("%w: recorded lease_ms %q, want one or two numbers above 0, the second no less than the first", ErrMismatch, text)
 	}
-	l.SettledMS, l.AnnouncedMS = s, a
+	l.EffectiveMS, l.AnnouncedMS = s, a
 	return nil
 }

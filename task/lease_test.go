@@ -9,9 +9,9 @@ import (
 
 func TestALeaseIsReadAsItWasWritten(t *testing.T) {
 	for text, want := range map[string]task.Lease{
-		"1000":                  {SettledMS: 1000, AnnouncedMS: 1000},
-		"1000 2000":             {SettledMS: 1000, AnnouncedMS: 2000},
-		"1 9223372036854775807": {SettledMS: 1, AnnouncedMS: 1<<63 - 1},
+		"1000":                  {EffectiveMS: 1000, AnnouncedMS: 1000},
+		"1000 2000":             {EffectiveMS: 1000, AnnouncedMS: 2000},
+		"1 9223372036854775807": {EffectiveMS: 1, AnnouncedMS: 1<<63 - 1},
 		"":                      {}, "x": {}, "0": {}, "-1": {}, "1000 ": {}, " 1000": {}, "2000 1000": {}, "0 1000": {}, "1 2 3": {}, "9223372036854775808": {},
 	} {
 		var got task.Lease

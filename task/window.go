@@ -7,17 +7,17 @@ import (
 )
 
 // Window is how far beyond the hot set's time the horizon may be, in milliseconds, by
-// what the processes of a namespace have recorded. SettledMS and AnnouncedMS never shrink.
+// what the processes of a namespace have recorded. EffectiveMS and AnnouncedMS never shrink.
 // The zero Window says that none is recorded.
 type Window struct {
-	SettledMS   int64 // no feeder raises a horizon further; 0: none has begun yet
-	AnnouncedMS int64 // what SettledMS is to be; at least that
+	EffectiveMS   int64 // no feeder raises a horizon further; 0: none has begun yet
+	AnnouncedMS int64 // what EffectiveMS is to be; at least that
 	WaitedMS    int64 // for so long at least AnnouncedMS has been recorded; 0 if it is settled
 }
 
 // MarshalText returns the values, for a store; WaitedMS only if it is not 0.
 func (w Window) MarshalText() ([]byte, error) {
-	text := fmt.Appendf(nil, "%d %d", w.SettledMS, w.AnnouncedMS)
+	text := fmt.Appendf(nil, "%d %d", w.EffectiveMS, w.AnnouncedMS)
 	if w.WaitedMS != 0 {
 		text = fmt.Appendf(text, " %d", w.WaitedMS)
 	}
@@ -36,6 +36,6 @@ func (w *Window) UnmarshalText(text []byte) error {
 	if !ok || n[1] < max(n[0], 1) {
 		return fmt.Errorf("%w: recorded window %q, want two or three numbers, the second above 0 and no less than the first", ErrMismatch, text)
 	}
-	w.SettledMS, w.AnnouncedMS, w.WaitedMS = n[0], n[1], n[2]
+	w.EffectiveMS, w.AnnouncedMS, w.WaitedMS = n[0], n[1], n[2]
 	return nil
 }

@@ -1,4 +1,4 @@
-/* What is due beyond every horizon is in no hot set: a creator need not add it, nor a deleter remove it (rule 6). One row, due
+/* What is due beyond every horizon is in no hot set: a creator need not add it, nor a deleter remove it (FarUntold). One row, due
    at D; time is counted here, for the rule is about it.
 
    No feeder raises a horizon above the hot set's time + the settled window. The durable store records two windows, the
@@ -180,7 +180,7 @@ proctype Deleter() {
     trusted(w, read);
     if
     :: hit && D > t + w + MARGIN && !LEFT -> nil = 1; assert(!member && !old)
-    :: else -> skip                                /* it removes the members, under rules 1 and 2 */
+    :: else -> skip                                /* it removes the members, RowFirst, Tombstones */
     fi
   }
 }

@@ -20,7 +20,7 @@
              well protected as before.
    Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, lose, registerNow, timeOut (consumer/keeper.go),
    for                settler.flush, giveBack (consumer/settler.go); claim.lua, extend.lua, register.lua, release.lua
-             Reaper   auditor.reapBatch (auditor.go); leases.lua, release.lua      Feeder   feeder.round (feeder.go); horizon.lua
+             Reaper   reaper.reapBatch (internal/agent); leases.lua, release.lua      Feeder   feeder.round (internal/agent); horizon.lua
              Deleter  Scheduler.dropRows (delete.go); remove.lua                   Time     the clocks
 
    Knowledge is FRESH, OLD or STALE as in hotset.pml. A worker's deadline is known by whether it has passed (ahead), and lies

@@ -9,14 +9,14 @@
    out       leases in detail (lease.pml), several versions (versions.pml), Confirm. Deleter stands for a Reschedule as well: what is
              promised of the version that was moved is what Delete promises.
    Assumes   hold is longer than trust, with room for the rates of clocks; a process that was stopped sees that its knowledge is old
-             (elapsed() asks two clocks). So when an announcement is settled nothing that was read before it is trusted any more.
+             (wait.Elapsed asks two clocks). So when an announcement is settled nothing that was read before it is trusted any more.
              A read of the records sees what was committed before the read began.
    Checked   no task is handed out after a Delete that returned nil, and at that moment no worker has it under a living lease; what
              is handed out was claimed on the server that counted then; a server is not displaced while a process that works with it
              has seen the announcement; no number of a generation is missing (the bounds of this model are ample); at rest a row
              that stands waits on the server that counts, and some process works there.
-   Stands    Feeder   feeder.round (feeder.go), the takeover; horizon.lua       Keeper   the loop that reads the records, and the veto
-   for       Worker   claimer.claim, Consumer.hand, extend, registerNow, release (consumer/)      Reaper   auditor.reapBatch (auditor.go)
+   Stands    Feeder   feeder.round, takeOver (internal/agent); horizon.lua       Keeper   the loop that reads the records, and the veto
+   for       Worker   claimer.claim, Consumer.hand, extend, registerNow, release (consumer/)      Reaper   reaper.reapBatch (internal/agent)
              Deleter  Scheduler.dropRows (delete.go), Reschedule; remove.lua, state.lua           Creator  Scheduler.Create; add.lua
              Time     the clocks; the others are faults
 

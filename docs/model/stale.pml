@@ -9,7 +9,7 @@
 
    Processes: Creator is Create. Worker is a claim and settler.deleteRows. Deleter is Drop and Delete. Reader is the feeder and the
    auditor (they add a row that stands), and the reaper (it removes a member whose row is gone). Applier is a member; Expeller
-   ends a membership. Forgetter lets a tombstone go: not while a creator or reader still goes by what it knows from before the removal (rule 3).
+   ends a membership. Forgetter lets a tombstone go: not while a creator or reader still goes by what it knows from before the removal (AsOfBeforeRead).
    Checked: what a Delete or a Confirm that returned nil has removed is not claimed again; only of a row that is deleted is it said that it is
    gone, and only its member is removed.
    Left out: leases, generations, and that answers are lost (hotset.pml, lease.pml).

@@ -3,11 +3,11 @@
 
    Covers    reschedulers and rollbacks beyond the horizon that die after each of their steps; a Delete by somebody else; a feeder
              that adds what it has read, however late; a worker that claims, delivers, confirms, or dies; the reaper.
-   Leaves    tombstones that end, knowledge that does (hotset.pml: rules 2 and 3, by which a removed version never comes back),
+   Leaves    tombstones that end, knowledge that does (hotset.pml: Tombstones and AsOfBeforeRead, by which a removed version never comes back),
    out       what a worker does not know of its lease (lease.pml), flushes, horizons.
    Checked   once Delete has returned nil no version begins a delivery; once Reschedule has returned nil no version of before is
              claimed.
-   Stands    Mover   Scheduler.Reschedule (delete.go)     Worker    settler.confirm, .postpone (consumer/settler.go, postpone.go)
+   Stands    Mover   Scheduler.move (reschedule.go)     Worker    settler.confirm, .postpone (consumer/settler.go, postpone.go)
    for       Deleter Scheduler.dropRows (delete.go)       Feeder    feeder.scan, auditor.find     Reaper   auditor.reapBatch
 
    Variants, each of which must fail: NOPREV a row does not name its version of before; DELETEONE Delete removes the row's version

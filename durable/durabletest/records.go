@@ -65,14 +65,14 @@ func windowsAreSwapped(t *testing.T, s durable.Store) {
 		swapped bool
 	}{
 		{task.Window{}, task.Window{AnnouncedMS: small}, true},
-		{task.Window{AnnouncedMS: small}, task.Window{SettledMS: small, AnnouncedMS: small}, true},
-		{task.Window{SettledMS: small, AnnouncedMS: small}, task.Window{SettledMS: small, AnnouncedMS: large}, true},
-		{task.Window{SettledMS: small, AnnouncedMS: large}, task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 1500}, true},
-		{task.Window{SettledMS: small, AnnouncedMS: large}, task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 1000}, false},
-		{task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 150}, task.Window{SettledMS: large, AnnouncedMS: large}, false},
-		{task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 1500}, task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 69_999}, true},
-		{task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 69_999}, task.Window{SettledMS: large, AnnouncedMS: large}, true},
-		{task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 69_999}, task.Window{SettledMS: small, AnnouncedMS: large, WaitedMS: 70_001}, false},
+		{task.Window{AnnouncedMS: small}, task.Window{EffectiveMS: small, AnnouncedMS: small}, true},
+		{task.Window{EffectiveMS: small, AnnouncedMS: small}, task.Window{EffectiveMS: small, AnnouncedMS: large}, true},
+		{task.Window{EffectiveMS: small, AnnouncedMS: large}, task.Window{EffectiveMS: small, AnnouncedMS: large, WaitedMS: 1500}, true},
+		{task.Window{EffectiveMS: small, AnnouncedMS: large}, task.Window{EffectiveMS: small, AnnouncedMS: large, WaitedMS: 1000}, false},
+		{task.Window{EffectiveMS: small, AnnouncedMS: large, WaitedMS: 150}, task.Window{EffectiveMS: large, AnnouncedMS: large}, false},
+		{task.Window{EffectiveMS: small, AnnouncedMS: large, WaitedMS: 1500}, task.Window{EffectiveMS: small, AnnouncedMS: large, WaitedMS: 69_999}, true},
+		{task.Window{EffectiveMS: small, AnnouncedMS: large, WaitedMS: 69_999}, task.Window{EffectiveMS: large, AnnouncedMS: large}, true},
+		{task.Window{EffectiveMS: small, AnnouncedMS: large, WaitedMS: 69_999}, task.Window{EffectiveMS: small, AnnouncedMS: large, WaitedMS: 70_001}, false},
 	} {
 		swapped, err := s.SwapRecord(t.Context(), task.RecordWindow, text(t, c.old), text(t, c.to))
 		if swapped != c.swapped || err != nil {

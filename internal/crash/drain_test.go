@@ -103,7 +103,7 @@ func TestADrainKilledAfterItResignedHoldsNothing(t *testing.T) {
 		if leased != 0 {
 			c.Errorf("%d tasks are leased", leased)
 		}
-		terms, err := c.set.Elect(c.Context(), "the test", time.Millisecond, task.Feeder, task.Auditor)
+		terms, err := c.set.Elect(c.Context(), "the test", time.Millisecond, task.Feeder, task.Reaper, task.Auditor)
 		if err != nil {
 			c.Fatal(err)
 		}

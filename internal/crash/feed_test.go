@@ -26,7 +26,7 @@ func TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced(t *testing.T) {
 	killedAt(t, "feed/settle", 1, func(c *cell) {
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
-		if w, err := c.window(); err != nil || w.SettledMS != 0 {
+		if w, err := c.window(); err != nil || w.EffectiveMS != 0 {
 			c.Errorf("the window is %+v, %v", w, err)
 		}
 		c.holds(2, 0, 0)
@@ -39,7 +39,7 @@ func TestTheFirstFeederKilledBeforeItBeginsIsReplaced(t *testing.T) {
 	killedAt(t, "feed/horizon", 1, func(c *cell) {
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
-		if w, err := c.window(); err != nil || w.SettledMS == 0 {
+		if w, err := c.window(); err != nil || w.EffectiveMS == 0 {
 			c.Errorf("the window is %+v, %v", w, err)
 		}
 		c.holds(2, 0, 0)

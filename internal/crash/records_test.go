@@ -144,13 +144,13 @@ func (c *cell) waits() {
 			c.Errorf("killed at %s, and the next worker delivered after %s, want 2 s or more: not all who delete know of its Lease", c.point, waited)
 		}
 	}
-	c.leased(task.Lease{SettledMS: 3000, AnnouncedMS: 3000})
+	c.leased(task.Lease{EffectiveMS: 3000, AnnouncedMS: 3000})
 }
 
 // Nothing happened: the next worker announces its Lease.
 func TestAWorkerKilledBeforeItAnnouncesItsLeaseIsFollowedByOneThatDoes(t *testing.T) {
 	killedAt(t, "lease/announce", 1, func(c *cell) {
-		longer(c, task.Lease{SettledMS: 1000, AnnouncedMS: 1000})
+		longer(c, task.Lease{EffectiveMS: 1000, AnnouncedMS: 1000})
 		c.waits()
 	})
 }
@@ -158,7 +158,7 @@ func TestAWorkerKilledBeforeItAnnouncesItsLeaseIsFollowedByOneThatDoes(t *testin
 // The Lease is announced. The next worker cannot tell for how long, so it waits for itself.
 func TestAWorkerKilledBeforeItSettlesItsLeaseIsFollowedByOneThatWaits(t *testing.T) {
 	killedAt(t, "lease/settle", 1, func(c *cell) {
-		longer(c, task.Lease{SettledMS: 1000, AnnouncedMS: 3000})
+		longer(c, task.Lease{EffectiveMS: 1000, AnnouncedMS: 3000})
 		c.waits()
 	})
 }
@@ -166,9 +166,9 @@ func TestAWorkerKilledBeforeItSettlesItsLeaseIsFollowedByOneThatWaits(t *testing
 // The Lease is settled: the next worker uses it.
 func TestAWorkerKilledAfterItSettledItsLeaseHasRecordedIt(t *testing.T) {
 	killedAt(t, "lease/end", 1, func(c *cell) {
-		longer(c, task.Lease{SettledMS: 3000, AnnouncedMS: 3000})
+		longer(c, task.Lease{EffectiveMS: 3000, AnnouncedMS: 3000})
 		c.next(never).delivers("a 1", "b 1")
-		c.leased(task.Lease{SettledMS: 3000, AnnouncedMS: 3000})
+		c.leased(task.Lease{EffectiveMS: 3000, AnnouncedMS: 3000})
 	})
 }
 

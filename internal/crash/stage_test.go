@@ -130,7 +130,7 @@ func (c *cell) begun() {
 	if err != nil {
 		c.Fatal(err)
 	}
-	to, err := task.Window{SettledMS: is.AnnouncedMS, AnnouncedMS: is.AnnouncedMS}.MarshalText()
+	to, err := task.Window{EffectiveMS: is.AnnouncedMS, AnnouncedMS: is.AnnouncedMS}.MarshalText()
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -8,7 +8,7 @@ const cells = "./internal/crash"
 // by |, must turn red.
 var crashes = []mutant{
 	// What finds it.
-	{"dead-role-is-held", "nobody takes a dead process' roles over", "agents.go",
+	{"dead-role-is-held", "nobody takes a dead process' roles over", "internal/agent/elector.go",
 		"term = 2800 * time.Millisecond", "term = 60 * time.Second", cells,
 		"TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced|TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced|" +
 			"TestAFeederKilledBeforeItsGenerationCountsIsReplaced|TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced|" +
@@ -17,8 +17,8 @@ var crashes = []mutant{
 			"TestAReaperKilledBeforeItDropsWhatHasNoRowIsReplaced|TestAReaperKilledBetweenRemoveAndRequeueIsReplaced|" +
 			"TestAnAuditorKilledBeforeItAsksIsReplaced|TestAnAuditorKilledBetweenFindAndAddIsReplaced|" +
 			"TestADrainKilledBeforeItResignsHoldsItsRolesForATerm"},
-	{"dead-batch-is-kept", "nobody reaps", "auditor.go",
-		"		a.reap(ctx, p)\n", "		_ = p\n", cells,
+	{"dead-batch-is-kept", "nobody reaps", "internal/agent/reaper.go",
+		"		r.reap(ctx, p)\n", "		_ = p\n", cells,
 		"TestAClaimerKilledAfterItClaimedLosesItsLease|TestAClaimerKilledAfterItHandedOutLosesItsLease|" +
 			"TestAClaimerKilledBeforeItReadsPayloadsLosesItsLease|" +
 			"TestAClaimerKilledBeforeItDropsAMemberWithoutARowLeavesItToTheReaper|TestAConfirmKilledBeforeItsRowIsRedelivered|" +
@@ -27,19 +27,19 @@ var crashes = []mutant{
 			"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand|TestADrainKilledBeforeTheRestGoesBackLosesOnlyWhatIsInHand|" +
 			"TestAHolderKilledAfterItRegisteredLosesItsLease|TestAKeeperKilledBeforeItExtendsLosesItsLease|" +
 			"TestAKeeperKilledAfterItExtendedLosesItsLease|TestAQueueKilledBeforeItGoesBackLosesItsLeases"},
-	{"audit-is-blind", "nobody finds a row that the feeder has read past", "auditor.go",
+	{"audit-is-blind", "nobody finds a row that the feeder has read past", "internal/agent/auditor.go",
 		"if f.Answer == task.Absent || f.Answer == task.Orphan {", "if f.Answer == 99 {", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
 			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime"},
-	{"feeder-is-blind", "nobody reads the rows ahead", "feeder.go",
-		"f.store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.store.Scan(ctx, task.Cursor{DueMS: max(at.DueMS, below)}, below, pageRows, f.o.InlinePayload)", cells,
+	{"feeder-is-blind", "nobody reads the rows ahead", "internal/agent/feeder.go",
+		"f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.o.Store.Scan(ctx, task.Cursor{DueMS: max(at.DueMS, below)}, below, pageRows, f.o.InlinePayload)", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder|TestAPostponementKilledBetweenRemoveAndAddIsFed"},
 
 	// The feeder.
-	{"always-the-first", "each process takes the first generation that it begins for the namespace's first", "window.go",
+	{"always-the-first", "each process takes the first generation that it begins for the namespace's first", "internal/horizon/window.go",
 		"	if w.began == nil {\n		return false\n", "	if w.began == nil {\n		w.first, w.began = time.Now(), map[int]int64{}\n", cells,
 		"TestTheFirstFeederKilledBeforeItBeginsIsReplaced"},
-	{"what-counts-is-begun", "a generation that counts on this server is begun once more under its number", "takeover.go",
+	{"what-counts-is-begun", "a generation that counts on this server is begun once more under its number", "internal/agent/takeover.go",
 		"		failpoint.Hit(\"generation/record\")\n", "		if s.Counts.On(server) && s.Counts.Generation != 0 {\n			return s.Counts.Generation, 0, nil\n		}\n		failpoint.Hit(\"generation/record\")\n", cells,
 		"TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced"},
 	{"round-is-presumed", "a feeder presumes that the one before it had read up to its horizon", "hotset/lua/horizon.lua",
@@ -50,7 +50,7 @@ var crashes = []mutant{
 			"TestAHolderKilledBeforeItReadsWhatToRegisterIsForgotten|TestAHolderKilledBeforeItRegistersIsForgotten"},
 	{"page-ends-its-millisecond", "loaded skips the rest of a page's last millisecond", "hotset/lua/feed.lua",
 		"'loaded_id', id)", "'loaded_id', string.char(255))", cells, "TestAFeederKilledBetweenTwoPagesIsFollowedFromThere"},
-	{"scan-from-the-first", "a scan begins where the first partition stands", "feeder.go",
+	{"scan-from-the-first", "a scan begins where the first partition stands", "internal/agent/feeder.go",
 		"if len(open) == 0 || s.loaded.Less(at) {", "if len(open) == 0 {", cells, "TestAFeederKilledBetweenTwoPartitionsLosesNeither"},
 	{"loaded-apart", "a page goes in without loaded", "hotset/lua/feed.lua",
 		"if at >= tonumber(m[6]) then", "if at < 0 then", cells, "TestAFeederKilledAfterItsAddHasLoaded"},
@@ -59,12 +59,12 @@ var crashes = []mutant{
 		"TestWhatADeadFeederFedEarlyIsNotFedTwice|TestAHolderKilledAfterItRegisteredLosesItsLease"},
 
 	// Creators, deleters, reschedulers.
-	{"add-before-commit", "rule 1: a creator adds before its row stands", "create.go",
+	{"add-before-commit", "RowFirst: a creator adds before its row stands", "create.go",
 		"	failpoint.Hit(\"create/commit\")\n", "	s.addCreated(asOf)\n	failpoint.Hit(\"create/commit\")\n", cells,
 		"TestACreatorKilledBeforeItsCommitLeavesNothing"},
 	{"create-without-add", "a creator leaves its task to the auditor", "create.go",
-		"	failpoint.Hit(\"create/add\")\n	s.addCreated(asOf)\n", "	_ = asOf\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
-	{"remove-before-row", "rule 1: a deleter removes the member before its row is gone", "delete.go",
+		"	failpoint.Hit(\"create/add\")\n	s.adds.Add(parts) // what fails is retried in the background\n", "	_ = parts\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
+	{"remove-before-row", "RowFirst: a deleter removes the member before its row is gone", "delete.go",
 		"	failpoint.Hit(\"delete/row\")\n", "	gone, _ := s.store.Get(ctx, ids)\n	for _, r := range gone {\n		_, _ = s.set.Remove(ctx, task.Partition(r.ID, s.parts), \"\", []task.Ref{r.Ref})\n	}\n	failpoint.Hit(\"delete/row\")\n",
 		cells, "TestADeleterKilledBeforeItsRowHasDeletedNothing"},
 	{"gone-is-delivered", "a member whose row is gone is handed out though its row was asked for", "consumer/accept.go",
@@ -88,16 +88,16 @@ var crashes = []mutant{
 	{"postponed-unswept", "promise 4: a rollback beyond the horizon moves the row on while its version of before may be a member", "consumer/postpone.go",
 		"	if !is {\n		return nil\n	}\n	_, err = s.c.set.Remove", "	if !is || true {\n		return nil\n	}\n	_, err = s.c.set.Remove", cells,
 		"TestAPostponementSweepsBeforeItMovesOn"},
-	{"remove-before-move", "rule 1: a rescheduler removes the member before its row is moved", "reschedule.go",
-		"		failpoint.Hit(\"reschedule/move\")\n", "		_, _ = s.set.Remove(ctx, task.Partition(id, s.parts), \"\", []task.Ref{old.Ref})\n		failpoint.Hit(\"reschedule/move\")\n", cells,
+	{"remove-before-move", "RowFirst: a rescheduler removes the member before its row is moved", "reschedule.go",
+		"	failpoint.Hit(\"reschedule/move\")\n", "	_, _ = s.set.Remove(ctx, p, \"\", []task.Ref{old.Ref})\n	failpoint.Hit(\"reschedule/move\")\n", cells,
 		"TestAReschedulerKilledBeforeItsMoveHasMovedNothing"},
 	{"move-without-add", "a rescheduler leaves the new version to the auditor", "reschedule.go",
-		"		s.addCreated(asOf)\n", "		_ = asOf\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},
+		"	s.adds.Add(parts)\n", "	_ = parts\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},
 
 	// Claims and answers.
 	{"claim-counts", "a claim counts as an attempt", "consumer/delivery.go",
 		"tries+1, payload", "tries+2, payload", cells, "TestAClaimerKilledBeforeItClaimsHasTakenNothing"},
-	{"forget-before-row", "rule 1: a confirm removes the member before its row is gone", "consumer/settler.go",
+	{"forget-before-row", "RowFirst: a confirm removes the member before its row is gone", "consumer/settler.go",
 		"	failpoint.Hit(\"confirm/row\")\n", "	s.removeMembers(ds, refs, make([]bool, len(refs)))\n	failpoint.Hit(\"confirm/row\")\n", cells,
 		"TestAConfirmKilledBeforeItsRowIsRedelivered"},
 	{"confirm-without-forget", "a confirm leaves the member", "consumer/settler.go",
@@ -116,23 +116,23 @@ var crashes = []mutant{
 			"TestAPostponementKilledAfterItsAddKeepsDelayAndAttempt"},
 
 	// The reaper and the auditor.
-	{"reap-uncounted", "a lost lease counts no attempt", "auditor.go",
+	{"reap-uncounted", "a lost lease counts no attempt", "internal/agent/reaper.go",
 		"Counted: true, Expired: true", "Expired: true", cells,
 		"TestAClaimerKilledAfterItClaimedLosesItsLease|TestAReaperKilledAfterItsRequeueHasCountedOnce"},
-	{"reap-drops-nothing", "what has no row stays in its batch", "auditor.go",
-		"			if _, err := a.set.Remove(ctx, p, token, gone); err != nil {", "			if _, err := a.set.Clock(ctx, p); err != nil && token != \"\" {", cells,
+	{"reap-drops-nothing", "what has no row stays in its batch", "internal/agent/reaper.go",
+		"			if _, err := r.o.Set.Remove(ctx, p, token, gone); err != nil {", "			if _, err := r.o.Set.Clock(ctx, p); err != nil && token != \"\" {", cells,
 		"TestAClaimerKilledBeforeItDropsAMemberWithoutARowLeavesItToTheReaper|TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered|" +
 			"TestAReaperKilledBeforeItDropsWhatHasNoRowIsReplaced"},
-	{"reap-without-rows", "rule 5: the reaper gives back what has no row", "auditor.go",
-		"		if stand[r] {", "		if true {", cells, "TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered"},
-	{"reap-any-version", "the reaper takes any version's row for the member's", "auditor.go",
-		"		stand[r] = true\n", "		for _, b := range b.Refs {\n			stand[b] = stand[b] || b.ID == r.ID\n		}\n", cells,
+	{"reap-without-rows", "ReapStanding: the reaper gives back what has no row", "internal/agent/reaper.go",
+		"		if stand[ref] {", "		if true {", cells, "TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered"},
+	{"reap-any-version", "the reaper takes any version's row for the member's", "internal/agent/reaper.go",
+		"		stand[ref] = true\n", "		for _, b := range b.Refs {\n			stand[b] = stand[b] || b.ID == ref.ID\n		}\n", cells,
 		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay"},
-	{"audit-orphans-only", "the auditor passes over what left no record", "auditor.go",
+	{"audit-orphans-only", "the auditor passes over what left no record", "internal/agent/auditor.go",
 		"if f.Answer == task.Absent || f.Answer == task.Orphan {", "if f.Answer == task.Orphan {", cells,
 		"TestAnAuditorKilledBetweenFindAndAddIsReplaced"},
-	{"audit-adds-nothing", "the auditor does not add what it found", "auditor.go",
-		"n, err = a.add(ctx, p, asOf, stand)", "n, err = a.add(ctx, p, asOf, stand[:0])", cells,
+	{"audit-adds-nothing", "the auditor does not add what it found", "internal/agent/auditor.go",
+		"n, err = a.o.Adder.AddRows(ctx, p, asOf, stand)", "n, err = a.o.Adder.AddRows(ctx, p, asOf, stand[:0])", cells,
 		"TestAnAuditorKilledAfterItsAddHasAdded"},
 
 	// The queue, and the drain.
@@ -145,7 +145,7 @@ var crashes = []mutant{
 	{"drain-counts", "what a drain gives back counts as an attempt", "consumer/consumer.go",
 		"c.release(ctx, b, ds, task.ReleaseRequest{AtDue: true})", "c.release(ctx, b, ds, task.ReleaseRequest{AtDue: true, Counted: true})", cells,
 		"TestADrainKilledBeforeItResignsHoldsItsRolesForATerm|TestADrainKilledAfterItResignedHoldsNothing"},
-	{"drain-without-resigning", "a drain keeps its roles", "agents.go",
-		"s.set.Elect(ctx, s.name, 0, task.Feeder, task.Auditor)", "s.set.Elect(ctx, s.name, term, task.Feeder, task.Auditor)", cells,
+	{"drain-without-resigning", "a drain keeps its roles", "internal/agent/elector.go",
+		"e.o.Set.Elect(ctx, e.o.Name, 0, roles...)", "e.o.Set.Elect(ctx, e.o.Name, term, roles...)", cells,
 		"TestADrainKilledAfterItResignedHoldsNothing"},
 }

@@ -118,6 +118,7 @@ func all() []mutant {
 		failovers,
 		failoversRedis,
 		failoversGroup,
+		houseLayout,
 		houseSchema,
 	)
 }

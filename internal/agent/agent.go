@@ -1,0 +1,46 @@
+// Package agent has the background roles, one a file: the feeder keeps the hot set full, the
+// reaper gives back batches whose lease is over, and the auditor finds what fell through. The
+// elector stands for all of them. One process at a time holds each role.
+package agent
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/horizon"
+	"github.com/triggerhook/triggerhook/internal/preload"
+	"github.com/triggerhook/triggerhook/internal/record"
+	"github.com/triggerhook/triggerhook/internal/report"
+)
+
+// Options of NewElector. All of them are set.
+type Options struct {
+	Name          string // of this process, in elections
+	Store         durable.Store
+	Set           hotset.Set
+	Records       *record.Reader
+	Outage        *record.Outage
+	Window        *horizon.Window
+	Adder         *preload.Adder
+	Lease         time.Duration
+	AuditGrace    time.Duration // how late a task must be before the auditor looks for it
+	HotTasks      int           // members that the hot set may hold
+	InlinePayload int           // the longest payload that the hot set holds
+	Counts        *Counts
+	Report        *report.Reporter
+
+	parts int // of the hot set; NewElector sets it
+}
+
+// Counts is what the roles of this process have done since it began.
+type Counts struct {
+	Fed      atomic.Uint64 // tasks that its feeder took into the hot set
+	Scanned  atomic.Uint64 // rows that its feeder and auditor read
+	Rebuilds atomic.Uint64 // generations that its feeder began
+	Finds    atomic.Uint64 // tasks that its auditor found missing
+}
+
+// pageRows is how many rows are read at once.
+const pageRows = 1000

@@ -1,0 +1,150 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// auditEvery is how often the auditor looks for what fell through, and once more when a
+	// process holds the role for the first time. If AuditGrace is shorter, it looks that often,
+	// but no more often than each auditLeast.
+	auditEvery = 5 * time.Second
+	auditLeast = time.Second
+)
+
+// auditor finds what fell through: rows that the hot set does not hold although the feeder
+// has read past them, and that are late. A creator that died between its commit and its add
+// leaves such a row. Claims go oldest first, so a row that is older than the oldest member
+// that waits is in flight or lost: the search does not grow with a backlog.
+type auditor struct {
+	o       Options
+	audited time.Time // when an audit of this process began last
+}
+
+func newAuditor(o Options) *auditor { return &auditor{o: o} }
+
+// round audits if this process has not done so lately, and returns when to come again.
+func (a *auditor) round(ctx context.Context) time.Duration {
+	every := min(auditEvery, max(a.o.AuditGrace, auditLeast))
+	if left := every - time.Since(a.audited); left > 0 {
+		return left
+	}
+	a.audited = time.Now()
+	a.audit(ctx)
+	return max(every-time.Since(a.audited), auditLeast)
+}
+
+// findRows is how many suspects the hot set is asked about at once: for few of them as for
+// many it may have to read all that is in flight.
+const findRows = 50_000
+
+// audit looks through the rows that are older than all that wait.
+func (a *auditor) audit(ctx context.Context) {
+	loaded, bound, top, now := a.bounds(ctx)
+	if now > 0 { // before the rows are read, so that the dead ones below the new bound are not
+		if err := a.o.Store.Advance(ctx, now); err != nil {
+			a.o.Report.Error("advance the low bound", err, "advanced at the next audit")
+		}
+	}
+	suspects := map[int][]task.Row{}
+	ask := func(least int) {
+		for p, rows := range suspects {
+			if len(rows) >= least {
+				a.find(ctx, p, rows)
+				delete(suspects, p)
+			}
+		}
+	}
+	for at, more := (task.Cursor{}), true; more && ctx.Err() == nil; {
+		rows, err := a.o.Store.Scan(ctx, at, top, pageRows, 0)
+		if err != nil {
+			a.o.Report.Error("audit", err, "audited again")
+			break
+		}
+		a.o.Counts.Scanned.Add(uint64(len(rows)))
+		for _, r := range rows {
+			p := task.Partition(r.ID, a.o.parts)
+			if r.DueMS < bound[p] && !loaded[p].Less(r.Cursor()) {
+				suspects[p] = append(suspects[p], r)
+			}
+		}
+		ask(findRows)
+		if more = len(rows) == pageRows; more {
+			at = rows[len(rows)-1].Cursor()
+		}
+	}
+	ask(1)
+}
+
+// bounds returns, by partition, up to where rows are loaded and before which due time
+// they are suspect; the highest due time of both; and the earliest of the times that the
+// partitions told, 0 if none did.
+func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int64, top, now int64) {
+	loaded, bound = make([]task.Cursor, a.o.parts), make([]int64, a.o.parts)
+	for p := range a.o.parts {
+		st, err := a.o.Set.State(ctx, p)
+		if err != nil {
+			a.o.Report.Error("audit", err, "audited again", "partition", p)
+			continue
+		}
+		if st.AsOf.Generation == 0 {
+			continue
+		}
+		oldest := st.AsOf.TimeUS / 1000
+		if now == 0 || oldest < now {
+			now = oldest
+		}
+		if st.OldestMS > 0 {
+			oldest = min(oldest, st.OldestMS)
+		}
+		loaded[p], bound[p] = st.Loaded, oldest-a.o.AuditGrace.Milliseconds()
+		top = max(top, min(bound[p], st.Loaded.DueMS))
+	}
+	return loaded, bound, top, now
+}
+
+// find adds those of rows that the hot set does not hold and that still exist.
+func (a *auditor) find(ctx context.Context, p int, rows []task.Row) {
+	refs := make([]task.Ref, len(rows))
+	for i, r := range rows {
+		refs[i] = r.Ref
+	}
+	failpoint.Hit("audit/find")
+	found, err := a.o.Set.Find(ctx, p, refs)
+	if err != nil {
+		a.o.Report.Error("audit", err, "audited again", "partition", p)
+		return
+	}
+	var missing []task.Row
+	for i, f := range found {
+		if f.Answer == task.Absent || f.Answer == task.Orphan {
+			missing = append(missing, rows[i])
+		}
+	}
+	for rows := range slices.Chunk(missing, pageRows) {
+		a.bring(ctx, p, rows)
+	}
+}
+
+// bring reads which of rows still stand, and adds them.
+func (a *auditor) bring(ctx context.Context, p int, rows []task.Row) {
+	failpoint.Hit("audit/add")
+	asOf, stand, err := a.o.Adder.Reread(ctx, p, rows)
+	if err == nil && len(stand) > 0 {
+		var n int
+		n, err = a.o.Adder.AddRows(ctx, p, asOf, stand)
+		failpoint.Hit("audit/end")
+		a.o.Counts.Finds.Add(uint64(n))
+		if n > 0 {
+			a.o.Report.Info("audit found tasks that the hot set did not hold", "partition", p, "tasks", n)
+		}
+	}
+	if err != nil {
+		a.o.Report.Error("add what the audit found", err, "audited again", "partition", p)
+	}
+}

@@ -1,0 +1,173 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// term of a background role. A holder that dies is replaced within term and electLag,
+	// which together are less than 3 s.
+	term = 2800 * time.Millisecond
+	// electLag is how long after a holder's term other processes stand. It is long enough
+	// that they find the term renewed; otherwise they would ask at each renewal, not once a term.
+	electLag = 100 * time.Millisecond
+	// renewEvery leaves a holder one more try before its term ends.
+	renewEvery = term / 2
+	// electRetry is how soon an election that failed is held again: a partition that has moved
+	// to another server is not worked with before there is a feeder again.
+	electRetry = 300 * time.Millisecond
+)
+
+// roles are all background roles.
+var roles = []task.Role{task.Feeder, task.Reaper, task.Auditor}
+
+// Elector stands for the background roles, and runs those that this process holds.
+type Elector struct {
+	o       Options
+	runners []*runner
+}
+
+// NewElector returns an Elector. It starts nothing.
+func NewElector(o Options) *Elector {
+	o.parts = o.Set.Config().Partitions
+	reaper, auditor := newReaper(o), newAuditor(o) // these live from term to term: the auditor knows when it audited
+	return &Elector{o: o, runners: []*runner{
+		{o: o, name: task.Feeder, nudge: o.Records.Cold(), begin: func(epoch int64) round { return newFeeder(o, epoch).round }},
+		{o: o, name: task.Reaper, begin: func(int64) round { return reaper.round }},
+		{o: o, name: task.Auditor, begin: func(int64) round { return auditor.round }},
+	}}
+}
+
+// Run stands for the roles until ctx ends, and resigns then. A feeder's round that takes long
+// loses the term, and its epoch with it, which the hot set checks.
+func (e *Elector) Run(ctx context.Context) {
+	defer e.resign(ctx)
+	for ctx.Err() == nil {
+		pause := e.elect(ctx)
+		e.o.Records.Vacate(ctx, e.o.Outage)
+		e.pause(ctx, pause)
+	}
+}
+
+// elect holds one election and returns when the next one is to come.
+func (e *Elector) elect(ctx context.Context) time.Duration {
+	terms, err := e.o.Set.Elect(ctx, e.o.Name, term, roles...)
+	if err != nil {
+		e.o.Outage.NoteAll(err)
+		e.o.Report.Error("elect", err, "roles rest until the next election")
+		for _, r := range e.runners {
+			r.stop() // also so that the first round after an outage comes at once
+		}
+		return electRetry
+	}
+	next := term + electLag
+	for i, t := range terms {
+		e.runners[i].hold(ctx, t)
+		if t.Held {
+			e.o.Records.Use()
+			next = min(next, renewEvery)
+		} else {
+			next = min(next, t.Left+electLag)
+		}
+	}
+	return next
+}
+
+// pause waits for d, or until a partition does not answer. Then the next election comes, which
+// may be on another server, but not sooner than electRetry.
+func (e *Elector) pause(ctx context.Context, d time.Duration) {
+	least := min(d, electRetry)
+	wait.For(ctx, least)
+	wait.ForWake(ctx, d-least, e.o.Outage.Noted())
+}
+
+// resign ends the roles that this process holds, so that other processes need not wait.
+func (e *Elector) resign(ctx context.Context) {
+	for _, r := range e.runners {
+		r.stop()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	failpoint.Hit("drain/resign")
+	_, err := e.o.Set.Elect(ctx, e.o.Name, 0, roles...)
+	failpoint.Hit("drain/end")
+	if err != nil {
+		e.o.Report.Error("resign", err, "the term ends by itself")
+	}
+}
+
+// round does one round of a role, and returns when the next one is to come.
+type round = func(context.Context) time.Duration
+
+// runner runs the rounds of one background role while this process holds it.
+//
+// A term may be shorter than every period of its role, because workers that restart each few
+// seconds pass the roles on. So the first round of a term comes at once and does also what is
+// done once in a while, unless this process has done it lately, and what takes longer than a
+// term is recorded where the next holder finds it (horizon.Window).
+type runner struct {
+	o     Options
+	name  task.Role
+	begin func(epoch int64) round
+	nudge <-chan struct{} // has an element when a round is wanted at once; nil: never
+	epoch int64
+	quit  context.CancelFunc
+	done  chan struct{}
+}
+
+// hold starts the role's rounds when a term begins, and ends them with it.
+func (r *runner) hold(ctx context.Context, t task.Term) {
+	if t.Held && r.quit != nil && r.epoch == t.Epoch {
+		return
+	}
+	r.stop()
+	if !t.Held {
+		return
+	}
+	r.epoch = t.Epoch
+	r.o.Report.Info("holds a role", "role", r.name)
+	ctx, r.quit = context.WithCancel(ctx)
+	r.done = make(chan struct{})
+	round := r.begin(t.Epoch)
+	go func() {
+		defer close(r.done)
+		var nudged time.Time
+		for ctx.Err() == nil {
+			if r.rest(ctx, round(ctx), nudged) {
+				nudged = time.Now()
+			}
+		}
+	}()
+}
+
+// rest waits for d, or for a nudge if the last one that was heeded is feedEvery ago. It
+// reports whether it heeded one.
+func (r *runner) rest(ctx context.Context, d time.Duration, nudged time.Time) bool {
+	nudge := r.nudge
+	if time.Since(nudged) < feedEvery {
+		nudge = nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return false
+	case <-ctx.Done():
+		return false
+	case <-nudge:
+		return true
+	}
+}
+
+func (r *runner) stop() {
+	if r.quit != nil {
+		r.quit()
+		<-r.done
+		r.quit = nil
+	}
+}

@@ -1,0 +1,310 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// feedEvery is how soon a round comes again in which a partition failed.
+	feedEvery = time.Second
+	// feedSteady is how often the horizon is raised, or each third of Window if that is less. A
+	// flush that also empties the election is noticed within that time.
+	feedSteady = 5 * time.Second
+	// fullRetry is how soon a round comes again that left a partition short of its horizon,
+	// because it is full or failed.
+	fullRetry = 100 * time.Millisecond
+)
+
+// feeder keeps the hot set full up to the horizon.
+//
+// Protocol of a round, for each partition: raise the horizon to now + Window; only after that
+// read the rows from loaded up to the horizon, in pages, and feed them; each page moves loaded.
+// A creator adds its task after its commit, if the task is due before the horizon. So for each
+// row, either the feeder's read came after the commit, or the creator's add came after the
+// horizon was raised.
+//
+// One scan of the durable store serves all partitions. It begins at the lowest loaded. Each
+// page carries moments of its own, and a creator adds itself what it commits after a page was
+// read, so it does no harm to read one page ahead. A partition that fails, or is full, is left
+// out of the scan and catches up from its own loaded.
+type feeder struct {
+	o         Options
+	epoch     int64
+	announced []int64     // by partition: the generation that it has announced, until that counts
+	vetoes    []int       // by partition: how many of its announcements in a row were taken back
+	rest      []time.Time // by partition: until then it announces nothing
+}
+
+func newFeeder(o Options, epoch int64) *feeder {
+	return &feeder{o: o, epoch: epoch, announced: make([]int64, o.parts), vetoes: make([]int, o.parts), rest: make([]time.Time, o.parts)}
+}
+
+// partScan is a partition's part in a round.
+type partScan struct {
+	p      int
+	state  task.PartitionStatus
+	done   bool
+	loaded task.Cursor
+}
+
+// round feeds once and returns when to do so again.
+func (f *feeder) round(ctx context.Context) time.Duration {
+	next := min(feedSteady, f.o.Window.Length()/3)
+	var scans []*partScan
+	for p := range f.o.parts {
+		scan, again, err := f.prepare(ctx, p)
+		switch {
+		case err != nil:
+			f.o.Report.Error("raise the horizon", err, "tried again in a second", "partition", p)
+			next = feedEvery
+		case scan == nil:
+			next = min(next, again)
+		default:
+			scans = append(scans, scan)
+		}
+	}
+	if !f.scan(ctx, scans) {
+		next = min(next, fullRetry)
+	}
+	if within, pending := f.o.Window.Pending(); pending {
+		next = min(next, within)
+	}
+	return min(next, feedSteady)
+}
+
+// prepare raises the horizon of a partition, and returns its part in the scan; nil, and when to
+// come again, if its rows are not to be read yet.
+func (f *feeder) prepare(ctx context.Context, p int) (scan *partScan, again time.Duration, err error) {
+	st, again, err := f.raise(ctx, p)
+	if err != nil || again > 0 {
+		return nil, again, err
+	}
+	if st.Fresh {
+		f.o.Counts.Rebuilds.Add(1)
+		f.o.Report.Info("new generation of the hot set", "partition", p)
+	}
+	if st.Retreated {
+		f.o.Report.Info("horizon retreated: the hot set is full", "partition", p, "horizon_ms", st.HorizonMS)
+	}
+	if left := time.Duration(st.ReadyMS-st.AsOf.TimeUS/1000) * time.Millisecond; left > 0 && !f.o.Window.IsFirstGeneration(p, st) {
+		f.early(ctx, p, st, left)
+		return nil, left, nil
+	}
+	return &partScan{p: p, state: st, loaded: st.Loaded}, 0, nil
+}
+
+// raise raises the horizon of a partition. If the partition is cold it first makes a generation
+// of this server count (takeOver), which may take a while: again is when to come again then.
+func (f *feeder) raise(ctx context.Context, p int) (st task.PartitionStatus, again time.Duration, err error) {
+	req, err := f.horizon(ctx, p)
+	if err != nil {
+		return st, 0, err
+	}
+	req.Look = true
+	failpoint.Hit("feed/horizon")
+	st, err = f.o.Set.Horizon(ctx, p, req)
+	if err == nil {
+		f.keep(ctx, p)
+	}
+	if !errors.Is(err, task.ErrCold) {
+		return st, 0, err
+	}
+	if req.Generation, again, err = f.takeOver(ctx, p, st.Server); err != nil || req.Generation == 0 {
+		return st, again, err
+	}
+	req.Look, req.Server = false, st.Server
+	st, err = f.o.Set.Horizon(ctx, p, req)
+	return st, 0, err
+}
+
+// horizon is the request for what the horizon is to be: now + Window. Now is at least what
+// Clock answers, and later by no more than such an answer may be old; between these the local
+// clock decides. So the horizon is no further away than FarUntold allows.
+func (f *feeder) horizon(ctx context.Context, p int) (task.HorizonRequest, error) {
+	asOf, err := f.o.Set.Clock(ctx, p)
+	if err != nil {
+		return task.HorizonRequest{}, err
+	}
+	low := asOf.TimeUS / 1000
+	now := min(max(low, time.Now().UnixMilli()), low+task.TombstoneTTL.Milliseconds()/2)
+	window, err := f.o.Window.Effective(ctx)
+	return task.HorizonRequest{Epoch: f.epoch, HorizonMS: now + window.Milliseconds(), Limit: f.limit()}, err
+}
+
+// early feeds what falls due while a new generation waits for workers to register
+// what they hold: no worker holds a row that is due after the start of the generation. Loaded
+// stays.
+func (f *feeder) early(ctx context.Context, p int, st task.PartitionStatus, left time.Duration) {
+	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
+	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+left.Milliseconds()+1000)
+	failpoint.Hit("early/select")
+	rows, err := f.o.Store.Scan(ctx, task.Cursor{DueMS: st.StartMS + 1}, below, pageRows, f.o.InlinePayload)
+	if err == nil {
+		f.o.Counts.Scanned.Add(uint64(len(rows)))
+		failpoint.Hit("early/add")
+		st, err = f.o.Set.Feed(ctx, p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(p, rows), Loaded: st.Loaded})
+		failpoint.Hit("early/end")
+		f.o.Counts.Fed.Add(uint64(st.Taken))
+	}
+	if err != nil {
+		f.o.Report.Error("feed early", err, "fed in turn")
+	}
+}
+
+// scan reads from the lowest loaded on, and reports whether all partitions are
+// full up to their horizons. While a page is fed the next one is read.
+func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	complete := true
+	var ahead <-chan page
+	defer func() {
+		if ahead != nil {
+			cancel()
+			<-ahead
+		}
+	}()
+	for ctx.Err() == nil {
+		at, below, open := f.lowest(scans)
+		if len(open) == 0 {
+			break
+		}
+		if ahead == nil {
+			ahead = f.read(ctx, at, below, open)
+		}
+		pg := <-ahead
+		ahead = nil
+		if pg.err != nil {
+			f.o.Report.Error("read the window", pg.err, "read again from there")
+			return false
+		}
+		if pg.more && f.room(scans, len(pg.rows)) {
+			ahead = f.read(ctx, pg.end, below, open)
+		}
+		for _, s := range scans {
+			if !s.done {
+				complete = f.feed(ctx, s, pg) && complete
+			}
+		}
+	}
+	for _, s := range scans {
+		complete = complete && s.loaded.DueMS >= s.state.HorizonMS
+	}
+	return complete
+}
+
+// page is a page of the scan: the rows up to end.
+type page struct {
+	asOf map[int]task.AsOf // by partition, seen before the rows were read (AsOfBeforeRead)
+	rows []task.Row
+	end  task.Cursor
+	more bool // there may be rows beyond end
+	err  error
+}
+
+// read reads a page, and answers once.
+func (f *feeder) read(ctx context.Context, at task.Cursor, below int64, open []*partScan) <-chan page {
+	answer := make(chan page, 1)
+	go func() {
+		pg := page{asOf: f.moments(ctx, open), end: task.Cursor{DueMS: below}}
+		failpoint.Hit("feed/select")
+		pg.rows, pg.err = f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)
+		f.o.Counts.Scanned.Add(uint64(len(pg.rows)))
+		if pg.more = len(pg.rows) == pageRows; pg.more {
+			pg.end = pg.rows[len(pg.rows)-1].Cursor()
+		}
+		answer <- pg
+	}()
+	return answer
+}
+
+// room reports whether a partition is likely to take more once n rows are fed.
+func (f *feeder) room(scans []*partScan, n int) bool {
+	for _, s := range scans {
+		if !s.done && s.state.Members+n/len(scans) < f.limit() {
+			return true
+		}
+	}
+	return false
+}
+
+// limit is how many members a partition may hold.
+func (f *feeder) limit() int { return max(1, f.o.HotTasks/f.o.parts) }
+
+// lowest returns where to read on, up to where, and which partitions need it.
+func (f *feeder) lowest(scans []*partScan) (at task.Cursor, below int64, open []*partScan) {
+	for _, s := range scans {
+		full := s.state.Members >= f.limit()
+		if s.done = s.done || full || s.loaded.DueMS >= s.state.HorizonMS; s.done {
+			continue
+		}
+		if len(open) == 0 || s.loaded.Less(at) {
+			at = s.loaded
+		}
+		below = max(below, s.state.HorizonMS)
+		open = append(open, s)
+	}
+	return at, below, open
+}
+
+// moments takes each partition's time before rows are read. One that does not
+// answer is left out.
+func (f *feeder) moments(ctx context.Context, open []*partScan) map[int]task.AsOf {
+	all := make(map[int]task.AsOf, len(open))
+	for _, s := range open {
+		a, err := f.o.Set.Clock(ctx, s.p)
+		if err != nil {
+			f.o.Report.Error("ask the hot set's time", err, "partition left out of this scan", "partition", s.p)
+			continue
+		}
+		all[s.p] = a
+	}
+	return all
+}
+
+// feed feeds one page to a partition, under the generation that the round began
+// with; rows before its loaded are in already.
+func (f *feeder) feed(ctx context.Context, s *partScan, pg page) bool {
+	if !s.loaded.Less(pg.end) {
+		return true
+	}
+	asOf, told := pg.asOf[s.p]
+	if !told || asOf.Generation != s.state.AsOf.Generation {
+		s.done = true
+		return false
+	}
+	from := 0
+	for from < len(pg.rows) && !s.loaded.Less(pg.rows[from].Cursor()) {
+		from++
+	}
+	entries := f.entriesOf(s.p, pg.rows[from:])
+	failpoint.Hit("feed/add")
+	st, err := f.o.Set.Feed(ctx, s.p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: pg.end})
+	if err != nil {
+		s.done = true
+		if !errors.Is(err, task.ErrCold) && !errors.Is(err, task.ErrAborted) && !errors.Is(err, task.ErrStale) {
+			f.o.Report.Error("feed", err, "the partition catches up in the next round", "partition", s.p)
+		}
+		return false
+	}
+	failpoint.Hit("feed/end")
+	f.o.Counts.Fed.Add(uint64(st.Taken))
+	s.state, s.loaded = st, pg.end
+	return true
+}
+
+// entriesOf are the rows that belong to partition p.
+func (f *feeder) entriesOf(p int, rows []task.Row) []task.Entry {
+	mine := make([]task.Row, 0, len(rows))
+	for _, r := range rows {
+		if task.Partition(r.ID, f.o.parts) == p {
+			mine = append(mine, r)
+		}
+	}
+	return f.o.Adder.Entries(mine)
+}

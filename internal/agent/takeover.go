@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/record"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// restFirst is for how long at least a feeder does not announce again after its announcement
+// was taken back, and at most it is twice that: some processes hear of a failover a few seconds
+// later than others, and work with the old master until then. It doubles each time up to
+// restMost, because claims wait while an announcement stands, and two servers may both answer
+// for a long time.
+const (
+	restFirst = 500 * time.Millisecond
+	restMost  = 5 * time.Second
+)
+
+// takeOver makes a generation of this process's server count, whose partition p is cold. It
+// returns the generation's number once it counts; before that, 0 and when to come again
+// (OneGeneration).
+//
+// The generation counts at once if none did before; if the one before was on the same server,
+// which has lost its data; or if all processes that worked with the one before have ended, as
+// the store can tell. Otherwise it is announced, and counts record.Hold later if the
+// announcement still stands. While a server did not answer, task.Anywhere may have been
+// announced (record.Reader.Vacate), which stands for this server too.
+func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation int64, wait time.Duration, err error) {
+	if err := f.o.Records.Refresh(ctx); err != nil {
+		return 0, 0, err
+	}
+	s := f.o.Records.Partition(p)
+	f.noteVeto(p, s, server)
+	own := task.Place{Generation: hotset.NewGeneration(), Server: server}
+	switch since := time.Since(s.Since); {
+	case s.Counts.Generation == 0 || s.Counts.On(server) || s.Past:
+		failpoint.Hit("generation/record")
+		return f.count(ctx, p, s, own)
+	case s.Next.Generation != 0 && mayBe(s.Next, server) && since >= record.Hold:
+		failpoint.Hit("generation/settle")
+		return f.count(ctx, p, s, own) // another number: the process that announced it may make it count too, and each begins its own
+	case s.Next.Generation != 0 && mayBe(s.Next, server):
+		return 0, record.Hold - since, nil
+	case s.Next.Generation != 0 && since < 2*record.Hold: // after that, the process that announced it has ended
+		return 0, 2*record.Hold - since, nil
+	case time.Now().Before(f.rest[p]):
+		return 0, time.Until(f.rest[p]), nil
+	}
+	failpoint.Hit("generation/announce")
+	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Counts: s.Counts, Next: own})
+	if err != nil || !swapped {
+		return 0, feedEvery, err
+	}
+	f.announced[p] = own.Generation
+	f.o.Report.Info("announced that the hot set moves", "partition", p, "from", s.Counts.Server, "to", server, "after_ms", record.Hold.Milliseconds())
+	return 0, record.Hold, f.o.Records.Refresh(ctx)
+}
+
+// mayBe reports whether it is server that was announced, or whichever answers.
+func mayBe(next task.Place, server string) bool {
+	return next.Server == server || next.Server == task.Anywhere
+}
+
+// count records that a generation counts, in place of what s is, and returns its number.
+func (f *feeder) count(ctx context.Context, p int, s record.Standing, it task.Place) (generation int64, wait time.Duration, err error) {
+	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Counts: it})
+	if err != nil || !swapped {
+		return 0, feedEvery, err
+	}
+	if err := f.o.Records.Refresh(ctx); err != nil {
+		return 0, 0, err
+	}
+	if f.o.Records.Partition(p).Counts != it {
+		return 0, feedEvery, nil // another one counts by now
+	}
+	f.announced[p], f.vetoes[p] = 0, 0 // what was announced is settled, and not taken back
+	failpoint.Hit("generation/begin")
+	return it.Generation, 0, nil
+}
+
+// noteVeto notes that what this feeder has announced was taken back, and rests for a while. A
+// set in this process's memory is of no use to anybody else, so its work ends.
+func (f *feeder) noteVeto(p int, s record.Standing, server string) {
+	mine := f.announced[p]
+	if mine == 0 || s.Next.Generation == mine {
+		return
+	}
+	if f.announced[p] = 0; s.Counts.On(server) {
+		return
+	}
+	rest := min(restFirst<<min(f.vetoes[p], 10), restMost)
+	f.vetoes[p]++
+	f.rest[p] = time.Now().Add(rest + rand.N(rest))
+	err := fmt.Errorf("%w: the hot set that counts is on server %q, where other workers work with it; this process works with server %q, which is idle until they have stopped",
+		task.ErrUnavailable, s.Counts.Server, server)
+	f.o.Report.Error("take over the hot set", err, "tried again in some seconds", "partition", p)
+	if f.o.Set.Config().InProcess {
+		f.o.Records.Abort(fmt.Errorf("%w: the hot set that counts is in another process (%s), which works; a set in memory serves one process alone", task.ErrRefused, s.Counts.Server))
+	}
+}
+
+// keep records once more what was recorded before this process opened a store that it has to
+// itself: from now on somebody works with it.
+func (f *feeder) keep(ctx context.Context, p int) {
+	s := f.o.Records.Partition(p)
+	if !s.Past || s.Counts.Generation == 0 {
+		return
+	}
+	_, _, err := f.o.Records.Swap(ctx, p, s.Text, s.Generation)
+	if err != nil {
+		f.o.Report.Error("keep the hot set", err, "tried again", "partition", p)
+	}
+}
+
+// Release records that no generation counts, if the set that holds it ends with this process
+// and no other process works with it. The next process need not wait then.
+func (e *Elector) Release(ctx context.Context) {
+	k, _, _ := e.o.Records.Last()
+	if !e.o.Set.Config().InProcess || k.Exclusive {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), record.FreshenTimeout)
+	defer cancel()
+	for p := range e.o.parts {
+		st, err := e.o.Set.State(ctx, p)
+		if err != nil || st.Watchers > 0 {
+			return
+		}
+		is := e.o.Records.Partition(p)
+		if is.Counts.Generation == 0 || is.Counts.Server != st.Server {
+			continue
+		}
+		failpoint.Hit("release/record")
+		_, _, err = e.o.Records.Swap(ctx, p, is.Text, task.Generation{})
+		failpoint.Hit("release/end")
+		if err != nil {
+			e.o.Report.Error("release the hot set", err, "the next process waits a while", "partition", p)
+		}
+	}
+	if err := e.o.Records.Refresh(ctx); err != nil {
+		e.o.Report.Error("release the hot set", err, "read again")
+	}
+}

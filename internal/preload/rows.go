@@ -1,0 +1,90 @@
+package preload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// owned copies rows, with the payloads that the hot set takes: the rows are the caller's,
+// which may return before they are written.
+func (a *Adder) owned(rows []task.Row) []task.Row {
+	n := 0
+	for _, r := range rows {
+		if r.Size <= a.o.InlinePayload {
+			n += r.Size
+		}
+	}
+	all, own := make([]byte, 0, n), slices.Clone(rows)
+	for i, r := range rows {
+		own[i].Payload = nil
+		if r.Size <= a.o.InlinePayload {
+			from := len(all)
+			all = append(all, r.Payload...)
+			own[i].Payload = all[from:len(all):len(all)]
+		}
+	}
+	return own
+}
+
+// AddRows adds rows that were read or inserted after asOf. If that is stale by now it reads
+// them again, once. It returns how many are in. A cold partition is no error: its next
+// generation reads the rows.
+func (a *Adder) AddRows(ctx context.Context, p int, asOf task.AsOf, rows []task.Row) (n int, err error) {
+	for range 2 {
+		var answers []task.Answer
+		answers, err = a.o.Set.Add(ctx, p, task.AddRequest{AsOf: asOf, Entries: a.Entries(rows)})
+		if errors.Is(err, task.ErrCold) {
+			return 0, nil // the next generation reads the rows
+		}
+		if !errors.Is(err, task.ErrStale) {
+			for _, answer := range answers {
+				if answer == task.Waiting {
+					n++
+				}
+			}
+			return n, err
+		}
+		if asOf, rows, err = a.Reread(ctx, p, rows); err != nil || len(rows) == 0 {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("add %d tasks: %w", len(rows), task.ErrStale)
+}
+
+// Reread reads the rows that still stand in their version, after it has seen the time, which
+// it returns (AsOfBeforeRead).
+func (a *Adder) Reread(ctx context.Context, p int, rows []task.Row) (task.AsOf, []task.Row, error) {
+	asOf, err := a.o.Set.Clock(ctx, p)
+	if err != nil {
+		return asOf, nil, err
+	}
+	ids := make([]string, len(rows))
+	known := make(map[task.Ref]bool, len(rows))
+	for i, r := range rows {
+		ids[i], known[r.Ref] = r.ID, true
+	}
+	found, err := a.o.Store.Get(ctx, ids)
+	stand := found[:0]
+	for _, r := range found {
+		if known[r.Ref] {
+			stand = append(stand, r)
+		}
+	}
+	return asOf, stand, err
+}
+
+// Entries returns rows as the hot set takes them, without payloads that are too long for it.
+func (a *Adder) Entries(rows []task.Row) []task.Entry {
+	all := make([]task.Entry, len(rows))
+	for i, r := range rows {
+		all[i] = task.Entry{Ref: r.Ref, DueMS: r.DueMS, ExecMS: r.ExecMS, Attempt: r.Attempt, Payload: r.Payload}
+		if r.Cut() || r.Size > a.o.InlinePayload {
+			all[i].Payload, all[i].External = nil, true
+		}
+	}
+	return all
+}

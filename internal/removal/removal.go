@@ -1,0 +1,159 @@
+// Package removal retries each removal from the hot set until it succeeds.
+package removal
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/internal/coalesce"
+	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/internal/retry"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// timeout bounds a call that removes, however long its callers wait.
+	timeout = 5 * time.Second
+	// backoff is how long after a failed removal it is tried again.
+	backoff = 200 * time.Millisecond
+	// maxCalls is how many calls that share removals a partition has under way: a second one
+	// arrives while the answer to the first is on its way back.
+	maxCalls = 2
+	// maxMembers is the most members that one call removes.
+	maxMembers = 1000
+)
+
+// Retrier is a hotset.Set that retries each failed removal until it succeeds (Tombstones):
+// the row is already deleted, and a member left behind would still fire. To repeat a removal
+// after the server lost its data does no harm.
+//
+// What waits here is an older version of a task that may have another version by now. A
+// removal of that version removes the older ones with it, so that no Delete returns nil while
+// its task can still fire in an older version.
+//
+// Removals of concurrent calls that name no batch share calls to the Set. They go on when
+// their caller's context ends.
+//
+// If the client of the Set or the durable store is closed, all that waits is given up.
+type Retrier struct {
+	set    hotset.Set
+	o      Options
+	groups []*group // by partition
+	loop   retry.Loop
+
+	mu    sync.Mutex
+	queue []*removal
+}
+
+// Options of Wrap. All of them are set.
+type Options struct {
+	// Versions returns the versions that the rows of those ids have in the durable store.
+	Versions func(ctx context.Context, ids []string) ([]task.Ref, error)
+	// Closed gives up all that waits. It is called when a store or its client is closed.
+	Closed   func(error)
+	Calls    *retry.InFlight // notes shared calls
+	Failures *retry.Failures // notes why a retry failed
+	Report   *report.Reporter
+}
+
+// removal is a removal that waits to be tried again.
+type removal struct {
+	p      int
+	token  string
+	refs   []task.Ref // under Retrier.mu; only the goroutine of the loop changes it
+	since  time.Time
+	unsure bool // since then it is not known whether the rows are deleted
+}
+
+// group lets the removals of concurrent calls share calls to the Set. Their refs differ,
+// because each call has deleted the rows of its refs itself.
+type group = coalesce.Group[shared, task.RemoveResult]
+
+// shared is a removal that shares a call; end notes that it is over.
+type shared struct {
+	refs []task.Ref
+	end  func()
+}
+
+// Wrap returns a Retrier around set. It starts nothing.
+func Wrap(set hotset.Set, o Options) *Retrier {
+	r := &Retrier{set: set, o: o}
+	r.loop = retry.Loop{Pause: backoff, Round: r.retryAll, Waiting: r.Pending}
+	for p := range set.Config().Partitions {
+		r.groups = append(r.groups, &group{Parallel: maxCalls, MaxWeight: maxMembers,
+			Weigh: func(c shared) int { return len(c.refs) },
+			Flush: func(calls []shared) []coalesce.Result[task.RemoveResult] { return r.removeAll(p, calls) }})
+	}
+	return r
+}
+
+// Remove implements hotset.Set. If the removal fails it returns the error, and the removal is
+// retried in the background.
+func (r *Retrier) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
+	if token == "" && len(refs) > 0 {
+		select {
+		case answer := <-r.groups[p].Go(shared{slices.Clone(refs), r.o.Calls.Begin()}):
+			return answer.Value, answer.Err
+		case <-ctx.Done():
+			return task.RemoveResult{}, ctx.Err() // the removal goes on
+		}
+	}
+	res, err := r.set.Remove(ctx, p, token, refs)
+	if err != nil {
+		r.enqueue(removal{p: p, token: token, refs: slices.Clone(refs)})
+	}
+	return res, err
+}
+
+// removeAll removes what a group of calls named, and answers for each call.
+func (r *Retrier) removeAll(p int, calls []shared) []coalesce.Result[task.RemoveResult] {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	var refs []task.Ref
+	for _, c := range calls {
+		refs = append(refs, c.refs...)
+	}
+	defer func() {
+		for _, c := range calls {
+			c.end()
+		}
+	}()
+	older := r.OlderVersions(refs) // first, so that what was found of them is known of the others, however many calls it takes
+	res, err := r.set.Remove(ctx, p, "", slices.Concat(older, refs))
+	if err != nil {
+		r.Enqueue(p, refs)
+	}
+	answers := res.Answers[min(len(older), len(res.Answers)):]
+	all := make([]coalesce.Result[task.RemoveResult], len(calls))
+	for i, call := range calls {
+		n := min(len(call.refs), len(answers))
+		all[i].Value, answers = task.RemoveResult{AsOf: res.AsOf, Answers: answers[:n:n]}, answers[n:]
+		all[i].Err = err
+	}
+	return all
+}
+
+// OlderVersions returns what waits to be removed of other versions of the same tasks. A
+// removal that names a batch is about one version, and does not ask.
+func (r *Retrier) OlderVersions(refs []task.Ref) (all []task.Ref) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.queue) == 0 {
+		return nil
+	}
+	ids := make(map[string]int64, len(refs))
+	for _, ref := range refs {
+		ids[ref.ID] = ref.Ver
+	}
+	for _, w := range r.queue {
+		for _, ref := range w.refs {
+			if ver, is := ids[ref.ID]; is && ver != ref.Ver && !slices.Contains(all, ref) {
+				all = append(all, ref)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,81 @@
+package removal
+
+import (
+	"context"
+	"time"
+
+	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// All methods of hotset.Set but Remove pass the call on.
+var _ hotset.Set = (*Retrier)(nil)
+
+// Config implements hotset.Set.
+func (r *Retrier) Config() hotset.Config { return r.set.Config() }
+
+// Expect implements hotset.Set.
+func (r *Retrier) Expect(e task.Expected) error { return r.set.Expect(e) }
+
+// Clock implements hotset.Set.
+func (r *Retrier) Clock(ctx context.Context, p int) (task.AsOf, error) {
+	return r.set.Clock(ctx, p)
+}
+
+// Check implements hotset.Set.
+func (r *Retrier) Check(ctx context.Context, p int) error { return r.set.Check(ctx, p) }
+
+// State implements hotset.Set.
+func (r *Retrier) State(ctx context.Context, p int) (task.State, error) {
+	return r.set.State(ctx, p)
+}
+
+// Horizon implements hotset.Set.
+func (r *Retrier) Horizon(ctx context.Context, p int, h task.HorizonRequest) (task.PartitionStatus, error) {
+	return r.set.Horizon(ctx, p, h)
+}
+
+// Feed implements hotset.Set.
+func (r *Retrier) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
+	return r.set.Feed(ctx, p, page)
+}
+
+// Add implements hotset.Set.
+func (r *Retrier) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+	return r.set.Add(ctx, p, a)
+}
+
+// Claim implements hotset.Set.
+func (r *Retrier) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+	return r.set.Claim(ctx, p, token, limit, lease)
+}
+
+// Extend implements hotset.Set.
+func (r *Retrier) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
+	return r.set.Extend(ctx, p, h)
+}
+
+// Release implements hotset.Set.
+func (r *Retrier) Release(ctx context.Context, p int, back task.ReleaseRequest) ([]task.Answer, error) {
+	return r.set.Release(ctx, p, back)
+}
+
+// Find implements hotset.Set.
+func (r *Retrier) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
+	return r.set.Find(ctx, p, refs)
+}
+
+// Expired implements hotset.Set.
+func (r *Retrier) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
+	return r.set.Expired(ctx, p, limit, lease)
+}
+
+// Elect implements hotset.Set.
+func (r *Retrier) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
+	return r.set.Elect(ctx, holder, term, roles...)
+}
+
+// Watch implements hotset.Set.
+func (r *Retrier) Watch(ctx context.Context, wake chan<- struct{}) error {
+	return r.set.Watch(ctx, wake)
+}
