@@ -12,16 +12,16 @@ var (
 	ErrSettled     = task.ErrSettled     // this delivery was settled before
 	ErrRunning     = task.ErrRunning     // Run or Handle is running
 	ErrClosed      = task.ErrClosed      // Run or Handle has begun to drain, or has returned
-	ErrLeaseLost   = task.ErrLeaseLost   // cause of the end of a Delivery's Context: its lease is over
-	ErrTimeout     = task.ErrTimeout     // such a cause too: DeliveryTimeout has passed
+	ErrLeaseLost   = task.ErrLeaseLost   // cause of the end of a Delivery's Context: its lease has ended
+	ErrTimeout     = task.ErrTimeout     // cause of the end of a Delivery's Context: DeliveryTimeout has passed
 	ErrAbandoned   = task.ErrAbandoned   // Handle has returned before some of its handlers
 	ErrNotMigrated = task.ErrNotMigrated // call Migrate
 	ErrMismatch    = task.ErrMismatch    // namespace or partitions differ from what is recorded
-	ErrRefused     = task.ErrRefused     // waiting cannot mend it
+	ErrRefused     = task.ErrRefused     // the server denies access, or has a setting that the library cannot work with
 	ErrTooLarge    = task.ErrTooLarge    // the server does not take that size
 	ErrReadOnly    = task.ErrReadOnly    // the server takes no writes at present
 	ErrUnavailable = task.ErrUnavailable // the server does not answer at present
-	ErrDiskFull    = task.ErrDiskFull    // it has no room to write at present; matches ErrUnavailable too
+	ErrDiskFull    = task.ErrDiskFull    // the server has no room to write at present; matches ErrUnavailable too
 )
 
 // IDError tells which of several tasks an error is about.

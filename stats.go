@@ -12,7 +12,7 @@ import (
 // exactTasks is up to how many tasks Stats counts exactly.
 const exactTasks = 100_000
 
-// Stats is what those who run it watch.
+// Stats has the figures of a namespace and of this process, for monitoring.
 type Stats struct {
 	Namespace NamespaceStats
 	Process   ProcessStats
@@ -41,7 +41,7 @@ type ProcessStats struct {
 	consumer.Figures
 }
 
-// namespaceCache holds what was read last, for who has the turn.
+// namespaceCache holds what was read last. The goroutine that has put an element into turn owns it.
 type namespaceCache struct {
 	turn  chan struct{}
 	at    time.Time

@@ -141,8 +141,9 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 	c.enqueueAll(whole)
 	if len(gone) > 0 {
 		failpoint.Hit("claim/drop")
-		_, err := c.set.Remove(ctx, b.p, b.token, gone)
-		c.o.Report.Error("drop tasks without rows", err, "the reaper drops them", "tasks", len(gone))
+		if _, err := c.set.Remove(ctx, b.p, b.token, gone); err != nil {
+			c.o.Report.Error("drop tasks without rows", err, "the reaper drops them", "tasks", len(gone))
+		}
 	}
 	return got, nil
 }

@@ -148,7 +148,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 
 func (c *Consumer) watch(ctx context.Context, wake chan<- struct{}) {
 	for ctx.Err() == nil {
-		c.o.Report.Error("watch hot set", c.set.Watch(ctx, wake), "watch again in 1 s")
+		if err := c.set.Watch(ctx, wake); err != nil {
+			c.o.Report.Error("watch hot set", err, "watch again in 1 s")
+		}
 		pause(ctx, time.Second)
 	}
 }
@@ -317,7 +319,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	}
 	c.mu.Unlock()
 	failpoint.Hit("drain/queue")
-	c.giveBack(ctx, func(d *Delivery) bool { return !d.inHand })
+	c.returnClaims(ctx, func(d *Delivery) bool { return !d.inHand })
 	failpoint.Hit("drain/wait")
 	c.mu.Lock()
 	c.queue = queue{}
@@ -331,7 +333,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	}
 	c.settler.stop()
 	failpoint.Hit("drain/rest")
-	c.giveBack(ctx, func(d *Delivery) bool { return d.answer.is(open) })
+	c.returnClaims(ctx, func(d *Delivery) bool { return d.answer.is(open) })
 	c.mu.Lock()
 	c.stage = closed
 	c.mu.Unlock()
@@ -366,9 +368,9 @@ func (c *Consumer) warnOfUnanswered() {
 	}
 }
 
-// giveBack returns what is ours to the hot set, uncounted; in callers' hands its
-// context ends.
-func (c *Consumer) giveBack(ctx context.Context, which func(*Delivery) bool) {
+// returnClaims gives claimed tasks back to the hot set, without counting an attempt. The
+// contexts of those that callers have in hand end.
+func (c *Consumer) returnClaims(ctx context.Context, which func(*Delivery) bool) {
 	byBatch := map[*batch][]*Delivery{}
 	c.mu.Lock()
 	for _, b := range c.batches {

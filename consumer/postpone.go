@@ -78,7 +78,7 @@ func (p *postponement) try() error {
 	ctx, cancel := p.call(storeTimeout)
 	defer cancel()
 	if !p.swept {
-		if err := p.sweep(ctx, p.d); err != nil {
+		if err := p.removePrevVersion(ctx, p.d); err != nil {
 			return err
 		}
 		p.swept = true
@@ -95,7 +95,9 @@ func (p *postponement) try() error {
 	}
 	failpoint.Hit("postpone/remove")
 	_, err = p.c.set.Remove(ctx, p.d.batch.p, p.d.batch.token, []task.Ref{p.d.own})
-	p.c.o.Report.Error("remove a postponed task", err, "tried again until it lands")
+	if err != nil {
+		p.c.o.Report.Error("remove a postponed task", err, "tried again until it lands")
+	}
 	if !moved {
 		return nil
 	}
@@ -117,9 +119,9 @@ func (p *postponement) add(ctx context.Context, asOf task.AsOf, err error) {
 	}
 }
 
-// sweep removes the version that the row of d had before, if it was moved: a row names
-// one such version, and is to name d's.
-func (s *settler) sweep(ctx context.Context, d *Delivery) error {
+// removePrevVersion removes the version that the row of d had before, if the row was moved: a
+// row names one version of before, and is to name that of d.
+func (s *settler) removePrevVersion(ctx context.Context, d *Delivery) error {
 	failpoint.Hit("postpone/sweep")
 	rows, err := s.c.store.Get(ctx, []string{d.own.ID})
 	if err != nil {

@@ -223,7 +223,9 @@ func (s *settler) remove(p int, token string, refs []task.Ref) bool {
 	ctx, cancel := s.call(hotTimeout)
 	defer cancel()
 	_, err := s.c.set.Remove(ctx, p, token, refs)
-	s.c.o.Report.Error("remove confirmed tasks", err, "tried again until it lands", "tasks", len(refs))
+	if err != nil {
+		s.c.o.Report.Error("remove confirmed tasks", err, "tried again until it lands", "tasks", len(refs))
+	}
 	return err == nil
 }
 
@@ -307,7 +309,7 @@ func (s *settler) rollback(d *Delivery, delay time.Duration, late bool) <-chan e
 		if late {
 			<-d.back
 		}
-		err := s.giveBack(d, delay)
+		err := s.releaseOne(d, delay)
 		switch {
 		case err != nil:
 			err = fmt.Errorf("roll back %q: %w", d.own.ID, err)
@@ -329,7 +331,7 @@ func (s *settler) timeOut(d *Delivery) {
 	s.c.returning++
 	s.c.mu.Unlock()
 	go func() {
-		err := s.giveBack(d, 0)
+		err := s.releaseOne(d, 0)
 		if err == nil {
 			s.c.figures.rolledBack.Add(1)
 		} else if !errors.Is(err, task.ErrGone) {
@@ -345,11 +347,11 @@ func (s *settler) timeOut(d *Delivery) {
 	}()
 }
 
-// giveBack tries until the hot set answers, also when the lease is over by this
-// process's clock: an extension whose answer was lost may have kept it alive, and
-// then nobody else can give the task back with its delay. If the lease is over
-// indeed the member stands elsewhere, and this changes nothing.
-func (s *settler) giveBack(d *Delivery, delay time.Duration) error {
+// releaseOne gives one member back, and tries until the hot set answers. It does so also when
+// the lease is over by this process's clock: an extension whose answer was lost may have kept
+// the lease alive, and then no other process can give the task back with its delay. If the
+// lease is really over, the member stands elsewhere, and the call changes nothing.
+func (s *settler) releaseOne(d *Delivery, delay time.Duration) error {
 	back := task.ReleaseRequest{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
 	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
 		ctx, cancel := s.call(hotTimeout)

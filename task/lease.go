@@ -9,7 +9,7 @@ import (
 // Lease is the longest lease of a namespace's workers in milliseconds, as they have recorded
 // it. Neither value shrinks. The zero Lease says that none is recorded.
 type Lease struct {
-	EffectiveMS   int64 // no worker has used a longer one
+	EffectiveMS int64 // no worker has used a longer one
 	AnnouncedMS int64 // what EffectiveMS is to be; at least that
 }
 

@@ -10,7 +10,7 @@ import (
 // what the processes of a namespace have recorded. EffectiveMS and AnnouncedMS never shrink.
 // The zero Window says that none is recorded.
 type Window struct {
-	EffectiveMS   int64 // no feeder raises a horizon further; 0: none has begun yet
+	EffectiveMS int64 // no feeder raises a horizon further; 0: none has begun yet
 	AnnouncedMS int64 // what EffectiveMS is to be; at least that
 	WaitedMS    int64 // for so long at least AnnouncedMS has been recorded; 0 if it is settled
 }

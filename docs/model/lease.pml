@@ -19,7 +19,7 @@
              lease; at rest a row that stands waits in the hot set. After a loss of data the holder that has registered is as
              well protected as before.
    Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, lose, registerNow, timeOut (consumer/keeper.go),
-   for                settler.flush, giveBack (consumer/settler.go); claim.lua, extend.lua, register.lua, release.lua
+   for                settler.flush, releaseOne (consumer/settler.go); claim.lua, extend.lua, register.lua, release.lua
              Reaper   reaper.reapBatch (internal/agent); leases.lua, release.lua      Feeder   feeder.round (internal/agent); horizon.lua
              Deleter  Scheduler.dropRows (delete.go); remove.lua                   Time     the clocks
 
@@ -244,7 +244,7 @@ proctype Worker(byte w) {
      :: break
 #endif
      fi
-  /* settler.giveBack; what is LOST goes by the row alone */
+  /* settler.releaseOne; what is LOST goes by the row alone */
   :: atomic { !stopped[w] && meta && (hold[w] == INHAND || hold[w] == LOST) ->
        if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; due = 1 :: else fi :: else fi;
        had = (had == w -> 0 : had); out[w] = 0; hold[w] = 0; ahead[w] = 0; same[w] = 0 }

@@ -140,7 +140,7 @@ var crashes = []mutant{
 		"c.release(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtDue: true})", "c.release(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtDue: true, Counted: true})", cells,
 		"TestAQueueKilledAfterItWentBackLosesOnlyWhatIsLeft"},
 	{"drain-keeps-the-queue", "a drain waits with the queue in its hands", "consumer/consumer.go",
-		"c.giveBack(ctx, func(d *Delivery) bool { return !d.inHand })", "c.giveBack(ctx, func(*Delivery) bool { return false })", cells,
+		"c.returnClaims(ctx, func(d *Delivery) bool { return !d.inHand })", "c.returnClaims(ctx, func(*Delivery) bool { return false })", cells,
 		"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand"},
 	{"drain-counts", "what a drain gives back counts as an attempt", "consumer/consumer.go",
 		"c.release(ctx, b, ds, task.ReleaseRequest{AtDue: true})", "c.release(ctx, b, ds, task.ReleaseRequest{AtDue: true, Counted: true})", cells,

@@ -12,4 +12,8 @@ var houseLayout = []mutant{
 		"left > 0 {", "left > time.Hour {", ".", "TestAProcessThatLosesItsRolesAllTheTimeAuditsAsOftenAsOthers"},
 	{"burst-begins-anew", "each claim that leaves some behind begins a burst", "consumer/backlog.go",
 		"	if b.state == noBacklog {\n", "	if b.state != longBacklog {\n", "./consumer", "TestABacklogIsConfirmedAsItIsDelivered"},
+	{"retries-without-pause", "what waits is retried without a pause", "internal/retry/loop.go",
+		"; pause = true {", "; pause = false {", "./internal/retry", "TestTheGoroutineEndsWithItsQueue"},
+	{"halt-drops-the-goroutine-alone", "what waits is not retried after a Halt", "internal/retry/loop.go",
+		"	if l.stop != nil {\n		l.stop()\n		l.stop = nil\n	}\n	return l.ended\n", "	if l.stop != nil {\n		l.stop()\n	}\n	return l.ended\n", "./internal/retry", "TestHaltCutsOffARoundAndKeepsTheQueue"},
 }
