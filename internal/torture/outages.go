@@ -35,7 +35,13 @@ func newSpread(all []history.Outage, of func(history.Outage) time.Duration) spre
 	return spread{P50: millis(times[(len(times)-1)/2]), Max: millis(times[len(times)-1])}
 }
 
-func (s spread) String() string { return fmt.Sprintf("%8.0f %8.0f", s.P50, s.Max) }
+// String is a dash for each where nothing was measured.
+func (s spread) String() string {
+	if s == (spread{}) {
+		return fmt.Sprintf("%8s %8s", "-", "-")
+	}
+	return fmt.Sprintf("%8.0f %8.0f", s.P50, s.Max)
+}
 
 // failovers reads how long the failovers of the run took, by kind and variant.
 func (st *stage) failovers(f io.ReadSeeker) (map[string]outages, error) {
