@@ -5,8 +5,8 @@
 -- ARGV[4]  member, due_ms, record, ... at most 1000 times
 -- RETURNS  {OK, now, generation, horizon (ms), answer, ...}
 -- COST     O(k log n)
--- Invariant: what was removed within T is dead, and what is known from before that is stale.
--- A repeat is harmless: who is in stays as it is. Without members it tells the horizon, and nothing at or above that is taken.
+-- Tombstones: a member that was removed within T is dead. AsOfBeforeRead: what is known from before that is stale.
+-- A repeat is harmless: a member that is in stays as it is. Without members it tells the horizon, and nothing at or above that is taken.
 if not gen then return {'COLD', now, 0} end
 if not fresh(ARGV[2], ARGV[3]) then return {'STALE', now, gen} end
 return {'OK', now, gen, horizon, unpack((take(4)))}

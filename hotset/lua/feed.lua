@@ -8,9 +8,10 @@
 -- ARGV[7]  member, due_ms, record, ... at most 1000 times
 -- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, taken}
 -- COST     O(k log n)
+-- OneGeneration: a page of another generation, or of an older epoch, is refused.
 -- Invariant: loaded never passes the horizon and never falls; (ms, id) is not compared here beyond its ms: ids are the
 -- feeder's order, and there is one feeder.
--- A repeat is harmless: who is in stays as it is.
+-- A repeat is harmless: a member that is in stays as it is.
 if not gen then return {'COLD', now, 0} end
 if tonumber(ARGV[2]) ~= gen or tonumber(ARGV[4]) < tonumber(m[8]) then return {'ABORT', now, gen} end
 if not fresh(ARGV[2], ARGV[3]) then return {'STALE', now, gen} end

@@ -9,8 +9,8 @@
 -- RETURNS  {OK, now, generation, answer, ...}: 2 in this batch, 3 in another, 5 dead
 -- COST     O(k log n)
 -- Invariant: a member is in due or in one batch, never in both.
--- A repeat is harmless: who is in the batch stays there.
--- Data that names another server is cold: what it lacks, or revives, nobody knows.
+-- A repeat is harmless: a member that is in the batch stays there.
+-- Data that names another server is cold: nothing tells what it lacks, or what it brings back.
 if not gen or server() ~= m[10] then return {'COLD', now, 0} end
 if not fresh(ARGV[2], ARGV[3]) then return {'STALE', now, gen} end
 local members, answers, held = {}, {}, false

@@ -10,8 +10,9 @@
 -- ARGV[8]  member, ...  at most 1000; none: only a batch that is empty ends
 -- RETURNS  {OK, now, generation, answer, ...}: 1 waits, 5 dead, 0 no member, 3 not in this batch, 4 beyond the horizon, 2 lease holds
 -- COST     O(k log n)
+-- ReapStanding: with expired, only while the lease is over, and not if the rows were read before what the tombstones cover.
 -- Invariant: a member is in due or in one batch, never in both. The first write is not deny-oom.
--- A repeat is harmless: who was given back is not in the batch any more.
+-- A repeat is harmless: a member that was given back is not in the batch any more.
 if not gen then return {'COLD', now, 0} end
 if ARGV[5] == '1' and not fresh(ARGV[6], ARGV[7]) then return {'STALE', now, gen} end
 local members, answers, scores = {unpack(ARGV, 8)}, {}, {}

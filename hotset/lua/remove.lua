@@ -5,10 +5,10 @@
 -- ARGV[3]  member, ...  at most 1000
 -- RETURNS  {OK, now, generation or 0, answer, ...}: 1 waited, 2 claimed, 0 neither; with a token 2 for all
 -- COST     O(k log n); with a token no loop over members, unless the batch lacked one
--- Invariant: a tombstone outlives what anybody may still know. The first write is not deny-oom.
--- Invariant: whose member was removed while another had claimed it is marked (NUL and the id, among the tombstones, which no
--- member can be: ids have no NUL). Who removes any version of that task later is told 2: a worker may have it in hand.
--- A repeat is harmless, and answers the same of who was claimed.
+-- Tombstones: a tombstone outlives what any process may still know. The first write is not deny-oom.
+-- Tombstones: a task is marked if its member was removed while another caller had claimed it (NUL and the id, among the
+-- tombstones, which no member can be: ids have no NUL). A later removal of any version of that task answers 2: a worker may have it in hand.
+-- A repeat is harmless, and gives the same answer.
 -- Without a token the server is looked at: a caller that hears nil of what another server may still offer would believe it.
 if not gen or ARGV[2] == '' and server() ~= m[10] then return {'OK', now, 0} end
 local members, answers, marks = {unpack(ARGV, 3)}, {}, {}
