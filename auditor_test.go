@@ -23,7 +23,7 @@ func TestARowThatNobodyAddedIsFound(t *testing.T) {
 		var rows []task.Row
 		for i := range 20 {
 			due := time.Now().Add(time.Duration(i) * time.Second).UnixMilli()
-			rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint("orphan-", i), Ver: int64(i)}, DueMS: due, ExecMS: due})
+			rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint("orphan-", i), Ver: int64(i)}, NextMS: due, DueMS: due})
 		}
 		if err := s.store.Create(t.Context(), rows); err != nil {
 			t.Fatal(err)
@@ -157,7 +157,7 @@ func TestWorkersThatRestartAllTheTimeFindWhatFellThrough(t *testing.T) {
 				var rows []task.Row
 				for i := range 8 {
 					due := time.Now().Add(time.Second).UnixMilli()
-					rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint("orphan-", i), Ver: int64(i + 1)}, DueMS: due, ExecMS: due})
+					rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint("orphan-", i), Ver: int64(i + 1)}, NextMS: due, DueMS: due})
 				}
 				if err := s.store.Create(t.Context(), rows); err != nil {
 					t.Fatal(err)

@@ -28,7 +28,7 @@ func benchmark(b *testing.B, act func(*triggerhook.Scheduler, *triggerhook.Task)
 			run(b, sch)
 			until(b, "the horizon stands", 10*time.Second, func() bool {
 				st, err := s.set.State(b.Context(), 0)
-				return err == nil && st.Loaded.DueMS > time.Now().UnixMilli()
+				return err == nil && st.Loaded.NextMS > time.Now().UnixMilli()
 			})
 			all := tasks(b.N, func(int) time.Time { return time.Now().Add(ahead) })
 			for i := 0; before != nil && i < len(all); i += 1000 {

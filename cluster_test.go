@@ -111,7 +111,7 @@ func TestASlotThatMovesLosesNoTaskAndRepeatsNone(t *testing.T) {
 	tag := "{" + s.store.Namespace() + ":0}"
 	move := newSlotMove(t, rdb, nodes, tag)
 	move.begin()
-	move.keys(tag + ":due")
+	move.keys(tag + ":waiting")
 	sleep(t, lease+lease/2)
 	for _, d := range inHand {
 		if err := d.Confirm(t.Context()); err != nil {

@@ -93,7 +93,7 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 			}
 			t.ID, rows[i].ID = id.String(), id.String()
 		}
-		t.Due = time.UnixMilli(rows[i].DueMS).UTC()
+		t.Due = time.UnixMilli(rows[i].NextMS).UTC()
 	}
 	return rows, nil
 }
@@ -124,6 +124,6 @@ func (s *Scheduler) row(t *Task) (task.Row, error) {
 	if len(t.Payload) > s.o.MaxPayload {
 		err = errors.Join(err, fmt.Errorf("%w: payload of %d bytes, Options.MaxPayload is %d", ErrInvalid, len(t.Payload), s.o.MaxPayload))
 	}
-	return task.Row{Ref: task.Ref{ID: t.ID, Ver: task.NewVer()}, DueMS: due, ExecMS: due, CreatedMS: time.Now().UnixMilli(),
+	return task.Row{Ref: task.Ref{ID: t.ID, Ver: task.NewVer()}, NextMS: due, DueMS: due, CreatedMS: time.Now().UnixMilli(),
 		Payload: t.Payload, Size: len(t.Payload)}, err
 }

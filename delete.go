@@ -196,7 +196,7 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 		switch {
 		case answers[i] == task.Claimed:
 			claimed = append(claimed, r.ID)
-		case r.PrevVer != 0 || r.DueMS <= removed.AsOf.TimeUS/1000+clocksAgree:
+		case r.PrevVer != 0 || r.NextMS <= removed.AsOf.TimeUS/1000+clocksAgree:
 			unknown = append(unknown, r)
 		}
 	}
@@ -226,7 +226,7 @@ func (s *Scheduler) claimedBeforeLoss(ctx context.Context, p int, rows []task.Ro
 		return nil, nil // a lease of before the generation was over when the rows were deleted
 	}
 	for _, r := range rows {
-		if r.PrevVer != 0 || r.DueMS <= st.StartMS+clocksAgree {
+		if r.PrevVer != 0 || r.NextMS <= st.StartMS+clocksAgree {
 			claimed = append(claimed, r.ID)
 		}
 	}

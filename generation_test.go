@@ -87,7 +87,7 @@ func TestOnlyTheFirstGenerationOfANamespaceWaitsForNobody(t *testing.T) {
 					l.loses(t)
 				}
 				due := time.Now().Add(-time.Minute).UnixMilli()
-				row := task.Row{Ref: task.Ref{ID: "a", Ver: task.NewVer()}, DueMS: due, ExecMS: due, CreatedMS: due}
+				row := task.Row{Ref: task.Ref{ID: "a", Ver: task.NewVer()}, NextMS: due, DueMS: due, CreatedMS: due}
 				if err := s.store.Create(t.Context(), []task.Row{row}); err != nil {
 					t.Fatal(err)
 				}

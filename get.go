@@ -51,7 +51,7 @@ func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 		return Info{}, fmt.Errorf("get: %w", &IDError{NotFound: []string{id}})
 	}
 	r := rows[0]
-	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.ExecMS).UTC(), Payload: r.Payload}, Attempt: r.Attempt + 1, Next: time.UnixMilli(r.DueMS).UTC()}
+	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.DueMS).UTC(), Payload: r.Payload}, Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC()}
 	found, err := s.set.Find(ctx, task.Partition(id, s.parts), []task.Ref{r.Ref})
 	if err != nil {
 		s.report.Error("find a task", err, "answered without its state")

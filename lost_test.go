@@ -87,7 +87,7 @@ func TestALostRecordOfATaskInHandIsPutBack(t *testing.T) {
 
 // Single keys are lost, as by an eviction: what they held fires all the same.
 func TestLostKeysLoseNoTask(t *testing.T) {
-	for _, lost := range []string{"due", "task", "lease", "batch:*", "gone:*", "meta"} {
+	for _, lost := range []string{"waiting", "task", "lease", "batch:*", "gone:*", "meta"} {
 		t.Run("mysql97+redis7/"+lost, func(t *testing.T) {
 			s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), 1)
 			sch := s.scheduler(t, triggerhook.Options{AuditGrace: time.Second, Lease: time.Second})
@@ -149,7 +149,7 @@ func TestLostMembersOfAFullHotSetFire(t *testing.T) {
 			st, err := s.set.State(t.Context(), 0)
 			return err == nil && st.Waiting >= most
 		})
-		s.redis.Del(t.Context(), fmt.Sprintf("{%s:0}:due", s.store.Namespace()))
+		s.redis.Del(t.Context(), fmt.Sprintf("{%s:0}:waiting", s.store.Namespace()))
 		create(2*most, 4*most, time.Now().Add(3*time.Second))
 		if l := drain(t, sch, 30*time.Second); l.len() != 4*most {
 			t.Errorf("%d of %d tasks fired", l.len(), 4*most)

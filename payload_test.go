@@ -20,7 +20,7 @@ func TestPayloadsThatAPageLeavesOutAreDelivered(t *testing.T) {
 		var rows []task.Row
 		for i := range n { // stored, and not added: the feeder reads them
 			payload := bytes.Repeat([]byte{byte(1 + i)}, size)
-			rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint("t", i), Ver: int64(1 + i)}, DueMS: 1, ExecMS: 1, Payload: payload, Size: size})
+			rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint("t", i), Ver: int64(1 + i)}, NextMS: 1, DueMS: 1, Payload: payload, Size: size})
 		}
 		if err := s.store.Create(t.Context(), rows); err != nil {
 			t.Fatal(err)

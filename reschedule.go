@@ -52,7 +52,7 @@ func (s *Scheduler) move(ctx context.Context, id string, dueMS int64) (bool, err
 			return false, fmt.Errorf("the version of before: %w", err)
 		}
 	}
-	to.Ver, to.DueMS, to.ExecMS, to.Attempt = task.NewVer(), dueMS, dueMS, 0
+	to.Ver, to.NextMS, to.DueMS, to.Attempt = task.NewVer(), dueMS, dueMS, 0
 	parts := s.adds.Stamp(ctx, []task.Row{to}) // before the commit (AsOfBeforeRead)
 	failpoint.Hit("reschedule/move")
 

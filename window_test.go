@@ -271,7 +271,7 @@ func (u *unreading) Drop(ctx context.Context, ids []string, aboveMS int64) ([]ta
 	}
 	rows, err := u.Store.Drop(ctx, ids, task.MaxDue)
 	for i, r := range rows {
-		if r.DueMS > aboveMS && r.PrevVer == 0 {
+		if r.NextMS > aboveMS && r.PrevVer == 0 {
 			rows[i] = task.Row{Ref: task.Ref{ID: r.ID}}
 		}
 	}

@@ -42,7 +42,7 @@ func openLimit(ctx context.Context, j job) (system, error) {
 	}
 	l := &limit{hook: sys.(*hook), j: j, scripts: map[string]*redis.Script{}, inserts: make(chan request, most), deletes: make(chan request, most)}
 	l.rdb, l.db = l.closes[1].(*redis.Client), l.closes[2].(*sql.DB)
-	for _, k := range []string{"meta", "due", "task", "lease", "gone:0", "gone:1", "gone:2", "batch:"} {
+	for _, k := range []string{"meta", "waiting", "task", "lease", "gone:0", "gone:1", "gone:2", "batch:"} {
 		l.keys = append(l.keys, fmt.Sprintf("{%s:0}:%s", j.Name, k))
 	}
 	for _, verb := range []string{"horizon", "feed", "claim", "remove"} {
@@ -80,7 +80,7 @@ func (l *limit) insert(ctx context.Context, items []item) error {
 	for _, it := range items {
 		args = append(args, it.due.UnixMilli(), it.id, it.due.UnixMilli(), 1, 0, it.due.UnixMilli(), it.payload)
 	}
-	_, err := l.db.ExecContext(ctx, "INSERT INTO "+l.j.Name+"_task (due_ms, id, exec_ms, ver, attempt, created_ms, payload) VALUES "+
+	_, err := l.db.ExecContext(ctx, "INSERT INTO "+l.j.Name+"_task (next_ms, id, due_ms, ver, attempt, created_ms, payload) VALUES "+
 		strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?),", len(items)), ","), args...)
 	return err
 }
@@ -131,8 +131,8 @@ func (l *limit) drop(ctx context.Context, items []item) error {
 
 func (l *limit) pages(ctx context.Context, size int, do act) error { // of all rows, in key order
 	for due, id := int64(0), ""; ; {
-		rows, err := l.db.QueryContext(ctx, "SELECT due_ms, id, payload FROM "+l.j.Name+
-			"_task WHERE ((due_ms = ? AND id > ?) OR due_ms > ?) ORDER BY due_ms, id LIMIT ?", due, id, due, size)
+		rows, err := l.db.QueryContext(ctx, "SELECT next_ms, id, payload FROM "+l.j.Name+
+			"_task WHERE ((next_ms = ? AND id > ?) OR next_ms > ?) ORDER BY next_ms, id LIMIT ?", due, id, due, size)
 		if err != nil {
 			return err
 		}

@@ -197,7 +197,7 @@ func (h *hook) fill(ctx context.Context, n int, at func(int) item) error {
 		for i := from; i < to; i++ {
 			it := at(i)
 			due := it.due.UnixMilli()
-			rows = append(rows, task.Row{Ref: task.Ref{ID: it.id, Ver: int64(i) + 1}, DueMS: due, ExecMS: due, CreatedMS: due,
+			rows = append(rows, task.Row{Ref: task.Ref{ID: it.id, Ver: int64(i) + 1}, NextMS: due, DueMS: due, CreatedMS: due,
 				Payload: it.payload, Size: len(it.payload)})
 		}
 		return h.store.Create(ctx, rows)
@@ -209,7 +209,7 @@ func (h *hook) start(ctx context.Context) error {
 	h.begin(ctx)
 	return until(ctx, 10*time.Millisecond, func() (bool, error) {
 		st, err := h.set.State(ctx, 0)
-		return st.Loaded.DueMS > 0, errors.Join(err, h.err)
+		return st.Loaded.NextMS > 0, errors.Join(err, h.err)
 	})
 }
 

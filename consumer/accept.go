@@ -150,8 +150,8 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 
 // completeFrom takes over what the hot set did not hold. Under Consumer.mu.
 func (d *Delivery) completeFrom(r task.Row) {
-	if d.dueMS == 0 { // its record was lost
-		d.complete(r.DueMS, r.ExecMS, r.Attempt, r.Payload)
+	if d.nextMS == 0 { // its record was lost
+		d.complete(r.NextMS, r.DueMS, r.Attempt, r.Payload)
 		return
 	}
 	d.Payload = r.Payload

@@ -277,7 +277,7 @@ func (c *Consumer) hand(d *Delivery) (handed, slept bool) {
 	}
 	d.since, d.inHand = now, true
 	c.inHand++
-	c.figures.delivered(d.tries, c.sight.now().Sub(time.UnixMilli(d.dueMS)))
+	c.figures.delivered(d.tries, c.sight.now().Sub(time.UnixMilli(d.nextMS)))
 	return true, false
 }
 

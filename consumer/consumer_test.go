@@ -439,7 +439,7 @@ func BenchmarkConsumeAndConfirm(b *testing.B) {
 		entries := make([]task.Entry, 0, 1000)
 		for range n {
 			ver++
-			entries = append(entries, task.Entry{Ref: task.Ref{ID: "0123456789abcdef0123456789abcdef0123", Ver: ver}, DueMS: 1, ExecMS: 1, Payload: payload})
+			entries = append(entries, task.Entry{Ref: task.Ref{ID: "0123456789abcdef0123456789abcdef0123", Ver: ver}, NextMS: 1, DueMS: 1, Payload: payload})
 			if len(entries) == 1000 {
 				if _, err := set.Add(ctx, 0, task.AddRequest{AsOf: asOf, Entries: entries}); err != nil {
 					b.Fatal(err)

@@ -22,8 +22,8 @@ type Delivery struct {
 	c      *Consumer
 	batch  *batch
 	own    task.Ref // what is above belongs to the caller
+	nextMS int64
 	dueMS  int64
-	execMS int64
 	tries  int
 	answer answerState
 	back   chan struct{} // made before answer becomes timedOut, closed when the task was given back
@@ -60,12 +60,12 @@ func (s *answerState) settle() (before int32) { return s.v.Swap(settled) }
 // fill makes d the delivery of a claimed entry.
 func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) {
 	d.c, d.batch, d.own, d.ID = c, b, e.Ref, e.ID
-	d.complete(e.DueMS, e.ExecMS, e.Attempt, e.Payload)
+	d.complete(e.NextMS, e.DueMS, e.Attempt, e.Payload)
 }
 
-func (d *Delivery) complete(dueMS, execMS int64, tries int, payload []byte) {
-	d.dueMS, d.execMS, d.tries = dueMS, execMS, tries
-	d.Due, d.Attempt, d.Payload = time.UnixMilli(execMS).UTC(), tries+1, payload
+func (d *Delivery) complete(nextMS, dueMS int64, tries int, payload []byte) {
+	d.nextMS, d.dueMS, d.tries = nextMS, dueMS, tries
+	d.Due, d.Attempt, d.Payload = time.UnixMilli(dueMS).UTC(), tries+1, payload
 }
 
 // Context ends when the task is no longer this caller's: its lease is over, it was

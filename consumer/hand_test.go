@@ -51,7 +51,7 @@ func TestWhatWasSuspendedIsGivenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := set.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}}}); err != nil {
+	if _, err := set.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, NextMS: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	c := New(set, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})

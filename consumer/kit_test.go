@@ -450,8 +450,8 @@ func (k *kit) addEach(first, n int, external func(int) bool) {
 	k.store.mu.Lock()
 	for i := first; i < first+n; i++ {
 		ref := task.Ref{ID: fmt.Sprintf("t%06d", i), Ver: int64(i + 1)}
-		e := task.Entry{Ref: ref, DueMS: now, ExecMS: now, Payload: []byte(ref.ID), External: external(i)}
-		k.store.byID[ref.ID] = task.Row{Ref: ref, DueMS: now, ExecMS: now, Payload: e.Payload, Size: len(e.Payload)}
+		e := task.Entry{Ref: ref, NextMS: now, DueMS: now, Payload: []byte(ref.ID), External: external(i)}
+		k.store.byID[ref.ID] = task.Row{Ref: ref, NextMS: now, DueMS: now, Payload: e.Payload, Size: len(e.Payload)}
 		if e.External {
 			e.Payload = nil
 		}
@@ -469,7 +469,7 @@ func (k *kit) load(ms int64) {
 	k.Helper()
 	asOf, err := k.set.Clock(k.Context(), 0)
 	if err == nil {
-		_, err = k.set.Feed(k.Context(), 0, task.FeedRequest{AsOf: asOf, Epoch: 1, Loaded: task.Cursor{DueMS: ms}})
+		_, err = k.set.Feed(k.Context(), 0, task.FeedRequest{AsOf: asOf, Epoch: 1, Loaded: task.Cursor{NextMS: ms}})
 	}
 	if err != nil {
 		k.Fatal(err)

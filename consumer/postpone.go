@@ -41,8 +41,8 @@ var errTaken = errors.New("another worker has claimed the task before its row co
 // postpone makes a postponement. inBatch: the hot set has just told that d's member is in its
 // batch.
 func (s *settler) postpone(d *Delivery, delay time.Duration, inBatch bool) error {
-	p := &postponement{settler: s, d: d, to: task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()}, ExecMS: d.execMS, Attempt: d.tries + 1,
-		DueMS: min(task.MaxDue, s.c.latest().Add(delay).UnixMilli()+1)}}
+	p := &postponement{settler: s, d: d, to: task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()}, DueMS: d.dueMS, Attempt: d.tries + 1,
+		NextMS: min(task.MaxDue, s.c.latest().Add(delay).UnixMilli()+1)}}
 	var err error
 	if !inBatch {
 		err = p.held()
@@ -110,7 +110,7 @@ func (p *postponement) try() error {
 // add adds the new version, by the time that was asked before the row was moved.
 func (p *postponement) add(ctx context.Context, asOf task.AsOf, err error) {
 	if err == nil {
-		e := task.Entry{Ref: p.to.Ref, DueMS: p.to.DueMS, ExecMS: p.to.ExecMS, Attempt: p.to.Attempt, External: true}
+		e := task.Entry{Ref: p.to.Ref, NextMS: p.to.NextMS, DueMS: p.to.DueMS, Attempt: p.to.Attempt, External: true}
 		_, err = p.c.set.Add(ctx, p.d.batch.p, task.AddRequest{AsOf: asOf, Entries: []task.Entry{e}})
 	}
 	if err != nil && !errors.Is(err, task.ErrCold) { // a new generation reads the row

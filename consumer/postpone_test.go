@@ -48,7 +48,7 @@ func (k *kit) tried() int {
 	k.store.mu.Lock()
 	defer k.store.mu.Unlock()
 	for _, to := range k.store.moves {
-		if to.Ref != k.store.moves[0].Ref || to.DueMS != k.store.moves[0].DueMS {
+		if to.Ref != k.store.moves[0].Ref || to.NextMS != k.store.moves[0].NextMS {
 			k.Errorf("a Move to %+v came after one to %+v", to, k.store.moves[0])
 		}
 	}
@@ -86,7 +86,7 @@ func TestAPostponementWaitsForWhateverMayPass(t *testing.T) {
 						k.Errorf("Rollback: %v", err)
 					}
 					row := k.store.byID[d.ID]
-					if due := began.Add(time.Hour).UnixMilli(); row.PrevVer == 0 || row.Attempt != 1 || row.DueMS < due || row.DueMS > due+1000 {
+					if due := began.Add(time.Hour).UnixMilli(); row.PrevVer == 0 || row.Attempt != 1 || row.NextMS < due || row.NextMS > due+1000 {
 						k.Errorf("the row is %+v, want one that was moved to about %d, an hour after the Rollback, with an attempt", row, due)
 					}
 					if n := k.tried(); n != 1 { // the others did not get beyond reading

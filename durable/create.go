@@ -146,7 +146,7 @@ func earliest(calls map[int][]task.Row) int64 {
 	first := int64(task.MaxDue)
 	for _, rows := range calls {
 		for _, r := range rows {
-			first = min(first, r.DueMS)
+			first = min(first, r.NextMS)
 		}
 	}
 	return first
@@ -230,7 +230,7 @@ func (m *MySQL) insert(ctx context.Context, conn *sql.Conn, open map[int][]task.
 		rows = append(rows, r...)
 	}
 	slices.SortFunc(rows, func(a, b task.Row) int {
-		return cmp.Or(cmp.Compare(a.DueMS, b.DueMS), strings.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.NextMS, b.NextMS), strings.Compare(a.ID, b.ID))
 	})
 	for {
 		parts := split(rows, m.rowShare)
@@ -272,7 +272,7 @@ func (m *MySQL) insertPart(ctx context.Context, to execer, rows []task.Row) erro
 		if len(r.Payload) > 0 {
 			payload = r.Payload
 		}
-		args = append(args, r.DueMS, []byte(r.ID), r.ExecMS, r.Ver, r.Attempt, r.CreatedMS, payload)
+		args = append(args, r.NextMS, []byte(r.ID), r.DueMS, r.Ver, r.Attempt, r.CreatedMS, payload)
 	}
 	_, err := to.ExecContext(ctx, strings.Replace(m.sql["insert_tasks"], "{rows}", marks, 1), args...)
 	return err

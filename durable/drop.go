@@ -124,7 +124,7 @@ func (m *MySQL) dropPart(ctx context.Context, again func(error) bool, d dropping
 		for _, id := range ids {
 			if r, ok := found[id]; ok {
 				refs = append(refs, r.Ref)
-				far = far && r.DueMS > d.aboveMS && r.PrevVer == 0
+				far = far && r.NextMS > d.aboveMS && r.PrevVer == 0
 			}
 		}
 		deleted, err := m.deleteRefs(ctx, again, refs)

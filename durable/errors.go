@@ -19,13 +19,14 @@ import (
 // Numbers of the server's errors that the code looks for by name; all others that it
 // knows are in faults.
 const (
-	dupColumn   = 1060
-	duplicate   = 1062
-	unknownVar  = 1193
-	lockTimeout = 1205
-	outOfRange  = 1264
-	badValue    = 1366 // not a value of that type
-	tooLong     = 1406
+	dupColumn     = 1060
+	unknownColumn = 1054
+	duplicate     = 1062
+	unknownVar    = 1193
+	lockTimeout   = 1205
+	outOfRange    = 1264
+	badValue      = 1366 // not a value of that type
+	tooLong       = 1406
 )
 
 // number is the server's error number, or 0.

@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 )
 
@@ -23,4 +24,15 @@ func (m *MySQL) Low(ctx context.Context) (ms int64, err error) {
 		return err
 	})
 	return ms, err
+}
+
+// AddMigration has m know one migration more, as the next version of this library will.
+func (m *MySQL) AddMigration(compatible int, statements ...string) {
+	m.schema = append(m.schema[:len(m.schema):len(m.schema)], migration{fmt.Sprintf("%04d_next.sql", len(m.schema)+1), compatible, statements})
+}
+
+// ParseMigration reads a migration, and returns which versions work with it and its statements.
+func ParseMigration(name, text, ns string) (compatible int, statements []string, err error) {
+	m, err := parseMigration(name, text, ns)
+	return m.compatible, m.statements, err
 }

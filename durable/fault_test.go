@@ -254,7 +254,7 @@ func numbered(n int) ([]task.Row, []task.Ref) {
 	rows, refs := make([]task.Row, n), make([]task.Ref, n)
 	for i := range rows {
 		refs[i] = task.Ref{ID: fmt.Sprintf("task-%05d", i), Ver: 1<<40 + int64(i)}
-		rows[i] = task.Row{Ref: refs[i], DueMS: int64(i % 7)}
+		rows[i] = task.Row{Ref: refs[i], NextMS: int64(i % 7)}
 	}
 	return rows, refs
 }
@@ -286,7 +286,7 @@ func TestARepeatedCreateBringsNothingBack(t *testing.T) {
 		other := open(t, w.open(t))
 		rows, refs := numbered(4)
 		for i := range rows {
-			rows[i].DueMS = task.MaxDue // not below the low bound, which takes a transaction
+			rows[i].NextMS = task.MaxDue // not below the low bound, which takes a transaction
 		}
 		tries := 0
 		w.hold = func(c call) error {
@@ -299,7 +299,7 @@ func TestARepeatedCreateBringsNothingBack(t *testing.T) {
 			if gone, err := other.Delete(t.Context(), refs[3:]); err != nil || !gone[0] {
 				return fmt.Errorf("delete: %v, %w", gone, err)
 			}
-			moved, err := other.Move(t.Context(), refs[2], task.Row{Ref: task.Ref{ID: refs[2].ID, Ver: 5}, DueMS: task.MaxDue})
+			moved, err := other.Move(t.Context(), refs[2], task.Row{Ref: task.Ref{ID: refs[2].ID, Ver: 5}, NextMS: task.MaxDue})
 			if !moved {
 				return fmt.Errorf("move: %t, %w", moved, err)
 			}
@@ -336,7 +336,7 @@ func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool
 	if len(got) != 2 {
 		t.Errorf("Get returned %d rows, want 2", len(got))
 	}
-	to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, DueMS: 3}
+	to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, NextMS: 3}
 	w.loseOnce(at, before)
 	moved, err := s.Move(ctx, refs[0], to)
 	check("Move", err)

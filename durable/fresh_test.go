@@ -31,7 +31,7 @@ func member(t *testing.T, args ...string) (*durable.MySQL, *wire) {
 func ahead(prefix string, n int) []task.Row {
 	rows := farRows(prefix, n)
 	for i := range rows {
-		rows[i].DueMS = time.Now().Add(time.Hour).UnixMilli()
+		rows[i].NextMS = time.Now().Add(time.Hour).UnixMilli()
 	}
 	return rows
 }
@@ -65,7 +65,7 @@ func TestReadsAreFreshAndWritesCertified(t *testing.T) {
 			{"Delete of few", func() error { return all(s.Delete(t.Context(), refs[1:9])) }, nil},
 			{"Delete of many", func() error { return all(s.Delete(t.Context(), refs[9:100])) }, nil},
 			{"Move", func() error {
-				_, err := s.Move(t.Context(), refs[100], task.Row{Ref: task.Ref{ID: refs[100].ID, Ver: 1}, DueMS: task.MaxDue})
+				_, err := s.Move(t.Context(), refs[100], task.Row{Ref: task.Ref{ID: refs[100].ID, Ver: 1}, NextMS: task.MaxDue})
 				return err
 			}, nil},
 			{"Versions", func() error { _, err := s.Versions(t.Context(), ids(refs[:1])); return err }, []string{toFresh}},
@@ -78,7 +78,7 @@ func TestReadsAreFreshAndWritesCertified(t *testing.T) {
 			{"Check", func() error { return s.Check(t.Context(), 1) }, nil},
 			{"Delete of one", func() error { return all(s.Delete(t.Context(), refs[101:102])) }, []string{toCertified}},
 			{"Create of an id that exists", func() error {
-				if err := s.Create(t.Context(), []task.Row{{Ref: task.Ref{ID: refs[150].ID, Ver: 5}, DueMS: task.MaxDue}}); err == nil {
+				if err := s.Create(t.Context(), []task.Row{{Ref: task.Ref{ID: refs[150].ID, Ver: 5}, NextMS: task.MaxDue}}); err == nil {
 					return fmt.Errorf("no error")
 				}
 				return nil
@@ -118,14 +118,14 @@ func TestWhatAWriteDoesNotMeetIsLookedForAgain(t *testing.T) {
 			"Delete of few":  {10, func(refs []task.Ref) error { return all(s.Delete(t.Context(), refs)) }},
 			"Delete of many": {100, func(refs []task.Ref) error { return all(s.Delete(t.Context(), refs)) }},
 			"Move": {1, func(refs []task.Ref) error {
-				moved, err := s.Move(t.Context(), refs[0], task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 1}, DueMS: task.MaxDue})
+				moved, err := s.Move(t.Context(), refs[0], task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 1}, NextMS: task.MaxDue})
 				if err == nil && !moved {
 					err = fmt.Errorf("not moved")
 				}
 				return err
 			}},
 			"Create": {1, func(refs []task.Ref) error { // of a row that an earlier try has made
-				return s.Create(t.Context(), []task.Row{{Ref: refs[0], DueMS: line + 1}})
+				return s.Create(t.Context(), []task.Row{{Ref: refs[0], NextMS: line + 1}})
 			}},
 		} {
 			rows := ahead(name, call.rows)

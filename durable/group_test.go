@@ -102,7 +102,7 @@ func reads(s *durable.MySQL, ref task.Ref) map[string]answer {
 func writes(s *durable.MySQL, refs []task.Ref) map[string]answer {
 	all := map[string]answer{
 		"Move": func(ctx context.Context) (bool, error) {
-			return s.Move(ctx, refs[1], task.Row{Ref: task.Ref{ID: refs[1].ID, Ver: 2}, DueMS: 9})
+			return s.Move(ctx, refs[1], task.Row{Ref: task.Ref{ID: refs[1].ID, Ver: 2}, NextMS: 9})
 		},
 		"Drop": func(ctx context.Context) (bool, error) {
 			rows, err := s.Drop(ctx, []string{refs[2].ID}, 0)

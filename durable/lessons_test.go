@@ -40,9 +40,9 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 			}
 		}
 		for i := range 20 { // it has written more than the deletion, so that it is not the one to be ended
-			do("INSERT INTO t_task (due_ms, id, exec_ms, ver, created_ms) VALUES (1000, ?, 1000, 1, 0)", "ballast-"+strconv.Itoa(i))
+			do("INSERT INTO t_task (next_ms, id, due_ms, ver, created_ms) VALUES (1000, ?, 1000, 1, 0)", "ballast-"+strconv.Itoa(i))
 		}
-		do("SELECT id FROM t_task FORCE INDEX (PRIMARY) WHERE due_ms = ? FOR UPDATE", rows[0].DueMS)
+		do("SELECT id FROM t_task FORCE INDEX (PRIMARY) WHERE next_ms = ? FOR UPDATE", rows[0].NextMS)
 		deleted := make(chan error, 1)
 		go func() {
 			for {
@@ -123,7 +123,7 @@ func TestAScanDoesNotWadeThroughDeletedRows(t *testing.T) {
 	const n = 40_000
 	rows, refs := numbered(n)
 	for i := range rows {
-		rows[i].DueMS = int64(i)
+		rows[i].NextMS = int64(i)
 	}
 	const lot = 1000
 	each(t, n/lot, func(i int) error { return s.Create(t.Context(), rows[i*lot:(i+1)*lot]) })
@@ -131,7 +131,7 @@ func TestAScanDoesNotWadeThroughDeletedRows(t *testing.T) {
 		_, err := s.Delete(t.Context(), refs[i*lot:(i+1)*lot])
 		return err
 	})
-	from := pagesRead(t, db, s, task.Cursor{DueMS: n - lot})
+	from := pagesRead(t, db, s, task.Cursor{NextMS: n - lot})
 	whole := pagesRead(t, db, s, task.Cursor{})
 	if from > 200 || whole < 5*from {
 		t.Errorf("a scan from its bound on looks at %d pages, one from the beginning at %d: want few, and many", from, whole)

@@ -58,7 +58,7 @@ func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
 		other := open(t, w.open(t))
 		for n, at := range map[int]string{1: "DELETE", 10: "DELETE", 60: "COMMIT"} {
 			rows, refs := numbered(n)
-			to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, DueMS: 99}
+			to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, NextMS: 99}
 			for act, call := range map[string]func() (bool, error){
 				"Delete": func() (bool, error) {
 					deleted, err := s.Delete(t.Context(), refs)
@@ -117,7 +117,7 @@ func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
 		if err := s.Create(t.Context(), rows); err != nil {
 			t.Fatal(err)
 		}
-		to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, DueMS: 3}
+		to := task.Row{Ref: task.Ref{ID: refs[0].ID, Ver: 5}, NextMS: 3}
 		if moved, err := s.Move(t.Context(), refs[0], to); !moved || err != nil {
 			t.Fatalf("Move: %v, %v", moved, err)
 		}

@@ -133,21 +133,21 @@ func (l *lowState) learn(b lowBound, asked time.Time) {
 // recent reports whether a row is far enough above all that the bound can be now. If the
 // bound was higher than this process's clock allows, that clock is behind, and the bound tells
 // better what is recent.
-func (l *lowState) recent(dueMS int64) bool {
+func (l *lowState) recent(nextMS int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from := l.now().UnixMilli()
 	if l.known > 0 {
 		from = max(from, l.known+(boundMargin+l.elapsed(l.read)).Milliseconds())
 	}
-	return dueMS >= from-recentFor.Milliseconds()
+	return nextMS >= from-recentFor.Milliseconds()
 }
 
-// isHeld reports whether this process holds the bound at or before dueMS, and may rely on it.
-func (l *lowState) isHeld(dueMS int64) bool {
+// isHeld reports whether this process holds the bound at or before nextMS, and may rely on it.
+func (l *lowState) isHeld(nextMS int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.holds && l.heldMS <= dueMS && l.elapsed(l.held) <= holdTrust
+	return l.holds && l.heldMS <= nextMS && l.elapsed(l.held) <= holdTrust
 }
 
 func (l *lowState) noteHold(ms int64, at time.Time) {
@@ -156,28 +156,28 @@ func (l *lowState) noteHold(ms int64, at time.Time) {
 	l.holds, l.heldMS, l.held = true, ms, at
 }
 
-// aboveBound runs commit, which makes rows stand of which the first is due at dueMS, so that
+// aboveBound runs commit, which makes rows stand of which the first is next offered at nextMS, so that
 // none of them comes to stand below the bound.
-func (m *MySQL) aboveBound(ctx context.Context, conn *sql.Conn, dueMS int64, commit func() error) error {
+func (m *MySQL) aboveBound(ctx context.Context, conn *sql.Conn, nextMS int64, commit func() error) error {
 	looked := m.low.now()
-	recent := m.low.recent(dueMS)
-	if !recent && !m.low.isHeld(dueMS) {
-		if err := m.hold(ctx, conn, dueMS); err != nil {
+	recent := m.low.recent(nextMS)
+	if !recent && !m.low.isHeld(nextMS) {
+		if err := m.hold(ctx, conn, nextMS); err != nil {
 			return err
 		}
 	}
 	if err := commit(); err != nil {
 		return err
 	}
-	if recent && m.low.elapsed(looked) <= recentTrust || m.low.isHeld(dueMS) {
+	if recent && m.low.elapsed(looked) <= recentTrust || m.low.isHeld(nextMS) {
 		return nil
 	}
-	return m.hold(ctx, conn, dueMS)
+	return m.hold(ctx, conn, nextMS)
 }
 
-// hold has nobody raise the bound above dueMS for holdFor, and lowers it to that if need be.
-func (m *MySQL) hold(ctx context.Context, conn *sql.Conn, dueMS int64) error {
-	dueMS = max(0, dueMS-dueMS%holdGrain.Milliseconds())
+// hold has nobody raise the bound above nextMS for holdFor, and lowers it to that if need be.
+func (m *MySQL) hold(ctx context.Context, conn *sql.Conn, nextMS int64) error {
+	nextMS = max(0, nextMS-nextMS%holdGrain.Milliseconds())
 	if _, err := m.refresh(ctx, conn); err != nil {
 		return err
 	}
@@ -188,9 +188,9 @@ func (m *MySQL) hold(ctx context.Context, conn *sql.Conn, dueMS int64) error {
 		}
 		now := m.low.now()
 		to := is
-		to.LowMS = min(is.LowMS, dueMS)
-		if to.HoldMS = dueMS; now.UnixMilli() < is.UntilMS {
-			to.HoldMS = min(is.HoldMS, dueMS)
+		to.LowMS = min(is.LowMS, nextMS)
+		if to.HoldMS = nextMS; now.UnixMilli() < is.UntilMS {
+			to.HoldMS = min(is.HoldMS, nextMS)
 		}
 		to.UntilMS = max(is.UntilMS, now.Add(holdFor).UnixMilli())
 		swapped, err := m.swapLow(ctx, conn, is, to)
@@ -253,14 +253,14 @@ func (m *MySQL) swapLow(ctx context.Context, conn *sql.Conn, is, to lowBound) (b
 // startOf returns where a read of what lies after a cursor starts.
 func (m *MySQL) startOf(ctx context.Context, conn *sql.Conn, after task.Cursor) (task.Cursor, error) {
 	m.low.mu.Lock()
-	above := after.DueMS > m.low.known
+	above := after.NextMS > m.low.known
 	m.low.mu.Unlock()
 	if above { // it is the bound that has been lowered, if any
 		return after, nil
 	}
 	b, err := m.readLow(ctx, conn)
-	if err == nil && after.DueMS < b.LowMS {
-		after = task.Cursor{DueMS: b.LowMS}
+	if err == nil && after.NextMS < b.LowMS {
+		after = task.Cursor{NextMS: b.LowMS}
 	}
 	return after, err
 }

@@ -46,7 +46,7 @@ func deadRows(t *testing.T, s *durable.MySQL, db *sql.DB, n int) {
 	}
 	rows, refs := numbered(n)
 	for i := range rows {
-		rows[i].DueMS = hourAgo() + int64(i)
+		rows[i].NextMS = hourAgo() + int64(i)
 	}
 	for i := 0; i < n; i += 1000 {
 		mustCreate(t, s, rows[i:min(i+1000, n)])
@@ -105,7 +105,7 @@ func TestReadsDoNotMeetDeadRowsTwice(t *testing.T) {
 		}
 	}
 	// A row far below the bound is seen at once, and the rows behind it are not read again.
-	mustCreate(t, s, []task.Row{{Ref: task.Ref{ID: "old", Ver: 1}, DueMS: 5}})
+	mustCreate(t, s, []task.Row{{Ref: task.Ref{ID: "old", Ver: 1}, NextMS: 5}})
 	if got := scanned(t, open(t, db)); !slices.Equal(got, []string{"old"}) {
 		t.Errorf("scanned %q after a row was created below the bound", got)
 	}
@@ -161,7 +161,7 @@ func TestAdvanceGoesOnInSmallerSteps(t *testing.T) {
 	if n := rounds(0, func() bool { return low() >= crowd+100_000 }); n < 3 || n > 100 {
 		t.Errorf("the bound passed the crowd in %d calls", n)
 	}
-	if _, err := db.Exec("INSERT INTO t_task (due_ms, id, exec_ms, ver, created_ms) VALUES (?, 'stray', 1, 1, 1)", crowd+90_000); err != nil {
+	if _, err := db.Exec("INSERT INTO t_task (next_ms, id, due_ms, ver, created_ms) VALUES (?, 'stray', 1, 1, 1)", crowd+90_000); err != nil {
 		t.Fatal(err)
 	}
 	if got := scanned(t, s); len(got) != 0 {
@@ -220,7 +220,7 @@ func (w *wire) pause(prefix string) (paused <-chan struct{}, goOn func()) {
 }
 
 func oldRow(id string) []task.Row {
-	return []task.Row{{Ref: task.Ref{ID: id, Ver: 7}, DueMS: hourAgo() + 100}}
+	return []task.Row{{Ref: task.Ref{ID: id, Ver: 7}, NextMS: hourAgo() + 100}}
 }
 
 // Whatever a writer and one who raises the bound do at the same time: once the writer has its
@@ -239,7 +239,7 @@ func TestNoRowIsBelowTheLowBound(t *testing.T) {
 			}},
 			{"a row is moved below the bound", func(t *testing.T, s *durable.MySQL, w *wire, other *durable.MySQL) {
 				rows := oldRow("a")
-				rows[0].DueMS = time.Now().UnixMilli()
+				rows[0].NextMS = time.Now().UnixMilli()
 				mustCreate(t, s, rows)
 				to := oldRow("a")[0]
 				to.Ver = 8
@@ -254,7 +254,7 @@ func TestNoRowIsBelowTheLowBound(t *testing.T) {
 				go func() { made <- s.Create(t.Context(), oldRow("a")) }()
 				<-paused
 				advance(t, other, 0)
-				if ms, err := other.Low(t.Context()); err != nil || ms > oldRow("a")[0].DueMS { // its writer may die right after the commit
+				if ms, err := other.Low(t.Context()); err != nil || ms > oldRow("a")[0].NextMS { // its writer may die right after the commit
 					t.Errorf("the bound is %d, %v, above a row that is on its way", ms, err)
 				}
 				goOn()
@@ -282,14 +282,14 @@ func TestNoRowIsBelowTheLowBound(t *testing.T) {
 			{"a recent row's commit comes late", func(t *testing.T, s *durable.MySQL, w *wire, other *durable.MySQL) {
 				paused, goOn := w.pause("INSERT INTO `t_task`")
 				rows := oldRow("a")
-				rows[0].DueMS = time.Now().UnixMilli()
+				rows[0].NextMS = time.Now().UnixMilli()
 				made := make(chan error, 1)
 				go func() { made <- s.Create(t.Context(), rows) }()
 				<-paused
 				deadRows(t, other, w.open(t), 0)
 				fresh, refs := numbered(1000)
 				for i := range fresh {
-					fresh[i].ID, fresh[i].DueMS = fmt.Sprint("dead-", i), time.Now().UnixMilli()
+					fresh[i].ID, fresh[i].NextMS = fmt.Sprint("dead-", i), time.Now().UnixMilli()
 					refs[i].ID = fresh[i].ID
 				}
 				mustCreate(t, other, fresh)
@@ -314,7 +314,7 @@ func TestNoRowIsBelowTheLowBound(t *testing.T) {
 				sees(t, other, "a")
 			}},
 			{"a writer of an older version comes", func(t *testing.T, s *durable.MySQL, w *wire, other *durable.MySQL) {
-				if _, err := w.open(t).Exec("INSERT INTO t_task (due_ms, id, exec_ms, ver, created_ms) VALUES (?, 'a', 1, 1, 1)", hourAgo()+100); err != nil {
+				if _, err := w.open(t).Exec("INSERT INTO t_task (next_ms, id, due_ms, ver, created_ms) VALUES (?, 'a', 1, 1, 1)", hourAgo()+100); err != nil {
 					t.Fatal(err)
 				}
 				advance(t, other, 30*time.Minute)

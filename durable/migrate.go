@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"embed"
 	"errors"
 	"fmt"
 	"strconv"
@@ -14,12 +13,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// migrations only grow: a file that was released is never changed.
-//
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// Migrate implements Store. Where nothing is to be done it only reads. The rights to
+// Migrate implements Store. Where nothing is to be done it only reads; so it is with a schema that is newer than
+// this library and compatible with it. The rights to
 // create and to alter tables are needed for a new version of the schema alone. Processes that call
 // it at once wait for one another, for a minute at most, where the server has GET_LOCK. A table
 // that others hold is waited for as long, in turns of some seconds, between which others get at it.
@@ -65,24 +60,13 @@ func (m *MySQL) migrate(ctx context.Context, conn *sql.Conn, partitions int) err
 	if _, err := conn.ExecContext(ctx, m.sql["create_migration"]); err != nil {
 		return err
 	}
-	version, err := m.version(ctx, conn)
+	version, _, err := m.version(ctx, conn)
 	if err != nil {
 		return err
 	}
-	files, err := migrations.ReadDir("migrations")
-	if err != nil {
-		return err
-	}
-	for i := version; i < len(files); i++ {
-		text, err := migrations.ReadFile("migrations/" + files[i].Name())
-		if err != nil {
-			return err
-		}
-		if _, err := conn.ExecContext(ctx, body(string(text), m.ns)); err != nil && number(err) != dupColumn {
-			return fmt.Errorf("migration %s: %w", files[i].Name(), err)
-		}
-		if _, err := conn.ExecContext(ctx, m.sql["insert_migration"], i+1, time.Now().UnixMilli()); err != nil {
-			return err
+	for i := version; i < len(m.schema); i++ {
+		if err := m.apply(ctx, conn, i); err != nil {
+			return fmt.Errorf("migration %s: %w", m.schema[i].name, err)
 		}
 	}
 	if _, err = conn.ExecContext(ctx, m.sql["insert_meta"], []byte(task.RecordIdentity), []byte(newIdentity())); err != nil {
@@ -92,9 +76,16 @@ func (m *MySQL) migrate(ctx context.Context, conn *sql.Conn, partitions int) err
 	return err
 }
 
-func (m *MySQL) version(ctx context.Context, conn *sql.Conn) (v int, err error) {
-	err = conn.QueryRowContext(ctx, m.sql["get_migration"]).Scan(&v)
-	return v, err
+// apply runs one migration, and then records it. A process may die between its statements, so each can be run again: one
+// that makes a table does nothing if it is there, and a column that is there already (1060) is the one it adds.
+func (m *MySQL) apply(ctx context.Context, conn *sql.Conn, i int) error {
+	for _, statement := range m.schema[i].statements {
+		if _, err := conn.ExecContext(ctx, statement); err != nil && number(err) != dupColumn {
+			return err
+		}
+	}
+	_, err := conn.ExecContext(ctx, m.sql["insert_migration"], i+1, m.schema[i].compatible, time.Now().UnixMilli())
+	return err
 }
 
 // Check implements Store.
@@ -123,23 +114,6 @@ func (m *MySQL) Check(ctx context.Context, partitions int) error {
 		}
 		return m.checkBinlog(ctx, conn)
 	})
-}
-
-func (m *MySQL) checkVersion(ctx context.Context, conn *sql.Conn) error {
-	files, err := migrations.ReadDir("migrations")
-	if err != nil {
-		return err
-	}
-	version, err := m.version(ctx, conn)
-	switch {
-	case err != nil:
-		return err
-	case version < len(files):
-		return fmt.Errorf("%w: schema has version %d, this library needs %d", task.ErrNotMigrated, version, len(files))
-	case version > len(files):
-		return fmt.Errorf("%w: schema has version %d, this library knows %d", task.ErrRefused, version, len(files))
-	}
-	return nil
 }
 
 // checkBinlog refuses statement-based logging: InnoDB takes no write with it

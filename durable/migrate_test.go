@@ -2,13 +2,10 @@ package durable_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
-	"os"
-	"strings"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,8 +14,6 @@ import (
 	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
-
-var migrationFiles = os.DirFS("migrations")
 
 // lockName is what processes agree on that migrate the namespace t of a database.
 func lockName(db string) string {
@@ -94,7 +89,7 @@ func TestMigrateWorksWhereLocksAreRefused(t *testing.T) {
 					}
 					return s.Create(context.Background(), []task.Row{{Ref: task.Ref{ID: fmt.Sprint(i), Ver: 1}}})
 				})
-				files, err := fs.Glob(migrationFiles, "*.sql")
+				files, err := filepath.Glob("migrations/*.sql")
 				var n int
 				if e := openDB(t, server.DSN(name)).QueryRow("SELECT COUNT(*) FROM t_migration").Scan(&n); e != nil || err != nil || n != len(files) {
 					t.Errorf("%d migrations are recorded, %v; want %d, %v", n, e, len(files), err)
@@ -111,7 +106,7 @@ func TestMigrateWaitsForTheTable(t *testing.T) {
 		server := testserver.Shared(t, kind)
 		name := server.Database(t)
 		db := openDB(t, server.DSN(name))
-		older(t, db)
+		migrated(t, db)
 		tx, err := db.Begin() // a long transaction has read the table
 		if err != nil {
 			t.Fatal(err)
@@ -121,11 +116,11 @@ func TestMigrateWaitsForTheTable(t *testing.T) {
 		if err := tx.QueryRow("SELECT COUNT(*) FROM t_task").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
-		migrated := make(chan error, 1)
-		go func() { migrated <- open(t, db).Migrate(context.Background(), 1) }()
+		done := make(chan error, 1)
+		go func() { done <- next(t, db, 1).Migrate(context.Background(), 1) }()
 		for n = 0; n == 0; {
 			select {
-			case err := <-migrated:
+			case err := <-done:
 				t.Fatalf("Migrate did not wait: %v", err)
 			case <-time.After(50 * time.Millisecond):
 			}
@@ -139,7 +134,7 @@ func TestMigrateWaitsForTheTable(t *testing.T) {
 		if err := tx.Rollback(); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-migrated; err != nil {
+		if err := <-done; err != nil {
 			t.Errorf("Migrate: %v", err)
 		}
 	})
@@ -162,19 +157,4 @@ func TestMigrateThatEndsTellsItsCaller(t *testing.T) {
 	if err := open(t, openDB(t, server.DSN(name))).Migrate(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Migrate beside another: %v, want the end of its context", err)
 	}
-}
-
-// older makes the schema of version 2.
-func older(t *testing.T, db *sql.DB) {
-	t.Helper()
-	for _, name := range []string{"0001_task.sql", "0002_meta.sql"} {
-		text, err := fs.ReadFile(migrationFiles, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		exec(t, db, strings.ReplaceAll(string(text), "{ns}", "t"))
-	}
-	exec(t, db, "CREATE TABLE t_migration (version INT NOT NULL, applied_ms BIGINT NOT NULL, PRIMARY KEY (version)) ENGINE=InnoDB",
-		"INSERT INTO t_migration VALUES (1, 0), (2, 0)", "INSERT INTO t_meta VALUES ('partitions', '1')",
-		"INSERT INTO t_task (due_ms, id, exec_ms, ver, created_ms) VALUES (5, 'a', 4, 7, 3)")
 }

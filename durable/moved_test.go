@@ -60,7 +60,7 @@ func TestAFailedMoveSaysWhetherTheRowMayBeMoved(t *testing.T) {
 			}, unsure: true, kind: task.ErrGone},
 			{name: "one is made and lost, and the row is moved on", spoil: func(t *testing.T, ref task.Ref) {
 				w.cutOnce(false, func() {
-					if ok, err := other.Move(t.Context(), task.Ref{ID: ref.ID, Ver: 1000}, task.Row{Ref: task.Ref{ID: ref.ID, Ver: 1001}, DueMS: now}); !ok || err != nil {
+					if ok, err := other.Move(t.Context(), task.Ref{ID: ref.ID, Ver: 1000}, task.Row{Ref: task.Ref{ID: ref.ID, Ver: 1001}, NextMS: now}); !ok || err != nil {
 						t.Errorf("Move: %t, %v", ok, err)
 					}
 				})
@@ -81,7 +81,7 @@ func TestAFailedMoveSaysWhetherTheRowMayBeMoved(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				defer w.mend()
 				c.spoil(t, refs[i])
-				to := task.Row{Ref: task.Ref{ID: refs[i].ID, Ver: 1000}, DueMS: now}
+				to := task.Row{Ref: task.Ref{ID: refs[i].ID, Ver: 1000}, NextMS: now}
 				if c.further { // its commit takes so long that the time that it looked at is old
 					w.mu.Lock()
 					w.hold = func(c call) error {

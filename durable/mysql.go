@@ -63,6 +63,7 @@ type MySQL struct {
 	db      *sql.DB
 	ns      string
 	sql     map[string]string       // by file name, without .sql
+	schema  []migration             // as this library knows it
 	timeout time.Duration           // statementTimeout
 	server  atomic.Int64            // the server's max_allowed_packet, 0 until known
 	packet  atomic.Int64            // the same, or less if the driver takes less
@@ -101,6 +102,9 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 	m := &MySQL{db: db, ns: o.Namespace, timeout: statementTimeout, ready: map[any]*link{}}
 	m.low.now = time.Now
 	if m.sql, err = load(o.Namespace); err != nil {
+		return nil, err
+	}
+	if m.schema, err = loadMigrations(o.Namespace); err != nil {
 		return nil, err
 	}
 	m.group(&m.groups, 0)
@@ -171,7 +175,7 @@ func (m *MySQL) Namespace() string { return m.ns }
 func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
 	moved, maybe := false, false // maybe: a try has moved it, or its answer was lost
 	update := func(ctx context.Context, conn *sql.Conn) error {
-		n, err := affected(conn.ExecContext(ctx, m.sql["move_task"], to.DueMS, to.ExecMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver))
+		n, err := affected(conn.ExecContext(ctx, m.sql["move_task"], to.NextMS, to.DueMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver))
 		moved = n > 0
 		maybe = maybe || moved || unsure(err)
 		return err
@@ -198,7 +202,7 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 		return nil
 	}
 	err := m.boundedIn(ctx, certified, "move task", func(ctx context.Context, conn *sql.Conn) error {
-		return m.aboveBound(ctx, conn, to.DueMS, func() error { return try(ctx, conn) })
+		return m.aboveBound(ctx, conn, to.NextMS, func() error { return try(ctx, conn) })
 	})
 	if err != nil && maybe {
 		return false, doubtful([]task.Ref{ref}, err)
@@ -308,7 +312,7 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]tas
 	var all []task.Row
 	for rows.Next() {
 		var r task.Row
-		if err := rows.Scan(&r.DueMS, &r.ID, &r.ExecMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &r.Size); err != nil {
+		if err := rows.Scan(&r.NextMS, &r.ID, &r.DueMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &r.Size); err != nil {
 			return nil, err
 		}
 		if r.Size == 0 {
@@ -346,7 +350,7 @@ func queryVersions(ctx context.Context, q querier, stmt string, args ...any) ([]
 	var all []task.Row
 	for rows.Next() {
 		var r task.Row
-		if err := rows.Scan(&r.ID, &r.Ver, &r.PrevVer, &r.DueMS); err != nil {
+		if err := rows.Scan(&r.ID, &r.Ver, &r.PrevVer, &r.NextMS); err != nil {
 			return nil, err
 		}
 		all = append(all, r)

@@ -86,7 +86,7 @@ func works(t *testing.T, s *durable.MySQL) {
 	if err := s.Migrate(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	r := task.Row{Ref: task.Ref{ID: `é'"\😀 `, Ver: 5}, DueMS: 9, ExecMS: 9, Payload: []byte("\\'\"\x00\xff")}
+	r := task.Row{Ref: task.Ref{ID: `é'"\😀 `, Ver: 5}, NextMS: 9, DueMS: 9, Payload: []byte("\\'\"\x00\xff")}
 	if err := s.Create(ctx, []task.Row{r}); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func works(t *testing.T, s *durable.MySQL) {
 	if page, err := s.Scan(ctx, task.Cursor{}, 100, 2000, 10); err != nil || len(page) != 1501 {
 		t.Errorf("Scan returned %d rows, %v", len(page), err)
 	}
-	if ok, err := s.Move(ctx, r.Ref, task.Row{Ref: task.Ref{ID: r.ID, Ver: 6}, DueMS: 10}); !ok || err != nil {
+	if ok, err := s.Move(ctx, r.Ref, task.Row{Ref: task.Ref{ID: r.ID, Ver: 6}, NextMS: 10}); !ok || err != nil {
 		t.Errorf("Move answered %v, %v", ok, err)
 	}
 	got, err := s.Delete(ctx, append(slices.Clone(refs), r.Ref, task.Ref{ID: r.ID, Ver: 6}))
@@ -135,7 +135,7 @@ func TestALockedRowHoldsUpNobodyElse(t *testing.T) {
 			}
 			var rows []task.Row
 			for i := range 20 {
-				rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint(i), Ver: int64(i)}, DueMS: 1})
+				rows = append(rows, task.Row{Ref: task.Ref{ID: fmt.Sprint(i), Ver: int64(i)}, NextMS: 1})
 			}
 			if err := s.Create(t.Context(), rows); err != nil {
 				t.Fatal(err)

@@ -86,7 +86,7 @@ func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 		if err != nil {
 			return err
 		}
-		rows, err = query(ctx, conn, m.sql["scan_tasks"], min(inline, inlineOf(limit)), from.DueMS, []byte(from.ID), from.DueMS, belowMS, limit)
+		rows, err = query(ctx, conn, m.sql["scan_tasks"], min(inline, inlineOf(limit)), from.NextMS, []byte(from.ID), from.NextMS, belowMS, limit)
 		return err
 	})
 	if err != nil {

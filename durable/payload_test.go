@@ -84,7 +84,7 @@ func TestNoAnswerHasMoreThanSomeMiB(t *testing.T) {
 			if i == 41 {
 				size = 2 << 20 // what each server takes by default
 			}
-			r := task.Row{Ref: task.Ref{ID: fmt.Sprint("t", i), Ver: 1}, DueMS: int64(i), Payload: make([]byte, size)}
+			r := task.Row{Ref: task.Ref{ID: fmt.Sprint("t", i), Ver: 1}, NextMS: int64(i), Payload: make([]byte, size)}
 			rows, ids = append(rows, r), append(ids, r.ID)
 		}
 		mustCreate(t, s, rows)

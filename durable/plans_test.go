@@ -28,9 +28,9 @@ func fill(t *testing.T, s *durable.MySQL) []task.Ref {
 	rows := make([]task.Row, planRows)
 	for i := range rows {
 		refs[i] = task.Ref{ID: fmt.Sprintf("%016x-%019d", uint64(i)*0x9e3779b97f4a7c15, i), Ver: rand.Int64()}
-		rows[i] = task.Row{Ref: refs[i], DueMS: crowdMS, Payload: make([]byte, 100)}
+		rows[i] = task.Row{Ref: refs[i], NextMS: crowdMS, Payload: make([]byte, 100)}
 		if i%2 == 0 {
-			rows[i].DueMS = int64(i) * 432
+			rows[i].NextMS = int64(i) * 432
 		}
 	}
 	start := time.Now()
@@ -151,17 +151,17 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 	far(500) // it reads them, and takes the next ones for such too
 	old := func() { _, _ = s.Delete(t.Context(), []task.Ref{{ID: ids[0], Ver: 1}, {ID: ids[1], Ver: 1}}) }
 	return []planCase{
-		{"get", func() { _, _ = s.Get(t.Context(), ids) }, "SELECT due_ms", "id", 2100},
+		{"get", func() { _, _ = s.Get(t.Context(), ids) }, "SELECT next_ms", "id", 2100},
 		{"versions", func() { _ = s.Create(t.Context(), row(refs[1])) }, "SELECT id, ver", "id", 10},
 		{"lock", old, "SELECT id, ver", "id", 10},
 		{"delete", func() { _, _ = s.Delete(t.Context(), many) }, "DELETE", "id", 0},
 		{"delete far", func() { far(600) }, "DELETE", "id", 0},
 		{"delete few", old, "DELETE", "id", 0},
 		{"move", func() { _, _ = s.Move(t.Context(), refs[3], task.Row{Ref: refs[3]}) }, "UPDATE `t_task`", "id", 0},
-		{"scan from the start", scan(task.Cursor{}), "SELECT due_ms", "PRIMARY", 1100},
-		{"scan on", scan(task.Cursor{DueMS: 10_000_000, ID: "a"}), "SELECT due_ms", "PRIMARY", 1100},
-		{"scan within a crowd", scan(task.Cursor{DueMS: crowdMS, ID: "8"}), "SELECT due_ms", "PRIMARY", 1100},
-		{"scan past a crowd", scan(task.Cursor{DueMS: crowdMS, ID: "z"}), "SELECT due_ms", "PRIMARY", 1100},
+		{"scan from the start", scan(task.Cursor{}), "SELECT next_ms", "PRIMARY", 1100},
+		{"scan on", scan(task.Cursor{NextMS: 10_000_000, ID: "a"}), "SELECT next_ms", "PRIMARY", 1100},
+		{"scan within a crowd", scan(task.Cursor{NextMS: crowdMS, ID: "8"}), "SELECT next_ms", "PRIMARY", 1100},
+		{"scan past a crowd", scan(task.Cursor{NextMS: crowdMS, ID: "z"}), "SELECT next_ms", "PRIMARY", 1100},
 		{"count", func() { _, _, _ = s.Count(t.Context(), 1000) }, "SELECT COUNT", "PRIMARY", 2100},
 	}
 }

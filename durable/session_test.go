@@ -26,7 +26,7 @@ func awkward() []task.Row {
 	var rows []task.Row
 	for i, p := range [][]byte{all, []byte("\x95\\\x83\\'\""), []byte("\xbf\\'\xbf'\xbf\\"), []byte("\xa5\\ OR 1=1 -- "), []byte("é表😀\\"), {0xff, 0xfe, 0}, []byte("ends in \x81")} {
 		id := []string{"é'\"\\😀 ", "表\\'; --", "ソ\\", "\u00a5", "trailing  ", "\\", "ÿ%_"}[i]
-		rows = append(rows, task.Row{Ref: task.Ref{ID: id, Ver: int64(i + 1)}, DueMS: 5, ExecMS: 5, Payload: p})
+		rows = append(rows, task.Row{Ref: task.Ref{ID: id, Ver: int64(i + 1)}, NextMS: 5, DueMS: 5, Payload: p})
 	}
 	return rows
 }
@@ -59,7 +59,7 @@ func bytesStay(t *testing.T, db *sql.DB) {
 	if !slices.IsSortedFunc(page, func(a, b task.Row) int { return strings.Compare(a.ID, b.ID) }) {
 		t.Error("Scan is not in the order of the bytes of ids")
 	}
-	if moved, err := s.Move(t.Context(), refs[0], task.Row{Ref: task.Ref{ID: ids[0], Ver: 99}, DueMS: 5}); !moved || err != nil {
+	if moved, err := s.Move(t.Context(), refs[0], task.Row{Ref: task.Ref{ID: ids[0], Ver: 99}, NextMS: 5}); !moved || err != nil {
 		t.Errorf("Move: %v, %v", moved, err)
 	}
 	refs[0].Ver = 99

@@ -28,14 +28,16 @@ type Store interface {
 
 	// Migrate brings the schema up to date, and records the number of partitions
 	// and a random identity if none is recorded yet. The identity never changes. Any number of processes may call it
-	// at once. ErrMismatch: another number is recorded (the schema may have
+	// at once. A schema that is newer than this library, and declares that this library works
+	// with it, is left as it is. ErrMismatch: another number is recorded (the schema may have
 	// been brought up to date nevertheless). ErrRefused: the schema is newer
-	// than this library, or a setting of the server is one that the store
+	// and declares no such thing, or a setting of the server is one that the store
 	// cannot work with.
 	Migrate(ctx context.Context, partitions int) error
 
 	// Check reports whether the store can be worked with as it is:
-	// ErrNotMigrated without the schema of this version or an identity, ErrMismatch if
+	// ErrNotMigrated without the schema of this version (or a newer one that is compatible with
+	// it) or an identity, ErrMismatch if
 	// another number of partitions is recorded, ErrRefused where waiting
 	// cannot mend it (access denied, a setting that it cannot work with).
 	// It writes nothing.
@@ -55,7 +57,7 @@ type Store interface {
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 
 	// Drop deletes the rows that exist of ids, in whatever version, and returns
-	// Ref, PrevVer and DueMS of them, in no particular order: each row to one call
+	// Ref, PrevVer and NextMS of them, in no particular order: each row to one call
 	// alone. Ids are distinct. Retries and errors are as Delete's; the *task.UnsureError
 	// names the versions of before too (Row.Prev).
 	//
@@ -73,7 +75,7 @@ type Store interface {
 	// task.MaxRecordName and task.MaxRecord bytes.
 	SwapRecord(ctx context.Context, name, old, to string) (bool, error)
 
-	// Move gives the row of ref a new version and time: Ver, DueMS, ExecMS and
+	// Move gives the row of ref a new version and time: Ver, NextMS, DueMS and
 	// Attempt are set from to, whose ID is ref's, and PrevVer from ref; payload
 	// and CreatedMS stay. It reports whether the row existed in ref's version; a
 	// row found with to.Ver counts as moved (a retry). If the row may be moved though
@@ -94,8 +96,8 @@ type Store interface {
 	// order: Get for callers that need no more. Ids are distinct.
 	Versions(ctx context.Context, ids []string) ([]task.Ref, error)
 
-	// Scan returns the rows that lie after the cursor and whose DueMS is below
-	// belowMS, in (DueMS, ID) order, at most limit. Payloads longer than inline
+	// Scan returns the rows that lie after the cursor and whose NextMS is below
+	// belowMS, in (NextMS, ID) order, at most limit. Payloads longer than inline
 	// bytes are left out (Row.Cut), and a store may leave out shorter ones once those of all
 	// rows have more than task.MostBytes. A page shorter than limit is the last.
 	//

@@ -21,7 +21,7 @@ const line = 1_000_000
 func farRows(prefix string, n int) []task.Row {
 	rows := make([]task.Row, n)
 	for i := range rows {
-		rows[i] = task.Row{Ref: task.Ref{ID: fmt.Sprintf("%s-%05d", prefix, i), Ver: 1<<40 + int64(i)}, DueMS: line + 1 + int64(i)}
+		rows[i] = task.Row{Ref: task.Ref{ID: fmt.Sprintf("%s-%05d", prefix, i), Ver: 1<<40 + int64(i)}, NextMS: line + 1 + int64(i)}
 	}
 	return rows
 }
@@ -104,7 +104,7 @@ func TestFarRowsAreDroppedUnread(t *testing.T) {
 		drop(idsOf(rows), task.MaxDue, rows)
 		for name, change := range map[string]func(rows []task.Row) (ids []string, want []task.Row){
 			"one is near": func(rows []task.Row) ([]string, []task.Row) {
-				rows[7].DueMS = line
+				rows[7].NextMS = line
 				mustCreate(t, s, rows)
 				return idsOf(rows), rows
 			},
@@ -114,7 +114,7 @@ func TestFarRowsAreDroppedUnread(t *testing.T) {
 			},
 			"one was moved": func(rows []task.Row) ([]string, []task.Row) {
 				mustCreate(t, s, rows)
-				to := task.Row{Ref: task.Ref{ID: rows[9].ID, Ver: 5}, DueMS: line + 5}
+				to := task.Row{Ref: task.Ref{ID: rows[9].ID, Ver: 5}, NextMS: line + 5}
 				if moved, err := s.Move(t.Context(), rows[9].Ref, to); !moved || err != nil {
 					t.Fatalf("Move: %v, %v", moved, err)
 				}
@@ -130,7 +130,7 @@ func TestFarRowsAreDroppedUnread(t *testing.T) {
 			}
 		}
 		learnFar(t, s) // of two statements one meets a near row
-		rows[1500].DueMS = line
+		rows[1500].NextMS = line
 		mustCreate(t, s, rows[:2000])
 		drop(idsOf(rows[:2000]), line, append(unread(rows[:1000]), rows[1000:2000]...))
 	})
@@ -166,7 +166,7 @@ func TestALostDropOfFarRowsMeetsWhatWasCreatedAnew(t *testing.T) {
 		rows := farRows("far", 60)
 		learnFar(t, s)
 		mustCreate(t, s, rows)
-		anew := task.Row{Ref: task.Ref{ID: rows[3].ID, Ver: 77}, DueMS: 5}
+		anew := task.Row{Ref: task.Ref{ID: rows[3].ID, Ver: 77}, NextMS: 5}
 		lost, done := false, false
 		w.mu.Lock()
 		w.lose = func(s call) (bool, bool) {

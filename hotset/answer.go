@@ -71,9 +71,9 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 		err = task.ErrAborted
 	case "MISMATCH":
 		partitions, format, of := a.str(), a.str(), a.str()
-		if partitions != strconv.Itoa(r.config.Partitions) || format != "1" {
-			err = fmt.Errorf("%w: it was made with %s partitions in format %s, this process with %d in format 1",
-				task.ErrMismatch, partitions, format, r.config.Partitions)
+		if partitions != strconv.Itoa(r.config.Partitions) || format != recordFormat {
+			err = fmt.Errorf("%w: it was made with %s partitions in format %s, this process with %d in format %s",
+				task.ErrMismatch, partitions, format, r.config.Partitions, recordFormat)
 		}
 		if of != "" && identity != "" && of != identity {
 			err = errors.Join(err, mismatch(r.config.Namespace, of, identity))
@@ -187,7 +187,7 @@ const settle = 2000
 func (a *answer) feeding() task.PartitionStatus {
 	s := task.PartitionStatus{AsOf: a.asOf, StartMS: a.int() / 1000, HorizonMS: a.int()}
 	s.ReadyMS = s.StartMS + settle
-	s.Loaded = task.Cursor{DueMS: a.int(), ID: a.str()}
+	s.Loaded = task.Cursor{NextMS: a.int(), ID: a.str()}
 	s.Members = int(a.int())
 	return s
 }

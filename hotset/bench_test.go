@@ -66,7 +66,7 @@ func BenchmarkLifeOfAMember(b *testing.B) {
 		},
 	}
 	for i := range entries {
-		entries[i].DueMS = 1 << 41 // as long as these go in and out, others wait
+		entries[i].NextMS = 1 << 41 // as long as these go in and out, others wait
 	}
 	for range 100 {
 		if err := acts["feed"](""); err != nil {
@@ -74,7 +74,7 @@ func BenchmarkLifeOfAMember(b *testing.B) {
 		}
 	}
 	for i := range entries {
-		entries[i].DueMS = 1
+		entries[i].NextMS = 1
 	}
 	us, took := map[string]float64{}, map[string]time.Duration{}
 	b.ReportAllocs()

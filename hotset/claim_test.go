@@ -14,7 +14,7 @@ import (
 func sized(lengths ...int) []task.Entry {
 	all := make([]task.Entry, len(lengths))
 	for i, n := range lengths {
-		all[i] = task.Entry{Ref: task.Ref{ID: fmt.Sprintf("%04d", i), Ver: 1}, DueMS: int64(1 + i), ExecMS: int64(1 + i), Attempt: 3, Payload: make([]byte, n)}
+		all[i] = task.Entry{Ref: task.Ref{ID: fmt.Sprintf("%04d", i), Ver: 1}, NextMS: int64(1 + i), DueMS: int64(1 + i), Attempt: 3, Payload: make([]byte, n)}
 	}
 	return all
 }
@@ -41,7 +41,7 @@ func TestAClaimLeavesOutPayloadsThatDoNotFit(t *testing.T) {
 	add(t, s, warm(t, s), sized(lengths...))
 	whole := 0
 	for i, c := range claim(t, s, "t", 1000, 1000) {
-		if want := fmt.Sprintf("%04d", i); c.ID != want || c.DueMS != int64(1+i) || c.Attempt != 3 || c.Lost {
+		if want := fmt.Sprintf("%04d", i); c.ID != want || c.NextMS != int64(1+i) || c.Attempt != 3 || c.Lost {
 			t.Fatalf("claim %d is %+v, want that of %s, whole but for its payload", i, c, want)
 		}
 		if c.External == (len(c.Payload) > 0) || !c.External && len(c.Payload) != lengths[i] {

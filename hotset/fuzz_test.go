@@ -34,7 +34,7 @@ func FuzzMember(f *testing.F) {
 func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, due, exec int64, attempt int, payload []byte, external bool, junk string) {
 		ref := task.Ref{ID: "a", Ver: 1}
-		e := task.Entry{Ref: ref, DueMS: due, ExecMS: exec, Attempt: attempt, Payload: payload, External: external}
+		e := task.Entry{Ref: ref, NextMS: due, DueMS: exec, Attempt: attempt, Payload: payload, External: external}
 		got, err := parseRecord(ref, record(e))
 		if external {
 			e.Payload = nil

@@ -13,12 +13,12 @@ import (
 // that they live on one node of a cluster; none has a TTL.
 type keys struct {
 	prefix string
-	fixed  []string // meta, due, task, lease, gone:0..2: KEYS[1] to KEYS[7] of each script
+	fixed  []string // meta, waiting, task, lease, gone:0..2: KEYS[1] to KEYS[7] of each script
 }
 
 func makeKeys(ns string, p int) keys {
 	k := keys{prefix: fmt.Sprintf("{%s:%d}:", ns, p)}
-	for _, name := range []string{"meta", "due", "task", "lease", "gone:0", "gone:1", "gone:2"} {
+	for _, name := range []string{"meta", "waiting", "task", "lease", "gone:0", "gone:1", "gone:2"} {
 		k.fixed = append(k.fixed, k.prefix+name)
 	}
 	return k
@@ -29,6 +29,10 @@ func (k keys) lease() string             { return k.prefix + "lease" }
 func (k keys) agent() string             { return k.prefix + "agent" }
 func (k keys) wake() string              { return k.prefix + "wake" }
 func (k keys) check() string             { return k.prefix + "check" }
+
+// recordFormat is the format of members and records, which each generation notes in meta. A partition of another format
+// is refused (MISMATCH): prelude.lua compares it, horizon.lua writes it.
+const recordFormat = "2"
 
 // verLen is the length of a version at the end of a member, big-endian.
 const verLen = 8
@@ -58,7 +62,7 @@ func parseMember(m string) (task.Ref, error) {
 // recordLen is how long a record is besides its payload, about.
 const recordLen = 40
 
-// record is how the rest is written: due:exec:attempt:flag:payload, the flag "i"
+// record is how the rest is written: next_ms:due_ms:attempt:flag:payload, the flag "i"
 // for a payload that is inline and "x" for one that is not.
 func record(e task.Entry) string {
 	var text strings.Builder
@@ -72,7 +76,7 @@ func writeRecord(to *strings.Builder, e task.Entry) {
 		flag, payload = "x:", nil
 	}
 	var number [20]byte
-	for _, n := range [...]int64{e.DueMS, e.ExecMS, int64(e.Attempt)} {
+	for _, n := range [...]int64{e.NextMS, e.DueMS, int64(e.Attempt)} {
 		to.Write(append(strconv.AppendInt(number[:0], n, 10), ':'))
 	}
 	to.WriteString(flag)
@@ -107,7 +111,7 @@ func splitRecord(ref task.Ref, rec string) (e task.Entry, payload string, err er
 	if !ok || flag != "i" && flag != "x" || flag == "x" && payload != "" {
 		return e, "", fmt.Errorf("record of %q has a strange shape", ref.ID)
 	}
-	e.DueMS, e.ExecMS, e.Attempt = nums[0], nums[1], int(nums[2])
+	e.NextMS, e.DueMS, e.Attempt = nums[0], nums[1], int(nums[2])
 	e.External = flag == "x"
 	return e, payload, nil
 }

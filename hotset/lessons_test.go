@@ -53,7 +53,7 @@ func TestNoScriptsWorkGrowsWithTheSet(t *testing.T) {
 		}
 		gen := f.AsOf.Generation
 		fresh := func(name string) []task.Entry {
-			return []task.Entry{{Ref: task.Ref{ID: name, Ver: 1}, DueMS: 1}, {Ref: task.Ref{ID: name, Ver: 2}, DueMS: 1}}
+			return []task.Entry{{Ref: task.Ref{ID: name, Ver: 1}, NextMS: 1}, {Ref: task.Ref{ID: name, Ver: 2}, NextMS: 1}}
 		}
 		all := map[string]int{}
 		for name, call := range map[string]func() error{
@@ -108,13 +108,13 @@ func TestAServerThatHasAnothersDataIsCold(t *testing.T) {
 			follow(t, b, first)
 			f := warm(t, s)
 			add(t, s, f, many(2))
-			holds(t, b, key(s, "due"), 2)
+			holds(t, b, key(s, "waiting"), 2)
 			promote(t, b)
 			if _, err := s.Remove(t.Context(), 0, "", []task.Ref{many(2)[0].Ref}); err != nil {
 				t.Fatal(err)
 			}
 			follow(t, a, second)
-			holds(t, a, key(s, "due"), 2) // what was removed is back
+			holds(t, a, key(s, "waiting"), 2) // what was removed is back
 			promote(t, a)
 			if got, err := s.Claim(t.Context(), 0, "t", 2, time.Minute); !errors.Is(err, task.ErrCold) {
 				t.Errorf("Claim: %v, %v, want ErrCold", got, err)
@@ -171,7 +171,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	follow(t, rdb, master)
 	f := warm(t, s)
 	add(t, s, f, many(2))
-	holds(t, rdb, key(s, "due"), 2)
+	holds(t, rdb, key(s, "waiting"), 2)
 	promote(t, rdb)
 	b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute) // the replica does not hear of it
 	if err != nil || len(b.Claims) != 1 {
@@ -185,7 +185,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rdb.ZCard(t.Context(), key(s, "due")).Val() != 2 {
+	if rdb.ZCard(t.Context(), key(s, "waiting")).Val() != 2 {
 		t.Fatal("the replica does not hold what was removed")
 	}
 	if got, err := s2.Claim(t.Context(), 0, "u", 2, time.Minute); !errors.Is(err, task.ErrCold) {
@@ -206,13 +206,13 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 // of such members would take nothing in for good, and what lies beyond its horizon
 // would never fire (found by torture).
 func TestAPartitionFullOfLostMembersIsSwept(t *testing.T) {
-	for _, lost := range []string{"due", "batch:t", "lease"} {
+	for _, lost := range []string{"waiting", "batch:t", "lease"} {
 		t.Run("redis7/"+lost, func(t *testing.T) {
 			rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 			s := open(t, rdb, 1)
 			f := warm(t, s)
 			add(t, s, f, many(20))
-			if lost != "due" {
+			if lost != "waiting" {
 				if b, err := s.Claim(t.Context(), 0, "t", 20, time.Minute); err != nil || len(b.Claims) != 20 {
 					t.Fatalf("Claim: %d members, %v", len(b.Claims), err)
 				}

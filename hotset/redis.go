@@ -167,7 +167,7 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 	if err != nil {
 		return task.State{}, err
 	}
-	s := task.State{AsOf: a.asOf, HorizonMS: a.int(), Loaded: task.Cursor{DueMS: a.int(), ID: a.str()}}
+	s := task.State{AsOf: a.asOf, HorizonMS: a.int(), Loaded: task.Cursor{NextMS: a.int(), ID: a.str()}}
 	s.Waiting, s.Due = a.int(), a.int()
 	s.Claimed = max(0, a.int()-s.Waiting)
 	s.OldestMS, s.StartMS = a.int(), a.int()/1000
@@ -184,9 +184,9 @@ func (r *Redis) Feed(ctx context.Context, p int, page task.FeedRequest) (task.Pa
 		rest = rest[len(part):]
 		loaded := page.Loaded
 		if len(rest) > 0 {
-			loaded = task.Cursor{DueMS: -1}
+			loaded = task.Cursor{NextMS: -1}
 		}
-		args := []any{page.AsOf.Generation, page.AsOf.TimeUS, page.Epoch, loaded.DueMS, loaded.ID}
+		args := []any{page.AsOf.Generation, page.AsOf.TimeUS, page.Epoch, loaded.NextMS, loaded.ID}
 		a, err := r.run(ctx, p, "feed", nil, appendEntries(args, part)...)
 		if err != nil {
 			return task.PartitionStatus{}, err
@@ -223,7 +223,7 @@ func (r *Redis) addPart(ctx context.Context, p int, add task.AddRequest, part []
 		}
 		return a.answers(len(part)), a.err
 	}
-	first := slices.MinFunc(part, func(a, b task.Entry) int { return cmp.Compare(a.DueMS, b.DueMS) }).DueMS
+	first := slices.MinFunc(part, func(a, b task.Entry) int { return cmp.Compare(a.NextMS, b.NextMS) }).NextMS
 	if r.farFrom(p, first) {
 		a, err := r.run(ctx, p, "add", nil, args...)
 		if err != nil {
@@ -247,11 +247,11 @@ const margin = 10 * time.Second
 
 // farFrom reports whether it is worth a call to ask first whether the horizon is
 // still below that due time: then nothing that is due later need be sent.
-func (r *Redis) farFrom(p int, dueMS int64) bool {
+func (r *Redis) farFrom(p int, nextMS int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := r.reach[p]
-	return h.ms > 0 && dueMS > h.ms+(time.Since(h.at)+margin).Milliseconds()
+	return h.ms > 0 && nextMS > h.ms+(time.Since(h.at)+margin).Milliseconds()
 }
 
 // sawHorizon notes a partition's horizon, and returns it.

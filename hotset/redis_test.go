@@ -101,7 +101,7 @@ func warm(t *testing.T, s *hotset.Redis) task.PartitionStatus {
 }
 
 func one(id string) []task.Entry {
-	return []task.Entry{{Ref: task.Ref{ID: id, Ver: 1}, DueMS: 1}}
+	return []task.Entry{{Ref: task.Ref{ID: id, Ver: 1}, NextMS: 1}}
 }
 
 func TestAFlushOrARestartIsCold(t *testing.T) {
@@ -233,7 +233,7 @@ func TestFindDropsOrphans(t *testing.T) {
 	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil {
 		t.Fatal(err)
 	}
-	rdb.Del(t.Context(), fmt.Sprintf("{%s:0}:due", s.Config().Namespace))
+	rdb.Del(t.Context(), fmt.Sprintf("{%s:0}:waiting", s.Config().Namespace))
 	ref := one("a")[0].Ref
 	if found, err := s.Find(t.Context(), 0, []task.Ref{ref}); err != nil || found[0].Answer != task.Orphan {
 		t.Fatalf("Find: %v, %v, want Orphan", found, err)

@@ -196,7 +196,7 @@ func TestWhatIsFarIsNotSentButTakenAllTheSame(t *testing.T) {
 			}
 		}
 		c.seen = map[string][][2]int{}
-		e := task.Entry{Ref: task.Ref{ID: "a", Ver: int64(i)}, DueMS: step.due}
+		e := task.Entry{Ref: task.Ref{ID: "a", Ver: int64(i)}, NextMS: step.due}
 		got, err := r.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{e}})
 		if err != nil || got[0] != step.want {
 			t.Errorf("step %d: Add answered %v, %v; want %d", i, got, err, step.want)
@@ -251,7 +251,7 @@ func fits(got, named int, list bool) bool { return got == named || list && got >
 func callAll(t *testing.T, r *Redis) {
 	t.Helper()
 	ctx := t.Context()
-	e := []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}, {Ref: task.Ref{ID: "b", Ver: 1}, DueMS: 1}}
+	e := []task.Entry{{Ref: task.Ref{ID: "a", Ver: 1}, NextMS: 1}, {Ref: task.Ref{ID: "b", Ver: 1}, NextMS: 1}}
 	refs := []task.Ref{e[0].Ref, e[1].Ref}
 	f, err := r.Horizon(ctx, 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 40, Limit: 10})
 	for name, call := range map[string]func() error{
@@ -259,7 +259,7 @@ func callAll(t *testing.T, r *Redis) {
 		"clock":   func() error { r.seen[0] = sighting{}; _, err := r.Clock(ctx, 0); return err },
 		"state":   func() error { _, err := r.State(ctx, 0); return err },
 		"feed": func() error {
-			_, err := r.Feed(ctx, 0, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: e, Loaded: task.Cursor{DueMS: 1}})
+			_, err := r.Feed(ctx, 0, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: e, Loaded: task.Cursor{NextMS: 1}})
 			return err
 		},
 		"add": func() error { _, err := r.Add(ctx, 0, task.AddRequest{AsOf: f.AsOf, Entries: e}); return err },

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 func many(n int) []task.Entry {
 	all := make([]task.Entry, n)
 	for i := range all {
-		all[i] = task.Entry{Ref: task.Ref{ID: fmt.Sprintf("%06d-aaaa-bbbb-cccc-ddddeeeeffff", i), Ver: int64(i)}, DueMS: 1, Payload: make([]byte, 100)}
+		all[i] = task.Entry{Ref: task.Ref{ID: fmt.Sprintf("%06d-aaaa-bbbb-cccc-ddddeeeeffff", i), Ver: int64(i)}, NextMS: 1, Payload: make([]byte, 100)}
 	}
 	return all
 }
@@ -63,7 +63,7 @@ func TestAnIdleSetCostsFewCommands(t *testing.T) {
 	rdb := client(t, testserver.Own(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
 	f := warm(t, s)
-	add(t, s, f, []task.Entry{{Ref: task.Ref{ID: "later"}, DueMS: 1 << 41}})
+	add(t, s, f, []task.Entry{{Ref: task.Ref{ID: "later"}, NextMS: 1 << 41}})
 	for name, c := range map[string]struct {
 		most int
 		call func() error
@@ -348,7 +348,7 @@ func TestAReleaseOfAnyDelay(t *testing.T) {
 		if err != nil || got[0] != want {
 			t.Errorf("Release for %s: %v, %v, want %v", delay, got, err, want)
 		}
-		for _, z := range rdb.ZRangeWithScores(t.Context(), key(s, "due"), 0, 0).Val() {
+		for _, z := range rdb.ZRangeWithScores(t.Context(), key(s, "waiting"), 0, 0).Val() {
 			if least := before + max(0, delay).Milliseconds(); int64(z.Score) < least {
 				t.Errorf("Release for %s: offered at %.0f, want %d at least", delay, z.Score, least)
 			}

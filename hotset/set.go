@@ -93,7 +93,7 @@ type Set interface {
 	Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error)
 
 	// Add takes entries in and answers for each, in order: Waiting (taken),
-	// Present (a member already), Beyond (its DueMS is not below the horizon;
+	// Present (a member already), Beyond (its NextMS is not below the horizon;
 	// not taken) or Dead; where Beyond and another are true, either of them.
 	// With a.Token the entries are put into that batch under a.Lease, whatever
 	// the horizon and also those that wait, whose record becomes the entry:

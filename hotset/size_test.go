@@ -65,9 +65,9 @@ func TestNoCallSendsMoreThanSomeMiB(t *testing.T) {
 	entries := sized(lengths...)
 	for name, send := range map[string]func(s setOf, f task.PartitionStatus) error{
 		"Feed": func(s setOf, f task.PartitionStatus) error {
-			got, err := s.Feed(t.Context(), 0, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: entries, Loaded: task.Cursor{DueMS: 1000}})
-			if got.Taken != len(entries) || got.Loaded.DueMS != 1000 {
-				t.Errorf("Feed took %d of %d entries and loaded up to %d, want all up to 1000", got.Taken, len(entries), got.Loaded.DueMS)
+			got, err := s.Feed(t.Context(), 0, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: entries, Loaded: task.Cursor{NextMS: 1000}})
+			if got.Taken != len(entries) || got.Loaded.NextMS != 1000 {
+				t.Errorf("Feed took %d of %d entries and loaded up to %d, want all up to 1000", got.Taken, len(entries), got.Loaded.NextMS)
 			}
 			return err
 		},

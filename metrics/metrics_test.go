@@ -306,7 +306,7 @@ func TestMishapsAreCounted(t *testing.T) {
 				}
 			}()
 			create(t, s, "b", 8, time.Now().Add(3*time.Second))
-			rdb.Del(t.Context(), append(keys(t, rdb, ":due"), keys(t, rdb, ":task")...)...)
+			rdb.Del(t.Context(), append(keys(t, rdb, ":waiting"), keys(t, rdb, ":task")...)...)
 			reaches("audit_finds_total", 8)
 			rdb.FlushAll(t.Context())
 			reaches("rebuilds_total", float64(2*partitions))

@@ -49,8 +49,8 @@ type Expected struct {
 // Entry is a member of the hot set on its way in: one version of a task.
 type Entry struct {
 	Ref
+	NextMS  int64  // the row's NextMS
 	DueMS   int64  // the row's DueMS
-	ExecMS  int64  // the row's ExecMS
 	Attempt int    // rollbacks and lost leases so far
 	Payload []byte // nil if External
 	// External: the payload is too long for the hot set and is read from the
@@ -78,7 +78,7 @@ type Batch struct {
 	AsOf   AsOf
 	Token  string
 	Claims []Claim // empty if nothing was due
-	NextMS int64   // when the next waiting member is to be offered, 0 if none waits
+	NextMS int64   // when the first of the waiting members is next offered, 0 if none waits
 	// LoadedMS is the due time up to which the feeder has read the rows: those that
 	// are due above it may stand in the durable store alone.
 	LoadedMS int64
@@ -166,7 +166,7 @@ type RemoveResult struct {
 // FindResult is what the hot set knows of a member.
 type FindResult struct {
 	Answer  Answer // Absent, Waiting, Claimed or Orphan
-	NextMS  int64  // Waiting: when it is to be offered
+	NextMS  int64  // Waiting: when it is next offered
 	Attempt int
 }
 

@@ -44,8 +44,8 @@ func Unsure(err error) []Ref {
 // task is unfinished.
 type Row struct {
 	Ref
-	DueMS     int64 // when it is next to be offered, unix milliseconds
-	ExecMS    int64 // the due time that the caller asked for, kept through rollbacks
+	NextMS    int64 // when the task is next offered, unix milliseconds: DueMS, or later after a Rollback with a delay
+	DueMS     int64 // the due time that the caller asked for (Task.Due), kept through rollbacks
 	Attempt   int   // rollbacks and lost leases that the row knows of
 	CreatedMS int64 // for people
 	PrevVer   int64 // the version that the row had before it was moved last, 0 if it never was
@@ -63,17 +63,17 @@ const MostBytes = 4 << 20
 // Cut reports whether the payload was left out.
 func (r Row) Cut() bool { return len(r.Payload) < r.Size }
 
-// Cursor is a place in the order (DueMS, ID) of rows: those that lie after it
-// have a greater DueMS, or the same and a greater ID, compared as bytes. The
+// Cursor is a place in the order (NextMS, ID) of rows: those that lie after it
+// have a greater NextMS, or the same and a greater ID, compared as bytes. The
 // zero Cursor lies before all rows.
 type Cursor struct {
-	DueMS int64
-	ID    string
+	NextMS int64
+	ID     string
 }
 
 // Less reports whether c lies before o.
 func (c Cursor) Less(o Cursor) bool {
-	return c.DueMS < o.DueMS || c.DueMS == o.DueMS && c.ID < o.ID
+	return c.NextMS < o.NextMS || c.NextMS == o.NextMS && c.ID < o.ID
 }
 
 // Prev returns the version of before, which may still be in the hot set if who moved
@@ -103,4 +103,4 @@ func Versions(rows []Row) []Ref {
 }
 
 // Cursor returns the place of the row itself.
-func (r Row) Cursor() Cursor { return Cursor{r.DueMS, r.ID} }
+func (r Row) Cursor() Cursor { return Cursor{r.NextMS, r.ID} }

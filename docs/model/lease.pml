@@ -75,11 +75,11 @@
 
 bool row = 1, begun = !FIRST;                   /* MySQL; begun: a feeder has been here */
 bool meta = !FIRST, foreign = 0, loaded = !FIRST;         /* Redis; foreign: the data names another server */
-bool rec = !FIRST, due = !FIRST, tomb = 0;
+bool rec = !FIRST, waiting = !FIRST, tomb = 0;
 bool mark;                                      /* with the tombstone: it was removed while a worker had it, and not by that one */
 bool bat[3];
 byte lease[3];
-bool sRec, sDue, sTomb, sMark, sBat[3];                 /* what a replica holds */
+bool sRec, sWaiting, sTomb, sMark, sBat[3];                 /* what a replica holds */
 byte sLease[3];
 
 byte hold[3];                                   /* a worker */
@@ -106,8 +106,8 @@ byte busy;
 inline remove(w) {
   if
   :: meta ->
-     if :: rec && !due && (!w || !bat[w]) -> mark = 1 :: else fi;   /* some worker has it, and not this one */
-     rec = 0; due = 0; if :: w -> bat[w] = 0; lease[w] = NONE :: else fi; TOMBSTONE
+     if :: rec && !waiting && (!w || !bat[w]) -> mark = 1 :: else fi;   /* some worker has it, and not this one */
+     rec = 0; waiting = 0; if :: w -> bat[w] = 0; lease[w] = NONE :: else fi; TOMBSTONE
   :: else
   fi
 }
@@ -161,8 +161,8 @@ proctype Worker(byte w) {
   byte o = 3 - w; bool r;
   do
   /* claim.lua, with a new token */
-  :: atomic { !stopped[w] && CLAIMS && due && !bat[w] && !hold[w] && !sent[w] ->
-       due = 0; bat[w] = 1; lease[w] = LIVES; sent[w] = 1; same[w] = 1; ahead[w] = 1; before[w] = 0;
+  :: atomic { !stopped[w] && CLAIMS && waiting && !bat[w] && !hold[w] && !sent[w] ->
+       waiting = 0; bat[w] = 1; lease[w] = LIVES; sent[w] = 1; same[w] = 1; ahead[w] = 1; before[w] = 0;
        assert(!deletedNil && !deletedClaimed);
        assert(!confirmed) }
   /* its answer: the deadline counts from the sending */
@@ -216,10 +216,10 @@ proctype Worker(byte w) {
 #ifdef REGSTEAL
           :: r && !tomb ->
 #else
-          :: r && !tomb && rec && !due && !bat[w] -> drop(w)         /* in another's batch */
-          :: r && !tomb && (!rec || due || bat[w]) ->
+          :: r && !tomb && rec && !waiting && !bat[w] -> drop(w)         /* in another's batch */
+          :: r && !tomb && (!rec || waiting || bat[w]) ->
 #endif
-             rec = 1; due = 0; bat[w] = 1; lease[w] = LIVES; same[w] = 1; ahead[w] = 1; before[w] = 0
+             rec = 1; waiting = 0; bat[w] = 1; lease[w] = LIVES; same[w] = 1; ahead[w] = 1; before[w] = 0
           fi
        fi;
        know[w] = STALE; r = 0 }
@@ -246,12 +246,12 @@ proctype Worker(byte w) {
      fi
   /* settler.releaseOne; what is LOST goes by the row alone */
   :: atomic { !stopped[w] && meta && (hold[w] == INHAND || hold[w] == LOST) ->
-       if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; due = 1 :: else fi :: else fi;
+       if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; waiting = 1 :: else fi :: else fi;
        had = (had == w -> 0 : had); out[w] = 0; hold[w] = 0; ahead[w] = 0; same[w] = 0 }
 #if TIMEOUT
   /* Consumer.timeOut: given back under its lease, by the keeper; its caller may still answer, by the row alone */
   :: atomic { !stopped[w] && meta && hold[w] == INHAND ->
-       if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; due = 1 :: else fi :: else fi;
+       if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; waiting = 1 :: else fi :: else fi;
        had = (had == w -> 0 : had); out[w] = 0; hold[w] = LOST; ahead[w] = 0; same[w] = 0; before[w] = 0 }
 #endif
 #if DIE
@@ -316,11 +316,11 @@ end:
        if
        :: !r ->
 #ifndef REAPUNMARKED
-          if :: meta && rec && !due -> mark = 1 :: else fi;
+          if :: meta && rec && !waiting -> mark = 1 :: else fi;
 #endif
           remove(w)
        :: r && meta && know[0] != STALE && REAPS(w) && bat[w] ->
-          bat[w] = 0; lease[w] = NONE; if :: rec && !tomb -> due = 1 :: else fi
+          bat[w] = 0; lease[w] = NONE; if :: rec && !tomb -> waiting = 1 :: else fi
        :: else
        fi;
        know[0] = STALE; w = 0; r = 0 }
@@ -346,7 +346,7 @@ end:
   do
   :: atomic { !meta || NEWGEN ->
        wait = ALONE; begun = 1;
-       meta = 1; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0; mark = 0; bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE;
+       meta = 1; foreign = 0; loaded = 0; rec = 0; waiting = 0; tomb = 0; mark = 0; bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE;
        same[1] = 0; same[2] = 0; know[0] = STALE; know[1] = STALE; know[2] = STALE; know[3] = STALE }
   /* at once, or 2 s after it has begun: who was not stopped has registered; who was, or has died, may see it redelivered */
   :: atomic { meta && !loaded && (!wait || READY(1) && READY(2)) ->
@@ -356,7 +356,7 @@ end:
      r = row;
      atomic {
        if
-       :: meta && know[3] != STALE -> if :: r && !tomb && !rec -> rec = 1; due = 1 :: else fi; loaded = 1
+       :: meta && know[3] != STALE -> if :: r && !tomb && !rec -> rec = 1; waiting = 1 :: else fi; loaded = 1
        :: else
        fi;
        know[3] = STALE; r = 0 }
@@ -386,9 +386,9 @@ proctype Deleter() {
   if
   :: atomic { row -> row = 0; had = (HAS(1) -> 1 : (HAS(2) -> 2 : 0)); deleting = 1 };
      atomic {
-       was = meta && (rec && !due || WASGONE); remove(0); asking = 1 };
+       was = meta && (rec && !waiting || WASGONE); remove(0); asking = 1 };
      if
-     :: atomic { was = meta && (rec && !due || WASGONE); remove(0) }   /* the answer was lost, and the script runs once more */
+     :: atomic { was = meta && (rec && !waiting || WASGONE); remove(0) }   /* the answer was lost, and the script runs once more */
      :: skip
      fi;
      atomic { if :: was || YOUNG -> deletedClaimed = 1 :: else -> assert(!had); deletedNil = 1 fi; was = 0; asking = 0; deleting = 0; slow = 0 }
@@ -399,16 +399,16 @@ proctype Deleter() {
 
 proctype Flusher() {
   atomic {
-    meta = 0; foreign = 0; loaded = 0; rec = 0; due = 0; tomb = 0; mark = 0;
+    meta = 0; foreign = 0; loaded = 0; rec = 0; waiting = 0; tomb = 0; mark = 0;
     bat[1] = 0; bat[2] = 0; lease[1] = NONE; lease[2] = NONE; loss(); busy-- }
 }
 
 proctype Failover() {                           /* a replica that is behind takes over, or an old snapshot is loaded */
   atomic {
-    sRec = rec; sDue = due; sTomb = tomb; sMark = mark; sBat[1] = bat[1]; sBat[2] = bat[2]; sLease[1] = lease[1]; sLease[2] = lease[2] };
+    sRec = rec; sWaiting = waiting; sTomb = tomb; sMark = mark; sBat[1] = bat[1]; sBat[2] = bat[2]; sLease[1] = lease[1]; sLease[2] = lease[2] };
   atomic {
-    rec = sRec; due = sDue; tomb = sTomb; mark = sMark; bat[1] = sBat[1]; bat[2] = sBat[2]; lease[1] = sLease[1]; lease[2] = sLease[2];
-    sRec = 0; sDue = 0; sTomb = 0; sMark = 0; sBat[1] = 0; sBat[2] = 0; sLease[1] = 0; sLease[2] = 0;
+    rec = sRec; waiting = sWaiting; tomb = sTomb; mark = sMark; bat[1] = sBat[1]; bat[2] = sBat[2]; lease[1] = sLease[1]; lease[2] = sLease[2];
+    sRec = 0; sWaiting = 0; sTomb = 0; sMark = 0; sBat[1] = 0; sBat[2] = 0; sLease[1] = 0; sLease[2] = 0;
 #ifndef RUNIDALONE
     foreign = 1;
 #endif
@@ -434,5 +434,5 @@ init {
   }
   timeout;
   assert(busy == 0);
-  assert(!row || (meta && !foreign && rec && due))
+  assert(!row || (meta && !foreign && rec && waiting))
 }

@@ -172,8 +172,31 @@ func (s *Store) table(tx *bbolt.Tx) (*table, error) {
 	return t, nil
 }
 
-// format is what the file is written in.
-const format = "2"
+// format is what the file is written in. Beside it the file records the oldest format whose library reads and
+// writes the file as it is ("compatible"), as the schema of durable.MySQL does: a library of an older format opens a newer
+// file if that says so, and leaves both records as they are.
+const (
+	format     = 3
+	compatible = 3
+)
+
+// checkFormat reports whether this library works with the file.
+func checkFormat(meta *bbolt.Bucket) error {
+	is, err := strconv.Atoi(string(meta.Get([]byte("format"))))
+	if err != nil || is < format {
+		return fmt.Errorf("%w: the file has format %q, this library works with %d and later ones that are compatible with it",
+			task.ErrRefused, meta.Get([]byte("format")), format)
+	}
+	if is == format {
+		return nil
+	}
+	oldest, err := strconv.Atoi(string(meta.Get([]byte("compatible"))))
+	if err != nil || oldest < 1 || oldest > format {
+		return fmt.Errorf("%w: the file has format %d, which works with libraries of format %q and later; this library has format %d",
+			task.ErrRefused, is, meta.Get([]byte("compatible")), format)
+	}
+	return nil
+}
 
 // Migrate implements durable.Store.
 func (s *Store) Migrate(ctx context.Context, partitions int) error {
@@ -187,7 +210,8 @@ func (s *Store) Migrate(ctx context.Context, partitions int) error {
 		if err != nil {
 			return err
 		}
-		for name, value := range map[string]string{"partitions": strconv.Itoa(partitions), "format": format, task.RecordIdentity: rand.Text()} {
+		for name, value := range map[string]string{"partitions": strconv.Itoa(partitions), "format": strconv.Itoa(format),
+			"compatible": strconv.Itoa(compatible), task.RecordIdentity: rand.Text()} {
 			if t.meta.Get([]byte(name)) != nil {
 				continue
 			}
@@ -206,8 +230,8 @@ func (s *Store) Migrate(ctx context.Context, partitions int) error {
 // Check implements durable.Store.
 func (s *Store) Check(ctx context.Context, partitions int) error {
 	return s.view(ctx, "check", func(t *table) error {
-		if f := t.meta.Get([]byte("format")); string(f) != format {
-			return fmt.Errorf("%w: the file has format %q, this library knows %q", task.ErrRefused, f, format)
+		if err := checkFormat(t.meta); err != nil {
+			return err
 		}
 		if p := t.meta.Get([]byte("partitions")); string(p) != strconv.Itoa(partitions) {
 			return fmt.Errorf("%w: namespace %q has %s partitions, this process was made with %d", task.ErrMismatch, s.ns, p, partitions)
@@ -343,7 +367,7 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 			return nil
 		}
 		old := r
-		r.Ver, r.PrevVer, r.DueMS, r.ExecMS, r.Attempt = to.Ver, r.Ver, to.DueMS, to.ExecMS, to.Attempt
+		r.Ver, r.PrevVer, r.NextMS, r.DueMS, r.Attempt = to.Ver, r.Ver, to.NextMS, to.DueMS, to.Attempt
 		r.Payload = slices.Clone(r.Payload)
 		if err := errors.Join(t.drop(old), t.put(r)); err != nil {
 			return &brokenError{err}
@@ -377,13 +401,13 @@ func (s *Store) Count(ctx context.Context, limit int) (n int64, exact bool, err 
 }
 
 // rowKey orders by due, then by the id's bytes. Due is never negative.
-func rowKey(dueMS int64, id string) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(dueMS)), id...)
+func rowKey(nextMS int64, id string) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(nextMS)), id...)
 }
 
 func (t *table) put(r task.Row) error {
-	key := rowKey(r.DueMS, r.ID)
-	v := binary.BigEndian.AppendUint64(nil, uint64(r.ExecMS))
+	key := rowKey(r.NextMS, r.ID)
+	v := binary.BigEndian.AppendUint64(nil, uint64(r.DueMS))
 	v = binary.BigEndian.AppendUint64(v, uint64(r.Ver))
 	v = binary.BigEndian.AppendUint32(v, uint32(r.Attempt))
 	v = binary.BigEndian.AppendUint64(v, uint64(r.CreatedMS))
@@ -395,7 +419,7 @@ func (t *table) put(r task.Row) error {
 }
 
 func (t *table) drop(r task.Row) error {
-	return errors.Join(t.rows.Delete(rowKey(r.DueMS, r.ID)), t.ids.Delete([]byte(r.ID)), t.prev.Delete([]byte(r.ID)),
+	return errors.Join(t.rows.Delete(rowKey(r.NextMS, r.ID)), t.ids.Delete([]byte(r.ID)), t.prev.Delete([]byte(r.ID)),
 		t.ids.SetSequence(t.ids.Sequence()-1))
 }
 
@@ -428,8 +452,8 @@ func decode(k, v []byte) (task.Row, error) {
 	if len(k) <= 8 || len(v) < header {
 		return task.Row{}, fmt.Errorf("the file is damaged: row %q has %d bytes, at least %d are due", k, len(v), header)
 	}
-	r := task.Row{Ref: task.Ref{ID: string(k[8:])}, DueMS: int64(binary.BigEndian.Uint64(k))}
-	r.ExecMS = int64(binary.BigEndian.Uint64(v))
+	r := task.Row{Ref: task.Ref{ID: string(k[8:])}, NextMS: int64(binary.BigEndian.Uint64(k))}
+	r.DueMS = int64(binary.BigEndian.Uint64(v))
 	r.Ver = int64(binary.BigEndian.Uint64(v[8:]))
 	r.Attempt = int(binary.BigEndian.Uint32(v[16:]))
 	r.CreatedMS = int64(binary.BigEndian.Uint64(v[20:]))

@@ -65,7 +65,7 @@ func (s *Store) Versions(ctx context.Context, ids []string) (refs []task.Ref, er
 func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error) {
 	var all answer
 	err := s.view(ctx, "scan tasks", func(t *table) error {
-		from := rowKey(after.DueMS, after.ID)
+		from := rowKey(after.NextMS, after.ID)
 		c := t.rows.Cursor()
 		for k, v := c.Seek(from); k != nil && len(all.rows) < limit; k, v = c.Next() {
 			if bytes.Equal(k, from) && after.ID != "" {
@@ -75,7 +75,7 @@ func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 			if err != nil {
 				return err
 			}
-			if r.DueMS >= belowMS {
+			if r.NextMS >= belowMS {
 				break
 			}
 			all.add(r, inline)

@@ -17,7 +17,7 @@ func dropTellsWhatItWas(t *testing.T, s durable.Store) {
 	a, b := row("a", 10, "payload"), row("b", 20, "")
 	create(t, s, a, b)
 	for _, due := range []int64{30, 5} {
-		to := task.Row{Ref: task.Ref{ID: "a", Ver: rand.Int64()}, DueMS: due}
+		to := task.Row{Ref: task.Ref{ID: "a", Ver: rand.Int64()}, NextMS: due}
 		if ok, err := s.Move(t.Context(), a.Ref, to); !ok || err != nil {
 			t.Fatalf("Move answered %v, %v", ok, err)
 		}
@@ -69,7 +69,7 @@ func dropMeetsMovers(t *testing.T, s durable.Store) {
 				// So that the droppers come first at times.
 				<-time.After(time.Duration(rand.Int64N(int64(2 * time.Millisecond))))
 				for range 30 { // for ever, and nobody else would come to it
-					to := task.Row{Ref: task.Ref{ID: r.ID, Ver: rand.Int64()}, DueMS: rand.Int64N(2000)}
+					to := task.Row{Ref: task.Ref{ID: r.ID, Ver: rand.Int64()}, NextMS: rand.Int64N(2000)}
 					moved, err := s.Move(t.Context(), last[i], to)
 					if errors.Is(err, task.ErrUnavailable) {
 						continue // the same
@@ -122,7 +122,7 @@ func dropMeetsMovers(t *testing.T, s durable.Store) {
 func SameDropped(got, want []task.Row) bool {
 	told := func(rows []task.Row) (all []string) {
 		for _, r := range rows {
-			all = append(all, fmt.Sprint(r.Ref, r.PrevVer, r.DueMS))
+			all = append(all, fmt.Sprint(r.Ref, r.PrevVer, r.NextMS))
 		}
 		slices.Sort(all)
 		return all

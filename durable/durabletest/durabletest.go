@@ -72,18 +72,18 @@ func Run(t *testing.T, open Open) {
 	t.Run("PartitionsAreRecorded", func(t *testing.T) { partitions(t, open(t)) })
 }
 
-func row(id string, dueMS int64, payload string) task.Row {
-	r := task.Row{Ref: task.Ref{ID: id, Ver: rand.Int64()}, DueMS: dueMS, ExecMS: dueMS - 1, Attempt: 3, CreatedMS: 7}
+func row(id string, nextMS int64, payload string) task.Row {
+	r := task.Row{Ref: task.Ref{ID: id, Ver: rand.Int64()}, NextMS: nextMS, DueMS: nextMS - 1, Attempt: 3, CreatedMS: 7}
 	if payload != "" {
 		r.Payload, r.Size = []byte(payload), len(payload)
 	}
 	return r
 }
 
-func rows(n int, dueMS func(i int) int64) []task.Row {
+func rows(n int, nextMS func(i int) int64) []task.Row {
 	all := make([]task.Row, n)
 	for i := range all {
-		all[i] = row(fmt.Sprintf("task-%06d", i), dueMS(i), "")
+		all[i] = row(fmt.Sprintf("task-%06d", i), nextMS(i), "")
 	}
 	return all
 }
@@ -129,7 +129,7 @@ func scanAll(t *testing.T, s durable.Store, page int) []task.Row {
 }
 
 func same(a, b task.Row) bool {
-	return a.Ref == b.Ref && a.DueMS == b.DueMS && a.ExecMS == b.ExecMS && a.Attempt == b.Attempt &&
+	return a.Ref == b.Ref && a.NextMS == b.NextMS && a.DueMS == b.DueMS && a.Attempt == b.Attempt &&
 		a.CreatedMS == b.CreatedMS && a.PrevVer == b.PrevVer && a.Size == b.Size && bytes.Equal(a.Payload, b.Payload)
 }
 
@@ -310,7 +310,7 @@ func moveGivesNewVersion(t *testing.T, s durable.Store) {
 	a := row("a", 10, "payload")
 	create(t, s, a)
 	to := a
-	to.Ver, to.DueMS, to.ExecMS, to.Attempt, to.Payload = a.Ver+1, 99, 98, 5, nil
+	to.Ver, to.NextMS, to.DueMS, to.Attempt, to.Payload = a.Ver+1, 99, 98, 5, nil
 	for _, try := range []string{"first", "repeated"} {
 		if ok, err := s.Move(t.Context(), a.Ref, to); !ok || err != nil {
 			t.Fatalf("%s Move answered %v, %v", try, ok, err)
@@ -337,7 +337,7 @@ func moveGivesNewVersion(t *testing.T, s durable.Store) {
 func versions(t *testing.T, s durable.Store) {
 	all := rows(300, func(i int) int64 { return int64(i) })
 	create(t, s, all...)
-	if moved, err := s.Move(t.Context(), all[7].Ref, task.Row{Ref: task.Ref{ID: all[7].ID, Ver: 1}, DueMS: 9}); !moved || err != nil {
+	if moved, err := s.Move(t.Context(), all[7].Ref, task.Row{Ref: task.Ref{ID: all[7].ID, Ver: 1}, NextMS: 9}); !moved || err != nil {
 		t.Fatalf("Move answered %v, %v", moved, err)
 	}
 	all[7].Ver = 1

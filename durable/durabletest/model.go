@@ -89,7 +89,7 @@ func (m *model) page(rt *rapid.T, after task.Cursor, below int64, limit, inline 
 func (m *model) want(after task.Cursor, below int64, limit, inline int) []task.Row {
 	var all []task.Row
 	for _, r := range m.rows {
-		if after.Less(r.Cursor()) && r.DueMS < below {
+		if after.Less(r.Cursor()) && r.NextMS < below {
 			if len(r.Payload) > inline {
 				r.Payload = nil
 			}
@@ -125,7 +125,7 @@ func short(rows []task.Row) string {
 	var b strings.Builder
 	for _, r := range rows {
 		fmt.Fprintf(&b, " {%.8q ver %d before %d due %d exec %d attempt %d created %d, %d bytes %.8x}",
-			r.ID, r.Ver, r.PrevVer, r.DueMS, r.ExecMS, r.Attempt, r.CreatedMS, r.Size, r.Payload)
+			r.ID, r.Ver, r.PrevVer, r.NextMS, r.DueMS, r.Attempt, r.CreatedMS, r.Size, r.Payload)
 	}
 	return b.String()
 }
@@ -154,8 +154,8 @@ func (m *model) drawRow(rt *rapid.T, id string) task.Row {
 
 // drawTime draws what Create and Move set, times that are often the same among them.
 func (m *model) drawTime(rt *rapid.T, r *task.Row) {
-	r.DueMS = rapid.SampledFrom([]int64{0, 1, 2, 3, 1 << 40, task.MaxDue}).Draw(rt, "due_ms")
-	r.ExecMS = rapid.Int64Range(0, task.MaxDue).Draw(rt, "exec_ms")
+	r.NextMS = rapid.SampledFrom([]int64{0, 1, 2, 3, 1 << 40, task.MaxDue}).Draw(rt, "next_ms")
+	r.DueMS = rapid.Int64Range(0, task.MaxDue).Draw(rt, "due_ms")
 	r.Attempt = rapid.IntRange(0, math.MaxInt32).Draw(rt, "attempt")
 }
 
@@ -222,7 +222,7 @@ func (m *model) willMove(ref task.Ref, to task.Row) bool {
 	if !ok || r.Ver != ref.Ver {
 		return ok && r.Ver == to.Ver
 	}
-	r.Ver, r.PrevVer, r.DueMS, r.ExecMS, r.Attempt = to.Ver, r.Ver, to.DueMS, to.ExecMS, to.Attempt
+	r.Ver, r.PrevVer, r.NextMS, r.DueMS, r.Attempt = to.Ver, r.Ver, to.NextMS, to.DueMS, to.Attempt
 	m.rows[ref.ID] = r
 	m.old = append(m.old, ref)
 	return true
@@ -373,7 +373,7 @@ func (m *model) get(rt *rapid.T) {
 
 func (m *model) scan(rt *rapid.T) {
 	at := rapid.SampledFrom([]int64{0, 1, 2, 3, 1<<40 - 1, 1 << 40, task.MaxDue, task.MaxDue + 1})
-	after := task.Cursor{DueMS: at.Draw(rt, "after"), ID: rapid.SampledFrom(append(modelIDs, "")).Draw(rt, "after id")}
+	after := task.Cursor{NextMS: at.Draw(rt, "after"), ID: rapid.SampledFrom(append(modelIDs, "")).Draw(rt, "after id")}
 	below, limit, inline := at.Draw(rt, "below"), rapid.IntRange(1, 9).Draw(rt, "limit"), rapid.SampledFrom([]int{0, 1, 5, 299, 300, 1 << 20}).Draw(rt, "inline")
 	equalRows(rt, fmt.Sprintf("Scan after %+v below %d, at most %d, inline %d", after, below, limit, inline),
 		m.page(rt, after, below, limit, inline), m.want(after, below, limit, inline))

@@ -13,12 +13,12 @@ func movedRowsScan(t *testing.T, s durable.Store) {
 	a, b := row("a", 10, ""), row("b", 20, "")
 	create(t, s, a, b)
 	to := a
-	to.Ver, to.DueMS = 1, 30
+	to.Ver, to.NextMS = 1, 30
 	if ok, err := s.Move(t.Context(), a.Ref, to); !ok || err != nil {
 		t.Fatalf("Move answered %v, %v", ok, err)
 	}
 	got := scanAll(t, s, 10)
-	if len(got) != 2 || got[0].ID != "b" || got[1].DueMS != 30 {
+	if len(got) != 2 || got[0].ID != "b" || got[1].NextMS != 30 {
 		t.Errorf("scanned %v, want b at 20 and a at 30", got)
 	}
 }
@@ -68,8 +68,8 @@ func scanBounds(t *testing.T, s durable.Store) {
 		below int64
 		want  string
 	}{
-		{task.Cursor{}, 12, "abc"}, {task.Cursor{}, 10, ""}, {task.Cursor{DueMS: 10, ID: "a"}, 11, "b"},
-		{task.Cursor{DueMS: 10}, 13, "abcd"}, {task.Cursor{DueMS: 10, ID: "zz"}, 100, "cd"}, {task.Cursor{DueMS: 12, ID: "d"}, 100, ""},
+		{task.Cursor{}, 12, "abc"}, {task.Cursor{}, 10, ""}, {task.Cursor{NextMS: 10, ID: "a"}, 11, "b"},
+		{task.Cursor{NextMS: 10}, 13, "abcd"}, {task.Cursor{NextMS: 10, ID: "zz"}, 100, "cd"}, {task.Cursor{NextMS: 12, ID: "d"}, 100, ""},
 	} {
 		got, err := s.Scan(t.Context(), c.after, c.below, 10, 0)
 		var ids string
@@ -161,7 +161,7 @@ func advanceHidesNoRow(t *testing.T, s durable.Store) {
 	want = append(want, "first")
 	check("a creation of the oldest row")
 	to := late
-	to.Ver, to.DueMS = late.Ver+1, now-3_600_000
+	to.Ver, to.NextMS = late.Ver+1, now-3_600_000
 	if ok, err := s.Move(t.Context(), late.Ref, to); !ok || err != nil {
 		t.Fatalf("Move answered %t, %v", ok, err)
 	}

@@ -1,2 +1,3 @@
--- The last migration that was applied, 0 if none. 1146: none ever was.
-SELECT COALESCE(MAX(version), 0) FROM `{ns}_migration`
+-- The last migration that was applied, and the oldest schema version whose library works with all that were; 0 and 0 if none was.
+-- 1146: there is no schema. 1054: it is older than the first release.
+SELECT COALESCE(MAX(version), 0), COALESCE(MAX(compatible), 0) FROM `{ns}_migration`

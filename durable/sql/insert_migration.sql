@@ -1,2 +1,2 @@
 -- Records that a migration was applied, unless that is recorded.
-INSERT IGNORE INTO `{ns}_migration` (version, applied_ms) VALUES (?, ?)
+INSERT IGNORE INTO `{ns}_migration` (version, compatible, applied_ms) VALUES (?, ?, ?)

@@ -1,2 +1,2 @@
 -- Gives a task another time and version, and keeps the one of before (the server sets from left to right). Index: id.
-UPDATE `{ns}_task` SET due_ms = ?, exec_ms = ?, prev_ver = ver, ver = ?, attempt = ? WHERE id = ? AND ver = ?
+UPDATE `{ns}_task` SET next_ms = ?, due_ms = ?, prev_ver = ver, ver = ?, attempt = ? WHERE id = ? AND ver = ?

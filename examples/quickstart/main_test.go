@@ -206,7 +206,7 @@ func TestLostTasksAreToldByTheStatus(t *testing.T) {
 		p := start(t, "--mysql", server.DSN(name), "--redis", testserver.Shared(t, testserver.Redis).Addr,
 			"--namespace", "lossy", "--tasks", "200", "--spread", "4s", "--json")
 		until(t, "it confirms", func() bool { return strings.Count(p.said(), "\r") > 6 })
-		res, err := db.Exec("DELETE FROM lossy_task ORDER BY due_ms DESC LIMIT 7")
+		res, err := db.Exec("DELETE FROM lossy_task ORDER BY next_ms DESC LIMIT 7")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -157,7 +157,7 @@ func removeTellsOfOtherVersions(k *kit) {
 	a, b, c, d := entry("a", 1), entry("b", 1), entry("c", 1), entry("d", 1)
 	later := func(e task.Entry) task.Entry {
 		e.Ver += 1000
-		e.DueMS = far - 1
+		e.NextMS = far - 1
 		return e
 	}
 	k.add(task.Waiting, a, b, c, d)

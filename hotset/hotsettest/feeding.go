@@ -84,7 +84,7 @@ func fullPartitionRetreats(k *kit) {
 	k.must(err)
 	k.each("Release", got, 1, task.Waiting)
 	f, err = k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far + 1, Limit: 20})
-	if k.must(err); !f.Retreated || f.HorizonMS != far-1000+20 || f.Loaded != (task.Cursor{DueMS: far - 1000 + 20}) || f.Members != 22 {
+	if k.must(err); !f.Retreated || f.HorizonMS != far-1000+20 || f.Loaded != (task.Cursor{NextMS: far - 1000 + 20}) || f.Members != 22 {
 		k.Errorf("Horizon over the limit answered %+v, want it at %d with 22 members", f, far-1000+20)
 	}
 	k.add(task.Beyond, all[20])
@@ -101,11 +101,11 @@ func olderFeederIsRefused(k *kit) {
 	k.must(err)
 	_, err = k.Horizon(ctx, k.p, task.HorizonRequest{Epoch: 6, HorizonMS: far, Limit: 10})
 	k.is(err, task.ErrAborted, "Horizon of an older epoch")
-	_, err = k.Feed(ctx, k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 6, Loaded: task.Cursor{DueMS: 5}})
+	_, err = k.Feed(ctx, k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 6, Loaded: task.Cursor{NextMS: 5}})
 	k.is(err, task.ErrAborted, "Feed of an older epoch")
 	other := f.AsOf
 	other.Generation++
-	_, err = k.Feed(ctx, k.p, task.FeedRequest{AsOf: other, Epoch: 7, Loaded: task.Cursor{DueMS: 5}})
+	_, err = k.Feed(ctx, k.p, task.FeedRequest{AsOf: other, Epoch: 7, Loaded: task.Cursor{NextMS: 5}})
 	k.is(err, task.ErrAborted, "Feed of another generation")
 }
 
@@ -113,10 +113,10 @@ func feedMovesLoaded(k *kit) {
 	f, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: 1000, Limit: 10})
 	k.must(err)
 	for _, c := range []struct{ to, want task.Cursor }{
-		{task.Cursor{DueMS: 10, ID: "b"}, task.Cursor{DueMS: 10, ID: "b"}},
-		{task.Cursor{DueMS: 5, ID: "z"}, task.Cursor{DueMS: 10, ID: "b"}},
-		{task.Cursor{DueMS: 1000}, task.Cursor{DueMS: 1000}},
-		{task.Cursor{DueMS: 2000, ID: "x"}, task.Cursor{DueMS: 1000}},
+		{task.Cursor{NextMS: 10, ID: "b"}, task.Cursor{NextMS: 10, ID: "b"}},
+		{task.Cursor{NextMS: 5, ID: "z"}, task.Cursor{NextMS: 10, ID: "b"}},
+		{task.Cursor{NextMS: 1000}, task.Cursor{NextMS: 1000}},
+		{task.Cursor{NextMS: 2000, ID: "x"}, task.Cursor{NextMS: 1000}},
 	} {
 		got, err := k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Loaded: c.to})
 		if k.must(err); got.Loaded != c.want {
@@ -136,7 +136,7 @@ func oldKnowledgeIsStale(k *kit) {
 			k.is(err, task.ErrStale, "Add with "+name+" knowledge, token "+token)
 		}
 	}
-	_, err := k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: old, Epoch: 1, Entries: []task.Entry{entry("a", 1)}, Loaded: task.Cursor{DueMS: 1}})
+	_, err := k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: old, Epoch: 1, Entries: []task.Entry{entry("a", 1)}, Loaded: task.Cursor{NextMS: 1}})
 	k.is(err, task.ErrStale, "Feed with old knowledge")
 	if s := k.warm(); s.Members != 0 || s.Loaded != f.Loaded {
 		k.Errorf("stale calls changed the partition: %+v", s)
@@ -153,7 +153,7 @@ func removedIsDead(k *kit) {
 	got, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: k.now(), Entries: []task.Entry{a}, Token: "held", Lease: time.Minute})
 	k.must(err)
 	k.each("Add with a token", got, 1, task.Dead)
-	_, err = k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: []task.Entry{a, b}, Loaded: task.Cursor{DueMS: 2}})
+	_, err = k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: []task.Entry{a, b}, Loaded: task.Cursor{NextMS: 2}})
 	k.must(err)
 	k.claimed("t")
 }
@@ -188,7 +188,7 @@ func membersComeBackWhole(k *kit) {
 	k.warm()
 	want := map[string]task.Entry{}
 	for i, id := range []string{"plain", "a:b{c}", "line\nbreak", "😀é", strings.Repeat("x", task.MaxID), "pre", "prefix", " "} {
-		e := task.Entry{Ref: task.Ref{ID: id, Ver: int64(i) - 4}, DueMS: int64(i), ExecMS: int64(i) + 5, Attempt: i}
+		e := task.Entry{Ref: task.Ref{ID: id, Ver: int64(i) - 4}, NextMS: int64(i), DueMS: int64(i) + 5, Attempt: i}
 		switch i % 3 {
 		case 0:
 			e.Payload = []byte("\x00\xff:\n%d\r\n:i:")
@@ -203,7 +203,7 @@ func membersComeBackWhole(k *kit) {
 	}
 	for _, c := range k.claim("t", 100).Claims {
 		w := want[c.ID]
-		if c.Lost || c.Ref != w.Ref || c.DueMS != w.DueMS || c.ExecMS != w.ExecMS || c.Attempt != w.Attempt ||
+		if c.Lost || c.Ref != w.Ref || c.NextMS != w.NextMS || c.DueMS != w.DueMS || c.Attempt != w.Attempt ||
 			c.External != w.External || string(c.Payload) != string(w.Payload) {
 			k.Errorf("claimed %+v, want %+v", c, w)
 		}

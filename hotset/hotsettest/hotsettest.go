@@ -113,8 +113,8 @@ func (k *kit) now() task.AsOf {
 	return s.AsOf
 }
 
-func entry(id string, dueMS int64) task.Entry {
-	return task.Entry{Ref: task.Ref{ID: id, Ver: 1}, DueMS: dueMS, ExecMS: dueMS, Payload: []byte("p")}
+func entry(id string, nextMS int64) task.Entry {
+	return task.Entry{Ref: task.Ref{ID: id, Ver: 1}, NextMS: nextMS, DueMS: nextMS, Payload: []byte("p")}
 }
 
 func (k *kit) add(want task.Answer, entries ...task.Entry) {
@@ -310,4 +310,4 @@ func independent(k *kit) {
 	k.claimed("t", "a")
 }
 
-func cursor(e task.Entry) task.Cursor { return task.Cursor{DueMS: e.DueMS, ID: e.ID} }
+func cursor(e task.Entry) task.Cursor { return task.Cursor{NextMS: e.NextMS, ID: e.ID} }

@@ -231,8 +231,8 @@ func (p *modelPart) entry(rt *rapid.T) task.Entry {
 	for slices.ContainsFunc(p.known, func(k task.Entry) bool { return k.Ref == e.Ref }) {
 		e.Ver++ // no Filter: it may give up
 	}
-	e.DueMS = p.time(rt, "due_ms")
-	e.ExecMS = rapid.SampledFrom([]int64{0, e.DueMS, task.MaxDue}).Draw(rt, "exec_ms")
+	e.NextMS = p.time(rt, "next_ms")
+	e.DueMS = rapid.SampledFrom([]int64{0, e.NextMS, task.MaxDue}).Draw(rt, "due_ms")
 	e.Attempt = rapid.SampledFrom([]int{0, 1, 1 << 30}).Draw(rt, "attempt")
 	switch rapid.SampledFrom([]string{"none", "inline", "external"}).Draw(rt, "payload") {
 	case "inline":

@@ -62,9 +62,9 @@ func (p *modelPart) next(rt *rapid.T, got task.Batch) {
 			next = span{min(next.lo, u.offer.lo), min(next.hi, u.offer.hi)}
 		}
 	}
-	if !within(got.NextMS, next) || got.LoadedMS != p.loaded.DueMS || got.AsOf.Generation != p.gen {
+	if !within(got.NextMS, next) || got.LoadedMS != p.loaded.NextMS || got.AsOf.Generation != p.gen {
 		rt.Fatalf("Claim in generation %d says that the next is offered at %d and loaded is %d, want %v and %d in %d",
-			got.AsOf.Generation, got.NextMS, got.LoadedMS, next, p.loaded.DueMS, p.gen)
+			got.AsOf.Generation, got.NextMS, got.LoadedMS, next, p.loaded.NextMS, p.gen)
 	}
 }
 
@@ -73,7 +73,7 @@ func sameClaim(c task.Claim, e task.Entry) bool {
 	if c.External && c.Payload == nil {
 		e.External, e.Payload = true, nil
 	}
-	return !c.Lost && c.Ref == e.Ref && c.DueMS == e.DueMS && c.ExecMS == e.ExecMS && c.Attempt == e.Attempt &&
+	return !c.Lost && c.Ref == e.Ref && c.NextMS == e.NextMS && c.DueMS == e.DueMS && c.Attempt == e.Attempt &&
 		c.External == e.External && bytes.Equal(c.Payload, e.Payload)
 }
 
@@ -225,7 +225,7 @@ func (p *modelPart) releasing(r task.ReleaseRequest, ref task.Ref, at span) (spa
 	case x.token != r.Token:
 		return span{}, []task.Answer{task.Elsewhere}
 	case r.AtDue:
-		return span{x.DueMS, x.DueMS}, []task.Answer{task.Waiting}
+		return span{x.NextMS, x.NextMS}, []task.Answer{task.Waiting}
 	case r.Delay <= 0:
 		return span{at.lo / 1000, at.hi / 1000}, []task.Answer{task.Waiting}
 	}

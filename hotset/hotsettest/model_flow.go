@@ -81,8 +81,8 @@ func (m *model) retreat(rt *rapid.T, p *modelPart, f task.HorizonRequest, got ta
 			rt.Fatalf("the horizon retreated from %d to %d, want %v: %d of %d members may wait", p.horizon, got.HorizonMS, to, keep, len(waiting))
 		}
 		p.horizon = got.HorizonMS
-		if p.loaded.DueMS >= p.horizon {
-			p.loaded = task.Cursor{DueMS: p.horizon}
+		if p.loaded.NextMS >= p.horizon {
+			p.loaded = task.Cursor{NextMS: p.horizon}
 		}
 	}
 	left, stay := 0, 0
@@ -91,11 +91,11 @@ func (m *model) retreat(rt *rapid.T, p *modelPart, f task.HorizonRequest, got ta
 		switch {
 		case err != nil:
 			rt.Fatalf("Find: %v", err)
-		case found[0].Answer == task.Waiting && (x.DueMS < p.horizon || x.Attempt > 0):
+		case found[0].Answer == task.Waiting && (x.NextMS < p.horizon || x.Attempt > 0):
 			stay++
 		case found[0].Answer == task.Waiting:
 			left += int(one(x.offer.lo >= p.horizon))
-		case x.DueMS < p.horizon || x.Attempt > 0:
+		case x.NextMS < p.horizon || x.Attempt > 0:
 			rt.Fatalf("the retreat to %d dropped %+v", p.horizon, x.Entry)
 		default:
 			delete(p.members, x.Ref)
@@ -110,7 +110,7 @@ func (m *model) feed(rt *rapid.T) {
 	p := m.part(rt)
 	page := task.FeedRequest{AsOf: p.moment(rt), Epoch: rapid.Int64Range(1, max(1, p.epoch)).Draw(rt, "epoch")}
 	page.Entries = p.entries(rt, page.AsOf, 0)
-	page.Loaded = task.Cursor{DueMS: p.time(rt, "loaded_ms"), ID: rapid.SampledFrom([]string{"", "a", "b", "é"}).Draw(rt, "loaded id")}
+	page.Loaded = task.Cursor{NextMS: p.time(rt, "loaded_ms"), ID: rapid.SampledFrom([]string{"", "a", "b", "é"}).Draw(rt, "loaded id")}
 	got, err := m.Feed(rt.Context(), p.n, page)
 	at := m.sync(rt, p)
 	allowed := p.stale(page.AsOf, at)
@@ -129,15 +129,15 @@ func (m *model) feed(rt *rapid.T) {
 	taken := 0
 	for _, e := range page.Entries {
 		if slices.Contains(p.taking(e), task.Waiting) {
-			p.members[e.Ref] = &modelMember{Entry: e, offer: span{e.DueMS, e.DueMS}}
+			p.members[e.Ref] = &modelMember{Entry: e, offer: span{e.NextMS, e.NextMS}}
 			taken++
 		}
 	}
 	to := page.Loaded
-	if to.DueMS > p.horizon {
-		to = task.Cursor{DueMS: p.horizon}
+	if to.NextMS > p.horizon {
+		to = task.Cursor{NextMS: p.horizon}
 	}
-	if p.loaded.Less(to) || p.loaded.DueMS == to.DueMS && got.Loaded == to { // within a millisecond the feeder alone knows the order
+	if p.loaded.Less(to) || p.loaded.NextMS == to.NextMS && got.Loaded == to { // within a millisecond the feeder alone knows the order
 		p.loaded = to
 	}
 	if got.Taken != taken {
@@ -149,7 +149,7 @@ func (m *model) feed(rt *rapid.T) {
 // taking tells what an entry may be answered that is not claimed by its caller.
 func (p *modelPart) taking(e task.Entry) []task.Answer {
 	_, removed := p.removed[e.Ref]
-	switch beyond, is := e.DueMS >= p.horizon, p.members[e.Ref] != nil; {
+	switch beyond, is := e.NextMS >= p.horizon, p.members[e.Ref] != nil; {
 	case beyond && removed:
 		return []task.Answer{task.Beyond, task.Dead}
 	case removed:
@@ -183,7 +183,7 @@ func (m *model) add(rt *rapid.T) {
 			rt.Fatalf("Add answered %d for %+v, want one of %d; the horizon is %d", got[i], e, allowed, p.horizon)
 		}
 		if got[i] == task.Waiting {
-			p.members[e.Ref] = &modelMember{Entry: e, offer: span{e.DueMS, e.DueMS}}
+			p.members[e.Ref] = &modelMember{Entry: e, offer: span{e.NextMS, e.NextMS}}
 		}
 	}
 }

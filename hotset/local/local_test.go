@@ -52,7 +52,7 @@ func TestARemovedMemberNeverComesBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := task.Entry{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}
+		e := task.Entry{Ref: task.Ref{ID: "a", Ver: 1}, NextMS: 1}
 		before := f.AsOf
 		if _, err := s.Remove(t.Context(), 0, "", []task.Ref{e.Ref}); err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestALeaseEndsToTheMillisecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, 1)
 		f, _ := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 50, Limit: 10})
-		e := task.Entry{Ref: task.Ref{ID: "a", Ver: 1}, DueMS: 1}
+		e := task.Entry{Ref: task.Ref{ID: "a", Ver: 1}, NextMS: 1}
 		if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{e}}); err != nil {
 			t.Fatal(err)
 		}

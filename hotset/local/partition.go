@@ -170,11 +170,11 @@ func (p *partition) retreat(limit int) {
 		return
 	}
 	p.horizon = min(p.horizon, sorted[keep].score)
-	if p.loaded.DueMS >= p.horizon {
-		p.loaded = task.Cursor{DueMS: p.horizon}
+	if p.loaded.NextMS >= p.horizon {
+		p.loaded = task.Cursor{NextMS: p.horizon}
 	}
 	for _, it := range sorted[keep:] {
-		if it.DueMS >= p.horizon && it.Attempt == 0 {
+		if it.NextMS >= p.horizon && it.Attempt == 0 {
 			p.due.remove(it)
 			delete(p.members, it.Ref)
 		}
@@ -198,10 +198,10 @@ func (p *partition) feed(page task.FeedRequest) (task.PartitionStatus, error) {
 		}
 	}
 	to := page.Loaded
-	if to.DueMS > p.horizon {
-		to = task.Cursor{DueMS: p.horizon}
+	if to.NextMS > p.horizon {
+		to = task.Cursor{NextMS: p.horizon}
 	}
-	if to.DueMS >= p.loaded.DueMS {
+	if to.NextMS >= p.loaded.NextMS {
 		p.loaded = to
 	}
 	s := p.feeding()
@@ -215,7 +215,7 @@ func (p *partition) take(entries []task.Entry) []task.Answer {
 		switch {
 		case p.dead(e.Ref):
 			answers[i] = task.Dead
-		case e.DueMS >= p.horizon:
+		case e.NextMS >= p.horizon:
 			answers[i] = task.Beyond
 		case p.members[e.Ref] != nil:
 			answers[i] = task.Present
@@ -223,7 +223,7 @@ func (p *partition) take(entries []task.Entry) []task.Answer {
 			answers[i] = task.Waiting
 			it := &item{Entry: copyEntry(e)}
 			p.members[e.Ref] = it
-			p.wait(it, e.DueMS)
+			p.wait(it, e.NextMS)
 		}
 	}
 	return answers
@@ -342,7 +342,7 @@ func (p *partition) claim(token string, limit int, lease time.Duration) (task.Ba
 			it.batch, b.members[it.Ref] = b, it
 		}
 	}
-	out := task.Batch{AsOf: p.asOf(), Token: token, NextMS: p.next(), LoadedMS: p.loaded.DueMS}
+	out := task.Batch{AsOf: p.asOf(), Token: token, NextMS: p.next(), LoadedMS: p.loaded.NextMS}
 	if len(b.members) == 0 {
 		return out, nil
 	}
@@ -351,7 +351,7 @@ func (p *partition) claim(token string, limit int, lease time.Duration) (task.Ba
 	for _, it := range b.members {
 		out.Claims = append(out.Claims, task.Claim{Entry: copyEntry(it.Entry)})
 	}
-	slices.SortFunc(out.Claims, func(a, c task.Claim) int { return cmp.Or(cmp.Compare(a.DueMS, c.DueMS), cmp.Compare(a.ID, c.ID)) })
+	slices.SortFunc(out.Claims, func(a, c task.Claim) int { return cmp.Or(cmp.Compare(a.NextMS, c.NextMS), cmp.Compare(a.ID, c.ID)) })
 	return out, nil
 }
 
@@ -410,7 +410,7 @@ func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task
 	case b == nil || it.batch != b:
 		return task.Elsewhere
 	}
-	at := it.DueMS
+	at := it.NextMS
 	if !r.AtDue {
 		at = p.now.UnixMilli()
 		if r.Delay > 0 {

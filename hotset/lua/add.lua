@@ -2,7 +2,7 @@
 --
 -- ARGV[2]  generation  of the caller's as_of
 -- ARGV[3]  us          of the caller's as_of, seen before the rows were inserted or read
--- ARGV[4]  member, due_ms, record, ... at most 1000 times
+-- ARGV[4]  member, next_ms, record, ... at most 1000 times
 -- RETURNS  {OK, now, generation, horizon (ms), answer, ...}
 -- COST     O(k log n)
 -- Tombstones: a member that was removed within T is dead. AsOfBeforeRead: what is known from before that is stale.

@@ -9,7 +9,7 @@
 -- RETURNS  {OK, now, generation, ms of the next one that waits or 0, loaded_ms, 1 if the batch was there, {member, ...},
 --          {record or nil, ...}}
 -- COST     O(limit log n), no loop over members unless their records may not fit
--- Invariant: a member is in due or in one batch, never in both. The first write is not deny-oom.
+-- Invariant: a member is in waiting or in one batch, never in both. The first write is not deny-oom.
 -- A repeat is harmless: it finds the batch of its token.
 if not gen then return {'COLD', now, 0} end
 local members, room, found = {}, tonumber(ARGV[5]), 0
@@ -22,8 +22,8 @@ else
   local f = first()
   if f and f <= ms and tonumber(ARGV[3]) > 0 then
     if server() ~= m[10] then return {'COLD', now, 0} end
-    members = redis.call('ZRANGE', due, '-inf', int(ms), 'BYSCORE', 'LIMIT', 0, ARGV[3])
-    redis.call('ZREMRANGEBYRANK', due, 0, #members - 1)
+    members = redis.call('ZRANGE', waiting, '-inf', int(ms), 'BYSCORE', 'LIMIT', 0, ARGV[3])
+    redis.call('ZREMRANGEBYRANK', waiting, 0, #members - 1)
     redis.call('SADD', KEYS[8], unpack(members))
     redis.call('ZADD', lease, int(ms + 1 + ARGV[4]), ARGV[2])
   else

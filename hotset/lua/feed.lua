@@ -5,7 +5,7 @@
 -- ARGV[4]  epoch       of the feeder
 -- ARGV[5]  loaded_ms   all rows up to (loaded_ms, loaded_id) are in, once this page is; -1: more of the page follows
 -- ARGV[6]  loaded_id
--- ARGV[7]  member, due_ms, record, ... at most 1000 times
+-- ARGV[7]  member, next_ms, record, ... at most 1000 times
 -- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, taken}
 -- COST     O(k log n)
 -- OneGeneration: a page of another generation, or of an older epoch, is refused.

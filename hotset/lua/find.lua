@@ -12,7 +12,7 @@ local complete = redis.call('ZCARD', lease) == n
 for i = 1, n do complete = complete and redis.call('ZSCORE', lease, ARGV[2 + i]) and true end
 for i = 3 + n, #ARGV do
   local member = ARGV[i]
-  local at, record = redis.call('ZSCORE', due, member), redis.call('HGET', tasks, member)
+  local at, record = redis.call('ZSCORE', waiting, member), redis.call('HGET', tasks, member)
   local answer = at and 1 or 0
   for k = 8, 7 + n do
     if answer == 0 and redis.call('SISMEMBER', KEYS[k], member) == 1 then answer = 2 end

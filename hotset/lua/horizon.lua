@@ -20,7 +20,7 @@ if gen and m[10] == run then
   if members < tonumber(ARGV[4]) then horizon = math.max(horizon, tonumber(ARGV[3])) end
   redis.call('ZREM', lease, '') -- not deny-oom: a retreat may have to follow
   redis.call('HSET', meta, 'epoch', ARGV[2], 'horizon', int(horizon))
-  return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', due), 0, run}
+  return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', waiting), 0, run}
 end
 if stood and m[10] == run and tonumber(ARGV[2]) < tonumber(m[8]) then return {'ABORT', now, stood} end -- a newer feeder began it
 if ARGV[5] == '0' or ARGV[6] ~= '' and ARGV[6] ~= run then return {'COLD', now, 0, run} end
@@ -29,5 +29,5 @@ for i = 7, #ARGV do redis.call('ZREM', lease, ARGV[i]) end
 if redis.call('ZCARD', lease) > 0 then return {'COLD', now, 0, run} end
 redis.call('UNLINK', unpack(KEYS, 1, 7))
 redis.call('HSET', meta, 'gen', ARGV[5], 'start', int(us), 'server', run, 'horizon', ARGV[3], 'loaded_ms', '0', 'loaded_id', '',
-  'epoch', ARGV[2], 'period', int(math.floor(us / T)), 'partitions', parts, 'format', '1', 'longest', '0', 'identity', identity)
+  'epoch', ARGV[2], 'period', int(math.floor(us / T)), 'partitions', parts, 'format', '2', 'longest', '0', 'identity', identity)
 return {'OK', us, tonumber(ARGV[5]), us, tonumber(ARGV[3]), 0, '', 0, 0, 1, run}

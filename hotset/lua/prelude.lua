@@ -2,8 +2,8 @@
 --
 -- KEYS[1]  meta   hash  gen, start (us), server, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format, identity,
 --                      gone0, gone1, gone2: the period of the tombstones in each set; longest: no record of the generation is longer
--- KEYS[2]  due    zset  member -> ms at which it is to be offered: who waits
--- KEYS[3]  task   hash  member -> due:exec:attempt:flag:payload, of who waits and of who is claimed
+-- KEYS[2]  waiting zset member -> next_ms, when it is next offered: the members that wait
+-- KEYS[3]  task   hash  member -> next_ms:due_ms:attempt:flag:payload, of members that wait and of those that are claimed
 -- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
 -- KEYS[5]  gone:0 set   members that were removed in a period k of T with k % 3 = 0, and marks (remove.lua); 1 and 2 likewise
 -- KEYS[6]  gone:1 set
@@ -16,7 +16,7 @@
 -- Invariant: now, which is told and by which knowledge ages, falls by less than T even if the server's clock steps back:
 -- the period is a floor for it, and each script advances it. So a tombstone outlives all knowledge that is older than it.
 -- What is due and when a lease ends goes by the server's clock itself (us, ms); a lease's part of a millisecond counts as one.
-local meta, due, tasks, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local meta, waiting, tasks, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local T = 10000000
 local clock = redis.call('TIME')
 local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
@@ -27,7 +27,7 @@ if m[15] == '' then m[15] = false end -- whoever began it was told nothing
 local parts, identity, counts = string.match(ARGV[1], '^(%d+) (%w*) (%d*)$')
 local gen, horizon, period = tonumber(m[1] or nil), tonumber(m[5] or nil), tonumber(m[9] or 0)
 local now = math.max(us, period * T)
-if gen and (m[2] ~= parts or m[3] ~= '1' or identity ~= '' and m[15] and m[15] ~= identity) then
+if gen and (m[2] ~= parts or m[3] ~= '2' or identity ~= '' and m[15] and m[15] ~= identity) then
   return {'MISMATCH', now, gen, m[2], m[3], m[15] or ''}
 end
 if gen and identity ~= '' and not m[15] then gen = nil end -- of an older version: whose it is nobody knows
@@ -91,16 +91,16 @@ local function note(longest)
 end
 
 local function first()
-  local f = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  local f = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
   return tonumber(f[2] or nil)
 end
 
 local function wake(before) -- sleepers, if somebody waits who is earlier than all were
   local f = first()
-  if f and (not before or f < before) then redis.call('PUBLISH', string.gsub(due, ':due$', ':wake'), int(f)) end
+  if f and (not before or f < before) then redis.call('PUBLISH', string.gsub(waiting, ':waiting$', ':wake'), int(f)) end
 end
 
--- takes entries in from ARGV[from] on: member, due_ms, record; at most 1000. Answers 1 taken, 7 in before, 4 beyond,
+-- takes entries in from ARGV[from] on: member, next_ms, record; at most 1000. Answers 1 taken, 7 in before, 4 beyond,
 -- 5 dead; and how many were taken
 local function take(from)
   local members, answers, scores, records = {}, {}, {}, {}
@@ -122,7 +122,7 @@ local function take(from)
   local before = first()
   note(longest)
   each('HSET', tasks, records)
-  each('ZADD', due, scores)
+  each('ZADD', waiting, scores)
   if #scores > 0 then wake(before) end
   return answers, #scores / 2
 end

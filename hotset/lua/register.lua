@@ -5,10 +5,10 @@
 -- ARGV[3]  us           of the caller's as_of, seen before the rows were read
 -- ARGV[4]  token        of the batch
 -- ARGV[5]  lease_ms     length of the lease
--- ARGV[6]  member, due_ms, record, ... at most 1000 times
+-- ARGV[6]  member, next_ms, record, ... at most 1000 times
 -- RETURNS  {OK, now, generation, answer, ...}: 2 in this batch, 3 in another, 5 dead
 -- COST     O(k log n)
--- Invariant: a member is in due or in one batch, never in both.
+-- Invariant: a member is in waiting or in one batch, never in both.
 -- A repeat is harmless: a member that is in the batch stays there.
 -- Data that names another server is cold: nothing tells what it lacks, or what it brings back.
 if not gen or server() ~= m[10] then return {'COLD', now, 0} end
@@ -22,7 +22,7 @@ for i, member in ipairs(members) do
   if is[i] then
     answers[i] = 5
   elseif redis.call('SISMEMBER', KEYS[8], member) == 0 then
-    if redis.call('ZREM', due, member) == 0 and redis.call('HEXISTS', tasks, member) == 1 then
+    if redis.call('ZREM', waiting, member) == 0 and redis.call('HEXISTS', tasks, member) == 1 then
       answers[i] = 3
     else
       redis.call('HSET', tasks, member, ARGV[6 + 3 * i - 1])

@@ -2,7 +2,7 @@
 --
 -- KEYS[8]  batch  set   that they are in
 -- ARGV[2]  token        of that batch
--- ARGV[3]  delay_ms     offer them that long from now; -1: at their own due time
+-- ARGV[3]  delay_ms     offer them that long from now; -1: at the next_ms of their records
 -- ARGV[4]  counted      1: it counts as an attempt
 -- ARGV[5]  expired      1: only if the lease is over, and the rows were read as of:
 -- ARGV[6]  generation
@@ -11,7 +11,7 @@
 -- RETURNS  {OK, now, generation, answer, ...}: 1 waits, 5 dead, 0 no member, 3 not in this batch, 4 beyond the horizon, 2 lease holds
 -- COST     O(k log n)
 -- ReapStanding: with expired, only while the lease is over, and not if the rows were read before what the tombstones cover.
--- Invariant: a member is in due or in one batch, never in both. The first write is not deny-oom.
+-- Invariant: a member is in waiting or in one batch, never in both. The first write is not deny-oom.
 -- A repeat is harmless: a member that was given back is not in the batch any more.
 if not gen then return {'COLD', now, 0} end
 if ARGV[5] == '1' and not fresh(ARGV[6], ARGV[7]) then return {'STALE', now, gen} end
@@ -27,18 +27,18 @@ if #members > 0 then is, held = dead(members), redis.call('SMISMEMBER', KEYS[8],
 local before = first()
 for i, member in ipairs(members) do
   local record = redis.call('HGET', tasks, member)
-  local of, exec, attempt, rest = string.match(record or '', '^(%d+):(%d+):(%d+):(.*)$')
-  local at = ARGV[3] == '-1' and tonumber(of) or ms + (tonumber(ARGV[3]) > 0 and 1 + ARGV[3] or 0) -- a part of a millisecond counts as one
+  local next_ms, due_ms, attempt, rest = string.match(record or '', '^(%d+):(%d+):(%d+):(.*)$')
+  local at = ARGV[3] == '-1' and tonumber(next_ms) or ms + (tonumber(ARGV[3]) > 0 and 1 + ARGV[3] or 0) -- a part of a millisecond counts as one
   if is[i] then answers[i] = 5
   elseif held[i] == 0 then answers[i] = record and 3 or 0
-  elseif not of then answers[i] = 0
+  elseif not next_ms then answers[i] = 0
   elseif tonumber(ARGV[3]) > 0 and at >= horizon then answers[i] = 4
   else
     answers[i] = 1
     if ARGV[4] == '1' then
-      redis.call('HSET', tasks, member, of .. ':' .. exec .. ':' .. int(attempt + 1) .. ':' .. rest)
+      redis.call('HSET', tasks, member, next_ms .. ':' .. due_ms .. ':' .. int(attempt + 1) .. ':' .. rest)
     end
-    redis.call('ZADD', due, int(at), member)
+    redis.call('ZADD', waiting, int(at), member)
   end
   if answers[i] ~= 4 then redis.call('SREM', KEYS[8], member) end
 end

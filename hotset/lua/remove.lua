@@ -18,7 +18,7 @@ if own == #members then
 else -- each by itself: who is not in the batch waits, or is another's. Of the batch's own more are marked than need be
   local claimed, all = {}, {}
   for i, member in ipairs(members) do
-    local waited, known = redis.call('ZREM', due, member), redis.call('HDEL', tasks, member)
+    local waited, known = redis.call('ZREM', waiting, member), redis.call('HDEL', tasks, member)
     all[i] = '\0' .. string.sub(member, 1, -9)
     answers[i] = waited
     if waited == 0 and known == 1 then claimed[all[i]] = true end

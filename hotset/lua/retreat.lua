@@ -11,20 +11,20 @@
 -- the delay. No tombstones: who is dropped may come back.
 -- A repeat is harmless: it retreats a little further at most.
 if not gen or tonumber(ARGV[2]) ~= gen or tonumber(ARGV[3]) < tonumber(m[8]) then return {'ABORT', now, gen or 0} end
-local members, waiting = redis.call('HLEN', tasks), redis.call('ZCARD', due)
-local keep = math.max(0, tonumber(ARGV[4]) - (members - waiting))
-local last = redis.call('ZRANGE', due, keep, keep, 'WITHSCORES')
+local members, n = redis.call('HLEN', tasks), redis.call('ZCARD', waiting)
+local keep = math.max(0, tonumber(ARGV[4]) - (members - n))
+local last = redis.call('ZRANGE', waiting, keep, keep, 'WITHSCORES')
 local at, id, kept, drop = tonumber(m[6]), m[7], 0, {}
 if last[2] and tonumber(last[2]) < horizon then horizon = tonumber(last[2]) end
 if last[2] and at >= horizon then at, id = horizon, '' end
 redis.call('ZREM', lease, '') -- not deny-oom: a retreat is what frees memory
 redis.call('HSET', meta, 'horizon', int(horizon), 'loaded_ms', int(at), 'loaded_id', id)
-local beyond = redis.call('ZRANGE', due, keep + tonumber(ARGV[5]), keep + tonumber(ARGV[5]) + 999)
+local beyond = redis.call('ZRANGE', waiting, keep + tonumber(ARGV[5]), keep + tonumber(ARGV[5]) + 999)
 local records = #beyond > 0 and redis.call('HMGET', tasks, unpack(beyond)) or {}
 for i, member in ipairs(beyond) do
-  local of, attempt = string.match(records[i] or '', '^(%d+):%d+:(%d+)')
-  if not of or tonumber(of) >= horizon and attempt == '0' then drop[#drop + 1] = member else kept = kept + 1 end
+  local next_ms, attempt = string.match(records[i] or '', '^(%d+):%d+:(%d+)')
+  if not next_ms or tonumber(next_ms) >= horizon and attempt == '0' then drop[#drop + 1] = member else kept = kept + 1 end
 end
-each('ZREM', due, drop)
+each('ZREM', waiting, drop)
 each('HDEL', tasks, drop)
 return {'OK', now, gen, tonumber(m[4]), horizon, at, id, members - #drop, kept, #drop}

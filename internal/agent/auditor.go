@@ -69,7 +69,7 @@ func (a *auditor) audit(ctx context.Context) {
 		a.o.Counts.Scanned.Add(uint64(len(rows)))
 		for _, r := range rows {
 			p := task.Partition(r.ID, a.o.parts)
-			if r.DueMS < bound[p] && !loaded[p].Less(r.Cursor()) {
+			if r.NextMS < bound[p] && !loaded[p].Less(r.Cursor()) {
 				suspects[p] = append(suspects[p], r)
 			}
 		}
@@ -103,7 +103,7 @@ func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int
 			oldest = min(oldest, st.OldestMS)
 		}
 		loaded[p], bound[p] = st.Loaded, oldest-a.o.AuditGrace.Milliseconds()
-		top = max(top, min(bound[p], st.Loaded.DueMS))
+		top = max(top, min(bound[p], st.Loaded.NextMS))
 	}
 	return loaded, bound, top, now
 }

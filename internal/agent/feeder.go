@@ -143,7 +143,7 @@ func (f *feeder) early(ctx context.Context, p int, st task.PartitionStatus, left
 	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
 	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+left.Milliseconds()+1000)
 	failpoint.Hit("early/select")
-	rows, err := f.o.Store.Scan(ctx, task.Cursor{DueMS: st.StartMS + 1}, below, pageRows, f.o.InlinePayload)
+	rows, err := f.o.Store.Scan(ctx, task.Cursor{NextMS: st.StartMS + 1}, below, pageRows, f.o.InlinePayload)
 	if err == nil {
 		f.o.Counts.Scanned.Add(uint64(len(rows)))
 		failpoint.Hit("early/add")
@@ -193,7 +193,7 @@ func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
 		}
 	}
 	for _, s := range scans {
-		complete = complete && s.loaded.DueMS >= s.state.HorizonMS
+		complete = complete && s.loaded.NextMS >= s.state.HorizonMS
 	}
 	return complete
 }
@@ -211,7 +211,7 @@ type page struct {
 func (f *feeder) read(ctx context.Context, at task.Cursor, below int64, open []*partScan) <-chan page {
 	answer := make(chan page, 1)
 	go func() {
-		pg := page{asOf: f.moments(ctx, open), end: task.Cursor{DueMS: below}}
+		pg := page{asOf: f.moments(ctx, open), end: task.Cursor{NextMS: below}}
 		failpoint.Hit("feed/select")
 		pg.rows, pg.err = f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)
 		f.o.Counts.Scanned.Add(uint64(len(pg.rows)))
@@ -240,7 +240,7 @@ func (f *feeder) limit() int { return max(1, f.o.HotTasks/f.o.parts) }
 func (f *feeder) lowest(scans []*partScan) (at task.Cursor, below int64, open []*partScan) {
 	for _, s := range scans {
 		full := s.state.Members >= f.limit()
-		if s.done = s.done || full || s.loaded.DueMS >= s.state.HorizonMS; s.done {
+		if s.done = s.done || full || s.loaded.NextMS >= s.state.HorizonMS; s.done {
 			continue
 		}
 		if len(open) == 0 || s.loaded.Less(at) {

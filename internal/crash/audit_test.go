@@ -64,7 +64,7 @@ func missing(c *cell) {
 	c.AuditGrace = 300 * time.Millisecond
 	c.warm()
 	c.create(time.Now(), "a")
-	if n, err := c.rdb.Del(c.Context(), "{"+c.Namespace+":0}:due").Result(); err != nil || n != 1 {
+	if n, err := c.rdb.Del(c.Context(), "{"+c.Namespace+":0}:waiting").Result(); err != nil || n != 1 {
 		c.Fatalf("%d keys deleted, %v", n, err)
 	}
 	c.rows(time.Now(), "b")

@@ -146,7 +146,7 @@ func TestAFeederKilledAfterItsAddHasLoaded(t *testing.T) {
 	killedAt(t, "feed/end", 1, func(c *cell) {
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
-		if st := c.state(0); st.Loaded.DueMS != st.HorizonMS {
+		if st := c.state(0); st.Loaded.NextMS != st.HorizonMS {
 			c.Errorf("loaded is %v, want the horizon, %d", st.Loaded, st.HorizonMS)
 		}
 		c.holds(2, 2, 0)
@@ -198,7 +198,7 @@ func TestWhatADeadFeederFedEarlyIsNotFedTwice(t *testing.T) {
 		}
 		w := c.next(never, func(w *worker, _ *place) {
 			w.hold = func(*triggerhook.Delivery) { // until it was read again
-				c.until("the next feeder has loaded", func() bool { return c.state(0).Loaded.DueMS > 0 })
+				c.until("the next feeder has loaded", func() bool { return c.state(0).Loaded.NextMS > 0 })
 				<-time.After(300 * time.Millisecond)
 			}
 		})

@@ -94,7 +94,7 @@ func postponing(c *cell) (old task.Ref) {
 // says, and not before.
 func (c *cell) postponed(want string) {
 	c.Helper()
-	at := time.UnixMilli(c.row("a").DueMS)
+	at := time.UnixMilli(c.row("a").NextMS)
 	for _, d := range c.next(never).delivers(want) {
 		if d.at.Before(at) {
 			c.Errorf("%s was delivered %s before the end of its delay", d, at.Sub(d.at))

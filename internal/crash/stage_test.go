@@ -148,7 +148,7 @@ func (c *cell) warm() {
 	c.until("the hot set is full up to its horizon", func() bool {
 		for p := range c.Partitions {
 			st := c.state(p)
-			if st.AsOf.Generation == 0 || st.Loaded.DueMS < st.HorizonMS {
+			if st.AsOf.Generation == 0 || st.Loaded.NextMS < st.HorizonMS {
 				return false
 			}
 		}
@@ -164,7 +164,7 @@ func (c *cell) rows(due time.Time, ids ...string) []task.Row {
 	for i, id := range ids {
 		payload := taskOf(id, due).Payload
 		ms := due.UnixMilli() + 1
-		all[i] = task.Row{Ref: task.Ref{ID: id, Ver: int64(i + 1)}, DueMS: ms, ExecMS: ms, Payload: payload, Size: len(payload)}
+		all[i] = task.Row{Ref: task.Ref{ID: id, Ver: int64(i + 1)}, NextMS: ms, DueMS: ms, Payload: payload, Size: len(payload)}
 	}
 	if err := c.store.Create(c.Context(), all); err != nil {
 		c.Fatal(err)
@@ -177,7 +177,7 @@ func (c *cell) create(due time.Time, ids ...string) {
 	c.Helper()
 	byPart := map[int][]task.Entry{}
 	for _, r := range c.rows(due, ids...) {
-		e := task.Entry{Ref: r.Ref, DueMS: r.DueMS, ExecMS: r.ExecMS, Payload: r.Payload}
+		e := task.Entry{Ref: r.Ref, NextMS: r.NextMS, DueMS: r.DueMS, Payload: r.Payload}
 		if len(r.Payload) > inline {
 			e.Payload, e.External = nil, true
 		}

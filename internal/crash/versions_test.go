@@ -18,7 +18,7 @@ func (c *cell) moved(id string, due time.Time) task.Row {
 	c.Helper()
 	old := c.row(id)
 	to := old
-	to.Ver, to.DueMS, to.ExecMS = old.Ver+1000, due.UnixMilli(), due.UnixMilli()
+	to.Ver, to.NextMS, to.DueMS = old.Ver+1000, due.UnixMilli(), due.UnixMilli()
 	if moved, err := c.store.Move(c.Context(), old.Ref, to); !moved || err != nil {
 		c.Fatalf("move the row of %q: %t, %v", id, moved, err)
 	}
@@ -91,7 +91,7 @@ func sweeping(c *cell) {
 	to := c.moved("a", time.Now())
 	asOf, err := c.set.Clock(c.Context(), 0)
 	if err == nil {
-		e := task.Entry{Ref: to.Ref, DueMS: to.DueMS, ExecMS: to.ExecMS, Payload: to.Payload}
+		e := task.Entry{Ref: to.Ref, NextMS: to.NextMS, DueMS: to.DueMS, Payload: to.Payload}
 		_, err = c.set.Add(c.Context(), 0, task.AddRequest{AsOf: asOf, Entries: []task.Entry{e}})
 	}
 	if err != nil {

@@ -32,7 +32,7 @@ var crashes = []mutant{
 		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
 			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime"},
 	{"feeder-is-blind", "nobody reads the rows ahead", "internal/agent/feeder.go",
-		"f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.o.Store.Scan(ctx, task.Cursor{DueMS: max(at.DueMS, below)}, below, pageRows, f.o.InlinePayload)", cells,
+		"f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.o.Store.Scan(ctx, task.Cursor{NextMS: max(at.NextMS, below)}, below, pageRows, f.o.InlinePayload)", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder|TestAPostponementKilledBetweenRemoveAndAddIsFed"},
 
 	// The feeder.
@@ -43,8 +43,8 @@ var crashes = []mutant{
 		"		failpoint.Hit(\"generation/record\")\n", "		if s.Counts.On(server) && s.Counts.Generation != 0 {\n			return s.Counts.Generation, 0, nil\n		}\n		failpoint.Hit(\"generation/record\")\n", cells,
 		"TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced"},
 	{"round-is-presumed", "a feeder presumes that the one before it had read up to its horizon", "hotset/lua/horizon.lua",
-		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', due), 0, run}",
-		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, redis.call('ZCARD', due), 0, run}", cells,
+		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', waiting), 0, run}",
+		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, redis.call('ZCARD', waiting), 0, run}", cells,
 		"TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded|TestAFeederKilledBetweenSelectAndAddHasMovedNothing|" +
 			"TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn|TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn|" +
 			"TestAHolderKilledBeforeItReadsWhatToRegisterIsForgotten|TestAHolderKilledBeforeItRegistersIsForgotten"},

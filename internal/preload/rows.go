@@ -81,7 +81,7 @@ func (a *Adder) Reread(ctx context.Context, p int, rows []task.Row) (task.AsOf, 
 func (a *Adder) Entries(rows []task.Row) []task.Entry {
 	all := make([]task.Entry, len(rows))
 	for i, r := range rows {
-		all[i] = task.Entry{Ref: r.Ref, DueMS: r.DueMS, ExecMS: r.ExecMS, Attempt: r.Attempt, Payload: r.Payload}
+		all[i] = task.Entry{Ref: r.Ref, NextMS: r.NextMS, DueMS: r.DueMS, Attempt: r.Attempt, Payload: r.Payload}
 		if r.Cut() || r.Size > a.o.InlinePayload {
 			all[i].Payload, all[i].External = nil, true
 		}

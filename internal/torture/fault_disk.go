@@ -73,7 +73,7 @@ func (st *stage) fillTable() error {
 	for _, size := range []int{256 << 10, 16 << 10, 2 << 10, 100} {
 		for {
 			due := history.Now()/1000 + 2*farAway.Milliseconds() + int64(n)
-			_, err := tx.ExecContext(ctx, "INSERT INTO "+st.ns+"_task (due_ms, id, exec_ms, ver, created_ms, payload) VALUES (?, ?, ?, 1, 0, ?)",
+			_, err := tx.ExecContext(ctx, "INSERT INTO "+st.ns+"_task (next_ms, id, due_ms, ver, created_ms, payload) VALUES (?, ?, ?, 1, 0, ?)",
 				due, fmt.Sprintf("fill-%d", n), due, []byte(strings.Repeat("x", size)))
 			n++
 			var of *mysql.MySQLError

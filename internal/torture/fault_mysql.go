@@ -103,7 +103,7 @@ func (st *stage) entangle(ctx context.Context) error {
 	}
 	now := history.Now() / 1000
 	table := "SELECT id FROM " + st.ns + "_task "
-	ids, err := column(ctx, tx, table+"FORCE INDEX (PRIMARY) WHERE due_ms BETWEEN ? AND ? FOR UPDATE", now-100, now+200)
+	ids, err := column(ctx, tx, table+"FORCE INDEX (PRIMARY) WHERE next_ms BETWEEN ? AND ? FOR UPDATE", now-100, now+200)
 	if err != nil {
 		return nil // a lock wait
 	}

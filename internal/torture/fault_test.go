@@ -59,7 +59,7 @@ func felt(t *testing.T, st *stage, number uint16, fault func() error) {
 		defer conn.Close()
 		_, err = conn.ExecContext(context.Background(), "SET lock_wait_timeout = 1")
 		if err == nil {
-			_, err = conn.ExecContext(context.Background(), "INSERT INTO "+st.ns+"_task (due_ms, id, exec_ms, ver, created_ms, payload)"+
+			_, err = conn.ExecContext(context.Background(), "INSERT INTO "+st.ns+"_task (next_ms, id, due_ms, ver, created_ms, payload)"+
 				" VALUES (1, UUID(), 1, 1, 0, REPEAT('x', 5000))")
 		}
 		return err
@@ -99,7 +99,7 @@ func leaveRoom(t *testing.T, st *stage) {
 		t.Fatal(err)
 	}
 	for i := range 4000 {
-		if _, err := tx.ExecContext(t.Context(), "INSERT INTO "+st.ns+"_task (due_ms, id, exec_ms, ver, created_ms, payload) VALUES (?, UUID(), 1, 1, 0, REPEAT('x', 5000))", i); err != nil {
+		if _, err := tx.ExecContext(t.Context(), "INSERT INTO "+st.ns+"_task (next_ms, id, due_ms, ver, created_ms, payload) VALUES (?, UUID(), 1, 1, 0, REPEAT('x', 5000))", i); err != nil {
 			t.Fatal(err)
 		}
 	}

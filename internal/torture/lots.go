@@ -125,7 +125,7 @@ func (w *worker) deleteAll(ids []string) (unknown []string) {
 
 // sweep deletes what the workers left of their lots, of which the hot set knows nothing.
 func (st *stage) sweep(ctx context.Context) error {
-	rows, err := st.db.QueryContext(ctx, "SELECT id, ver FROM "+st.ns+"_task WHERE due_ms > ?", history.Now()/1000+farAway.Milliseconds()/2)
+	rows, err := st.db.QueryContext(ctx, "SELECT id, ver FROM "+st.ns+"_task WHERE next_ms > ?", history.Now()/1000+farAway.Milliseconds()/2)
 	if err != nil {
 		return fmt.Errorf("read what is left of the lots: %w", err)
 	}
