@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// mostTasks and mostBytes, of IDs and payloads, are the largest call. A Create is one
+	// mostTasks and mostBytes, of IDs, payloads and headers, are the largest call. A Create is one
 	// transaction: it holds its rows, and all of it in undo and binary log, until its commit.
 	// Group Replication refuses one of 143 MiB (group_replication_transaction_size_limit),
 	// and a row has about 70 bytes besides its ID and payload.
@@ -22,10 +22,11 @@ const (
 	mostBytes = 64 << 20
 )
 
-// Create stores tasks, all or none, and fills in empty IDs. Nil: each survives the
+// Create stores tasks, all or none, and returns the IDs of those that have none in the tasks themselves: it sets Task.ID to a
+// new UUIDv7 where that is empty, and rounds Task.Due up to the millisecond in UTC. Nil: each task survives the
 // crash of anything and is delivered at least once, whatever becomes of ctx or of
 // the hot set. ErrInvalid, ErrExists (an IDError names which): nothing was stored.
-// ErrTooLarge: a call takes at most 100,000 tasks, with 64 MiB of IDs and payloads in all,
+// ErrTooLarge: a call takes at most 100,000 tasks, with 64 MiB of IDs, payloads and headers in all,
 // and nothing was stored. A large call takes as long as its statements do, of which each has
 // 10 s; the end of ctx ends it. After any other error the outcome is unknown; calling again with the same tasks
 // cannot make a second one, and IDs that it filled in stay. No tasks: nil.
@@ -93,7 +94,7 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 			}
 			t.ID, rows[i].ID = id.String(), id.String()
 		}
-		t.Due = time.UnixMilli(rows[i].NextMS).UTC()
+		t.Due = time.UnixMilli(rows[i].DueMS).UTC()
 	}
 	return rows, nil
 }
@@ -103,7 +104,7 @@ func checkCall(tasks []*Task) error {
 	bytes := 0
 	for _, t := range tasks {
 		if t != nil {
-			bytes += len(t.ID) + len(t.Payload)
+			bytes += len(t.ID) + len(t.Payload) + task.HeadersSize(t.Headers)
 		}
 	}
 	if len(tasks) > mostTasks || bytes > mostBytes {
@@ -124,6 +125,7 @@ func (s *Scheduler) row(t *Task) (task.Row, error) {
 	if len(t.Payload) > s.o.MaxPayload {
 		err = errors.Join(err, fmt.Errorf("%w: payload of %d bytes, Options.MaxPayload is %d", ErrInvalid, len(t.Payload), s.o.MaxPayload))
 	}
+	headers, wrong := task.EncodeHeaders(t.Headers)
 	return task.Row{Ref: task.Ref{ID: t.ID, Ver: task.NewVer()}, NextMS: due, DueMS: due, CreatedMS: time.Now().UnixMilli(),
-		Payload: t.Payload, Size: len(t.Payload)}, err
+		Payload: t.Payload, Headers: headers, Size: len(t.Payload) + len(headers)}, errors.Join(err, wrong)
 }

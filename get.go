@@ -38,7 +38,8 @@ type Info struct {
 	Next    time.Time // when it is next offered; zero if InFlight
 }
 
-// Get returns a task. ErrNotFound: there is none of that ID.
+// Get returns a task. ErrNotFound: there is none of that ID. An error tells, too, of headers that cannot be read because
+// somebody has changed the row by hand.
 func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 	if err := task.CheckID(id); err != nil {
 		return Info{}, fmt.Errorf("get: %w", err)
@@ -51,7 +52,11 @@ func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 		return Info{}, fmt.Errorf("get: %w", &IDError{NotFound: []string{id}})
 	}
 	r := rows[0]
-	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.DueMS).UTC(), Payload: r.Payload}, Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC()}
+	headers, err := task.DecodeHeaders(r.Headers)
+	if err != nil {
+		return Info{}, fmt.Errorf("get: task %q: %w", id, err)
+	}
+	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.DueMS).UTC(), Payload: r.Payload, Headers: headers}, Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC()}
 	found, err := s.set.Find(ctx, task.Partition(id, s.parts), []task.Ref{r.Ref})
 	if err != nil {
 		s.report.Error("find a task", err, "answered without its state")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,6 +63,9 @@ func TestBadTasksAreRefusedAndNothingIsStored(t *testing.T) {
 			"NUL":          {&triggerhook.Task{ID: "a\x00b", Due: far}, "NUL"},
 			"white space":  {&triggerhook.Task{ID: " \t\u00a0", Due: far}, "white space"},
 			"long payload": {&triggerhook.Task{ID: "x", Due: far, Payload: make([]byte, 101)}, "101 bytes"},
+			"header key":   {&triggerhook.Task{ID: "x", Due: far, Headers: map[string]string{"": "v"}}, "key is empty"},
+			"header value": {&triggerhook.Task{ID: "x", Due: far, Headers: map[string]string{"k": "\xff"}}, `value of header "k"`},
+			"long headers": {&triggerhook.Task{ID: "x", Due: far, Headers: map[string]string{"k": strings.Repeat("v", 9000)}}, "at most 8192"},
 			"twice":        {ok(), "twice"},
 			"nil":          {nil, "nil"},
 		} {
@@ -245,14 +249,15 @@ func TestAPayloadThatTheServerDoesNotTakeIsRefused(t *testing.T) {
 			if !errors.Is(err, triggerhook.ErrRefused) || !strings.Contains(err.Error(), "40000") || !strings.Contains(err.Error(), "max_allowed_packet") {
 				t.Errorf("Run with a MaxPayload of 40000 and packets of 64 KiB: %v, want ErrRefused", err)
 			}
-			sch := s.scheduler(t, triggerhook.Options{MaxPayload: 32_000})
+			sch := s.scheduler(t, triggerhook.Options{MaxPayload: 24_000})
 			run(t, sch)
-			payload := bytes.Repeat([]byte("'"), 32_000)
-			if err := sch.Create(t.Context(), &triggerhook.Task{ID: strings.Repeat("'", 128), Due: time.Now(), Payload: payload}); err != nil {
+			payload := bytes.Repeat([]byte("'"), 24_000)
+			headers := map[string]string{"k": strings.Repeat("'", task.MaxHeaders-8)}
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: strings.Repeat("'", 128), Due: time.Now(), Payload: payload, Headers: headers}); err != nil {
 				t.Fatal(err)
 			}
-			if d := next(t, sch); !bytes.Equal(d.Payload, payload) {
-				t.Errorf("a payload of %d bytes came back with %d", len(payload), len(d.Payload))
+			if d := next(t, sch); !bytes.Equal(d.Payload, payload) || !maps.Equal(d.Headers, headers) {
+				t.Errorf("a payload of %d bytes came back with %d, and headers of %d with %d", len(payload), len(d.Payload), task.HeadersSize(headers), task.HeadersSize(d.Headers))
 			} else if err := d.Confirm(t.Context()); err != nil {
 				t.Error(err)
 			}

@@ -34,10 +34,10 @@ type Options struct {
 	// Creates within the window may exceed it until the feeder's next round, and what
 	// was rolled back is kept beyond it.
 	HotTasks int
-	// InlinePayload is the longest payload in bytes that the hot set holds;
-	// longer ones are read from the durable store at the claim: 1 KiB.
+	// InlinePayload is the longest payload in bytes, with its headers, that the hot set holds;
+	// longer ones are read from the durable store at the claim, with their headers: 1 KiB.
 	InlinePayload int
-	// MaxPayload is the longest payload in bytes that Create takes: 64 KiB, at
+	// MaxPayload is the longest payload in bytes, without headers, that Create takes: 64 KiB, at
 	// most 16 MiB - 1.
 	MaxPayload int
 	// Queue is how many claimed tasks wait in this process at most: 1,000.

@@ -27,7 +27,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Task is a one-off task: ID, Due, Payload.
+// Task is a one-off task: ID, Due, Payload, Headers.
 type Task = task.Task
 
 // Delivery is one claimed task in a caller's hands.

@@ -78,7 +78,7 @@ func TestSecretsAreInNoLogAndNoError(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := triggerhook.New(store, set, triggerhook.Options{Logger: logger, MaxPayload: 60 << 10})
+			s, err := triggerhook.New(store, set, triggerhook.Options{Logger: logger, MaxPayload: 48 << 10})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,8 @@ func TestSecretsAreInNoLogAndNoError(t *testing.T) {
 			t.Fatal(err)
 		}
 		one := func(id string, n int) *triggerhook.Task {
-			return &triggerhook.Task{ID: id, Due: time.Now(), Payload: []byte(strings.Repeat(payload, n))}
+			return &triggerhook.Task{ID: id, Due: time.Now(), Payload: []byte(strings.Repeat(payload, n)),
+				Headers: map[string]string{"key": strings.Repeat(payload, min(n, 1000))}}
 		}
 		said.err(s.Create(ctx, one("a", 1)))
 		said.err(s.Create(ctx, one("a", 1)))

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -120,10 +121,11 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 	byRef := make(map[task.Ref]task.Row, len(rows))
 	for _, r := range rows {
 		byRef[r.Ref] = r
-		got.rows, got.sizes, got.held = got.rows+1, got.sizes+r.Size, got.held+len(r.Payload)
+		got.rows, got.sizes, got.held = got.rows+1, got.sizes+r.Size, got.held+r.Bytes()
 	}
 	var whole []*Delivery
 	var gone []task.Ref
+	var damaged error
 	c.mu.Lock()
 	for _, u := range some {
 		switch r, ok := byRef[u.d.own]; {
@@ -133,11 +135,12 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 		case r.Cut():
 			got.cut = append(got.cut, unread{u.d, r.Size})
 		default:
-			u.d.completeFrom(r)
+			damaged = errors.Join(damaged, u.d.completeFrom(r))
 			whole = append(whole, u.d)
 		}
 	}
 	c.mu.Unlock()
+	c.reportHeaders(damaged)
 	c.enqueueAll(whole)
 	if len(gone) > 0 {
 		failpoint.Hit("claim/drop")
@@ -149,12 +152,12 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 }
 
 // completeFrom takes over what the hot set did not hold. Under Consumer.mu.
-func (d *Delivery) completeFrom(r task.Row) {
+func (d *Delivery) completeFrom(r task.Row) error {
 	if d.nextMS == 0 { // its record was lost
-		d.complete(r.NextMS, r.DueMS, r.Attempt, r.Payload)
-		return
+		return d.complete(r.NextMS, r.DueMS, r.Attempt, r.Payload, r.Headers)
 	}
 	d.Payload = r.Payload
+	return d.takeHeaders(r.Headers)
 }
 
 func deliveries(us []unread) []*Delivery {

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"errors"
 	"time"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -42,13 +43,15 @@ func (c *Consumer) begin(p int, got task.Batch, sent time.Time) *batch {
 	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
 	b.extended(sent, c.o.Lease)
 	var some []Delivery
+	var damaged error
 	for i := range got.Claims {
 		if len(some) == 0 {
 			some = make([]Delivery, min(slab, len(got.Claims)-i))
 		}
-		some[0].fill(c, b, &got.Claims[i].Entry)
+		damaged = errors.Join(damaged, some[0].fill(c, b, &got.Claims[i].Entry))
 		b.members[i], some = &some[0], some[1:]
 	}
+	c.reportHeaders(damaged)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.batches[b.token] = b

@@ -57,15 +57,31 @@ func (s *answerState) expire() bool { return s.v.CompareAndSwap(open, timedOut) 
 // settle takes the caller's answer and returns what stood before it.
 func (s *answerState) settle() (before int32) { return s.v.Swap(settled) }
 
-// fill makes d the delivery of a claimed entry.
-func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) {
+// fill makes d the delivery of a claimed entry. The error is takeHeaders's.
+func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) error {
 	d.c, d.batch, d.own, d.ID = c, b, e.Ref, e.ID
-	d.complete(e.NextMS, e.DueMS, e.Attempt, e.Payload)
+	return d.complete(e.NextMS, e.DueMS, e.Attempt, e.Payload, e.Headers)
 }
 
-func (d *Delivery) complete(nextMS, dueMS int64, tries int, payload []byte) {
+func (d *Delivery) complete(nextMS, dueMS int64, tries int, payload []byte, headers string) error {
 	d.nextMS, d.dueMS, d.tries = nextMS, dueMS, tries
 	d.Due, d.Attempt, d.Payload = time.UnixMilli(dueMS).UTC(), tries+1, payload
+	return d.takeHeaders(headers)
+}
+
+// takeHeaders reads encoded headers. The error says that d goes without them, because somebody has changed the row by hand.
+func (d *Delivery) takeHeaders(encoded string) (err error) {
+	if d.Headers, err = task.DecodeHeaders(encoded); err != nil {
+		return fmt.Errorf("task %q: %w", d.own.ID, err)
+	}
+	return nil
+}
+
+// reportHeaders reports headers that could not be read, if any.
+func (c *Consumer) reportHeaders(err error) {
+	if err != nil {
+		c.o.Report.Error("read headers", err, "the tasks are delivered without headers")
+	}
 }
 
 // Context ends when the task is no longer this caller's: its lease is over, it was

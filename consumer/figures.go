@@ -5,32 +5,20 @@ import (
 	"time"
 )
 
-// LatenessBounds are the upper bounds of the lateness histogram.
-var LatenessBounds = []time.Duration{
-	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond,
-	50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute, time.Hour,
-}
-
 // figures are counters of this process.
 type figures struct {
 	sent, redelivered, confirmed, rolledBack, timedOut, leasesLost atomic.Uint64
-	late                                                           [32]atomic.Uint64
-	lateSum                                                        atomic.Int64
+	late                                                           lateness // under Consumer.mu
 }
 
+// delivered counts a delivery. Under Consumer.mu.
 func (f *figures) delivered(tries int, late time.Duration) {
 	f.sent.Add(1)
 	if tries > 0 {
 		f.redelivered.Add(1)
 		return // late by its delay, which is no lateness
 	}
-	i := 0
-	for i < len(LatenessBounds) && late > LatenessBounds[i] {
-		i++
-	}
-	f.late[i].Add(1)
-	f.lateSum.Add(int64(max(late, 0)))
+	f.late.add(late)
 }
 
 // Figures are what this process did since it began, and holds now.
@@ -45,6 +33,10 @@ type Figures struct {
 	// up to LatenessBounds[i] and beyond the one before, the last all others.
 	Lateness    []uint64
 	LatenessSum time.Duration
+	// LatenessExp counts the same deliveries in the buckets of a native histogram of LatenessSchema, by index: that of
+	// index i holds what was later than 2^((i-1)/8) s, up to 2^(i/8) s. LatenessZero are those up to LatenessZeroThreshold s.
+	LatenessExp  map[int]int64
+	LatenessZero uint64
 	// ClockOffset is the hot set's clock minus this process's, as last measured.
 	ClockOffset time.Duration
 }
@@ -53,13 +45,11 @@ type Figures struct {
 func (c *Consumer) Figures() Figures {
 	f := &c.figures
 	out := Figures{Delivered: f.sent.Load(), Redelivered: f.redelivered.Load(), Confirmed: f.confirmed.Load(), RolledBack: f.rolledBack.Load(),
-		TimedOut: f.timedOut.Load(), LeasesLost: f.leasesLost.Load(), LatenessSum: time.Duration(f.lateSum.Load())}
-	for i := range len(LatenessBounds) + 1 {
-		out.Lateness = append(out.Lateness, f.late[i].Load())
-	}
+		TimedOut: f.timedOut.Load(), LeasesLost: f.leasesLost.Load()}
 	out.Stuck = int64(c.handlers.Load().Stuck())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	f.late.fill(&out)
 	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.answering-c.returning), c.sight.now().Sub(time.Now().Round(0))
 	out.InHand = max(0, int64(c.inHand)-out.Confirming)
 	return out

@@ -265,14 +265,17 @@ type execer interface {
 }
 
 func (m *MySQL) insertPart(ctx context.Context, to execer, rows []task.Row) error {
-	marks := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?),", len(rows)), ",")
-	args := make([]any, 0, 7*len(rows))
+	marks := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?),", len(rows)), ",")
+	args := make([]any, 0, 8*len(rows))
 	for _, r := range rows {
-		var payload any
+		var payload, headers any
 		if len(r.Payload) > 0 {
 			payload = r.Payload
 		}
-		args = append(args, r.NextMS, []byte(r.ID), r.DueMS, r.Ver, r.Attempt, r.CreatedMS, payload)
+		if r.Headers != "" {
+			headers = []byte(r.Headers)
+		}
+		args = append(args, r.NextMS, []byte(r.ID), r.DueMS, r.Ver, r.Attempt, r.CreatedMS, headers, payload)
 	}
 	_, err := to.ExecContext(ctx, strings.Replace(m.sql["insert_tasks"], "{rows}", marks, 1), args...)
 	return err

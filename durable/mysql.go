@@ -312,10 +312,10 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]tas
 	var all []task.Row
 	for rows.Next() {
 		var r task.Row
-		if err := rows.Scan(&r.NextMS, &r.ID, &r.DueMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &r.Size); err != nil {
+		if err := rows.Scan(&r.NextMS, &r.ID, &r.DueMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &r.Headers, &r.Size); err != nil {
 			return nil, err
 		}
-		if r.Size == 0 {
+		if len(r.Payload) == 0 {
 			r.Payload = nil
 		}
 		all = append(all, r)

@@ -42,14 +42,14 @@ func (m *MySQL) shrink(rows int) bool {
 }
 
 // size is how long r is in a statement when each of its bytes is escaped.
-func size(r task.Row) int64 { return rowBytes + 2*int64(len(r.ID)+len(r.Payload)) }
+func size(r task.Row) int64 { return rowBytes + 2*int64(len(r.ID)+r.Bytes()) }
 
 // checkSize refuses a row that no packet of the server can hold. Sent all the
 // same, it would cost the connection, which looks like a server that is away.
 func (m *MySQL) checkSize(rows []task.Row) error {
 	p := m.server.Load()
 	for _, r := range rows {
-		if n := int64(len(r.ID) + len(r.Payload)); p > 0 && n >= p {
+		if n := int64(len(r.ID) + r.Bytes()); p > 0 && n >= p {
 			return fmt.Errorf("%w: task %.32q has %d bytes, the server's max_allowed_packet is %d", task.ErrTooLarge, r.ID, n, p)
 		}
 	}
@@ -57,13 +57,13 @@ func (m *MySQL) checkSize(rows []task.Row) error {
 }
 
 // MaxPayload returns how long a payload the server's max_allowed_packet is sure to
-// take, with an id of any length and each byte escaped; 0 if it takes none.
+// take, with an id and headers of any length and each byte escaped; 0 if it takes none.
 func (m *MySQL) MaxPayload(ctx context.Context) (int, error) {
 	err := m.bounded(ctx, "read max_allowed_packet", func(context.Context, *sql.Conn) error { return nil }) // the session's setting reads it
 	if err != nil {
 		return 0, err
 	}
-	return int(max(0, (m.server.Load()-rowBytes)/2-task.MaxID)), nil
+	return int(max(0, (m.server.Load()-rowBytes)/2-task.MaxID-task.MaxHeaders)), nil
 }
 
 // escapedTooLarge reports whether a row, its bytes escaped, may be larger than a

@@ -8,7 +8,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Bytes of an answer. A thousand rows may have 16 GiB of payloads, which no statement may
+// Bytes of an answer, in which headers count as part of their payloads. A thousand rows may have 16 GiB of payloads, which no statement may
 // answer at once: it has a limited time, and both sides hold what is sent. So a statement of
 // n rows asks for payloads of at most 1/n of task.MostBytes, and for the lengths of the
 // others. Of these one more statement reads as many as fit into task.MostBytes.
@@ -53,7 +53,7 @@ func (m *MySQL) Get(ctx context.Context, ids []string) ([]task.Row, error) {
 func toFill(rows []task.Row, inline int) (cut []string, longest int) {
 	held, whole := 0, false
 	for _, r := range rows {
-		held += len(r.Payload)
+		held += r.Bytes()
 		whole = whole || !r.Cut()
 	}
 	for _, r := range rows {
@@ -69,7 +69,7 @@ func toFill(rows []task.Row, inline int) (cut []string, longest int) {
 func (m *MySQL) getEach(ctx context.Context, ids []string, inline int) (rows []task.Row, err error) {
 	err = eachPart(ctx, m, ids, m.idShare, func(part []string) error {
 		return m.bounded(ctx, "get tasks", func(ctx context.Context, conn *sql.Conn) error {
-			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), append([]any{inline}, idArgs(part)...)...)
+			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), append([]any{inline, inline}, idArgs(part)...)...)
 			if err == nil {
 				rows = append(rows, found...)
 			}
@@ -86,7 +86,8 @@ func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 		if err != nil {
 			return err
 		}
-		rows, err = query(ctx, conn, m.sql["scan_tasks"], min(inline, inlineOf(limit)), from.NextMS, []byte(from.ID), from.NextMS, belowMS, limit)
+		most := min(inline, inlineOf(limit))
+		rows, err = query(ctx, conn, m.sql["scan_tasks"], most, most, from.NextMS, []byte(from.ID), from.NextMS, belowMS, limit)
 		return err
 	})
 	if err != nil {
@@ -97,13 +98,13 @@ func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 		return rows, nil
 	}
 	found, err := m.getEach(ctx, cut, longest)
-	payloads := make(map[task.Ref][]byte, len(found))
+	whole := make(map[task.Ref]task.Row, len(found))
 	for _, r := range found {
-		payloads[r.Ref] = r.Payload
+		whole[r.Ref] = r
 	}
 	for i, r := range rows {
-		if r.Cut() && len(payloads[r.Ref]) == r.Size { // a version has one payload
-			rows[i].Payload = payloads[r.Ref]
+		if w := whole[r.Ref]; r.Cut() && w.Bytes() == r.Size { // a version has one payload, and headers
+			rows[i].Payload, rows[i].Headers = w.Payload, w.Headers
 		}
 	}
 	return rows, err

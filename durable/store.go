@@ -20,6 +20,10 @@ import (
 // ErrUnavailable, ErrDiskFull, ErrReadOnly, ErrTooLarge, ErrNotMigrated, ErrRefused, and
 // ErrClosed once the store is closed.
 //
+// Headers are kept as task.EncodeHeaders writes them: a JSON object of strings with sorted keys, which SQL can
+// read; none are NULL in MySQL. Wherever bytes of payloads are counted, headers are counted with them, and where a payload is
+// left out its headers are too.
+//
 // A write must hold against concurrent writers in this and other processes;
 // reads see every write that returned before the read began.
 type Store interface {
@@ -46,7 +50,8 @@ type Store interface {
 	// Create inserts rows, all or none. Ids are distinct, and there is at
 	// least one row. An *task.IDError with Exists names those that exist
 	// already with another Ver; a row that exists with the Ver asked for was
-	// inserted by an earlier try of the same call and counts as inserted.
+	// inserted by an earlier try of the same call and counts as inserted. ErrTooLarge: headers of
+	// more than task.MaxHeaders bytes, or a row that the store cannot hold; nothing was inserted.
 	Create(ctx context.Context, rows []task.Row) error
 
 	// Delete deletes the rows that exist in the versions named and reports for
@@ -76,8 +81,8 @@ type Store interface {
 	SwapRecord(ctx context.Context, name, old, to string) (bool, error)
 
 	// Move gives the row of ref a new version and time: Ver, NextMS, DueMS and
-	// Attempt are set from to, whose ID is ref's, and PrevVer from ref; payload
-	// and CreatedMS stay. It reports whether the row existed in ref's version; a
+	// Attempt are set from to, whose ID is ref's, and PrevVer from ref; payload,
+	// headers and CreatedMS stay. It reports whether the row existed in ref's version; a
 	// row found with to.Ver counts as moved (a retry). If the row may be moved though
 	// there is an error, this matches a *task.UnsureError that names ref, or ctx.Err().
 	// Such an error also matches ErrGone if the row was found in neither version after

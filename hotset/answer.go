@@ -208,7 +208,7 @@ func appendEntries(args []any, entries []task.Entry) []any {
 	var text strings.Builder
 	n := 0
 	for _, e := range entries {
-		n += len(e.ID) + verLen + recordLen + len(e.Payload)
+		n += len(e.ID) + verLen + recordLen + len(e.Headers) + len(e.Payload)
 	}
 	text.Grow(n)
 	ends := make([]int, 0, 2*len(entries))

@@ -35,9 +35,12 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, due, exec int64, attempt int, payload []byte, external bool, junk string) {
 		ref := task.Ref{ID: "a", Ver: 1}
 		e := task.Entry{Ref: ref, NextMS: due, DueMS: exec, Attempt: attempt, Payload: payload, External: external}
+		if attempt%2 != 0 {
+			e.Headers = junk
+		}
 		got, err := parseRecord(ref, record(e))
 		if external {
-			e.Payload = nil
+			e.Payload, e.Headers = nil, ""
 		}
 		if err != nil || !sameEntry(got, e) {
 			t.Errorf("%+v came back as %+v, %v", e, got, err)
@@ -49,7 +52,7 @@ func FuzzRecord(f *testing.F) {
 		if again, err := parseRecord(ref, record(read)); err != nil || !sameEntry(again, read) {
 			t.Errorf("%q was read as %+v, then as %+v, %v", junk, read, again, err)
 		}
-		if read.External && len(read.Payload) > 0 {
+		if read.External && len(read.Payload)+len(read.Headers) > 0 {
 			t.Errorf("%q was read as external with a payload", junk)
 		}
 	})

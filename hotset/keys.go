@@ -59,11 +59,12 @@ func parseMember(m string) (task.Ref, error) {
 	return task.Ref{ID: m[:at], Ver: int64(binary.BigEndian.Uint64([]byte(m[at:])))}, nil
 }
 
-// recordLen is how long a record is besides its payload, about.
-const recordLen = 40
+// recordLen is how long a record is besides its headers and payload, about.
+const recordLen = 45
 
-// record is how the rest is written: next_ms:due_ms:attempt:flag:payload, the flag "i"
-// for a payload that is inline and "x" for one that is not.
+// record is how the rest is written: next_ms:due_ms:attempt:flag:rest. The flag is "i" for a payload that is inline,
+// which is the rest; "h" for headers and a payload that are, where the rest is the headers' length, a colon, the headers and the payload;
+// and "x" for what is not inline, without a rest.
 func record(e task.Entry) string {
 	var text strings.Builder
 	writeRecord(&text, e)
@@ -71,16 +72,22 @@ func record(e task.Entry) string {
 }
 
 func writeRecord(to *strings.Builder, e task.Entry) {
-	flag, payload := "i:", e.Payload
-	if e.External {
-		flag, payload = "x:", nil
-	}
 	var number [20]byte
 	for _, n := range [...]int64{e.NextMS, e.DueMS, int64(e.Attempt)} {
 		to.Write(append(strconv.AppendInt(number[:0], n, 10), ':'))
 	}
-	to.WriteString(flag)
-	to.Write(payload)
+	switch {
+	case e.External:
+		to.WriteString("x:")
+		return
+	case e.Headers != "":
+		to.WriteString("h:")
+		to.Write(append(strconv.AppendInt(number[:0], int64(len(e.Headers)), 10), ':'))
+		to.WriteString(e.Headers)
+	default:
+		to.WriteString("i:")
+	}
+	to.Write(e.Payload)
 }
 
 func parseRecord(ref task.Ref, rec string) (task.Entry, error) {
@@ -107,11 +114,31 @@ func splitRecord(ref task.Ref, rec string) (e task.Entry, payload string, err er
 		}
 		nums[i], rest = n, after
 	}
-	flag, payload, ok := strings.Cut(rest, ":")
-	if !ok || flag != "i" && flag != "x" || flag == "x" && payload != "" {
+	flag, rest, ok := strings.Cut(rest, ":")
+	e.NextMS, e.DueMS, e.Attempt = nums[0], nums[1], int(nums[2])
+	switch {
+	case ok && flag == "i":
+		return e, rest, nil
+	case ok && flag == "x" && rest == "":
+		e.External = true
+		return e, "", nil
+	case ok && flag == "h":
+		e.Headers, payload, ok = splitHeaders(rest)
+	default:
+		ok = false
+	}
+	if !ok {
 		return e, "", fmt.Errorf("record of %q has a strange shape", ref.ID)
 	}
-	e.NextMS, e.DueMS, e.Attempt = nums[0], nums[1], int(nums[2])
-	e.External = flag == "x"
 	return e, payload, nil
+}
+
+// splitHeaders parts headers from the payload after them. The headers are a copy, so that they do not keep the payload alive.
+func splitHeaders(rest string) (headers, payload string, ok bool) {
+	length, rest, _ := strings.Cut(rest, ":")
+	n, err := strconv.Atoi(length)
+	if err != nil || n < 1 || n > len(rest) {
+		return "", "", false
+	}
+	return strings.Clone(rest[:n]), rest[n:], true
 }

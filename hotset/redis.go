@@ -23,8 +23,8 @@ var files embed.FS
 // call has no more than task.MostBytes either, but for one of a single member.
 const chunk = 1000
 
-// entryBytes is how much of a call an entry takes besides its id and payload, at most: its
-// version, three numbers, its due time once more, and what stands around them.
+// entryBytes is how much of a call an entry takes besides its id, headers and payload, at most: its
+// version, four numbers, its due time once more, and what stands around them.
 const entryBytes = 128
 
 // together returns how many of entries go in the next call.
@@ -33,7 +33,7 @@ func together(entries []task.Entry) int {
 	for i, e := range entries {
 		sum += len(e.ID) + entryBytes
 		if !e.External {
-			sum += len(e.Payload)
+			sum += len(e.Headers) + len(e.Payload)
 		}
 		if i == chunk || i > 0 && sum > task.MostBytes {
 			return i

@@ -3,6 +3,7 @@ package hotset_test
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -143,5 +144,29 @@ func TestSmallMembersAreSentAThousandAtATime(t *testing.T) {
 	add(t, s, f, sized(lengths...))
 	if calls := m.take(); len(calls) != 3 {
 		t.Errorf("%d calls for 2500 members with the default's longest inline payload, want 3", len(calls))
+	}
+}
+
+// Headers count as bytes of a call, as payloads do.
+func TestHeadersCountAsBytesOfACall(t *testing.T) {
+	m := &meter{}
+	rdb := redis.NewClient(&redis.Options{Addr: testserver.Shared(t, testserver.Redis).Addr, Dialer: m.dial})
+	defer rdb.Close()
+	s := open(t, rdb, 1)
+	f := warm(t, s)
+	entries := sized(make([]int, 1000)...)
+	for i := range entries {
+		entries[i].Headers = strings.Repeat("h", task.MaxHeaders)
+	}
+	m.take()
+	add(t, s, f, entries)
+	calls := m.take()
+	for _, n := range calls {
+		if n > task.MostBytes+16<<10 {
+			t.Errorf("a call sent %d bytes, want at most %d", n, task.MostBytes)
+		}
+	}
+	if len(calls) != 2 && len(calls) != 3 { // 8 MiB
+		t.Errorf("%d calls for 1000 members with 8 KiB of headers, want 2 or 3", len(calls))
 	}
 }

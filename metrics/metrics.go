@@ -22,7 +22,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triggerhook/triggerhook"
-	"github.com/triggerhook/triggerhook/consumer"
 )
 
 // scrapeTimeout bounds what a scrape waits for the stores.
@@ -137,13 +136,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for kind, n := range st.Process.Errors {
 		ch <- prometheus.MustNewConstMetric(c.errors, prometheus.CounterValue, float64(n), kind)
 	}
-	var n uint64
-	buckets := map[float64]uint64{}
-	for i, v := range st.Process.Lateness {
-		n += v
-		if i < len(consumer.LatenessBounds) {
-			buckets[consumer.LatenessBounds[i].Seconds()] = n
-		}
+	late, err := newLateness(c.late, st.Process)
+	if err != nil {
+		late = prometheus.NewInvalidMetric(c.late, err)
 	}
-	ch <- prometheus.MustNewConstHistogram(c.late, n, st.Process.LatenessSum.Seconds(), buckets)
+	ch <- late
 }

@@ -136,6 +136,39 @@ func (p page) value(name string) float64 {
 	return float64(m.Histogram.GetSampleCount())
 }
 
+// bothForms checks that the lateness is a histogram with fixed buckets, of which some are below 1 ms, and a native one of the
+// same samples. The text format has the fixed buckets alone.
+func bothForms(t *testing.T, c prometheus.Collector) {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(c)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &dto.Histogram{}
+	for _, f := range families {
+		if f.GetName() == "triggerhook_lateness_seconds" {
+			h = f.Metric[0].Histogram
+		}
+	}
+	below := 0
+	for _, b := range h.Bucket {
+		if b.GetUpperBound() < 0.001 {
+			below++
+		}
+	}
+	native, at := int64(h.GetZeroCount()), int64(0)
+	for _, d := range h.PositiveDelta {
+		at += d
+		native += at
+	}
+	if below < 3 || h.GetSchema() != 3 || h.GetZeroThreshold() <= 0 || native != int64(h.GetSampleCount()) || len(h.PositiveSpan) == 0 {
+		t.Errorf("%d fixed buckets below 1 ms, a native histogram of schema %d with %d samples in %v, zero up to %v; want 3, and %d samples of schema 3",
+			below, h.GetSchema(), native, h.PositiveSpan, h.GetZeroThreshold(), h.GetSampleCount())
+	}
+}
+
 // ledger is what the test itself did.
 type ledger struct {
 	created, deleted, delivered, confirmed, rolledBack int // since the beginning
@@ -252,6 +285,7 @@ func TestTheFiguresAgreeWithALedger(t *testing.T) {
 		if got := p.value("lateness_seconds"); got != 8 {
 			t.Errorf("lateness_seconds has %v samples, want 8", got)
 		}
+		bothForms(t, c)
 		for _, d := range hand[5:] {
 			if err := d.Confirm(t.Context()); err != nil {
 				t.Error(err)

@@ -53,7 +53,8 @@ type Entry struct {
 	DueMS   int64  // the row's DueMS
 	Attempt int    // rollbacks and lost leases so far
 	Payload []byte // nil if External
-	// External: the payload is too long for the hot set and is read from the
+	Headers string // encoded (EncodeHeaders); empty if there are none, or if External
+	// External: payload and headers are too long for the hot set and are read from the
 	// durable store at the claim.
 	External bool
 }

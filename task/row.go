@@ -50,18 +50,22 @@ type Row struct {
 	CreatedMS int64 // for people
 	PrevVer   int64 // the version that the row had before it was moved last, 0 if it never was
 	Payload   []byte
-	// Size is the length of the payload in bytes, also where a read has left a long
-	// payload out (Payload is nil then). Writes ignore it.
+	Headers   string // encoded (EncodeHeaders), empty if there are none
+	// Size is the length of payload and encoded headers in bytes, also where a read has left
+	// both out because they are long (Payload is nil and Headers empty then). Writes ignore it.
 	Size int
 }
 
-// MostBytes is how many bytes of payloads go in one call to a store, or come in its answer;
+// MostBytes is how many bytes of payloads, with their headers, go in one call to a store, or come in its answer;
 // one row may have more. It is what a slow link (1 MiB/s) carries in half the time that a
 // call has.
 const MostBytes = 4 << 20
 
-// Cut reports whether the payload was left out.
-func (r Row) Cut() bool { return len(r.Payload) < r.Size }
+// Bytes returns how many bytes of payload and headers r holds.
+func (r Row) Bytes() int { return len(r.Payload) + len(r.Headers) }
+
+// Cut reports whether payload and headers were left out.
+func (r Row) Cut() bool { return r.Bytes() < r.Size }
 
 // Cursor is a place in the order (NextMS, ID) of rows: those that lie after it
 // have a greater NextMS, or the same and a greater ID, compared as bytes. The

@@ -27,6 +27,11 @@ type Task struct {
 	// Payload is the caller's own bytes, opaque to the library. An empty one
 	// comes back as nil.
 	Payload []byte
+	// Headers is small metadata beside the payload, such as a trace context, a tenant or a
+	// content type: keys that are not empty, keys and values of valid UTF-8, at most MaxHeaders
+	// bytes once they are encoded (EncodeHeaders). The library gives them no meaning. An empty map comes back as nil. A
+	// task without headers costs nothing for them.
+	Headers map[string]string
 }
 
 // MaxID is the length in bytes of the longest ID: the width of the id column.

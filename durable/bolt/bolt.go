@@ -247,6 +247,9 @@ func (s *Store) Check(ctx context.Context, partitions int) error {
 func (s *Store) Create(ctx context.Context, rows []task.Row) error {
 	own := make([]task.Row, len(rows))
 	for i, r := range rows { // the commit may outlive the call
+		if len(r.Headers) > task.MaxHeaders {
+			return fmt.Errorf("create %d tasks: %w: task %.32q has %d bytes of headers, at most %d are kept", len(rows), task.ErrTooLarge, r.ID, len(r.Headers), task.MaxHeaders)
+		}
 		own[i] = r
 		own[i].Payload = slices.Clone(r.Payload)
 	}
@@ -335,7 +338,7 @@ func (s *Store) Drop(ctx context.Context, ids []string, _ int64) ([]task.Row, er
 			if err != nil {
 				return &brokenError{err} // others before it may be gone
 			}
-			if r.Payload = nil; ok {
+			if r.Payload, r.Headers = nil, ""; ok {
 				dropped = append(dropped, r)
 			}
 		}
@@ -411,7 +414,9 @@ func (t *table) put(r task.Row) error {
 	v = binary.BigEndian.AppendUint64(v, uint64(r.Ver))
 	v = binary.BigEndian.AppendUint32(v, uint32(r.Attempt))
 	v = binary.BigEndian.AppendUint64(v, uint64(r.CreatedMS))
-	err := errors.Join(t.rows.Put(key, append(v, r.Payload...)), t.ids.Put([]byte(r.ID), key), t.ids.SetSequence(t.ids.Sequence()+1))
+	v = binary.BigEndian.AppendUint16(v, uint16(len(r.Headers))) // at most task.MaxHeaders
+	v = append(append(v, r.Headers...), r.Payload...)
+	err := errors.Join(t.rows.Put(key, v), t.ids.Put([]byte(r.ID), key), t.ids.SetSequence(t.ids.Sequence()+1))
 	if r.PrevVer != 0 {
 		err = errors.Join(err, t.prev.Put([]byte(r.ID), binary.BigEndian.AppendUint64(nil, uint64(r.PrevVer))))
 	}
@@ -445,7 +450,7 @@ func (t *table) decode(k, v []byte) (task.Row, error) {
 	return r, nil
 }
 
-const header = 28 // bytes before the payload
+const header = 30 // bytes before headers and payload: due, ver, attempt, created, and the length of the headers
 
 // decode reads a row. One that is cut short is the file's damage.
 func decode(k, v []byte) (task.Row, error) {
@@ -457,8 +462,13 @@ func decode(k, v []byte) (task.Row, error) {
 	r.Ver = int64(binary.BigEndian.Uint64(v[8:]))
 	r.Attempt = int(binary.BigEndian.Uint32(v[16:]))
 	r.CreatedMS = int64(binary.BigEndian.Uint64(v[20:]))
-	if r.Size = len(v) - header; r.Size > 0 {
-		r.Payload = v[header:]
+	n := header + int(binary.BigEndian.Uint16(v[28:]))
+	if n > len(v) {
+		return task.Row{}, fmt.Errorf("the file is damaged: row %q has %d bytes, its headers alone end at %d", k, len(v), n)
+	}
+	r.Size, r.Headers = len(v)-header, string(v[header:n])
+	if n < len(v) {
+		r.Payload = v[n:]
 	}
 	return r, nil
 }

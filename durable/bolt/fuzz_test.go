@@ -27,7 +27,11 @@ func FuzzRow(f *testing.F) {
 		if task.CheckID(id) != nil || due < 0 {
 			return
 		}
-		r := task.Row{Ref: task.Ref{ID: id, Ver: ver}, NextMS: due, DueMS: exec, Attempt: int(attempt), CreatedMS: created, Payload: payload, Size: len(payload)}
+		r := task.Row{Ref: task.Ref{ID: id, Ver: ver}, NextMS: due, DueMS: exec, Attempt: int(attempt), CreatedMS: created, Payload: payload}
+		if len(k) <= task.MaxHeaders {
+			r.Headers = string(k)
+		}
+		r.Size = r.Bytes()
 		tx, err := s.db.Begin(true)
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +47,7 @@ func FuzzRow(f *testing.F) {
 		got, ok, err := tab.get(id)
 		same := bytes.Equal(got.Payload, payload)
 		got.Payload, r.Payload = nil, nil
-		if !ok || err != nil || !same || got.Ref != r.Ref || got.NextMS != due || got.DueMS != exec || got.Attempt != r.Attempt || got.CreatedMS != created || got.Size != r.Size {
+		if !ok || err != nil || !same || got.Ref != r.Ref || got.NextMS != due || got.DueMS != exec || got.Attempt != r.Attempt || got.CreatedMS != created || got.Size != r.Size || got.Headers != r.Headers {
 			t.Errorf("%+v came back as %+v, %t, %v; payload the same: %t", r, got, ok, err, same)
 		}
 	})

@@ -15,14 +15,14 @@ type answer struct {
 	held int // bytes of payloads
 }
 
-// add adds a row, without its payload if that is longer than inline, or more than an answer
+// add adds a row, without its payload and headers if that is longer than inline, or more than an answer
 // holds beside those before it.
 func (a *answer) add(r task.Row, inline int) {
 	if r.Size > inline || len(a.rows) > 0 && a.held+r.Size > task.MostBytes {
-		r.Payload = nil
+		r.Payload, r.Headers = nil, ""
 	}
 	r.Payload = bytes.Clone(r.Payload)
-	a.held += len(r.Payload)
+	a.held += r.Bytes()
 	a.rows = append(a.rows, r)
 }
 

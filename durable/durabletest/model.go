@@ -90,8 +90,8 @@ func (m *model) want(after task.Cursor, below int64, limit, inline int) []task.R
 	var all []task.Row
 	for _, r := range m.rows {
 		if after.Less(r.Cursor()) && r.NextMS < below {
-			if len(r.Payload) > inline {
-				r.Payload = nil
+			if r.Size > inline {
+				r.Payload, r.Headers = nil, ""
 			}
 			all = append(all, r)
 		}
@@ -124,8 +124,8 @@ func equalRows(rt *rapid.T, what string, got, want []task.Row) {
 func short(rows []task.Row) string {
 	var b strings.Builder
 	for _, r := range rows {
-		fmt.Fprintf(&b, " {%.8q ver %d before %d due %d exec %d attempt %d created %d, %d bytes %.8x}",
-			r.ID, r.Ver, r.PrevVer, r.NextMS, r.DueMS, r.Attempt, r.CreatedMS, r.Size, r.Payload)
+		fmt.Fprintf(&b, " {%.8q ver %d before %d next %d due %d attempt %d created %d, %d bytes %.8x headers %.8q}",
+			r.ID, r.Ver, r.PrevVer, r.NextMS, r.DueMS, r.Attempt, r.CreatedMS, r.Size, r.Payload, r.Headers)
 	}
 	return b.String()
 }
@@ -149,6 +149,8 @@ func (m *model) drawRow(rt *rapid.T, id string) task.Row {
 			r.Payload = append(r.Payload, seed+byte(i*i))
 		}
 	}
+	r.Headers = rapid.SampledFrom([]string{"", "", `{"k":"v"}`, `{"":"é"}`, `{"k":"` + strings.Repeat("v", 4000) + `"}`}).Draw(rt, "headers")
+	r.Size = r.Bytes()
 	return r
 }
 

@@ -195,6 +195,9 @@ func membersComeBackWhole(k *kit) {
 		case 1:
 			e.External = true
 		}
+		if i%2 == 0 && !e.External {
+			e.Headers = `{"k":":1:x:\u0000é"}`
+		}
 		want[id] = e
 		k.add(task.Waiting, e)
 		if e.Payload != nil {
@@ -204,7 +207,7 @@ func membersComeBackWhole(k *kit) {
 	for _, c := range k.claim("t", 100).Claims {
 		w := want[c.ID]
 		if c.Lost || c.Ref != w.Ref || c.NextMS != w.NextMS || c.DueMS != w.DueMS || c.Attempt != w.Attempt ||
-			c.External != w.External || string(c.Payload) != string(w.Payload) {
+			c.External != w.External || string(c.Payload) != string(w.Payload) || c.Headers != w.Headers {
 			k.Errorf("claimed %+v, want %+v", c, w)
 		}
 		delete(want, c.ID)

@@ -240,6 +240,9 @@ func (p *modelPart) entry(rt *rapid.T) task.Entry {
 	case "external":
 		e.External = true
 	}
+	if !e.External {
+		e.Headers = rapid.SampledFrom([]string{"", `{"k":"v"}`, `{"a":":x:"}`, strings.Repeat("h", 3000)}).Draw(rt, "headers")
+	}
 	p.known = append(p.known, e)
 	return e
 }

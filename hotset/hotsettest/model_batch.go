@@ -68,13 +68,13 @@ func (p *modelPart) next(rt *rapid.T, got task.Batch) {
 	}
 }
 
-// sameClaim reports whether c is e, or lacks nothing but its payload, which a set may leave out.
+// sameClaim reports whether c is e, or lacks nothing but its payload and headers, which a set may leave out.
 func sameClaim(c task.Claim, e task.Entry) bool {
-	if c.External && c.Payload == nil {
-		e.External, e.Payload = true, nil
+	if c.External && c.Payload == nil && c.Headers == "" {
+		e.External, e.Payload, e.Headers = true, nil, ""
 	}
 	return !c.Lost && c.Ref == e.Ref && c.NextMS == e.NextMS && c.DueMS == e.DueMS && c.Attempt == e.Attempt &&
-		c.External == e.External && bytes.Equal(c.Payload, e.Payload)
+		c.External == e.External && c.Headers == e.Headers && bytes.Equal(c.Payload, e.Payload)
 }
 
 // claimAgain asks for a batch whose answer was lost.

@@ -269,7 +269,7 @@ func (s *Set) wake() {
 
 func copyEntry(e task.Entry) task.Entry {
 	if e.External {
-		e.Payload = nil
+		e.Payload, e.Headers = nil, ""
 	}
 	e.Payload = slices.Clone(e.Payload)
 	return e

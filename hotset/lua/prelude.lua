@@ -3,7 +3,7 @@
 -- KEYS[1]  meta   hash  gen, start (us), server, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format, identity,
 --                      gone0, gone1, gone2: the period of the tombstones in each set; longest: no record of the generation is longer
 -- KEYS[2]  waiting zset member -> next_ms, when it is next offered: the members that wait
--- KEYS[3]  task   hash  member -> next_ms:due_ms:attempt:flag:payload, of members that wait and of those that are claimed
+-- KEYS[3]  task   hash  member -> next_ms:due_ms:attempt:flag:rest (keys.go), of members that wait and of those that are claimed
 -- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
 -- KEYS[5]  gone:0 set   members that were removed in a period k of T with k % 3 = 0, and marks (remove.lua); 1 and 2 likewise
 -- KEYS[6]  gone:1 set

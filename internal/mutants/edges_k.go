@@ -76,7 +76,7 @@ var edgesK = []mutant{
 	{"call-without-bytes", "a call to Redis is cut by the number of members alone", "hotset/redis.go",
 		"i == chunk || i > 0 && sum > task.MostBytes", "i == chunk", "./hotset", "TestNoCallSendsMoreThanSomeMiB"},
 	{"call-without-payloads", "a call to Redis is cut without a look at its payloads", "hotset/redis.go",
-		"			sum += len(e.Payload)\n", "", "./hotset", "TestNoCallSendsMoreThanSomeMiB"},
+		"			sum += len(e.Headers) + len(e.Payload)\n", "			sum += len(e.Headers)\n", "./hotset", "TestNoCallSendsMoreThanSomeMiB"},
 	{"lost-postponement-is-gone", "a rollback whose move had no answer is told that its task is gone, once another worker has confirmed it", "consumer/postpone.go",
 		"	if !moved && !p.lost {\n", "	if !moved {\n", "./consumer", "TestAPostponementWhoseTaskIsDoneSinceWasMade|TestAPostponementKnowsWhatFailed"},
 }
