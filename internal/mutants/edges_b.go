@@ -18,7 +18,7 @@ var edgesB = []mutant{
 	{"flush-waits-for-all", "Flush waits for calls that begin after it", "internal/retry/inflight.go",
 		"	for _, at := range f.at {\n		if !at.After(then) {\n", "	for range f.at {\n		if !then.IsZero() {\n", ".", "TestFlushWaitsForCallsThatBeganBefore"},
 	{"flush-hides-the-cause", "Flush does not say why the hot set was not told", "flush.go",
-		"errors.Join(ctx.Err(), s.failures.Since(began))", "ctx.Err()", ".", "TestFlushTellsTheHotSetWhatIsOwed"},
+		"errors.Join(ctx.Err(), s.failures.Since(began))", "errors.Join(ctx.Err())", ".", "TestFlushTellsTheHotSetWhatIsOwed"},
 	{"flush-hides-what-was-given-up", "Flush answers nil though what waited was given up", "flush.go",
 		"n, why := s.failures.GivenUp(); n > before {\n", "n, why := s.failures.GivenUp(); n < before {\n", ".", "TestNothingOutlivesTheStores"},
 	{"calls-go-on-after-the-close", "a call that is under way as a client is closed has the last word", "flush.go",
