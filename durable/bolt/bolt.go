@@ -201,6 +201,11 @@ func checkFormat(meta *bbolt.Bucket) error {
 // Migrate implements durable.Store.
 func (s *Store) Migrate(ctx context.Context, partitions int) error {
 	err := s.write(ctx, "migrate", func(tx *bbolt.Tx) error {
+		if meta := tx.Bucket(s.name("meta")); meta != nil && meta.Get([]byte("format")) != nil {
+			if err := checkFormat(meta); err != nil {
+				return err // before anything is changed
+			}
+		}
 		for _, what := range buckets {
 			if _, err := tx.CreateBucketIfNotExists(s.name(what)); err != nil {
 				return &brokenError{err}

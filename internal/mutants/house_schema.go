@@ -23,6 +23,8 @@ var houseSchema = []mutant{
 		"	if number(err) == unknownColumn {", "	if number(err) == 1 {", "./durable", "TestASchemaFromBeforeTheFirstReleaseIsRefused/mysql97"},
 	{"newer-file-taken", "a newer file is taken though it is not compatible", "durable/bolt/bolt.go",
 		"	if err != nil || oldest < 1 || oldest > format {", "	if err != nil || oldest < 1 {", "./durable/bolt", "TestTheFileSaysWhichLibrariesWorkWithIt"},
+	{"newer-file-changed", "Migrate changes a newer file before it refuses it", "durable/bolt/bolt.go",
+		"				return err // before anything is changed\n", "				_ = err\n", "./durable/bolt", "TestAFileThatIsRefusedIsLeftAsItIs"},
 	{"newer-file-refused", "a newer file is refused though it is compatible", "durable/bolt/bolt.go",
 		"	if err != nil || oldest < 1 || oldest > format {", "	if err != nil || oldest < 99 {", "./durable/bolt", "TestTheFileSaysWhichLibrariesWorkWithIt"},
 
