@@ -29,5 +29,5 @@ var edgesC = []mutant{
 	{"claims-by-old-records", "a worker claims by what it read long ago", "internal/fence/fence.go",
 		"	if s.Relied || s.Known && (s.Away", "	if s.Known || s.Known && (s.Away", ".", "TestNothingIsClaimedUnderOldRecords"},
 	{"longer-lease-at-once", "a longer Lease is used before those who delete know of it", "internal/record/lease.go",
-		"			wait.For(ctx, Hold)\n", "", ".", "TestALongerLeaseIsRecordedTwoSecondsBefore"},
+		"			wait.For(ctx, Hold)\n", "			wait.For(ctx, 0)\n", ".", "TestALongerLeaseIsRecordedTwoSecondsBefore"},
 }
