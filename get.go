@@ -33,7 +33,7 @@ func (s State) String() string {
 // Info is what is known of a task.
 type Info struct {
 	Task
-	State   State
+	State   State     // where the task is
 	Attempt int       // Delivery.Attempt of the one InFlight, else of the next: 1 at first
 	Next    time.Time // when it is next offered; zero if InFlight
 }

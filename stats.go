@@ -12,10 +12,11 @@ import (
 // exactTasks is up to how many tasks Stats counts exactly.
 const exactTasks = 100_000
 
-// Stats has the figures of a namespace and of this process, for monitoring.
+// Stats has the figures of a namespace and of this process, for monitoring. The metrics package
+// exports all of them.
 type Stats struct {
-	Namespace NamespaceStats
-	Process   ProcessStats
+	Namespace NamespaceStats // of all processes
+	Process   ProcessStats   // of this process
 }
 
 // NamespaceStats are of all processes, read from both stores at most once a second.
@@ -29,7 +30,7 @@ type NamespaceStats struct {
 
 // ProcessStats are counters of this process since it began. No I/O.
 type ProcessStats struct {
-	Created, Deleted, Rescheduled uint64
+	Created, Deleted, Rescheduled uint64 // tasks, by calls of this process
 	// Preloaded counts what the feeder, Create and Reschedule took into the hot set: not
 	// what the auditor found (AuditFinds), nor what a Rollback beyond the horizon added.
 	Preloaded  uint64

@@ -33,37 +33,50 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Set is what a consumer needs of the hot set. Remove retries in the background what it
-// returned an error for, until it succeeds (internal/removal).
+// Set is what a consumer needs of the hot set. hotset.Set has the contract of each method; here
+// Remove retries in the background what it returned an error for, until it succeeds
+// (internal/removal).
 type Set interface {
+	// Clock returns a recent moment of a partition.
 	Clock(ctx context.Context, p int) (task.AsOf, error)
+	// Add registers what is held with a new generation, or offers it again.
 	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
+	// Remove removes members whose rows are deleted or moved.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
+	// Claim takes due members under one lease.
 	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
+	// Extend renews leases.
 	Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error)
+	// Release gives members of a batch back.
 	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error)
+	// Watch sends on wake when an earlier member has come in.
 	Watch(ctx context.Context, wake chan<- struct{}) error
 }
 
-// Store is what a consumer needs of the durable store.
+// Store is what a consumer needs of the durable store. durable.Store has the contract of
+// each method.
 type Store interface {
+	// Get returns rows with their payloads.
 	Get(ctx context.Context, ids []string) ([]task.Row, error)
+	// Versions returns which versions stand.
 	Versions(ctx context.Context, ids []string) ([]task.Ref, error)
+	// Delete deletes rows in the versions named.
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
+	// Move gives a row a new version and time.
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 }
 
 // Options of New. All are set: the scheduler has put its defaults in.
 type Options struct {
-	Partitions      int
+	Partitions      int                             // of the hot set
 	Queue           int                             // most tasks that wait in this process
 	Lease           time.Duration                   // of a batch
 	Drain           time.Duration                   // how long Run waits for deliveries in hand
 	DeliveryTimeout time.Duration                   // how long a caller may take
 	Backoff         func(attempt int) time.Duration // after a handler's error; nil: the default
-	MaxBackoff      time.Duration
-	Later           func(task.Row) // adds a row to the hot set as soon as that answers
-	Report          *report.Reporter
+	MaxBackoff      time.Duration                   // the longest delay after a handler's error
+	Later           func(task.Row)                  // adds a row to the hot set as soon as that answers
+	Report          *report.Reporter                // gets what no caller can be told
 }
 
 // Consumer hands out the tasks of one scheduler.

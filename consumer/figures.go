@@ -23,7 +23,12 @@ func (f *figures) delivered(tries int, late time.Duration) {
 
 // Figures are what this process did since it began, and holds now.
 type Figures struct {
-	Delivered, Redelivered, Confirmed, RolledBack, TimedOut, LeasesLost uint64
+	Delivered   uint64 // deliveries that Consume returned
+	Redelivered uint64 // of these, the ones that were not their task's first
+	Confirmed   uint64 // tasks whose rows a confirm of this process deleted
+	RolledBack  uint64 // deliveries that were given back, by callers or by DeliveryTimeout
+	TimedOut    uint64 // deliveries that were held for longer than DeliveryTimeout
+	LeasesLost  uint64 // batches whose lease ran out while this process held them
 
 	Queued     int64 // claimed, and waiting in this process for a Consume
 	InHand     int64 // delivered, and neither answered nor deleted yet
@@ -32,11 +37,11 @@ type Figures struct {
 	// Lateness counts first deliveries by how late they were: Lateness[i] those
 	// up to LatenessBounds[i] and beyond the one before, the last all others.
 	Lateness    []uint64
-	LatenessSum time.Duration
+	LatenessSum time.Duration // of all first deliveries
 	// LatenessExp counts the same deliveries in the buckets of a native histogram of LatenessSchema, by index: that of
 	// index i holds what was later than 2^((i-1)/8) s, up to 2^(i/8) s. LatenessZero are those up to LatenessZeroThreshold s.
 	LatenessExp  map[int]int64
-	LatenessZero uint64
+	LatenessZero uint64 // first deliveries up to LatenessZeroThreshold
 	// ClockOffset is the hot set's clock minus this process's, as last measured.
 	ClockOffset time.Duration
 }

@@ -13,9 +13,9 @@ import (
 
 // Config is what a Set was made with.
 type Config struct {
-	Namespace  string
-	Partitions int
-	InProcess  bool // it lives in the memory of this process, and ends with it
+	Namespace  string // the prefix of its keys
+	Partitions int    // how many partitions it has
+	InProcess  bool   // it lives in the memory of this process, and ends with it
 }
 
 // Set is the hot set of one namespace, in partitions 0 to Partitions-1. A member

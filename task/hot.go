@@ -76,8 +76,8 @@ const (
 
 // Batch is what one claim took: members in one worker's hands under one lease.
 type Batch struct {
-	AsOf   AsOf
-	Token  string
+	AsOf   AsOf    // when the claim happened
+	Token  string  // the name of the batch
 	Claims []Claim // empty if nothing was due
 	NextMS int64   // when the first of the waiting members is next offered, 0 if none waits
 	// LoadedMS is the due time up to which the feeder has read the rows: those that
@@ -92,48 +92,50 @@ func (b Batch) MoreDue() bool {
 	return b.NextMS > 0 && b.NextMS <= now || b.LoadedMS <= now
 }
 
-// Claim is one claimed member. Lost tells that the hot set had lost its record
-// (an eviction): only Ref is valid then, and the row says the rest.
+// Claim is one claimed member.
 type Claim struct {
 	Entry
+	// Lost tells that the hot set had lost the member's record (an eviction): only Ref is
+	// valid then, and the row has the rest.
 	Lost bool
 }
 
 // AddRequest asks a partition to take members in.
 type AddRequest struct {
-	AsOf    AsOf // seen before their rows were inserted or read
-	Entries []Entry
+	AsOf    AsOf    // seen before their rows were inserted or read
+	Entries []Entry // distinct members
 	// Token, if set, registers the entries as claimed in the batch of that
 	// name, whatever the horizon: what a worker does that holds them while
-	// the hot set begins a new generation. Lease is that batch's.
+	// the hot set begins a new generation.
 	Token string
-	Lease time.Duration
+	Lease time.Duration // of the batch that Token names
 }
 
 // FeedRequest carries what the feeder found in one piece of its scan of a partition.
 type FeedRequest struct {
-	AsOf    AsOf  // seen before the rows were read; also names the generation that the scan began under
-	Epoch   int64 // of the feeder
-	Entries []Entry
-	Loaded  Cursor // the partition holds all rows up to here once the page is in
+	AsOf    AsOf    // seen before the rows were read; also names the generation that the scan began under
+	Epoch   int64   // of the feeder
+	Entries []Entry // the rows of the page that belong to the partition
+	Loaded  Cursor  // the partition holds all rows up to here once the page is in
 }
 
 // HorizonRequest asks a partition to begin a feeder's round.
 type HorizonRequest struct {
-	Epoch     int64
+	Epoch     int64 // of the feeder
 	HorizonMS int64 // raise the horizon to this, unless the partition is full
 	Limit     int   // members that the partition may hold
 	// Look: a cold partition is left as it is, and answers ErrCold.
 	Look bool
-	// Generation is the one to begin if the partition is cold; 0: a random one. Server,
-	// if set, is where: another one stays cold.
+	// Generation is the one to begin if the partition is cold; 0: a random one.
 	Generation int64
-	Server     string
+	// Server, if set, is the server on which it may begin: on another one the partition
+	// stays cold.
+	Server string
 }
 
 // PartitionStatus tells the feeder where a partition stands.
 type PartitionStatus struct {
-	AsOf      AsOf
+	AsOf      AsOf   // when the answer was given
 	StartMS   int64  // when the generation began, hot-set time
 	ReadyMS   int64  // rows due before StartMS may be loaded from then on
 	HorizonMS int64  // Add takes what is due before it
@@ -147,61 +149,61 @@ type PartitionStatus struct {
 
 // ReleaseRequest gives claimed members back.
 type ReleaseRequest struct {
-	Token   string
-	Refs    []Ref
+	Token   string        // the name of the batch that they are in
+	Refs    []Ref         // the members
 	Delay   time.Duration // offer them that long from now
 	AtDue   bool          // offer them at their own due time; Delay is ignored
 	Counted bool          // counts as an attempt
 	// Expired is the reaper's: AsOf was seen before the rows were read, all
 	// of which exist; only while the batch's lease is over.
 	Expired bool
-	AsOf    AsOf
+	AsOf    AsOf // used with Expired only
 }
 
 // RemoveResult is the answer to a removal.
 type RemoveResult struct {
-	AsOf    AsOf // when it happened; no generation: the partition is cold and held nothing
-	Answers []Answer
+	AsOf    AsOf     // when it happened; no generation: the partition is cold and held nothing
+	Answers []Answer // of each member, in order: Waiting, Claimed or Absent
 }
 
 // FindResult is what the hot set knows of a member.
 type FindResult struct {
 	Answer  Answer // Absent, Waiting, Claimed or Orphan
 	NextMS  int64  // Waiting: when it is next offered
-	Attempt int
+	Attempt int    // Waiting, Claimed: rollbacks and lost leases so far
 }
 
 // ExtendRequest names the batches that one process holds in a partition, and the
 // members of them that the process still works on.
 type ExtendRequest struct {
-	Generation int64 // under which they were claimed or registered
-	Tokens     []string
-	Refs       []Ref
-	Lease      time.Duration
+	Generation int64         // under which they were claimed or registered
+	Tokens     []string      // the names of the batches
+	Refs       []Ref         // the members
+	Lease      time.Duration // from now on
 }
 
 // ExtendResult is the answer to an extension.
 type ExtendResult struct {
-	AsOf AsOf
+	AsOf AsOf     // when it happened
 	Lost []string // tokens whose lease had ended and was reaped: not extended
 	Gone []Ref    // members that were removed (deleted, rescheduled) meanwhile
 }
 
 // ExpiredBatch is a batch whose lease is over.
 type ExpiredBatch struct {
-	Token string
-	Refs  []Ref
+	Token string // its name
+	Refs  []Ref  // its members
 }
 
 // State is what a partition holds.
 type State struct {
-	AsOf      AsOf
-	HorizonMS int64
-	Loaded    Cursor
-	Waiting   int64 // members that wait, due or not
-	Due       int64 // of those, how many are due
-	Claimed   int64 // members in workers' hands
-	OldestMS  int64 // when the first waiting member is to be offered, 0 if none waits
+	AsOf      AsOf   // when the answer was given
+	HorizonMS int64  // Add takes what is due before it
+	Loaded    Cursor // up to here all rows are in
+	Waiting   int64  // members that wait, due or not
+	Due       int64  // of those, how many are due
+	Claimed   int64  // members in workers' hands
+	OldestMS  int64  // when the first waiting member is to be offered, 0 if none waits
 	// StartMS is when the generation began, now if there is none: workers may hold
 	// what they had claimed before, and the partition knows nothing of it. 0: such
 	// claims cannot be.
@@ -225,7 +227,7 @@ const (
 
 // Term is the answer to an election.
 type Term struct {
-	Held  bool
+	Held  bool          // the caller is the holder
 	Epoch int64         // of the holder; greater for each next holder
 	Left  time.Duration // until the present holder's term ends
 	Fresh bool          // this call began the term

@@ -23,7 +23,7 @@ const (
 
 // Records are what is recorded, by name, each as text that is not empty.
 type Records struct {
-	Values map[string]string
+	Values map[string]string // by name
 	// Past are the names of those that a process recorded which has ended, as far as the
 	// store can tell: one that a single process has to itself knows it of all that was
 	// recorded before that process opened it. Nil: the store cannot tell.
@@ -53,8 +53,8 @@ func (r Records) Lease() (l Lease, err error) {
 // which server, and what is announced to take its place. The zero Generation says that none
 // counts, and none is announced.
 type Generation struct {
-	Counts Place
-	Next   Place
+	Counts Place // the generation that counts
+	Next   Place // the one that is announced to take its place
 }
 
 // Place is a generation on a server.

@@ -10,8 +10,8 @@ import (
 // and new at each create and reschedule, so a version that is gone never comes
 // back; it is never 0.
 type Ref struct {
-	ID  string
-	Ver int64
+	ID  string // of the task
+	Ver int64  // of its row
 }
 
 // NewVer returns a new version.
@@ -21,8 +21,8 @@ func NewVer() int64 { return 1 + rand.Int64N(math.MaxInt64) }
 // of Refs nevertheless, or has. A caller that tries a deletion again counts those of them
 // that are missing then as deleted by itself, unless they were moved (Moved).
 type UnsureError struct {
-	Refs []Ref
-	Err  error
+	Refs []Ref // the versions whose rows may be deleted or moved
+	Err  error // what happened
 }
 
 // Error says what Err says.
@@ -44,12 +44,12 @@ func Unsure(err error) []Ref {
 // task is unfinished.
 type Row struct {
 	Ref
-	NextMS    int64 // when the task is next offered, unix milliseconds: DueMS, or later after a Rollback with a delay
-	DueMS     int64 // the due time that the caller asked for (Task.Due), kept through rollbacks
-	Attempt   int   // rollbacks and lost leases that the row knows of
-	CreatedMS int64 // for people
-	PrevVer   int64 // the version that the row had before it was moved last, 0 if it never was
-	Payload   []byte
+	NextMS    int64  // when the task is next offered, unix milliseconds: DueMS, or later after a Rollback with a delay
+	DueMS     int64  // the due time that the caller asked for (Task.Due), kept through rollbacks
+	Attempt   int    // rollbacks and lost leases that the row knows of
+	CreatedMS int64  // for people
+	PrevVer   int64  // the version that the row had before it was moved last, 0 if it never was
+	Payload   []byte // nil if it is empty, or was left out
 	Headers   string // encoded (EncodeHeaders), empty if there are none
 	// Size is the length of payload and encoded headers in bytes, also where a read has left
 	// both out because they are long (Payload is nil and Headers empty then). Writes ignore it.
@@ -71,8 +71,8 @@ func (r Row) Cut() bool { return r.Bytes() < r.Size }
 // have a greater NextMS, or the same and a greater ID, compared as bytes. The
 // zero Cursor lies before all rows.
 type Cursor struct {
-	NextMS int64
-	ID     string
+	NextMS int64  // unix milliseconds
+	ID     string // of a row of that NextMS, or what lies between two of them
 }
 
 // Less reports whether c lies before o.

@@ -61,61 +61,79 @@ func dropMeetsMovers(t *testing.T, s durable.Store) {
 		var wg sync.WaitGroup
 		last := make([]task.Ref, len(all))
 		for i, r := range all {
-			wg.Go(func() {
-				last[i] = r.Ref
-				if i > 20 {
-					return
-				}
-				// So that the droppers come first at times.
-				<-time.After(time.Duration(rand.Int64N(int64(2 * time.Millisecond))))
-				for range 30 { // for ever, and nobody else would come to it
-					to := task.Row{Ref: task.Ref{ID: r.ID, Ver: rand.Int64()}, NextMS: rand.Int64N(2000)}
-					moved, err := s.Move(t.Context(), last[i], to)
-					if errors.Is(err, task.ErrUnavailable) {
-						continue // the same
-					}
-					if err != nil {
-						t.Errorf("Move: %v", err)
-					}
-					if !moved || err != nil {
-						return
-					}
-					last[i] = to.Ref
-				}
-			})
+			last[i] = r.Ref
+			if i <= 20 {
+				wg.Go(func() { last[i] = moveOften(t, s, r.Ref) })
+			}
 		}
 		got, named := make([][]task.Row, 2), make([][]task.Ref, 2)
 		for k := range got {
-			wg.Go(func() {
-				err := task.ErrUnavailable
-				for errors.Is(err, task.ErrUnavailable) { // a deadlock too many: what was dropped by then is named
-					got[k], err = s.Drop(t.Context(), ids, aboveMS)
-					named[k] = append(named[k], task.Unsure(err)...)
-				}
-				if err != nil {
-					t.Errorf("Drop: %v", err)
-				}
-			})
+			wg.Go(func() { got[k], named[k] = dropAll(t, s, ids, aboveMS) })
 		}
 		wg.Wait()
-		dropped := map[task.Ref]int{}
-		for _, r := range slices.Concat(got...) {
-			if i := slices.Index(ids, r.ID); r.Ver == 0 && aboveMS == 0 {
-				r.Ref = all[i].Ref
-			}
-			dropped[r.Ref]++
-		}
-		for _, ref := range slices.Concat(named...) {
-			if slices.Contains(last, ref) { // not one of before
-				dropped[ref]++
-			}
-		}
+		dropped := countDropped(all, slices.Concat(got...), slices.Concat(named...), last, aboveMS)
 		for i, ref := range last {
 			if dropped[ref] != 1 || len(dropped) != len(all) {
 				t.Fatalf("round %d: row %d was %+v at last, dropped were %v", round, i, ref, dropped)
 			}
 		}
 	}
+}
+
+// moveOften moves a row until it is dropped, or 30 times, and returns its last version. It
+// begins after a moment of random length, so that the droppers come first at times.
+func moveOften(t *testing.T, s durable.Store, ref task.Ref) task.Ref {
+	<-time.After(time.Duration(rand.Int64N(int64(2 * time.Millisecond))))
+	for range 30 { // without a bound the droppers might never meet a version that stands
+		to := task.Row{Ref: task.Ref{ID: ref.ID, Ver: rand.Int64()}, NextMS: rand.Int64N(2000)}
+		moved, err := s.Move(t.Context(), ref, to)
+		if errors.Is(err, task.ErrUnavailable) {
+			continue
+		}
+		if err != nil {
+			t.Errorf("Move: %v", err)
+		}
+		if !moved || err != nil {
+			return ref
+		}
+		ref = to.Ref
+	}
+	return ref
+}
+
+// dropAll drops ids, also after deadlocks, and returns the rows, and the versions that an
+// error named as dropped perhaps.
+func dropAll(t *testing.T, s durable.Store, ids []string, aboveMS int64) (got []task.Row, named []task.Ref) {
+	err := task.ErrUnavailable
+	for errors.Is(err, task.ErrUnavailable) {
+		got, err = s.Drop(t.Context(), ids, aboveMS)
+		named = append(named, task.Unsure(err)...)
+	}
+	if err != nil {
+		t.Errorf("Drop: %v", err)
+	}
+	return got, named
+}
+
+// countDropped counts how often each version was dropped. What was dropped unread counts as
+// the version that was created, and what was only named counts if it was the last version.
+func countDropped(created, got []task.Row, named, last []task.Ref, aboveMS int64) map[task.Ref]int {
+	first, dropped := map[string]task.Ref{}, map[task.Ref]int{}
+	for _, r := range created {
+		first[r.ID] = r.Ref
+	}
+	for _, r := range got {
+		if r.Ver == 0 && aboveMS == 0 {
+			r.Ref = first[r.ID]
+		}
+		dropped[r.Ref]++
+	}
+	for _, ref := range named {
+		if slices.Contains(last, ref) {
+			dropped[ref]++
+		}
+	}
+	return dropped
 }
 
 // SameDropped compares what Drop tells of rows, in any order.

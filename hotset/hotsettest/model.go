@@ -17,9 +17,10 @@ import (
 // World is a Set for one sequence of Model: empty, cold, in a namespace of its own.
 type World struct {
 	hotset.Set
-	// Pass lets at least d go by on the set's clock. With Turned that costs
-	// nothing, because the test turns that clock: then d may be a minute.
-	Pass   func(d time.Duration)
+	// Pass lets at least d go by on the set's clock.
+	Pass func(d time.Duration)
+	// Turned tells that Pass costs nothing, because the test turns that clock: then d may
+	// be a minute.
 	Turned bool
 	// Lose makes partition p lose all it holds, or if all is false the key alone
 	// that names its generation. Nil: this set cannot lose anything.

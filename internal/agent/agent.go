@@ -17,19 +17,19 @@ import (
 
 // Options of NewElector. All of them are set.
 type Options struct {
-	Name          string // of this process, in elections
-	Store         durable.Store
-	Set           hotset.Set
-	Records       *record.Reader
-	Outage        *record.Outage
-	Window        *horizon.Window
-	Adder         *preload.Adder
-	Lease         time.Duration
-	AuditGrace    time.Duration // how late a task must be before the auditor looks for it
-	HotTasks      int           // members that the hot set may hold
-	InlinePayload int           // the longest payload that the hot set holds
-	Counts        *Counts
-	Report        *report.Reporter
+	Name          string           // of this process, in elections
+	Store         durable.Store    // that the roles read
+	Set           hotset.Set       // that they fill and mend
+	Records       *record.Reader   // which generation counts
+	Outage        *record.Outage   // which partitions do not answer
+	Window        *horizon.Window  // how far the horizon may reach
+	Adder         *preload.Adder   // adds what the auditor finds
+	Lease         time.Duration    // of this process's workers
+	AuditGrace    time.Duration    // how late a task must be before the auditor looks for it
+	HotTasks      int              // members that the hot set may hold
+	InlinePayload int              // the longest payload that the hot set holds
+	Counts        *Counts          // what the roles did
+	Report        *report.Reporter // gets what no caller can be told
 
 	parts int // of the hot set; NewElector sets it
 }

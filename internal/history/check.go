@@ -33,29 +33,29 @@ type Limits struct {
 
 // Violation is one broken promise.
 type Violation struct {
-	Rule string
-	ID   string
-	At   int64 // when, unix microseconds
-	Text string
+	Rule string // the name of the promise
+	ID   string // of the task
+	At   int64  // when, unix microseconds
+	Text string // what happened
 }
 
 // String says what was broken.
 func (v Violation) String() string { return fmt.Sprintf("%s: %s: %s", v.Rule, v.ID, v.Text) }
 
-// Verdict is what a history shows. Broken counts by rule.
+// Verdict is what a history shows.
 type Verdict struct {
 	Began                       int64 // when the first line was written, unix microseconds
-	Tasks, Delivered, Confirmed int
-	Deliveries                  int
+	Tasks, Delivered, Confirmed int   // tasks: all, those delivered, those confirmed
+	Deliveries                  int   // of all tasks
 	// Duplicates are second and later deliveries of what was created or
-	// rescheduled once; Causes counts them by cause.
+	// rescheduled once.
 	Duplicates int
-	Causes     map[string]int
-	Broken     map[string]int
-	Violations []Violation
-	LateP50    time.Duration
-	LateP99    time.Duration
-	LateMax    time.Duration
+	Causes     map[string]int // duplicates by cause
+	Broken     map[string]int // violations by rule
+	Violations []Violation    // in the order of the history
+	LateP50    time.Duration  // lateness of first deliveries: the median
+	LateP99    time.Duration  // the 99th percentile
+	LateMax    time.Duration  // the greatest
 	Faults     map[string]int // by kind
 	Variants   map[string]int // by kind and variant
 	Starved    int            // times that a process was not let run, by nobody's will

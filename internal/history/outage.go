@@ -10,7 +10,7 @@ import (
 
 // Outage is what a fault of a server cost, which another server takes the place of.
 type Outage struct {
-	Kind, Variant string
+	Kind, Variant string // of the fault
 	// Engine is the longest time, while the fault lasted, in which the servers took no
 	// write; Client the same of a plain client of the driver. What was not measured is 0.
 	Engine, Client time.Duration

@@ -55,38 +55,38 @@ const (
 
 // Member is a version of a task in a claimed batch.
 type Member struct {
-	ID  string `json:"id"`
-	Ver int64  `json:"ver"`
+	ID  string `json:"id"`  // of the task
+	Ver int64  `json:"ver"` // of its row
 }
 
 // Event is one line. Which fields an Op has is told there.
 type Event struct {
-	At      int64    `json:"at"`             // unix microseconds, the machine's clock
-	Who     string   `json:"who"`            // one life of one process
-	Call    int64    `json:"call,omitempty"` // the same in both lines of an act, unique in Who but for a delivery's answers
-	Op      Op       `json:"op"`
-	End     bool     `json:"end,omitempty"` // the line after the act
-	ID      string   `json:"id,omitempty"`
-	DueMS   int64    `json:"due_ms,omitempty"`
-	DelayMS int64    `json:"delay_ms,omitempty"`
-	Attempt int      `json:"attempt,omitempty"`
-	Result  Result   `json:"result,omitempty"`
-	Error   string   `json:"error,omitempty"` // for people
-	Began   int64    `json:"began,omitempty"` // unix microseconds: an act of one line, whose At is its end
-	Token   string   `json:"token,omitempty"`
-	Members []Member `json:"members,omitempty"`
-	Tokens  []string `json:"tokens,omitempty"`
-	Kind    string   `json:"kind,omitempty"`
-	Variant string   `json:"variant,omitempty"`
-	Target  string   `json:"target,omitempty"` // the process that a fault hits; empty: all
-	Loses   bool     `json:"loses,omitempty"`  // Redis loses data by it
-	Partly  bool     `json:"partly,omitempty"` // not all: what is left contradicts itself until its tasks are done
-	Parts   bool     `json:"parts,omitempty"`  // it keeps Target from Redis, so that its leases may run out
-	Blurs   bool     `json:"blurs,omitempty"`  // answers of MySQL may be lost by it, so that Target asks again
-	Prompt  bool     `json:"prompt,omitempty"` // it excuses no lateness: what is due is delivered while it lasts
-	// What the end of a fault of a server has that another takes the place of: see Outage.
+	At      int64    `json:"at"`                 // unix microseconds, the machine's clock
+	Who     string   `json:"who"`                // one life of one process
+	Call    int64    `json:"call,omitempty"`     // the same in both lines of an act, unique in Who but for a delivery's answers
+	Op      Op       `json:"op"`                 // the act
+	End     bool     `json:"end,omitempty"`      // the line after the act
+	ID      string   `json:"id,omitempty"`       // of the task
+	DueMS   int64    `json:"due_ms,omitempty"`   // the due time asked for, or of the delivery
+	DelayMS int64    `json:"delay_ms,omitempty"` // of a rollback
+	Attempt int      `json:"attempt,omitempty"`  // of a delivery
+	Result  Result   `json:"result,omitempty"`   // how the act ended
+	Error   string   `json:"error,omitempty"`    // for people
+	Began   int64    `json:"began,omitempty"`    // unix microseconds: an act of one line, whose At is its end
+	Token   string   `json:"token,omitempty"`    // of a claim's batch
+	Members []Member `json:"members,omitempty"`  // that a claim took
+	Tokens  []string `json:"tokens,omitempty"`   // of the batches whose leases are renewed
+	Kind    string   `json:"kind,omitempty"`     // of a fault
+	Variant string   `json:"variant,omitempty"`  // of a fault of that kind
+	Target  string   `json:"target,omitempty"`   // the process that a fault hits; empty: all
+	Loses   bool     `json:"loses,omitempty"`    // Redis loses data by it
+	Partly  bool     `json:"partly,omitempty"`   // not all: what is left contradicts itself until its tasks are done
+	Parts   bool     `json:"parts,omitempty"`    // it keeps Target from Redis, so that its leases may run out
+	Blurs   bool     `json:"blurs,omitempty"`    // answers of MySQL may be lost by it, so that Target asks again
+	Prompt  bool     `json:"prompt,omitempty"`   // it excuses no lateness: what is due is delivered while it lasts
+	// EngineUS is Outage.Engine, at the end of a fault of a server whose place another takes.
 	EngineUS   int64 `json:"engine_us,omitempty"`
-	ClientUS   int64 `json:"client_us,omitempty"`
+	ClientUS   int64 `json:"client_us,omitempty"`  // Outage.Client, there too
 	Partitions []int `json:"partitions,omitempty"` // that it hits; none: all
 }
 

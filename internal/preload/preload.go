@@ -39,14 +39,14 @@ const (
 
 // Options of New. All of them are set.
 type Options struct {
-	Store         durable.Store
-	Set           hotset.Set
-	Records       *record.Reader
-	Window        *horizon.Window
-	InlinePayload int         // the longest payload that the hot set holds
-	Closed        func(error) // gives up all that waits; called when a store or its client is closed
-	Failures      *retry.Failures
-	Report        *report.Reporter
+	Store         durable.Store    // has the rows
+	Set           hotset.Set       // gets them
+	Records       *record.Reader   // which generation counts
+	Window        *horizon.Window  // which tasks are far
+	InlinePayload int              // the longest payload that the hot set holds
+	Closed        func(error)      // gives up all that waits; called when a store or its client is closed
+	Failures      *retry.Failures  // notes why a retry failed
+	Report        *report.Reporter // gets what no caller can be told
 }
 
 // Adder adds rows to the hot set that were created or moved. Adds of concurrent calls share
@@ -80,11 +80,11 @@ func (a *Adder) Added() uint64 { return a.added.Load() }
 
 // PartitionRows is rows that belong to one partition, and a moment of that partition.
 type PartitionRows struct {
-	P     int
-	AsOf  task.AsOf
-	Rows  []task.Row
-	known bool      // AsOf was seen, and before the rows were inserted
-	asked time.Time // a moment before AsOf was seen
+	P     int        // the partition
+	AsOf  task.AsOf  // the moment
+	Rows  []task.Row // all of P
+	known bool       // AsOf was seen, and before the rows were inserted
+	asked time.Time  // a moment before AsOf was seen
 }
 
 // Stamp splits rows by their partitions, and looks at the time of each partition before the

@@ -86,9 +86,9 @@ type Reader struct {
 
 // Known is one reading of the records.
 type Known struct {
-	Window    task.Window
-	Lease     task.Lease // zero: none is recorded
-	Exclusive bool       // the store is this process's alone
+	Window    task.Window // zero: none is recorded
+	Lease     task.Lease  // zero: none is recorded
+	Exclusive bool        // the store is this process's alone
 
 	identity    string
 	generations []task.Generation
@@ -356,13 +356,13 @@ func (r *Reader) Last() (k Known, age time.Duration, ok bool) {
 // Standing is what is known of one partition.
 type Standing struct {
 	task.Generation
-	Relied bool // nothing is announced, and the records were read within Trust
-	Known  bool // something was read
-	Age    time.Duration
-	Away   bool      // reads have failed since
-	Since  time.Time // Next was recorded then at the latest
-	Text   string    // the record, as it stands
-	Past   bool      // the process that recorded it has ended
+	Relied bool          // nothing is announced, and the records were read within Trust
+	Known  bool          // something was read
+	Age    time.Duration // since it was read
+	Away   bool          // reads have failed since
+	Since  time.Time     // Next was recorded then at the latest
+	Text   string        // the record, as it stands
+	Past   bool          // the process that recorded it has ended
 }
 
 // Partition returns what is known of partition p.

@@ -54,9 +54,9 @@ type Options struct {
 	Versions func(ctx context.Context, ids []string) ([]task.Ref, error)
 	// Closed gives up all that waits. It is called when a store or its client is closed.
 	Closed   func(error)
-	Calls    *retry.InFlight // notes shared calls
-	Failures *retry.Failures // notes why a retry failed
-	Report   *report.Reporter
+	Calls    *retry.InFlight  // notes shared calls
+	Failures *retry.Failures  // notes why a retry failed
+	Report   *report.Reporter // gets what no caller can be told
 }
 
 // removal is a removal that waits to be tried again.

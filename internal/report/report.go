@@ -19,7 +19,7 @@ const quiet = 10 * time.Second
 
 // Reporter counts and logs. The zero Reporter counts and logs nowhere.
 type Reporter struct {
-	Logger *slog.Logger
+	Logger *slog.Logger // nil: nothing is logged
 
 	mu     sync.Mutex
 	counts map[string]uint64

@@ -16,10 +16,10 @@ import (
 )
 
 // Authority is a certificate authority of a test, with a server's certificate for
-// 127.0.0.1 that it signed. CA, Cert and Key are PEM files.
+// 127.0.0.1 that it signed.
 type Authority struct {
-	CA, Cert, Key string
-	Pool          *x509.CertPool
+	CA, Cert, Key string         // paths of PEM files
+	Pool          *x509.CertPool // holds CA
 }
 
 // NewAuthority makes an Authority in a folder of t's.

@@ -20,8 +20,8 @@ const nodeTimeout = 2 * time.Second
 
 // Cluster is a Redis Cluster of three masters, each with one replica or none.
 type Cluster struct {
-	Nodes []*Server
-	bus   []string // their second ports
+	Nodes []*Server // masters first, then their replicas
+	bus   []string  // their second ports
 }
 
 // StartCluster starts a Cluster of six: three masters with a third of the slots each, and

@@ -24,7 +24,7 @@ const (
 // primary. A member is stopped, booted and paused by its Server's methods, and comes back
 // into the group with Rejoin. The methods of Group may be called while others do so.
 type Group struct {
-	Members []*Server
+	Members []*Server // the first was the primary when they began
 	dbs     []*sql.DB // of the members, as root
 }
 

@@ -27,7 +27,7 @@ const (
 // promote a replica when the master is down.
 type Sentinel struct {
 	Nodes     []*Server // the master was the first of them when they began
-	Sentinels []*Server
+	Sentinels []*Server // that watch them
 }
 
 // StartSentinel starts the six servers, and returns once the replicas follow the master and
