@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test model-test fuzz lint smoke accept torture mutants vuln bench bench-test bench-smoke model
+.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ lint: ## gofmt, go vet and staticcheck
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go vet -tags failpoint ./...
+
+shape: ## the sizes of functions and files, exported names without a comment or an Example
+	go run ./internal/shape
 
 bench-test: ## gofmt, go vet, staticcheck and the tests of the benchmarks' own module
 	cd bench && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test ./...

@@ -47,8 +47,8 @@ import (
 
 // Result is what a flush answers for one item.
 type Result[R any] struct {
-	Value R
-	Err   error
+	Value R     // the answer, if Err is nil
+	Err   error // why there is none
 }
 
 // Group gathers items of type T and answers each with an R. The fields are set
@@ -59,7 +59,7 @@ type Group[T, R any] struct {
 	// MaxWeight bounds the sum of Weigh over the items of one flush; an item
 	// that is heavier goes alone. Not used if Weigh is nil: each weighs 1 then.
 	MaxWeight int
-	Weigh     func(T) int
+	Weigh     func(T) int // returns the weight of an item
 	// Parallel is how many flushes may be in flight; 0 means 1.
 	Parallel int
 	// Worth is what items must weigh together to fly beside a flight that may land
