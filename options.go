@@ -58,8 +58,8 @@ type Options struct {
 	// result last. New copies the slice.
 	Middleware []Middleware
 	// Logger gets the errors that no caller can be told, at Warn, and at Info each
-	// failure of a Handler, with id, attempt and error, and the events of the
-	// background roles: slog.Default(). At Warn, too, a Handler that panics, ends its
+	// failure of a Handler, with id, attempt and error, each asynchronous confirm that
+	// came too late (ErrGone), and the events of the background roles: slog.Default(). At Warn, too, a Handler that panics, ends its
 	// goroutine, or is stuck.
 	Logger *slog.Logger
 }

@@ -159,7 +159,7 @@ func (d *Delivery) Confirm(ctx context.Context) error {
 }
 
 // ConfirmAsync is Confirm without its answer: a failure is reported, and ends in
-// redelivery. While tasks are due such confirms let deliveries go first: in a burst very
+// redelivery; task.ErrGone is logged at Info, for nothing failed. While tasks are due such confirms let deliveries go first: in a burst very
 // many may wait, and are delivered again if this process dies before they are
 // done. It blocks while 200,000 wait.
 func (d *Delivery) ConfirmAsync() {

@@ -191,9 +191,12 @@ func (a answer) tell(s *settler, err error) {
 		return
 	}
 	<-s.slots
-	if !errors.Is(err, task.ErrGone) {
-		s.c.o.Report.Error("confirm", err, "the task is delivered again")
+	if errors.Is(err, task.ErrGone) { // nothing failed, but what was done may have been done twice, or for a task that was deleted
+		s.c.o.Report.Info("a confirm came too late: the task was confirmed by another worker, deleted or rescheduled before",
+			"id", a.d.own.ID, "attempt", a.d.tries+1)
+		return
 	}
+	s.c.o.Report.Error("confirm", err, "the task is delivered again")
 }
 
 // removeMembers takes members whose rows are gone out of the hot set. A row that somebody
