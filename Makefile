@@ -17,11 +17,12 @@ model-test: ## random sequences of calls against a plain model, 10,000 on each i
 fuzz: ## each fuzz target for some seconds (TIME=60s)
 	@bash scripts/fuzz.sh $(or $(TIME),10s)
 
-lint: ## gofmt, go vet and staticcheck
+lint: ## gofmt, go vet, staticcheck, and the shape of the source
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt-clean: $$out"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go vet -tags failpoint ./...
+	go run ./internal/shape
 
 shape: ## the sizes of functions and files, exported names without a comment or an Example
 	go run ./internal/shape

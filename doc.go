@@ -1,11 +1,126 @@
 // Package triggerhook fires one-off tasks, each at its own time: a reminder
 // e-mail, a payment to be cancelled unless paid, a push at 18:00.
 //
-// A durable store (MySQL, or a file) keeps every task; the near-term part of it
-// is preloaded into a hot set (Redis, or this process), from which any number of
-// workers claim what is due. Losing the hot set, a worker or a connection at any
-// instant loses no task.
+// # The model
 //
-// A process that only creates tasks needs New, Create and Delete. A worker runs
-// Run beside goroutines that call Consume, or Handle, which is both.
+// A task is an ID, a due time, a payload and headers. A durable store (MySQL, or a file) has one row for
+// each unfinished task, and is the truth. A hot set (Redis, or the memory of one process) holds
+// the tasks that are due soon, and can be rebuilt from the rows at any time. Workers claim what
+// is due from the hot set, under a lease, and hand it to callers. A caller confirms a delivery,
+// which deletes the row, or rolls it back, which offers the task again. Losing the hot set, a
+// worker or a connection at any instant loses no task.
+//
+//	Create ──▶ row in the durable store ──preload──▶ hot set ──claim──▶ delivery
+//	                    ▲                               ▲                  │
+//	                    │                               └── Rollback, or ──┤
+//	                    │                                  the lease ended │
+//	                    └──── the row is deleted first ◀──── Confirm ──────┘
+//
+// A process that only creates tasks needs [New], [Scheduler.Create], [Scheduler.Delete],
+// [Scheduler.Reschedule] and, at its end, [Scheduler.Flush]. A worker calls [Scheduler.Handle];
+// or it calls [Scheduler.Run] beside goroutines of its own that call [Scheduler.Consume].
+//
+// # A program
+//
+// It runs as it stands. On servers only the two constructors change, to durable.NewMySQL and
+// hotset.NewRedis.
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"log"
+//		"os/signal"
+//		"syscall"
+//		"time"
+//
+//		"github.com/triggerhook/triggerhook"
+//		"github.com/triggerhook/triggerhook/durable/bolt"
+//		"github.com/triggerhook/triggerhook/hotset/local"
+//	)
+//
+//	func main() {
+//		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+//		defer stop()
+//		store, err := bolt.Open("tasks.bolt", bolt.Options{})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer store.Close()
+//		set, err := local.New(local.Options{})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		s, err := triggerhook.New(store, set, triggerhook.Options{})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		if err := s.Migrate(ctx); err != nil {
+//			log.Fatal(err)
+//		}
+//		remind := &triggerhook.Task{Due: time.Now().Add(2 * time.Second), Payload: []byte("tea is ready")}
+//		if err := s.Create(ctx, remind); err != nil {
+//			log.Fatal(err)
+//		}
+//		err = s.Handle(ctx, 8, func(ctx context.Context, d *triggerhook.Delivery) error {
+//			fmt.Printf("%s: %s\n", d.ID, d.Payload)
+//			return nil // confirms; an error offers the task again, after a while
+//		})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+// # What the caller does
+//
+//   - Call Migrate before anything else, in each process that may be the first.
+//   - Make handlers idempotent. A task is delivered at least once, and sometimes more often.
+//   - Answer each delivery once, and stop work when its context ends: others may have the task.
+//   - Use the same Options.Lease in all processes of a namespace, and clocks that agree within a
+//     second on all Redis servers.
+//   - Open the stores and close them, after Run or Handle has returned. Give MySQL a *sql.DB of
+//     its own. A process without Run calls Flush first.
+//
+// # What is promised
+//
+//  1. Create returned nil: the task survives the crash of anything and is delivered at least once.
+//  2. A task is never early, by the clock of the hot set.
+//  3. There is one delivery while its lease lives. A second one follows only a lease that ran
+//     out, a Rollback, a DeliveryTimeout, or a Redis that lost data.
+//  4. Delete returned nil: the task is not delivered. ErrClaimed: the one delivery under way may
+//     still happen, and no other.
+//  5. Late never means skipped. A backlog of any size drains, oldest first.
+//
+// Not promised: that side effects happen exactly once; an order among tasks of one millisecond;
+// attempts and delays of rollbacks after Redis lost its data; anything about a MySQL that itself
+// loses commits. There is no cron, no priority, no result and no routing by kind.
+//
+// # Errors
+//
+// Compare with errors.Is. An [IDError] says which of several tasks an error is about. Any other
+// error than these leaves the outcome unknown; a Create with the same tasks may be repeated.
+//
+//	error           when
+//	ErrInvalid      any call: the input breaks a rule that the message names; nothing was stored
+//	ErrExists       Create: a task of that ID exists; nothing was stored
+//	ErrNotFound     Delete, Reschedule, Get: no task of that ID exists (it may have been confirmed)
+//	ErrClaimed      Delete: it is deleted, but a worker had claimed it before, or may have
+//	ErrGone         Confirm, Rollback: the delivered version no longer exists; cause of a context's end
+//	ErrSettled      Confirm, Rollback: this delivery was answered before; cause of a context's end
+//	ErrRunning      Run, Handle: one of them is running
+//	ErrClosed       Run, Handle, Consume: Run has begun to end, or has ended; Flush, Create and
+//	                others: a store, or its client, is closed; cause of a context's end
+//	ErrLeaseLost    cause of a context's end: the lease ran out, others are offered the task
+//	ErrTimeout      cause of a context's end: the delivery was held for DeliveryTimeout
+//	ErrAbandoned    Handle: it has returned before some of its handlers, which it names
+//	ErrNotMigrated  any call: the durable store lacks its schema; call Migrate
+//	ErrMismatch     New: the namespaces of the stores differ; Migrate, Run and others: the number of
+//	                partitions, or the durable store, is not the one that is recorded
+//	ErrRefused      any call: access is denied, or a server has a setting that the library cannot
+//	                work with; waiting does not help
+//	ErrTooLarge     Create, Delete: more than one call takes, or than the server takes
+//	ErrReadOnly     any call that writes: the server takes no writes at present
+//	ErrUnavailable  any call: a server cannot be reached, or does not answer at present
+//	ErrDiskFull     any call that writes: there is no room to write; it matches ErrUnavailable too
 package triggerhook

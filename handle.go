@@ -7,13 +7,19 @@ import (
 )
 
 // Handler handles one delivery. Nil confirms the delivery asynchronously, as Delivery.ConfirmAsync
-// does: Handle does not wait for the row to be deleted before it calls the next Handler. An error rolls the
-// delivery back after Options.Backoff. A panic counts as an error with its stack, and so does the end of the
-// goroutine (runtime.Goexit).
+// does: Handle does not wait for the row to be deleted before it calls the next Handler. If the
+// row was gone by then (ErrGone), the log says so at Info. An error rolls the delivery back after
+// Options.Backoff. A panic counts as an error with its stack, and so does the end of the goroutine
+// (runtime.Goexit).
 //
-// The context is the delivery's (Delivery.Context), or what Options.Middleware derives from it. A Handler may settle the
-// delivery itself, with Confirm, ConfirmAsync or Rollback; then its own result changes nothing, and an error
-// is only logged.
+// The context is the delivery's (Delivery.Context), or what Options.Middleware derives from it: a
+// Handler passes it on to what it calls, and stops when it ends, for others may have the task then.
+//
+// A Handler may read and change the exported fields of its delivery, and hand it to other
+// goroutines until it is settled. It may settle the delivery itself, with Confirm, ConfirmAsync or
+// Rollback; then its own result changes nothing, and an error is only logged. It calls Confirm
+// where it must know that the task is done, and Rollback where the delay is not Options.Backoff's.
+// After it has returned, the delivery is Handle's.
 type Handler func(context.Context, *Delivery) error
 
 // Handle is Run with workers goroutines that call h for each delivery. It returns

@@ -27,12 +27,6 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Task is a one-off task: ID, Due, Payload, Headers.
-type Task = task.Task
-
-// Delivery is one claimed task in a caller's hands.
-type Delivery = consumer.Delivery
-
 // Scheduler creates, deletes and delivers the tasks of one namespace. All methods
 // may be called by any number of goroutines at once; several schedulers, in this
 // and other processes, may share the namespace.

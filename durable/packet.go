@@ -56,8 +56,9 @@ func (m *MySQL) checkSize(rows []task.Row) error {
 	return nil
 }
 
-// MaxPayload returns how long a payload the server's max_allowed_packet is sure to
-// take, with an id and headers of any length and each byte escaped; 0 if it takes none.
+// MaxPayload implements what Run asks of a Store that can tell: how long a payload the server's
+// max_allowed_packet is sure to take, with an id and headers of any length and each byte escaped;
+// 0 if it takes none.
 func (m *MySQL) MaxPayload(ctx context.Context) (int, error) {
 	err := m.bounded(ctx, "read max_allowed_packet", func(context.Context, *sql.Conn) error { return nil }) // the session's setting reads it
 	if err != nil {

@@ -119,6 +119,7 @@ func all() []mutant {
 		failoversRedis,
 		failoversGroup,
 		houseLayout,
+		houseFace,
 		houseSchema,
 	)
 }

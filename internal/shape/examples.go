@@ -17,18 +17,19 @@ var standard = map[string]bool{"Error": true, "Is": true, "Unwrap": true, "Strin
 
 // outputs looks for Examples that do not run.
 func (m *module) outputs(r *report) {
-	total := 0
+	total, silent := 0, 0
 	for _, p := range m.pkgs {
 		for _, s := range p.tests {
 			for _, e := range doc.Examples(s.file) {
 				total++
 				if e.Output == "" && !e.EmptyOutput {
+					silent++
 					r.breaks(s.path, "no-output", "Example%s has no Output comment, so it does not run", e.Name)
 				}
 			}
 		}
 	}
-	r.figure("Examples: %d, all with an Output", total)
+	r.figure("Examples: %d, without an Output: %d", total, silent)
 }
 
 // exampled looks for exported names without an Example.

@@ -1,0 +1,25 @@
+package main
+
+// houseFace are of what a user reads and runs first: the Examples, the pages, make shape, and
+// what the log says of a confirm that came too late.
+var houseFace = []mutant{
+	{"late-confirm-untold", "an asynchronous confirm that came too late counts as an error", "consumer/settler.go",
+		"if errors.Is(err, task.ErrGone) { // nothing failed", "if errors.Is(err, task.ErrInvalid) { // nothing failed", "./consumer",
+		"TestAnAsynchronousConfirmThatCameTooLateIsLogged"},
+	{"payment-looks-not-again", "the handler cancels what is paid", "examples/payment/shop.go",
+		"WHERE id = ? AND state = 'open' AND deadline_ms <= ?", "WHERE id = ? AND state <> 'none' AND deadline_ms <= ?", "./examples/payment", "TestTheHandlerLooksAtTheOrderAgain"},
+	{"payment-cancels-early", "the handler cancels an order that has more time", "examples/payment/shop.go",
+		"state = 'open' AND deadline_ms <= ?", "state = 'open' AND deadline_ms > 0 * ?", "./examples/payment", "TestTheHandlerLooksAtTheOrderAgain"},
+	{"page-without-an-error", "the package page's table lacks an error", "doc.go",
+		"//	ErrAbandoned    Handle: it has returned before some of its handlers, which it names\n", "", ".", "TestTheTableOfErrorsHasEachSentinel"},
+	{"page-without-a-method", "go doc of Delivery does not show Rollback", "types.go",
+		"//	func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error\n", "", ".", "TestTheCommentsOfAliasesShowFieldsAndMethods"},
+	{"shape-long-function", "a function of any length passes", "internal/shape/size.go",
+		"if n > mostLines {", "if n > 100*mostLines {", "./internal/shape", "TestEachRuleFailsWithPlaceNameAndRule"},
+	{"shape-bare-field", "a field needs no comment", "internal/shape/docs.go",
+		"has(f.Doc, f.Comment)", "has(t.Doc, f.Doc, f.Comment) || list != nil", "./internal/shape", "TestEachRuleFailsWithPlaceNameAndRule"},
+	{"shape-no-output", "an Example that does not run passes", "internal/shape/examples.go",
+		"if e.Output == \"\" && !e.EmptyOutput {", "if e.Output == \"\" && e.EmptyOutput {", "./internal/shape", "TestEachRuleFailsWithPlaceNameAndRule"},
+	{"shape-no-example", "a method needs no Example", "internal/shape/examples.go",
+		"return f.Recv != nil && (standard", "return f.Recv != nil || (standard", "./internal/shape", "TestWhatHasNoExampleIsNamed"},
+}

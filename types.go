@@ -1,0 +1,64 @@
+package triggerhook
+
+import (
+	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Task is a one-off task, as its caller makes it for Create, and as a Delivery and an Info show it.
+//
+//	type Task struct {
+//		// ID is the caller's own string, 1 to 128 bytes of valid UTF-8 without NUL and not
+//		// only white space. It is never trimmed. If it is empty, Create makes a UUIDv7.
+//		ID string
+//		// Due is the time before which the task is not delivered. One in the past is legal:
+//		// the task fires at once.
+//		Due time.Time
+//		// Payload is the caller's own bytes, opaque to the library, at most
+//		// Options.MaxPayload of them. An empty one comes back as nil.
+//		Payload []byte
+//		// Headers is small metadata beside the payload, such as a trace context, a tenant or
+//		// a content type: keys that are not empty, keys and values of valid UTF-8, at most
+//		// 8 KiB once they are encoded. An empty map comes back as nil.
+//		Headers map[string]string
+//	}
+//
+// The library changes no field of a Task that it was handed, but for two: Create fills an empty
+// ID, and rounds Due up to the millisecond in UTC. An ID may be used again once its task is done
+// or deleted.
+type Task = task.Task
+
+// Delivery is one claimed task in a caller's hands, to be answered once: with Confirm, ConfirmAsync
+// or Rollback. A second answer is ErrSettled.
+//
+//	type Delivery struct {
+//		Task
+//		// Attempt is 1 at first and counts rollbacks, timeouts and leases that ran out.
+//		Attempt int
+//	}
+//
+//	func (d *Delivery) Confirm(ctx context.Context) error
+//	func (d *Delivery) ConfirmAsync()
+//	func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error
+//	func (d *Delivery) Context() context.Context
+//
+// Confirm ends the task. Nil: this call deleted the row, durably, and the task is not delivered
+// again (but for a lease or a DeliveryTimeout that had run out before, or a Redis that had lost
+// data). ErrGone: the row was gone before, because another worker confirmed it, or because it was
+// deleted or rescheduled. Confirm waits while MySQL is away, as long as Run runs; ctx bounds the
+// wait and not the act. It counts also after the lease or DeliveryTimeout is over, if the row still
+// stands in this version.
+//
+// ConfirmAsync is Confirm without its answer. A failure is logged and counted, and the task is
+// delivered again. An ErrGone is logged at Info.
+//
+// Rollback offers the task again, after delay, with Attempt one higher. Nil: it is offered again.
+// ErrGone: its row is gone. Any other error: it is offered again, perhaps without its delay.
+//
+// Context ends when the task is no longer this caller's, and context.Cause tells why: ErrLeaseLost,
+// ErrGone (deleted or rescheduled), ErrTimeout (DeliveryTimeout is over), ErrClosed (the drain time
+// is over) or ErrSettled (the answer has arrived).
+//
+// A Delivery is never used again for another task, and must not be copied. One that is made by
+// hand, for a test of a handler, settles to nothing.
+type Delivery = consumer.Delivery
