@@ -55,7 +55,7 @@ var mutants = []mutant{
 		"		for _, id := range ids {\n			if _, stands", "		if err != nil {\n			return err\n		}\n		for _, id := range ids {\n			if _, stands",
 		"./durable", "TestAGroupOfFarRowsThatWasLostIsNotAbsent/mysql97"},
 	{"unread-late", "FarUntold: what was far once is taken for far", "deletefar.go",
-		"if s.window.FarAbove(l.asOf, wait.Elapsed(l.drawn)) <= l.aboveMS {", "if true {", ".", "TestWhatIsDeletedUnreadIsFarOrNamed"},
+		"if s.window.FarAbove(l.asOf, wait.Elapsed(l.drawn)) <= l.aboveMS {", "if wait.Elapsed(l.drawn) >= 0 {", ".", "TestWhatIsDeletedUnreadIsFarOrNamed"},
 	{"unread-barely-far", "what is deleted unread is barely far", "deletefar.go",
 		"s.window.FarAbove(l.asOf, 0)+lateCommit.Milliseconds()", "s.window.FarAbove(l.asOf, 0)", ".", "TestWhatIsDeletedUnreadIsFarOrNamed"},
 	{"unread-before-older", "FarUntold: a far task is deleted unread while an older version of it may fire", "deletefar.go",
