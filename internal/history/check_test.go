@@ -45,6 +45,11 @@ func taken(began, end int64, who, token string) []Event {
 	e.At, e.End, e.Result, e.Members = end*1000, true, OK, []Member{{ID: "a"}}
 	return append(out, e)
 }
+func takenFor(due, began, end int64, who, token string) []Event {
+	out := taken(began, end, who, token)
+	out[1].Members[0].DueMS = due
+	return out
+}
 func lostClaim(began, end int64, who, token string) []Event {
 	out := taken(began, end, who, token)
 	out[1].Result, out[1].Members = Unknown, nil
@@ -168,19 +173,21 @@ func TestEachRuleFindsItsBadHistories(t *testing.T) {
 		"its Delete returned nil after a Confirm in it was told Gone":       {Untrue, [][]Event{made, w1, remove(1050, 1160, OK), confirm(1100, 1110, "w1", 1, Gone)}},
 		"its Delete returned nil while a handler had it and kept its lease": {Untrue, [][]Event{made, w1, renewed(2000, "w1", "t1"), renewed(3000, "w1", "t1"), remove(5000, 5010, OK), confirm(5100, 5110, "w1", 1, Gone)}},
 		"deleted after its Confirm":                                         {Untrue, [][]Event{made, w1, w1End, remove(1200, 1210, OK)}},
-		"confirmed after it was rescheduled":                                {Untrue, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), w1End, taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000)}},
-		"twice, as Redis had lost a key before it was made":                 {Unexplained, [][]Event{strike(-200, -100, Event{Kind: "delkey", Loses: true, Partly: true}), made, w1, w2(2000), confirm(2500, 2510, "w1", 1, Gone)}},
-		"twice, as MySQL was away":                                          {Unexplained, [][]Event{made, w1, blurring(1500, 4200, "mysqlkill", ""), w2(4500), confirm(4600, 4610, "w1", 1, Gone)}},
-		"twice, as Redis was away while the lease still lived":              {Unexplained, [][]Event{made, parting(1100, 1900, "cut", ""), w1, renewed(2000, "w1", "t1"), w2(5500), confirm(5600, 5610, "w1", 1, Gone)}},
-		"twice, and its rollback had found nothing":                         {Unexplained, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 0, Gone), w2(2000)}},
-		"twice, while the first lease lives":                                {Unexplained, [][]Event{made, w1, w2(2000), confirm(2500, 2510, "w1", 1, Gone)}},
-		"twice, while the first lease is kept":                              {Unexplained, [][]Event{made, w1, renewed(2000, "w1", "t1"), renewed(3000, "w1", "t1"), w2(5000), parting(900, 5000, "delay", "")}},
-		"twice, as a lease ran out with no fault":                           {Unexplained, [][]Event{made, w1, w2(4500), confirm(4600, 4610, "w1", 1, Gone)}},
-		"twice, as another worker was stopped":                              {Unexplained, [][]Event{made, w1, parting(1500, 4000, Stop, "w3"), w2(4500)}},
-		"twice, as Redis lost data before":                                  {Unexplained, [][]Event{hit(100, 200, "flushall", "", true), made, w1, w2(2000)}},
-		"twice, while its Confirm is under way":                             {Unexplained, [][]Event{made, w1, confirm(1100, 9000, "w1", 1, Unknown), ending(8000, "w1"), w2(2000)}},
-		"twice, while its Confirm is under way and succeeds":                {Unexplained, [][]Event{made, w1, confirm(1100, 2500, "w1", 1, OK), w2(2000)}},
-		"twice, and rolled back only then":                                  {Unexplained, [][]Event{made, w1, w2(2000), rollback(2100, 2110, "w1", 1, 0, Gone)}},
+		"claimed at the old time after a Reschedule, and at the new one": {Ghost, [][]Event{made, reschedule(500, 510, 3000, OK), takenFor(1000, 1000, 1001, "w1", "t1"), deliver(1010, "w1", 1, 1000),
+			confirm(1100, 1110, "w1", 1, Gone), takenFor(3000, 3000, 3001, "w1", "t2"), deliver(3002, "w1", 2, 3000), confirm(3003, 3004, "w1", 2, OK)}},
+		"confirmed after it was rescheduled":                   {Untrue, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), w1End, taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000)}},
+		"twice, as Redis had lost a key before it was made":    {Unexplained, [][]Event{strike(-200, -100, Event{Kind: "delkey", Loses: true, Partly: true}), made, w1, w2(2000), confirm(2500, 2510, "w1", 1, Gone)}},
+		"twice, as MySQL was away":                             {Unexplained, [][]Event{made, w1, blurring(1500, 4200, "mysqlkill", ""), w2(4500), confirm(4600, 4610, "w1", 1, Gone)}},
+		"twice, as Redis was away while the lease still lived": {Unexplained, [][]Event{made, parting(1100, 1900, "cut", ""), w1, renewed(2000, "w1", "t1"), w2(5500), confirm(5600, 5610, "w1", 1, Gone)}},
+		"twice, and its rollback had found nothing":            {Unexplained, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 0, Gone), w2(2000)}},
+		"twice, while the first lease lives":                   {Unexplained, [][]Event{made, w1, w2(2000), confirm(2500, 2510, "w1", 1, Gone)}},
+		"twice, while the first lease is kept":                 {Unexplained, [][]Event{made, w1, renewed(2000, "w1", "t1"), renewed(3000, "w1", "t1"), w2(5000), parting(900, 5000, "delay", "")}},
+		"twice, as a lease ran out with no fault":              {Unexplained, [][]Event{made, w1, w2(4500), confirm(4600, 4610, "w1", 1, Gone)}},
+		"twice, as another worker was stopped":                 {Unexplained, [][]Event{made, w1, parting(1500, 4000, Stop, "w3"), w2(4500)}},
+		"twice, as Redis lost data before":                     {Unexplained, [][]Event{hit(100, 200, "flushall", "", true), made, w1, w2(2000)}},
+		"twice, while its Confirm is under way":                {Unexplained, [][]Event{made, w1, confirm(1100, 9000, "w1", 1, Unknown), ending(8000, "w1"), w2(2000)}},
+		"twice, while its Confirm is under way and succeeds":   {Unexplained, [][]Event{made, w1, confirm(1100, 2500, "w1", 1, OK), w2(2000)}},
+		"twice, and rolled back only then":                     {Unexplained, [][]Event{made, w1, w2(2000), rollback(2100, 2110, "w1", 1, 0, Gone)}},
 		"rolled back by one whose lease had run out": {Unexplained, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"),
 			taken(4300, 4301, "w2", "t2"), deliver(4302, "w2", 1, 1000), rollback(4400, 4410, "w1", 1, 0, OK),
 			taken(4500, 4501, "w3", "t3"), deliver(4502, "w3", 1, 1000), confirm(4503, 4504, "w3", 1, OK), confirm(4600, 4610, "w2", 1, Gone)}},
@@ -218,13 +225,15 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 		"claimed before a Delete that said so":                           {"", [][]Event{made, taken(1000, 1002, "w1", "t1"), remove(1010, 1020, Claimed), deliver(1030, "w1", 1, 1000), confirm(1100, 1110, "w1", 1, Gone)}},
 		"delivered while the Delete is under way":                        {"", [][]Event{made, remove(500, 1500, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
 		"delivered in a process that was stopped before it could say so": {"", [][]Event{made, taken(1000, 1002, "w1", "t1"), parting(1002, 6000, Stop, "w1"), remove(5000, 5010, OK), deliver(6001, "w1", 1, 1000), confirm(6100, 6110, "w1", 1, Gone)}},
-		"rescheduled in flight":                                          {"", [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone), taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000), confirm(3003, 3004, "w2", 1, OK)}},
-		"deleted after its rollback":                                     {"", [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), remove(1200, 1210, OK)}},
-		"deleted while its rollback is under way":                        {"", [][]Event{made, w1, remove(1050, 1150, OK), rollback(1100, 1110, "w1", 1, 500, Gone)}},
-		"deleted after its worker's end":                                 {"", [][]Event{made, w1, crash(1500, "w1"), remove(1600, 1610, OK)}},
-		"deleted after its worker's lease":                               {"", [][]Event{made, w1, parting(1500, 5000, Stop, "w1"), remove(3990, 4010, OK), confirm(5100, 5110, "w1", 1, Gone)}},
-		"deleted after Redis had lost who had it":                        {"", [][]Event{made, w1, hit(1100, 1110, "delkey", "", true), remove(1200, 1210, OK), confirm(1300, 1310, "w1", 1, Gone)}},
-		"deleted while a handler had one of before":                      {"", [][]Event{made, w1, remove(1010, 1020, Claimed), create(1030, 1040, 2000, OK), remove(1100, 1110, OK), confirm(1300, 1310, "w1", 1, Gone)}},
+		"rescheduled between its claim and its delivery, and claimed anew": {"", [][]Event{made, takenFor(1000, 1000, 1001, "w1", "t1"), reschedule(1002, 1003, 1004, OK), takenFor(1004, 1005, 1006, "w1", "t2"),
+			deliver(1010, "w1", 1, 1000), confirm(1011, 1012, "w1", 1, Gone), deliver(1013, "w1", 2, 1004), confirm(1014, 1015, "w1", 2, OK)}},
+		"rescheduled in flight":                     {"", [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone), taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000), confirm(3003, 3004, "w2", 1, OK)}},
+		"deleted after its rollback":                {"", [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), remove(1200, 1210, OK)}},
+		"deleted while its rollback is under way":   {"", [][]Event{made, w1, remove(1050, 1150, OK), rollback(1100, 1110, "w1", 1, 500, Gone)}},
+		"deleted after its worker's end":            {"", [][]Event{made, w1, crash(1500, "w1"), remove(1600, 1610, OK)}},
+		"deleted after its worker's lease":          {"", [][]Event{made, w1, parting(1500, 5000, Stop, "w1"), remove(3990, 4010, OK), confirm(5100, 5110, "w1", 1, Gone)}},
+		"deleted after Redis had lost who had it":   {"", [][]Event{made, w1, hit(1100, 1110, "delkey", "", true), remove(1200, 1210, OK), confirm(1300, 1310, "w1", 1, Gone)}},
+		"deleted while a handler had one of before": {"", [][]Event{made, w1, remove(1010, 1020, Claimed), create(1030, 1040, 2000, OK), remove(1100, 1110, OK), confirm(1300, 1310, "w1", 1, Gone)}},
 		"rolled back":                                                               {RolledBack, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(1620)}},
 		"its worker's place was cut off":                                            {LeaseFault + "cut", [][]Event{made, taken(1000, 1002, "w1.7", "t1"), deliver(1003, "w1.7", 1, 1000), parting(1500, 4200, "cut", "w1"), w2(4500), confirm(4600, 4610, "w1.7", 1, Gone)}},
 		"its worker was killed":                                                     {LeaseCrash, [][]Event{made, w1, crash(1500, "w1"), w2(4500)}},

@@ -78,6 +78,7 @@ type claim struct {
 	who        string
 	began, end int64
 	token      string
+	dueMS      int64 // of the version that it took; 0: not recorded
 }
 
 type fault struct {
@@ -179,8 +180,21 @@ func (h *History) addLease(e Event) {
 	}
 	for _, m := range e.Members {
 		s := h.story(m.ID)
-		s.claims = append(s.claims, claim{who: e.Who, began: h.sent[lease{e.Who, e.Token}], end: e.At, token: e.Token})
+		s.claims = append(s.claims, claim{who: e.Who, began: h.sent[lease{e.Who, e.Token}], end: e.At, token: e.Token, dueMS: m.DueMS})
 	}
+}
+
+// claimOf is the claim that handed d out: the last one of that process and task before d,
+// and of the version that has d's time. A worker may claim the next version while the one
+// before waits in its queue.
+func (s *story) claimOf(d *delivery) claim {
+	last := claim{who: d.who, began: d.at, end: d.at}
+	for _, c := range s.claims {
+		if c.who == d.who && c.end <= d.at && (c.dueMS == 0 || c.dueMS == d.dueMS) && (last.token == "" || c.end > last.end) {
+			last = c
+		}
+	}
+	return last
 }
 
 func (h *History) story(id string) *story {
@@ -233,8 +247,7 @@ func (h *History) addFault(e Event) {
 	h.faults = append(h.faults, f)
 }
 
-// settle orders all by time and finds the claim of each delivery: the last of that
-// process and task before it.
+// settle orders all by time and finds the claim of each delivery.
 func (h *History) settle() {
 	slices.SortStableFunc(h.faults, func(a, b *fault) int { return int(a.begin - b.begin) })
 	for _, all := range h.leases {
@@ -244,12 +257,7 @@ func (h *History) settle() {
 		slices.SortStableFunc(s.acts, func(a, b *act) int { return int(a.begin - b.begin) })
 		slices.SortStableFunc(s.got, func(a, b *delivery) int { return int(a.at - b.at) })
 		for _, d := range s.got {
-			d.claim = claim{who: d.who, began: d.at, end: d.at}
-			for _, c := range s.claims {
-				if c.who == d.who && c.end <= d.at && (d.claim.token == "" || c.end > d.claim.end) {
-					d.claim = c
-				}
-			}
+			d.claim = s.claimOf(d)
 		}
 		s.claims = nil
 	}

@@ -55,8 +55,9 @@ const (
 
 // Member is a version of a task in a claimed batch.
 type Member struct {
-	ID  string `json:"id"`  // of the task
-	Ver int64  `json:"ver"` // of its row
+	ID    string `json:"id"`               // of the task
+	Ver   int64  `json:"ver"`              // of its row
+	DueMS int64  `json:"due_ms,omitempty"` // of this version; 0: not recorded
 }
 
 // Event is one line. Which fields an Op has is told there.

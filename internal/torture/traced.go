@@ -21,7 +21,7 @@ func (t *traced) Claim(ctx context.Context, p int, token string, limit int, leas
 	t.rec.Write(e)
 	b, err := t.Set.Claim(ctx, p, token, limit, lease)
 	for _, c := range b.Claims {
-		e.Members = append(e.Members, history.Member{ID: c.ID, Ver: c.Ver})
+		e.Members = append(e.Members, history.Member{ID: c.ID, Ver: c.Ver, DueMS: c.DueMS})
 	}
 	t.end(e, err)
 	return b, err
