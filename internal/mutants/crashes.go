@@ -60,12 +60,12 @@ var crashes = []mutant{
 
 	// Creators, deleters, reschedulers.
 	{"add-before-commit", "RowFirst: a creator adds before its row stands", "create.go",
-		"	failpoint.Hit(\"create/commit\")\n", "	s.addCreated(asOf)\n	failpoint.Hit(\"create/commit\")\n", cells,
+		"	failpoint.Hit(\"create/commit\")\n", "	s.adds.Add(parts)\n	failpoint.Hit(\"create/commit\")\n", cells,
 		"TestACreatorKilledBeforeItsCommitLeavesNothing"},
 	{"create-without-add", "a creator leaves its task to the auditor", "create.go",
 		"	failpoint.Hit(\"create/add\")\n	s.adds.Add(parts) // what fails is retried in the background\n", "	_ = parts\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
 	{"remove-before-row", "RowFirst: a deleter removes the member before its row is gone", "delete.go",
-		"	failpoint.Hit(\"delete/row\")\n", "	gone, _ := s.store.Get(ctx, ids)\n	for _, r := range gone {\n		_, _ = s.set.Remove(ctx, task.Partition(r.ID, s.parts), \"\", []task.Ref{r.Ref})\n	}\n	failpoint.Hit(\"delete/row\")\n",
+		"	failpoint.Hit(\"delete/row\")\n", "	gone, _ := d.s.store.Get(ctx, ids)\n	for _, r := range gone {\n		_, _ = d.s.set.Remove(ctx, task.Partition(r.ID, d.s.parts), \"\", []task.Ref{r.Ref})\n	}\n	failpoint.Hit(\"delete/row\")\n",
 		cells, "TestADeleterKilledBeforeItsRowHasDeletedNothing"},
 	{"gone-is-delivered", "a member whose row is gone is handed out though its row was asked for", "consumer/accept.go",
 		"			gone = append(gone, u.d.own)\n			c.forget(u.d)\n", "			gone = append(gone, u.d.own)\n			whole = append(whole, u.d)\n", cells,
