@@ -42,11 +42,12 @@ func points(t *testing.T) (all []string) {
 	return all
 }
 
-// built is the quick start, as a user builds it or with args, and its symbols.
+// built is a program with all of the library, as a user builds it or with args, and its symbols. It lies where no
+// path has this package in its name.
 func built(t *testing.T, args ...string) (program []byte, symbols string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "quickstart")
-	args = append(append([]string{"build"}, args...), "-o", path, "../../examples/quickstart")
+	path := filepath.Join(t.TempDir(), "everything")
+	args = append(append([]string{"build"}, args...), "-o", path, "../crash/testdata/everything")
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("go %q: %v: %s", args, err, out)
 	}

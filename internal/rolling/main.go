@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql"
@@ -24,8 +25,12 @@ import (
 // orderEnv is the variable that holds the order.
 const orderEnv = "TRIGGERHOOK_ROLLING_ORDER"
 
-// migrated is what the process says when its Migrate has returned nil. After that each line is the ID of a delivery.
-const migrated = "migrated"
+// migrated is what the process says when its Migrate has returned nil. After that each line is the ID of a delivery, but
+// for one: the prefix and works, when the first task was delivered to this process itself.
+const (
+	migrated = "migrated"
+	works    = "works"
+)
 
 // order is what the process is told to do.
 type order struct {
@@ -75,8 +80,7 @@ func (o order) work(db *sql.DB, rdb *redis.Client) error {
 	}
 	fmt.Println(migrated)
 	for i := range o.Tasks {
-		t := &triggerhook.Task{ID: fmt.Sprint(o.Prefix, i), Due: time.Now(), Headers: map[string]string{"by": o.Prefix}}
-		if err := s.Create(ctx, t); err != nil {
+		if err := o.create(ctx, s, fmt.Sprint(o.Prefix, i)); err != nil {
 			return err
 		}
 	}
@@ -84,8 +88,39 @@ func (o order) work(db *sql.DB, rdb *redis.Client) error {
 		_, _ = io.Copy(io.Discard, os.Stdin) // its end is the sign to stop
 		stop()
 	}()
+	mine := make(chan struct{}) // closed by the first delivery
+	var first sync.Once
+	var more sync.WaitGroup
+	more.Go(func() { o.createMore(ctx, s, mine) })
+	defer more.Wait()
 	return s.Handle(ctx, 2, func(_ context.Context, d *triggerhook.Delivery) error {
+		first.Do(func() {
+			close(mine)
+			fmt.Println(o.Prefix + works)
+		})
 		fmt.Println(d.ID) // unbuffered: the test reads it while this process lives
 		return nil
 	})
+}
+
+func (o order) create(ctx context.Context, s *triggerhook.Scheduler, id string) error {
+	return s.Create(ctx, &triggerhook.Task{ID: id, Due: time.Now(), Headers: map[string]string{"by": o.Prefix}})
+}
+
+// createMore creates tasks until this process has had one, which the others may be faster to take.
+func (o order) createMore(ctx context.Context, s *triggerhook.Scheduler, mine <-chan struct{}) {
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-mine:
+			return
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		if err := o.create(ctx, s, fmt.Sprint(o.Prefix, "more-", i)); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "rolling:", err)
+		}
+	}
 }

@@ -86,7 +86,7 @@ func (s *said) read(from io.Reader, done chan<- struct{}) {
 	}
 }
 
-// await waits until n tasks of a prefix were delivered.
+// await waits until n tasks of a prefix were delivered, and one to the process that has that prefix.
 func (s *said) await(t *testing.T, prefix string, n int) {
 	t.Helper()
 	end := time.After(patience)
@@ -98,13 +98,14 @@ func (s *said) await(t *testing.T, prefix string, n int) {
 				got++
 			}
 		}
+		worked := s.lines[prefix+works] > 0
 		s.mu.Unlock()
-		if got == n {
+		if got == n && worked {
 			return
 		}
 		select {
 		case <-end:
-			t.Fatalf("%d of %d tasks of %s were delivered", got, n, prefix)
+			t.Fatalf("%d of %d tasks of %s were delivered; one to its own process: %v", got, n, prefix, worked)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
