@@ -22,8 +22,8 @@ const (
 	mostBytes = 64 << 20
 )
 
-// Create stores tasks, all or none, and returns the IDs of those that have none in the tasks themselves: it sets Task.ID to a
-// new UUIDv7 where that is empty, and rounds Task.Due up to the millisecond in UTC. Nil: each task survives the
+// Create stores tasks, all or none. It writes into them: where Task.ID is empty it sets a new
+// UUIDv7, and it rounds Task.Due up to the millisecond in UTC. Nil: each task survives the
 // crash of anything and is delivered at least once, whatever becomes of ctx or of
 // the hot set. ErrInvalid, ErrExists (an IDError names which): nothing was stored.
 // ErrTooLarge: a call takes at most 100,000 tasks, with 64 MiB of IDs, payloads and headers in all,

@@ -26,10 +26,11 @@ import (
 // next begin. What was deleted before an error stays deleted: a repeated call names those IDs
 // as not found, and goes on from there. Once ctx has ended, no further 1000 are begun.
 //
-// After Redis lost its data, or was exchanged, no one can tell for one Lease what had been
-// claimed before. Delete then answers ErrClaimed for each task that was due by then or had been
-// rescheduled. That Lease is the longest that a worker of the namespace has had, and the clocks
-// of the Redis servers must agree within a second. Delete also answers ErrClaimed for a due task
+// After Redis lost its data, or was exchanged, it is not known for one Lease what had been
+// claimed before. Delete then answers ErrClaimed for each task that was due when Redis was
+// filled again, or had been rescheduled. The same holds for one Lease after the first start of a
+// namespace. That Lease is the longest that is recorded, 10 minutes if the records cannot be
+// read, and the clocks of the Redis servers must agree within a second. Delete also answers ErrClaimed for a due task
 // whose deletion took nine seconds, and for a task due far ahead whose deletion took ten
 // minutes, because a worker may have claimed it, or a feeder preloaded it, meanwhile.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
@@ -118,7 +119,7 @@ func (d *deletion) part(ctx context.Context, ids []string) error {
 	}
 	byPart, unread := d.s.splitDropped(rows)
 	d.out.Claimed = append(d.out.Claimed, d.s.nearAfterAll(ctx, line, unread)...)
-	for p, rows := range byPart { // all of them: only a removal that was tried is retried
+	for p, rows := range byPart { // all of them, also if one fails: what is not told here is not queued either
 		d.tell(ctx, p, rows, began)
 	}
 	return nil
@@ -203,7 +204,7 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 	if len(unknown) == 0 {
 		return claimed, nil
 	}
-	if wait.Elapsed(began) > marked { // a worker that had one since may have removed it, and the mark that tells so is forgotten
+	if wait.Elapsed(began) > marked { // a worker may have claimed and confirmed the task since, and its mark is gone
 		for _, r := range unknown {
 			claimed = append(claimed, r.ID)
 		}
@@ -214,7 +215,8 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 }
 
 // claimedBeforeLoss returns the IDs of those of rows that a worker may have claimed before the
-// generation of p began, and may still hold.
+// generation of p began, and may still hold. A generation is made anew only after a loss, so it is
+// old as a rule, and this returns none.
 func (s *Scheduler) claimedBeforeLoss(ctx context.Context, p int, rows []task.Row, began time.Time) (claimed []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
 	defer cancel()
@@ -223,7 +225,7 @@ func (s *Scheduler) claimedBeforeLoss(ctx context.Context, p int, rows []task.Ro
 		return nil, err
 	}
 	if st.AsOf.TimeUS/1000 > st.StartMS+(s.records.LongestLease()+wait.Elapsed(began)).Milliseconds() {
-		return nil, nil // a lease of before the generation was over when the rows were deleted
+		return nil, nil // each lease from before this generation had ended when the rows were deleted
 	}
 	for _, r := range rows {
 		if r.PrevVer != 0 || r.NextMS <= st.StartMS+clocksAgree {

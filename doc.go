@@ -8,7 +8,8 @@
 // the tasks that are due soon, and can be rebuilt from the rows at any time. Workers claim what
 // is due from the hot set, under a lease, and hand it to callers. A caller confirms a delivery,
 // which deletes the row, or rolls it back, which offers the task again. Losing the hot set, a
-// worker or a connection at any instant loses no task.
+// worker or a connection at any instant loses no task. One worker preloads the rows that come due;
+// Create adds a task that is due soon to the hot set itself.
 //
 //	Create ──▶ row in the durable store ──preload──▶ hot set ──claim──▶ delivery
 //	                    ▲                               ▲                  │
@@ -77,8 +78,7 @@
 //   - Call Migrate before anything else, in each process that may be the first.
 //   - Make handlers idempotent. A task is delivered at least once, and sometimes more often.
 //   - Answer each delivery once, and stop work when its context ends: others may have the task.
-//   - Use the same Options.Lease in all processes of a namespace, and clocks that agree within a
-//     second on all Redis servers.
+//   - Keep the clocks of all Redis servers within a second of each other.
 //   - Open the stores and close them, after Run or Handle has returned. Give MySQL a *sql.DB of
 //     its own. A process without Run calls Flush first.
 //
@@ -89,7 +89,8 @@
 //  3. There is one delivery while its lease lives. A second one follows only a lease that ran
 //     out, a Rollback, a DeliveryTimeout, or a Redis that lost data.
 //  4. Delete returned nil: the task is not delivered. ErrClaimed: the one delivery under way may
-//     still happen, and no other.
+//     still happen, and no other. After Redis lost its data Delete answers ErrClaimed for a while
+//     where it cannot know whether the task had been claimed.
 //  5. Late never means skipped. A backlog of any size drains, oldest first.
 //
 // Not promised: that side effects happen exactly once; an order among tasks of one millisecond;
@@ -119,7 +120,7 @@
 //	                partitions, or the durable store, is not the one that is recorded
 //	ErrRefused      any call: access is denied, or a server has a setting that the library cannot
 //	                work with; waiting does not help
-//	ErrTooLarge     Create, Delete: more than one call takes, or than the server takes
+//	ErrTooLarge     Create, Delete: above the limit of one call, or of the server
 //	ErrReadOnly     any call that writes: the server takes no writes at present
 //	ErrUnavailable  any call: a server cannot be reached, or does not answer at present
 //	ErrDiskFull     any call that writes: there is no room to write; it matches ErrUnavailable too

@@ -92,7 +92,7 @@ type modelTask struct {
 	backs   int       // rollbacks since it was created
 	plain   bool      // nothing but rollbacks befell it since
 	flushed bool      // the hot set was lost since: nobody can tell who had claimed it
-	moved   bool      // the row may name a version of before
+	moved   bool      // the row may name a previous version
 	marked  bool      // some version of it, of this life or an earlier one, may have been claimed as it was removed
 	hand    *hand     // who has it
 	// stale counts deliveries of older versions that may still come, by their due

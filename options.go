@@ -22,8 +22,8 @@ type Options struct {
 	Window time.Duration
 	// Lease is how long a claim lasts unless its worker extends it, as it does
 	// while it lives: 15 s, 1 s to 10 min. A crashed worker's tasks fire again
-	// after that. It is to be the same in all processes of a namespace: Delete
-	// assumes that every worker has the deleter's.
+	// after that. Processes of a namespace may have different ones: the longest is
+	// recorded, and Delete goes by it.
 	Lease time.Duration
 	// Drain is how long Run waits for deliveries in hand when it ends: 30 s.
 	Drain time.Duration

@@ -49,7 +49,7 @@ func (s *Scheduler) move(ctx context.Context, id string, dueMS int64) (bool, err
 	failpoint.Hit("reschedule/sweep")
 	if prev, is := old.Prev(); is { // so that there is never a third version
 		if _, err := s.set.Remove(ctx, p, "", []task.Ref{prev}); err != nil {
-			return false, fmt.Errorf("the version of before: %w", err)
+			return false, fmt.Errorf("the previous version: %w", err)
 		}
 	}
 	to.Ver, to.NextMS, to.DueMS, to.Attempt = task.NewVer(), dueMS, dueMS, 0

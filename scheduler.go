@@ -129,7 +129,7 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 }
 
 // Run makes this process a worker: it claims tasks for Consume, keeps their
-// leases, and stands for feeder and auditor. It returns nil when ctx has ended and
+// leases, and may be elected feeder, reaper or auditor. It returns nil when ctx has ended and
 // the drain is finished, never ctx.Err(). Deliveries that their callers have not answered
 // within Options.Drain are no error: they are given back, their contexts end with
 // ErrClosed, a warning names them, and an answer that comes later is tried once.
@@ -137,8 +137,8 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 // It returns at once what waiting cannot mend: ErrNotMigrated, ErrMismatch (the hot set
 // belongs to another durable store, among others), ErrRefused; and ErrUnavailable, with the
 // last cause, if ctx ends before both stores could be worked with. After these it may be
-// called again. ErrMismatch and ErrRefused may come later too, once it meets what tells of
-// them; then it has drained.
+// called again. ErrMismatch and ErrRefused may come later too, when a later call finds the
+// problem; then it has drained.
 // ErrRunning while it or Handle runs, and ErrClosed once either has returned. It waits
 // for servers that are away, at the start as later.
 func (s *Scheduler) Run(ctx context.Context) error {

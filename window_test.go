@@ -63,7 +63,7 @@ func TestTheHotSetIsToldNothingOfFarTasks(t *testing.T) {
 			{105 * time.Second, false, 0, 0},
 			{95 * time.Second, false, 8, 8}, // Window is a minute, and others may know of it for a while
 			{40 * time.Second, false, 8, 8},
-			{time.Hour, true, 0, 24}, // a Reschedule removes the version of before, and so does Delete
+			{time.Hour, true, 0, 24}, // a Reschedule removes the previous version, and so does Delete
 		} {
 			all := tasks(8, func(int) time.Time { return time.Now().Add(x.due) })
 			c.added.Store(0)

@@ -98,10 +98,10 @@ func (c *Consumer) owes() (n int) {
 	return n
 }
 
-// live returns the batches of each partition, but those whose deadline has passed,
-// which expire is about to end: their lease may have been reaped, and old data that
-// a failover brings back may hold it still; nor may they register before who has
-// their tasks now.
+// live returns the batches of each partition, except those whose deadline has passed.
+// The method expire is about to end these. Their lease may have been reaped, even if old data
+// that a failover brings back still has it. They must not register either: another worker may
+// have their tasks now.
 func (c *Consumer) live() map[int][]*batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,8 +158,9 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 				c.renew(b, sent)
 			}
 		}
-		// after that, for it asks the durable store, which may be away; and before what is
-		// lost ends, for a batch is lost with its last member, and that may be gone
+		// Renew first, because restoring a member asks the durable store, which may be away.
+		// Restore before the lost batches end, because a batch whose last member is gone counts
+		// as lost.
 		gone := make(map[*batch][]*Delivery)
 		for _, ref := range e.Gone {
 			d := byRef[ref]

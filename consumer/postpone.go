@@ -31,7 +31,7 @@ type postponement struct {
 	*settler
 	d     *Delivery
 	to    task.Row
-	swept bool // the version of before has left the hot set
+	swept bool // the previous version has left the hot set
 	lost  bool // the answer to a Move was, so the row may be moved
 }
 
@@ -120,7 +120,7 @@ func (p *postponement) add(ctx context.Context, asOf task.AsOf, err error) {
 }
 
 // removePrevVersion removes the version that the row of d had before, if the row was moved: a
-// row names one version of before, and is to name that of d.
+// row names one previous version, and is to name that of d.
 func (s *settler) removePrevVersion(ctx context.Context, d *Delivery) error {
 	failpoint.Hit("postpone/sweep")
 	rows, err := s.c.store.Get(ctx, []string{d.own.ID})

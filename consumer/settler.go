@@ -21,9 +21,9 @@ const (
 	hotTimeout    = 2 * time.Second  // the same of the hot set
 )
 
-// In a burst, while tasks that are due wait to be delivered, confirms that nobody waits
-// for yield: one group of them goes each yieldPace, or less often where the store is busy
-// with those of other processes. A row that is deleted takes as long as
+// In a burst, while tasks that are due wait to be delivered, the confirms of ConfirmAsync
+// yield to them: one group of these confirms goes each yieldPace, or less often where the store is
+// busy with those of other processes. A row that is deleted takes as long as
 // five deliveries. So a burst is delivered first, and then confirmed with all that the
 // servers give: of 300,000 tasks due at once the last comes after 1.27 s on two cores, and
 // after 3.7 s if nothing yields (docs/performance.md). What takes longer than burstFor is a backlog, which
@@ -32,7 +32,7 @@ const (
 // only confirms make room for it.
 const (
 	burstFor   = 5 * time.Second
-	yieldLimit = asyncLimit * 9 / 10 // who wait at most before they yield no more
+	yieldLimit = asyncLimit * 9 / 10 // if more confirms wait than that, they do not yield
 	yieldPace  = 150 * time.Millisecond
 )
 

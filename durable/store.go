@@ -64,7 +64,7 @@ type Store interface {
 	// Drop deletes the rows that exist of ids, in whatever version, and returns
 	// Ref, PrevVer and NextMS of them, in no particular order: each row to one call
 	// alone. Ids are distinct. Retries and errors are as Delete's; the *task.UnsureError
-	// names the versions of before too (Row.Prev).
+	// names the previous versions too (Row.Prev).
 	//
 	// A store may leave unread what was due later than aboveMS and had no version of
 	// before: of such a row it returns the ID alone, Ver being 0, and no error names it. It

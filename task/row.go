@@ -80,7 +80,7 @@ func (c Cursor) Less(o Cursor) bool {
 	return c.NextMS < o.NextMS || c.NextMS == o.NextMS && c.ID < o.ID
 }
 
-// Prev returns the version of before, which may still be in the hot set if who moved
+// Prev returns the previous version, which may still be in the hot set if who moved
 // the row has died; false if there was none.
 func (r Row) Prev() (Ref, bool) { return Ref{r.ID, r.PrevVer}, r.PrevVer != 0 }
 

@@ -101,7 +101,7 @@ proctype Creator() {
   atomic { trusted(w, read); skips = (D > t + w) }
 #endif
   atomic { row = 1; created = 1;
-    if :: moved = 1; old = 1 :: skip fi }          /* somebody moved it, and died before it removed the version of before */
+    if :: moved = 1; old = 1 :: skip fi }          /* somebody moved it, and died before it removed the previous version */
 #ifndef LOOKFIRST
   atomic { trusted(w, read); skips = (D > t + w) }
 #endif

@@ -14,7 +14,7 @@
    missing; after a loss of data they wait until the Other has registered.
    Checked: no try moves the row while the Other has the task in hand; Rollback answers ErrGone only if it has not moved the row, and nil
    only if it has, or a try was lost; at rest a row stands in a version that waits, if this worker moved or gave it back.
-   Leaves out: workers that die, and a version of before (versions.pml, the crash cells).
+   Leaves out: workers that die, and a previous version (versions.pml, the crash cells).
    Assumed: what a worker does from its look at its lease until its try reaches the row takes no longer than that lease. SLOW=1 does without that; and RECORDLESS=1 with FLUSH=1
    lets the Worker register before the Other does. Both show what is not promised: a task is taken from another worker.
    Must fail: TRYLATE (with FLUSH: there is a try after the lease has ended), NOTHELD (with RECORDLESS: a try does not look who has the

@@ -5,14 +5,14 @@
              that adds what it has read, however late; a worker that claims, delivers, confirms, or dies; the reaper.
    Leaves    tombstones that end, knowledge that does (hotset.pml: Tombstones and AsOfBeforeRead, by which a removed version never comes back),
    out       what a worker does not know of its lease (lease.pml), flushes, horizons.
-   Checked   once Delete has returned nil no version begins a delivery; once Reschedule has returned nil no version of before is
+   Checked   once Delete has returned nil no version begins a delivery; once Reschedule has returned nil no previous version is
              claimed.
    Stands    Mover   Scheduler.move (reschedule.go)     Worker    settler.confirm, .postpone (consumer/settler.go, postpone.go)
    for       Deleter Scheduler.dropRows (delete.go)       Feeder    feeder.scan, auditor.find     Reaper   auditor.reapBatch
 
-   Variants, each of which must fail: NOPREV a row does not name its version of before; DELETEONE Delete removes the row's version
-   alone; NOMARK nothing tells that a version was removed while a worker had it; NOSWEEP a rescheduler moves the row on while its version of before may still be a member; SWEEPLATE it removes that
-   after the move; POSTPONENOSWEEP a rollback beyond the horizon moves the row without asking for its version of before. */
+   Variants, each of which must fail: NOPREV a row does not name its previous version; DELETEONE Delete removes the row's version
+   alone; NOMARK nothing tells that a version was removed while a worker had it; NOSWEEP a rescheduler moves the row on while its previous version may still be a member; SWEEPLATE it removes that
+   after the move; POSTPONENOSWEEP a rollback beyond the horizon moves the row without asking for its previous version. */
 
 #ifndef MOVES
 #define MOVES 2  /* reschedulers */
@@ -25,7 +25,7 @@ bool mark;                                      /* some version was removed whil
 byte claimed[MAX];                              /* 1 by a worker that did not hand it out yet, 2 by one that did or is dead */
 bool back;                                      /* the one rollback beyond the horizon has begun */
 bool deleted;                                   /* Delete has returned nil */
-byte moved;                                     /* Reschedule has returned nil, and this was the version of before */
+byte moved;                                     /* Reschedule has returned nil, and this was the previous version */
 
 #define SETTLE(v) waiting[v] = 0; claimed[v] = 0; tomb[v] = 1           /* by its holder */
 #ifdef NOMARK

@@ -156,7 +156,7 @@ func (s *Store) view(ctx context.Context, act string, r func(*table) error) erro
 type table struct {
 	rows *bbolt.Bucket // key (due, id) -> row
 	ids  *bbolt.Bucket // id -> key
-	prev *bbolt.Bucket // id -> version of before, of rows that were moved
+	prev *bbolt.Bucket // id -> previous version, of rows that were moved
 	meta *bbolt.Bucket
 }
 
@@ -443,7 +443,7 @@ func (t *table) get(id string) (r task.Row, ok bool, err error) {
 	return r, err == nil, err
 }
 
-// decode reads a row with its version of before.
+// decode reads a row with its previous version.
 func (t *table) decode(k, v []byte) (task.Row, error) {
 	r, err := decode(k, v)
 	if err != nil {

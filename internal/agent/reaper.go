@@ -83,8 +83,8 @@ func (r *reaper) reapBatch(ctx context.Context, p int, b task.ExpiredBatch) erro
 		}
 	}
 	if len(gone) > 0 {
-		// First without a token: the batch's holder may have got its lease back meanwhile, and
-		// a removal of another version of the task is to know of that.
+		// First without a token, which leaves a mark for Delete: the batch's worker may have got
+		// its lease back meanwhile, and may have the task in hand.
 		failpoint.Hit("reap/remove")
 		for _, token := range []string{"", b.Token} {
 			if _, err := r.o.Set.Remove(ctx, p, token, gone); err != nil {

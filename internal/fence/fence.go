@@ -168,9 +168,9 @@ func (f *Fence) Expired(ctx context.Context, p int, limit int, lease time.Durati
 	return fenced(ctx, f, p, func() ([]task.ExpiredBatch, error) { return f.set.Expired(ctx, p, limit, lease) })
 }
 
-// Claim claims under records that may be relied upon before and after: what was announced
-// after they were read is not settled yet when it returns. So all that is claimed is due
-// before a generation begins that may take its place, and Delete knows of it.
+// Claim claims under records that may be relied upon before the claim and after it. A generation
+// that is announced after they were read cannot begin before the claim returns. So each claimed
+// task is due before the next generation begins. Delete relies on that (claimedBeforeLoss).
 func (f *Fence) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
 	if err := f.rely(ctx, p, claimWait); err != nil {
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, err)

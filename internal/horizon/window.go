@@ -217,7 +217,7 @@ func (w *Window) FarAbove(asOf task.AsOf, ago time.Duration) int64 {
 func NearNow(rows []task.Row) []task.Row { return Near(rows, time.Now().Add(far).UnixMilli()) }
 
 // Near returns the rows of which the hot set may hold a version, if aboveMS is what FarAbove
-// returned. A row that was moved is one of them, because its version of before may be there.
+// returned. A row that was moved is one of them, because its previous version may be there.
 func Near(rows []task.Row, aboveMS int64) []task.Row {
 	isFar := func(r task.Row) bool { return r.NextMS > aboveMS && r.PrevVer == 0 }
 	if !slices.ContainsFunc(rows, isFar) {

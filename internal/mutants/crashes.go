@@ -83,9 +83,9 @@ var crashes = []mutant{
 		"	refs := task.Versions(rows)\n", "	refs := make([]task.Ref, len(rows))\n	for i, r := range rows {\n		refs[i] = r.Ref\n	}\n", cells,
 		"TestWhatADeadReschedulerLeftIsDeleted|TestWhatADeadReschedulerLeftIsDeletedAfterItDiedTwice|" +
 			"TestWhatADeadPostponementLeftIsDeleted|TestAPostponementKilledBeforeItSweepsLosesItsLease"},
-	{"move-unswept", "promise 4: a rescheduler moves the row on while its version of before may be a member", "reschedule.go",
+	{"move-unswept", "promise 4: a rescheduler moves the row on while its previous version may be a member", "reschedule.go",
 		"if prev, is := old.Prev(); is {", "if prev, is := old.Prev(); is && false {", cells, "TestAReschedulerSweepsBeforeItMovesOn"},
-	{"postponed-unswept", "promise 4: a rollback beyond the horizon moves the row on while its version of before may be a member", "consumer/postpone.go",
+	{"postponed-unswept", "promise 4: a rollback beyond the horizon moves the row on while its previous version may be a member", "consumer/postpone.go",
 		"	if !is {\n		return nil\n	}\n	_, err = s.c.set.Remove", "	if !is || true {\n		return nil\n	}\n	_, err = s.c.set.Remove", cells,
 		"TestAPostponementSweepsBeforeItMovesOn"},
 	{"remove-before-move", "RowFirst: a rescheduler removes the member before its row is moved", "reschedule.go",

@@ -33,7 +33,7 @@ var mutants = []mutant{
 		"if err != nil || s.removals.Pending() {", "if err != nil {", ".", "TestAFarTaskIsNotDeletedBeforeAnOlderVersionIs"},
 	{"far-ends-early", "FarUntold: what others may still add is not removed", "internal/horizon/window.go",
 		"(ago + farMargin).Milliseconds()", "ago.Milliseconds()", ".", "TestTheHotSetIsToldNothingOfFarTasks"},
-	{"far-though-moved", "FarUntold: of a row that was moved the version of before is not removed", "internal/horizon/window.go",
+	{"far-though-moved", "FarUntold: of a row that was moved the previous version is not removed", "internal/horizon/window.go",
 		"r.NextMS > aboveMS && r.PrevVer == 0", "r.NextMS > aboveMS", ".", "TestTheHotSetIsToldNothingOfFarTasks"},
 	{"far-trusted-for-ever", "FarUntold: a window that was read long ago is relied on", "internal/horizon/window.go",
 		" || age > trust {", " || age < 0 {", ".", "TestAnOldWindowIsNotTrusted"},
