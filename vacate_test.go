@@ -246,8 +246,13 @@ func TestAWorkerThatIsCutOffTakesNothingAway(t *testing.T) {
 		cut := first
 		a := &address{Set: first.set, other: second.set}
 		cut.set = a
-		run(t, cut.scheduler(t, triggerhook.Options{}))
+		sch := cut.scheduler(t, triggerhook.Options{Lease: 10 * time.Minute})
+		run(t, sch)
 		sleep(t, 10*time.Second)
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "held", Due: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		next(t, sch) // a worker that holds something reads the records each second, and so hears at once that it was taken back
 		was := records(t, first)
 		a.leads.Store(toNone)
 		announced, stands := 0, false
