@@ -37,6 +37,7 @@ func (s *Scheduler) Flush(ctx context.Context) error {
 // owed is what this process is still to tell the hot set.
 type owed struct{ adds, removals, calls int }
 
+// String says what is left, as the errors of Flush do.
 func (o owed) String() string {
 	return fmt.Sprintf("%d tasks are left to be added to the hot set, %d to be removed, and %d calls are under way", o.adds, o.removals, o.calls)
 }

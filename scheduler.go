@@ -148,6 +148,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	return s.run(ctx)
 }
 
+// begin lets one Run or Handle pass.
 func (s *Scheduler) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,23 +159,25 @@ func (s *Scheduler) begin() error {
 	return nil
 }
 
-// end says what Run and Handle answer from now on.
-func (s *Scheduler) end(then error) {
+// setBegun sets what Run and Handle answer from now on; nil: they may run again.
+func (s *Scheduler) setBegun(answer error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.begun = then
+	s.begun = answer
 }
 
+// run checks both stores, starts all goroutines of the worker, and ends last. The order of the
+// end: the consumer drains, the roles are resigned, the hot set is told what it was not told.
 func (s *Scheduler) run(ctx context.Context) error {
-	ctx, part := context.WithCancelCause(ctx)
-	defer part(nil)
-	defer s.records.Work(func(err error) { part(&apartError{err}) })()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer s.records.Work(func(err error) { cancel(&fatalError{err}) })()
 	if err := s.check(ctx); err != nil {
-		s.end(nil) // nothing ran: mend it and run again
+		s.setBegun(nil) // nothing ran
 		return err
 	}
 	ended := make(chan time.Time, 1)
-	unsaid := context.AfterFunc(ctx, func() { ended <- time.Now() })
+	unregister := context.AfterFunc(ctx, func() { ended <- time.Now() })
 	agents, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { s.elector.Run(agents) })
@@ -183,23 +186,25 @@ func (s *Scheduler) run(ctx context.Context) error {
 	stop()
 	wg.Wait()
 	since := time.Now()
-	if !unsaid() {
+	if !unregister() { // it is called: ctx has ended
 		since = <-ended
 	}
 	s.lastFlush(ctx, since)
 	s.elector.Release(ctx)
-	s.end(ErrClosed)
-	var apart *apartError
-	if errors.As(context.Cause(ctx), &apart) {
-		err = errors.Join(fmt.Errorf("run: %w", apart.err), err)
+	s.setBegun(ErrClosed)
+	var fatal *fatalError
+	if errors.As(context.Cause(ctx), &fatal) {
+		err = errors.Join(fmt.Errorf("run: %w", fatal.err), err)
 	}
 	return err
 }
 
-// apartError ends Run: waiting cannot mend it.
-type apartError struct{ err error }
+// fatalError is the cause of the end of a run that trying again cannot help: the hot set belongs to
+// another durable store, or to another process.
+type fatalError struct{ err error }
 
-func (e *apartError) Error() string { return e.err.Error() }
+// Error is what the record.Reader has found.
+func (e *fatalError) Error() string { return e.err.Error() }
 
 // check waits until both stores can be worked with, or says why they never will, or why
 // they could not until ctx ended: a program that stops then has not run, and must not
@@ -214,9 +219,9 @@ func (s *Scheduler) check(ctx context.Context) error {
 		if err == nil {
 			err = s.records.AnnounceLease(ctx, s.o.Lease)
 		}
-		var apart *apartError
-		if errors.As(context.Cause(ctx), &apart) {
-			return fmt.Errorf("run: %w", apart.err)
+		var fatal *fatalError
+		if errors.As(context.Cause(ctx), &fatal) {
+			return fmt.Errorf("run: %w", fatal.err)
 		}
 		if err == nil {
 			return nil

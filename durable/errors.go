@@ -19,8 +19,8 @@ import (
 // Numbers of the server's errors that the code looks for by name; all others that it
 // knows are in faults.
 const (
-	dupColumn     = 1060
 	unknownColumn = 1054
+	dupColumn     = 1060
 	duplicate     = 1062
 	unknownVar    = 1193
 	lockTimeout   = 1205

@@ -151,6 +151,7 @@ func judgeCommands(failed []string) error {
 // commandError is an error of a command inside a script.
 type commandError string
 
+// Error is what the command answered.
 func (e commandError) Error() string { return string(e) }
 
 // RedisError makes it one of the errors that servers answer.

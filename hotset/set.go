@@ -145,7 +145,7 @@ type Set interface {
 	// within one lease of the generation's beginning.
 	Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error)
 
-	// Elect stands for roles under the name of holder, for a term of that
+	// Elect asks for roles under the name of holder, for a term of that
 	// length, and renews those that it holds; it answers for each role in
 	// order. A term of 0 resigns. The election of all roles lives in
 	// partition 0.

@@ -25,11 +25,13 @@ func (h *heap) countUpTo(ms int64) (n int64) {
 	return n
 }
 
-// order implements container/heap's interface.
+// order is a heap.Interface: the item with the lowest score comes first, and of equal scores the lowest ID.
 type order []*item
 
+// Len implements sort.Interface.
 func (o order) Len() int { return len(o) }
 
+// Less implements sort.Interface.
 func (o order) Less(i, j int) bool {
 	if o[i].score != o[j].score {
 		return o[i].score < o[j].score
@@ -37,17 +39,20 @@ func (o order) Less(i, j int) bool {
 	return o[i].ID < o[j].ID
 }
 
+// Swap implements sort.Interface. Each item knows its index.
 func (o order) Swap(i, j int) {
 	o[i], o[j] = o[j], o[i]
 	o[i].index, o[j].index = i, j
 }
 
+// Push implements heap.Interface.
 func (o *order) Push(x any) {
 	it := x.(*item)
 	it.index = len(*o)
 	*o = append(*o, it)
 }
 
+// Pop implements heap.Interface.
 func (o *order) Pop() any {
 	last := len(*o) - 1
 	it := (*o)[last]

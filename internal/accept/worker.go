@@ -43,6 +43,7 @@ type member struct {
 	rdb   *redis.Client
 }
 
+// Close closes the connections to both servers.
 func (m *member) Close() error { return errors.Join(m.db.Close(), m.rdb.Close()) }
 
 // open makes a member of the spec's namespace, whose logger writes to warnings.
@@ -119,8 +120,10 @@ func hush(w io.Writer) {
 	redis.SetLogger(redisLogger{l})
 }
 
+// redisLogger is a logger of go-redis.
 type redisLogger struct{ *log.Logger }
 
+// Printf implements the interface that redis.SetLogger takes.
 func (l redisLogger) Printf(_ context.Context, format string, v ...any) {
 	l.Logger.Printf(format, v...)
 }

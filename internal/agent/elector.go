@@ -13,7 +13,7 @@ const (
 	// term of a background role. A holder that dies is replaced within term and electLag,
 	// which together are less than 3 s.
 	term = 2800 * time.Millisecond
-	// electLag is how long after a holder's term other processes stand. It is long enough
+	// electLag is how long after a holder's term other processes ask for it. It is long enough
 	// that they find the term renewed; otherwise they would ask at each renewal, not once a term.
 	electLag = 100 * time.Millisecond
 	// renewEvery leaves a holder one more try before its term ends.
@@ -26,7 +26,7 @@ const (
 // roles are all background roles.
 var roles = []task.Role{task.Feeder, task.Reaper, task.Auditor}
 
-// Elector stands for the background roles, and runs those that this process holds.
+// Elector takes part in the elections of the background roles, and runs the roles that this process holds.
 type Elector struct {
 	o       Options
 	runners []*runner
@@ -43,7 +43,7 @@ func NewElector(o Options) *Elector {
 	}}
 }
 
-// Run stands for the roles until ctx ends, and resigns then. A feeder's round that takes long
+// Run takes part in the elections until ctx ends, and resigns then. A feeder's round that takes long
 // loses the term, and its epoch with it, which the hot set checks.
 func (e *Elector) Run(ctx context.Context) {
 	defer e.resign(ctx)

@@ -149,12 +149,15 @@ type silent struct{ hotset.Set }
 
 var errSilent = fmt.Errorf("no answer: %w", triggerhook.ErrUnavailable)
 
+// State implements hotset.Set.
 func (*silent) State(context.Context, int) (task.State, error) { return task.State{}, errSilent }
 
+// Claim implements hotset.Set.
 func (*silent) Claim(context.Context, int, string, int, time.Duration) (task.Batch, error) {
 	return task.Batch{}, errSilent
 }
 
+// Elect implements hotset.Set.
 func (*silent) Elect(context.Context, string, time.Duration, ...task.Role) ([]task.Term, error) {
 	return nil, errSilent
 }

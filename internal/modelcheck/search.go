@@ -33,6 +33,7 @@ type check struct {
 	ci      bool   // small enough for each run of CI
 }
 
+// String is the check's name, model and defines, in columns.
 func (c check) String() string { return fmt.Sprintf("%-24s %s.pml %s", c.name, c.model, c.defines) }
 
 // outcome is what a check came to.

@@ -104,7 +104,7 @@ func TestBegunByCountsCallsUnderWay(t *testing.T) {
 		var f InFlight
 		end := f.Begin()
 		then := time.Now()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		endLater := f.Begin()
 		if n := f.BegunBy(then); n != 1 {
 			t.Errorf("%d had begun, want 1", n)

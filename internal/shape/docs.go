@@ -10,10 +10,11 @@ import (
 func (m *module) documented(r *report) {
 	names, bare := 0, 0
 	for _, p := range m.pkgs {
-		if p.program() {
-			continue
+		all := p.methods()
+		if !p.program() {
+			all = append(all, p.exported()...)
 		}
-		for _, n := range p.exported() {
+		for _, n := range all {
 			names++
 			if !n.documented {
 				bare++
@@ -44,6 +45,19 @@ func (p *pkg) exported() (all []name) {
 				for _, spec := range d.Specs {
 					all = append(all, fromSpec(d, spec)...)
 				}
+			}
+		}
+	}
+	return all
+}
+
+// methods lists the methods with exported names of types that are not exported: other code calls
+// them through an interface.
+func (p *pkg) methods() (all []name) {
+	for _, s := range p.files {
+		for _, d := range s.file.Decls {
+			if d, is := d.(*ast.FuncDecl); is && d.Name.IsExported() && receiver(d) != "" && !ast.IsExported(receiver(d)) {
+				all = append(all, name{d, receiver(d) + "." + d.Name.Name, has(d.Doc)})
 			}
 		}
 	}

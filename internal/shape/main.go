@@ -12,8 +12,9 @@
 //	long-file       No file has more than 500 lines, test files included.
 //	undocumented    Each exported function, type, method, constant, variable, field of an
 //	                exported struct and method of an exported interface has a doc comment, a
-//	                comment at the end of its line, or (constants, variables) one of its group.
-//	                Programs and test files are left out.
+//	                comment at the end of its line, or (constants, variables) one of its group;
+//	                so has each method with an exported name of a type that is not exported.
+//	                Of programs only the latter count; test files are left out.
 //	no-example      Rules for Examples hold in the root, durable, hotset, consumer and metrics.
 //	                Each exported function F has an ExampleF, and each exported method M of a
 //	                type T has an ExampleT_M. A method needs none if its doc comment says which

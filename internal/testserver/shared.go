@@ -142,6 +142,7 @@ func Closing(m interface{ Run() int }) interface{ Run() int } { return closing{m
 
 type closing struct{ tests interface{ Run() int } }
 
+// Run runs the tests, and then closes the shared servers.
 func (c closing) Run() int {
 	code := c.tests.Run()
 	shared.Lock()

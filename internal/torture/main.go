@@ -159,4 +159,5 @@ func torture(ctx context.Context, c config) (bool, error) {
 // silent is a logger of go-redis.
 type silent struct{}
 
+// Printf implements the interface that redis.SetLogger takes.
 func (silent) Printf(context.Context, string, ...any) {}

@@ -16,6 +16,7 @@ type traced struct {
 	rec *history.Recorder
 }
 
+// Claim implements hotset.Set.
 func (t *traced) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
 	e := history.Event{Op: history.Claim, Call: t.rec.Call(), Token: token}
 	t.rec.Write(e)
@@ -36,6 +37,7 @@ func (t *traced) end(e history.Event, err error) {
 	t.rec.Write(e)
 }
 
+// Extend implements hotset.Set.
 func (t *traced) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	e := history.Event{Op: history.Extend, Call: t.rec.Call(), Tokens: h.Tokens}
 	t.rec.Write(e)
