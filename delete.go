@@ -146,7 +146,7 @@ func (d *deletion) tell(ctx context.Context, p int, rows []task.Row, began time.
 		d.s.removals.Enqueue(p, task.Versions(rows))
 		return
 	}
-	if rows = d.s.nearNow(ctx, p, rows); len(rows) == 0 {
+	if rows = d.s.nearByHotSet(ctx, p, rows); len(rows) == 0 {
 		return
 	}
 	failpoint.Hit("delete/remove")

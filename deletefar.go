@@ -74,9 +74,9 @@ func (s *Scheduler) nearAfterAll(ctx context.Context, l farLine, unread []task.R
 	return slices.Compact(ids)
 }
 
-// nearNow returns the rows of which the hot set is to be told. That is all of them while
+// nearByHotSet returns the rows of which the hot set is to be told. That is all of them while
 // removals wait, which may be older versions of the same tasks.
-func (s *Scheduler) nearNow(ctx context.Context, p int, rows []task.Row) []task.Row {
+func (s *Scheduler) nearByHotSet(ctx context.Context, p int, rows []task.Row) []task.Row {
 	asOf, err := s.set.Clock(ctx, p)
 	if err != nil || s.removals.Pending() { // the removal reports what is wrong
 		return rows

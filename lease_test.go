@@ -72,7 +72,7 @@ func TestDeleteGoesByTheLeaseThatIsRecorded(t *testing.T) {
 	}
 }
 
-// begin has each partition of s begin a generation that counts, without a worker, which would
+// begin has each partition of s begin a current generation, without a worker, which would
 // record its Lease.
 func begin(t *testing.T, s stores) {
 	t.Helper()
@@ -82,7 +82,7 @@ func begin(t *testing.T, s stores) {
 			t.Fatal(err)
 		}
 		place := task.Place{Generation: 7, Server: st.Server}
-		text, err := task.Generation{Counts: place}.MarshalText()
+		text, err := task.Generation{Current: place}.MarshalText()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,15 +64,15 @@ func recorded(t *testing.T, s stores, p int) task.Generation {
 	return g
 }
 
-// counts waits until a generation counts on another server than before, and returns which.
+// counts waits until a generation is current on another server than before, and returns which.
 func counts(t *testing.T, s stores, p int, before string) string {
 	t.Helper()
 	var is task.Generation
-	until(t, "a generation counts on another server than "+before, 40*time.Second, func() bool {
+	until(t, "a generation is current on another server than "+before, 40*time.Second, func() bool {
 		is = recorded(t, s, p)
-		return is.Counts.Generation != 0 && is.Counts.Server != before
+		return is.Current.Generation != 0 && is.Current.Server != before
 	})
-	return is.Counts.Server
+	return is.Current.Server
 }
 
 // second returns stores on the same database, and on a Redis server of its own.
@@ -219,7 +219,7 @@ func TestASecondProcessWithAHotSetInMemoryIsRefused(t *testing.T) {
 	}
 	until(t, "the first has delivered all", 20*time.Second, func() bool { return l.len() == 20 })
 	first.stop(t)
-	if g := recorded(t, one, 0); g.Counts.Generation != 0 {
+	if g := recorded(t, one, 0); g.Current.Generation != 0 {
 		t.Errorf("after a good end %+v counts, want none", g)
 	}
 	work(t, two, &l, triggerhook.Options{})

@@ -65,7 +65,7 @@ func (s *Scheduler) move(ctx context.Context, id string, dueMS int64) (bool, err
 	}
 	if err != nil { // the outcome is unknown: the retries find out
 		s.removals.EnqueueUncertain([]task.Ref{old.Ref})
-		s.adds.Enqueue(horizon.NearNow([]task.Row{to}))
+		s.adds.Enqueue(horizon.NearByLocalClock([]task.Row{to}))
 		return false, err
 	}
 	if !moved {

@@ -88,7 +88,7 @@ func TestATakeoverIsAnnouncedTwoSecondsBefore(t *testing.T) {
 		stop()
 		run(t, b.scheduler(t, triggerhook.Options{}))
 		var announced time.Time
-		for is := was; is.Counts == was.Counts; is = recorded(t, a, 0) {
+		for is := was; is.Current == was.Current; is = recorded(t, a, 0) {
 			if announced.IsZero() && is.Next.Generation != 0 {
 				announced = time.Now()
 			}
@@ -111,7 +111,7 @@ func TestWhatWorksKeepsTheHotSet(t *testing.T) {
 		for range 600 {
 			is := recorded(t, a, 0)
 			announced = announced || is.Next.Generation != 0
-			if is.Counts != was.Counts {
+			if is.Current != was.Current {
 				t.Fatalf("%+v counts after %+v", is, was)
 			}
 			sleep(t, 50*time.Millisecond)
@@ -137,7 +137,7 @@ func TestWhatWasTakenBackIsAnnouncedAgainSoon(t *testing.T) {
 		}
 		stop()
 		stopped := time.Now()
-		for recorded(t, a, 0).Counts == was.Counts {
+		for recorded(t, a, 0).Current == was.Current {
 			sleep(t, 10*time.Millisecond)
 		}
 		if took := time.Since(stopped); took > 6*time.Second {
@@ -209,7 +209,7 @@ func TestAnIdleWorkerThatGetsTheRolesKeepsTheHotSet(t *testing.T) {
 				was := recorded(t, a, 0)
 				run(t, b.scheduler(t, triggerhook.Options{}))
 				sleep(t, 5*time.Second)
-				if is := recorded(t, a, 0); is.Counts != was.Counts {
+				if is := recorded(t, a, 0); is.Current != was.Current {
 					t.Errorf("%+v counts after %+v", is, was)
 				}
 			})
@@ -217,7 +217,7 @@ func TestAnIdleWorkerThatGetsTheRolesKeepsTheHotSet(t *testing.T) {
 	}
 }
 
-// Who works with another server than the one that counts cannot tell that what it deletes
+// Who works with another server than the current one cannot tell that what it deletes
 // will not fire.
 func TestDeleteSaysThatTheHotSetIsElsewhere(t *testing.T) {
 	twoServers(t, func(t *testing.T, a, b stores) {
@@ -232,7 +232,7 @@ func TestDeleteSaysThatTheHotSetIsElsewhere(t *testing.T) {
 			t.Errorf("Delete by a process with another server: %v, want ErrUnavailable", err)
 		}
 		if err := sch.Delete(t.Context(), "task-00001"); err != nil {
-			t.Errorf("Delete by a process with the server that counts: %v", err)
+			t.Errorf("Delete by a process with the current server: %v", err)
 		}
 		sleep(t, 70*time.Second) // what waits is given up: a goroutine that is left fails the test
 	})
@@ -284,7 +284,7 @@ func TestNothingIsClaimedUnderOldRecords(t *testing.T) {
 		run(t, second)
 		l.consume(ctx, t, second, 8).Wait()
 		one.Wait()
-		if got := recorded(t, b, 0).Counts.Server; got == "" || l.len() != len(all) {
+		if got := recorded(t, b, 0).Current.Server; got == "" || l.len() != len(all) {
 			t.Errorf("%d of %d tasks were delivered; server %q counts", l.len(), len(all), got)
 		}
 		for id, n := range l.times {
@@ -311,7 +311,7 @@ func TestALongerLeaseIsRecordedTwoSecondsBefore(t *testing.T) {
 		})
 		sleep(t, 10*time.Second)
 		r, err := s.store.Records(t.Context())
-		if g, e := r.Generation(0); err != nil || e != nil || l.began.Sub(began) < 1900*time.Millisecond || g.Counts.Generation == 0 {
+		if g, e := r.Generation(0); err != nil || e != nil || l.began.Sub(began) < 1900*time.Millisecond || g.Current.Generation == 0 {
 			t.Errorf("the worker with the longer lease began %s after its start, want 2 s; %+v counts", l.began.Sub(began), g)
 		}
 	})

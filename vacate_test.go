@@ -136,13 +136,13 @@ func outages(t *testing.T, test func(t *testing.T, s stores, a *address)) {
 	})
 }
 
-// counted waits until another generation counts than was, in all partitions, and returns how long
+// counted waits until another generation is current than was, in all partitions, and returns how long
 // that took; meanwhile look is called.
 func counted(t *testing.T, s stores, was []task.Generation, look func()) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for p := range was {
-		for recorded(t, s, p).Counts == was[p].Counts {
+		for recorded(t, s, p).Current == was[p].Current {
 			look()
 			sleep(t, 10*time.Millisecond)
 			if time.Since(began) > 20*time.Second {
@@ -169,13 +169,13 @@ func TestAnOutageCountsTowardsTheTakeover(t *testing.T) {
 		a.leads.Store(toNone)
 		sleep(t, 3500*time.Millisecond)
 		for p, is := range records(t, s) {
-			if is.Counts != was[p].Counts || is.Next.Server != task.Anywhere {
+			if is.Current != was[p].Current || is.Next.Server != task.Anywhere {
 				t.Errorf("in the outage %+v is recorded of partition %d", is, p)
 			}
 		}
 		a.leads.Store(toOther)
 		if took := counted(t, s, was, func() {}); took > 1100*time.Millisecond {
-			t.Errorf("another generation counts %s after the outage, want 1 s", took)
+			t.Errorf("another generation is current %s after the outage, want 1 s", took)
 		}
 	})
 }
@@ -188,13 +188,13 @@ func TestAnOutageOfOnePartitionCountsTowardsItsTakeover(t *testing.T) {
 		last := len(was) - 1
 		a.leads.Store(toNone)
 		sleep(t, 3500*time.Millisecond)
-		if is := recorded(t, s, last); is.Counts != was[last].Counts || is.Next.Server != task.Anywhere {
+		if is := recorded(t, s, last); is.Current != was[last].Current || is.Next.Server != task.Anywhere {
 			t.Errorf("in the outage %+v is recorded", is)
 		}
 		a.leads.Store(toOther)
 		sleep(t, 10*time.Second)
 		for p, is := range records(t, s) {
-			if moved := is.Counts != was[p].Counts; moved != (p == last) || is.Next.Generation != 0 {
+			if moved := is.Current != was[p].Current; moved != (p == last) || is.Next.Generation != 0 {
 				t.Errorf("%+v is recorded of partition %d, and %+v was", is, p, was[p])
 			}
 		}
@@ -258,7 +258,7 @@ func TestAWorkerThatIsCutOffTakesNothingAway(t *testing.T) {
 		announced, stands := 0, false
 		for range 6000 {
 			is := recorded(t, first, 0)
-			if is.Counts != was[0].Counts {
+			if is.Current != was[0].Current {
 				t.Fatalf("%+v counts after %+v", is, was[0])
 			}
 			if now := is.Next.Generation != 0; now != stands {

@@ -61,7 +61,7 @@ func (l *limit) create(ctx context.Context, all []item) error {
 	return inGroup(ctx, l.j.Workers, all, l.insertAndAdd, l.inserts)
 }
 func (l *limit) settled(context.Context) (int, error) { return int(l.gone.Load()), nil }
-func (l *limit) hot(ctx context.Context) (int, error) { // the library's set knows no generation that counts
+func (l *limit) hot(ctx context.Context) (int, error) { // the library's set knows no current generation
 	n, err := l.rdb.ZCard(ctx, l.keys[1]).Result()
 	return int(n), err
 }

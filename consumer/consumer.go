@@ -93,20 +93,20 @@ type Consumer struct {
 	handlers atomic.Pointer[Handlers] // nil: Handle was not called
 	backlog  backlog                  // of tasks that are due and wait
 
-	mu        sync.Mutex
-	stage     stage
-	queue     queue
-	low       int // the claimer is to look when the queue is that short
-	waiters   []chan *Delivery
-	batches   map[string]*batch
-	owed      []owed
-	inHand    int           // delivered, and neither has an answer arrived nor is the row gone
-	idle      chan struct{} // made by drain, closed when inHand is 0
-	answering int           // answers under way, and what timeouts give back
-	returning int           // of these, what timeouts give back
-	quiet     chan struct{} // made by the settler's stop, closed when answering is 0
-	answers   recent
-	sight     sight // of the hot set's clock, the last one
+	mu          sync.Mutex
+	stage       stage
+	queue       queue
+	low         int // the claimer is to look when the queue is that short
+	waiters     []chan *Delivery
+	batches     map[string]*batch
+	owed        []owed
+	inHand      int           // delivered, and neither has an answer arrived nor is the row gone
+	handsEmpty  chan struct{} // made by drain; closed when inHand is 0
+	answering   int           // answers under way, and what timeouts give back
+	returning   int           // of these, what timeouts give back
+	answersDone chan struct{} // made by settler.answersDone; closed when answering is 0
+	answers     recent
+	sight       sight // of the hot set's clock, the last one
 }
 
 type stage int
@@ -312,9 +312,9 @@ func (c *Consumer) answered(d *Delivery) {
 		return
 	}
 	d.inHand = false
-	if c.inHand--; c.inHand == 0 && c.idle != nil {
-		close(c.idle)
-		c.idle = nil
+	if c.inHand--; c.inHand == 0 && c.handsEmpty != nil {
+		close(c.handsEmpty)
+		c.handsEmpty = nil
 	}
 }
 
@@ -326,7 +326,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	c.stage = draining
 	close(c.closed)
 	if c.inHand > 0 {
-		c.idle = idle
+		c.handsEmpty = idle
 	} else {
 		close(idle)
 	}

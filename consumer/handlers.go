@@ -278,7 +278,7 @@ func (h *Handlers) Stop() error {
 		return h.abandoned()
 	}
 	select {
-	case <-h.c.settler.idle():
+	case <-h.c.settler.answersDone():
 	case <-wait.C: // a failure of what is still under way is reported
 	}
 	return nil

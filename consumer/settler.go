@@ -81,17 +81,17 @@ func (s *settler) stop() {
 	s.hurry()
 	soon := time.AfterFunc(hotTimeout, s.cut)
 	defer soon.Stop()
-	<-s.idle()
+	<-s.answersDone()
 	s.cut()
 }
 
-// idle returns a channel that is closed when no answer is under way. One at a time waits.
-func (s *settler) idle() <-chan struct{} {
+// answersDone returns a channel that is closed when no answer is under way. One at a time waits.
+func (s *settler) answersDone() <-chan struct{} {
 	quiet := make(chan struct{})
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	if s.c.answering > 0 {
-		s.c.quiet = quiet
+		s.c.answersDone = quiet
 	} else {
 		close(quiet)
 	}
@@ -144,9 +144,9 @@ func (s *settler) end(ds []*Delivery) {
 func (s *settler) landed(n int) {
 	c := s.c
 	c.answering -= n
-	if c.answering == 0 && c.quiet != nil {
-		close(c.quiet)
-		c.quiet = nil
+	if c.answering == 0 && c.answersDone != nil {
+		close(c.answersDone)
+		c.answersDone = nil
 	}
 }
 

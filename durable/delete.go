@@ -88,7 +88,7 @@ func (m *MySQL) deleteEach(ctx context.Context, calls [][]task.Ref) []coalesce.R
 	}
 	res := make([]coalesce.Result[[]bool], len(calls))
 	for i, refs := range calls {
-		mine := claim(refs, gone)
+		mine := resultsFor(refs, gone)
 		if err == nil {
 			res[i].Value = mine
 			continue
@@ -113,8 +113,8 @@ func unique(calls [][]task.Ref) []task.Ref {
 	return slices.Compact(refs)
 }
 
-// claim tells a call which of its refs were deleted; each is given to one call.
-func claim(refs []task.Ref, gone map[task.Ref]bool) []bool {
+// resultsFor tells a call which of its refs were deleted; each is given to one call.
+func resultsFor(refs []task.Ref, gone map[task.Ref]bool) []bool {
 	mine := make([]bool, len(refs))
 	for i, r := range refs {
 		mine[i] = gone[r]

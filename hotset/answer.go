@@ -180,13 +180,9 @@ func (a *answer) indices(n int) []int {
 	return all
 }
 
-// settle is for how long after its beginning a generation loads no row that was
-// due before: workers register what they hold first. Each looks once a second.
-const settle = 2000
-
 func (a *answer) feeding() task.PartitionStatus {
 	s := task.PartitionStatus{AsOf: a.asOf, StartMS: a.int() / 1000, HorizonMS: a.int()}
-	s.ReadyMS = s.StartMS + settle
+	s.ReadyMS = s.StartMS + task.RegisterWait.Milliseconds()
 	s.Loaded = task.Cursor{NextMS: a.int(), ID: a.str()}
 	s.Members = int(a.int())
 	return s

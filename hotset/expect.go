@@ -19,8 +19,8 @@ type expectation struct {
 	generations []int64 // by partition; nil: not told
 }
 
-// counts returns what tells whether a generation of partition p counts, as far as is known.
-func (e expectation) counts(p int) func(generation int64) bool {
+// isCurrent returns a function that reports whether a generation of partition p is current, as far as is known.
+func (e expectation) isCurrent(p int) func(generation int64) bool {
 	return func(generation int64) bool { return e.generations == nil || e.generations[p] == generation }
 }
 

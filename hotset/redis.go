@@ -152,9 +152,9 @@ func (r *Redis) Config() Config { return r.config }
 // Clock implements Set.
 func (r *Redis) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	r.mu.Lock()
-	s, counts := r.seen[p], r.told.counts(p)
+	s, isCurrent := r.seen[p], r.told.isCurrent(p)
 	r.mu.Unlock()
-	if s.asOf.Generation != 0 && counts(s.asOf.Generation) && time.Since(s.at) < task.TombstoneTTL/2 {
+	if s.asOf.Generation != 0 && isCurrent(s.asOf.Generation) && time.Since(s.at) < task.TombstoneTTL/2 {
 		return s.asOf, nil
 	}
 	a, err := r.run(ctx, p, "clock", nil)

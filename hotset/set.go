@@ -51,9 +51,9 @@ type Set interface {
 	Config() Config
 
 	// Expect tells the set what the durable store records of it, as the caller has
-	// read; until it is told, any generation counts. From then on a partition that
+	// read; until it is told, any generation is taken for the current one. From then on a partition that
 	// records another identity answers task.ErrMismatch to every call, as does Elect,
-	// and one whose generation is not the one that counts is cold for every call and
+	// and one whose generation is not the current one is cold for every call and
 	// answers task.ErrOther (an ErrCold); State tells of it by Other, Find and Expired
 	// find nothing. Horizon begins a generation there, as on any cold partition. A
 	// generation records the identity at its beginning, and so does the first election.
@@ -78,8 +78,8 @@ type Set interface {
 	State(ctx context.Context, p int) (task.State, error)
 
 	// Horizon begins a feeder's round on p: it makes a new, empty generation
-	// if the partition is cold and f.Look is not set (f.Generation, which the records
-	// say counts), and raises the horizon to f.HorizonMS, never
+	// if the partition is cold and f.Look is not set (f.Generation, which is the
+	// current one by the records), and raises the horizon to f.HorizonMS, never
 	// lowering it. A partition that holds f.Limit members or more keeps its
 	// horizon; one that holds more retreats: horizon and loaded fall to the
 	// time of the member that is one too many, and the waiting members due at

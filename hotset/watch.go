@@ -27,7 +27,7 @@ const (
 // Watch implements Set. It subscribes to the channels of all partitions on one
 // connection, and connects and subscribes anew when that fails. It asks whether its server
 // is there when it has heard nothing for quiet, and when a call fails; and subscribes anew when
-// another generation counts, which may be on another server, though its own still answers. It
+// another generation is current, which may be on another server, though its own still answers. It
 // returns what connecting again cannot mend: that the server refuses it, or that the client
 // is closed.
 func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
@@ -95,7 +95,7 @@ func (r *Redis) listen(ctx context.Context, channels []string, wake chan<- struc
 // errDoubted: the server of a subscription does not answer it, or another one may count.
 var errDoubted = errors.New("the subscription is given up")
 
-// doubt reports true once sub is to be given up: another generation counts, or its server,
+// doubt reports true once sub is to be given up: another generation is current, or its server,
 // which is doubted, does not answer. It reports false when the subscription has ended.
 func (r *Redis) doubt(ctx context.Context, sub *redis.PubSub, heard, ended <-chan struct{}) bool {
 	for {

@@ -15,15 +15,19 @@ import (
 // be added to the hot set.
 const TombstoneTTL = 10 * time.Second
 
+// RegisterWait is for how long after its beginning a generation loads no row that was due
+// before: workers register what they hold first. Each worker looks once a second.
+const RegisterWait = 2 * time.Second
+
 // Errors of the hot set that its callers act upon and users never see.
 var (
 	// ErrCold: the partition holds no (valid) generation: it is new, or the
 	// server lost or exchanged its data. The feeder makes a new generation.
 	ErrCold = errors.New("hot set is cold")
-	// ErrOther is an ErrCold: the partition has a generation, but it is not the one
-	// that counts, as the caller knows it. Either that has been another since, or
-	// the one that counts is on another server: read the records again.
-	ErrOther = fmt.Errorf("%w: it has a generation that does not count", ErrCold)
+	// ErrOther is an ErrCold: the partition has a generation, but not the one that the
+	// caller takes for the current one. Another one has become current since, or the
+	// current one is on another server: read the records again.
+	ErrOther = fmt.Errorf("%w: it has a generation that is not current", ErrCold)
 	// ErrStale: what the caller knows is older than TombstoneTTL or of another
 	// generation. Read the rows again and try anew.
 	ErrStale = errors.New("knowledge is stale")
@@ -43,7 +47,7 @@ type AsOf struct {
 // Expected is what the durable store records of its hot set.
 type Expected struct {
 	Identity    string  // of the durable store
-	Generations []int64 // by partition, the one that counts; 0: none
+	Generations []int64 // by partition, the current one; 0: none
 }
 
 // Entry is a member of the hot set on its way in: one version of a task.

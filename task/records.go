@@ -53,8 +53,8 @@ func (r Records) Lease() (l Lease, err error) {
 // which server, and what is announced to take its place. The zero Generation says that none
 // counts, and none is announced.
 type Generation struct {
-	Counts Place // the generation that counts
-	Next   Place // the one that is announced to take its place
+	Current Place // the current generation
+	Next    Place // the one that is announced to take its place
 }
 
 // Place is a generation on a server.
@@ -88,12 +88,12 @@ func (r Records) Generation(p int) (g Generation, err error) {
 
 // MarshalText returns all of g, for a store.
 func (g Generation) MarshalText() ([]byte, error) {
-	for _, p := range []Place{g.Counts, g.Next} {
+	for _, p := range []Place{g.Current, g.Next} {
 		if strings.Contains(p.Server, " ") || len(p.Server) > maxServer {
 			return nil, fmt.Errorf("%w: server %q of a generation, want at most %d bytes without a space", ErrInvalid, p.Server, maxServer)
 		}
 	}
-	return fmt.Appendf(nil, "%d %s %d %s", g.Counts.Generation, g.Counts.Server, g.Next.Generation, g.Next.Server), nil
+	return fmt.Appendf(nil, "%d %s %d %s", g.Current.Generation, g.Current.Server, g.Next.Generation, g.Next.Server), nil
 }
 
 // maxServer is how long a server's identity may be, so that two fit into a record.
@@ -105,7 +105,7 @@ func (g *Generation) UnmarshalText(text []byte) error {
 	if len(parts) != 4 {
 		return fmt.Errorf("%w: recorded generation %q, want two numbers, each with a server after it", ErrMismatch, text)
 	}
-	for i, to := range []*Place{&g.Counts, &g.Next} {
+	for i, to := range []*Place{&g.Current, &g.Next} {
 		n, err := strconv.ParseInt(parts[2*i], 10, 64)
 		if err != nil || n < 0 {
 			return fmt.Errorf("%w: recorded generation %q, want numbers of at least 0", ErrMismatch, text)

@@ -1,7 +1,7 @@
 /* servers: two Redis servers for one durable store, for spin 6.5. One version of one task in one partition. The durable store
-   records which generation counts, on which server, and which one is announced; each record changes by compare and swap.
+   records which generation is current, on which server, and which one is announced; each record changes by compare and swap.
 
-   Covers    a takeover (announce, hold, settle), the veto of the server that counts, the first generation, a flush, a server that
+   Covers    a takeover (announce, hold, settle), the veto of the current server, the first generation, a flush, a server that
              is dead, a replica that is promoted while its master lives on, an address that leads to the other server from some
              moment on; an announcement that names no server, because none answers or because it seems so; processes that stop for any time between two steps, or die; Delete, Create, feeders, claims whose answer
              comes late, the local queue, registration while a generation is announced.
@@ -14,7 +14,7 @@
    Checked   no task is handed out after a Delete that returned nil, and at that moment no worker has it under a living lease; what
              is handed out was claimed on the server that counted then; a server is not displaced while a process that works with it
              has seen the announcement; no number of a generation is missing (the bounds of this model are ample); at rest a row
-             that stands waits on the server that counts, and some process works there.
+             that stands waits on the current server, and some process works there.
    Stands    Feeder   feeder.round, takeOver (internal/agent); horizon.lua       Keeper   the loop that reads the records, and the veto
    for       Worker   claimer.claim, Consumer.hand, extend, registerNow, release (consumer/)      Reaper   reaper.reapBatch (internal/agent)
              Deleter  Scheduler.dropRows (delete.go), Reschedule; remove.lua, state.lua           Creator  Scheduler.Create; add.lua
@@ -27,12 +27,12 @@
    Variants, each of which must fail: NOHOLD an announcement is settled at once; DELETEOLD a deleter trusts its knowledge for longer
    than the hold; WORKEROLD a worker does (a limit: see README.md); ANNOUNCEDCLAIM a worker claims with knowledge that has an announcement;
    NORECHECK a worker does not look at its knowledge again when a claim's answer is there; EXTENDOLD it extends with old knowledge;
-   REDISFIRST rows are read and fed before their generation counts; NOREAD a deleter does not read the records after its commit, if
-   its knowledge is old or announced; COLDNIL it takes a cold partition of another server than the one that counts for nil;
+   REDISFIRST rows are read and fed before their generation is current; NOREAD a deleter does not read the records after its commit, if
+   its knowledge is old or announced; COLDNIL it takes a cold partition of another server than the current one for nil;
    NOTHINGNIL it trusts older knowledge that nothing is recorded; REMOVEBYNUMBER a removal is refused by a generation of another number,
    and that is taken for a cold partition; REMOVEFOREIGN a removal does not look at run_id; ADDSEARLY adds are served before their
-   generation counts; REUSE a feeder begins a recorded number again that Redis does not have; BEGINANY a generation is begun on whatever
-   server answers; STARTEARLY a generation's age counts from the announcement; REGEXTENDS a registration before the generation counts
+   generation is current; REUSE a feeder begins a recorded number again that Redis does not have; BEGINANY a generation is begun on whatever
+   server answers; STARTEARLY a generation's age counts from the announcement; REGEXTENDS a registration before the generation is current
    moves the deadline; NOVETO nobody objects; PRODUCERVETO a process that only creates objects as well. */
 
 #ifndef FIRST
@@ -89,7 +89,7 @@
 #define DELETER 3
 
 bool row = !CREATE, inserted = !CREATE;                   /* MySQL: the task */
-byte cg, cs, ng, ns;                                      /* MySQL: the generation that counts, its server; what is announced, 0 if nothing */
+byte cg, cs, ng, ns;                                      /* MySQL: the current generation, its server; what is announced, 0 if nothing */
 byte last;                                                /* number that was given last: none is given twice */
 byte gen[4], meta[4], mem[4];                              /* Redis: generation, 0 if none; the server that meta names; the member */
 bool open[4], tomb[4], again[4], down[4];                 /* again: it is offered again, so who claims it looks at its row */
@@ -111,7 +111,7 @@ bool busyC = CREATE, busyD = DELETE;
 #define OVER(p) (!hold[p] || !ahead[p])
 
 #define CHANGED same[1] = 0; same[2] = 0
-/* after a nil the server that counts offers nothing, but what its claimer looks at the row of */
+/* after a nil the current server offers nothing, but what its claimer looks at the row of */
 #define noghost assert(!deletedNil || !cs || !WARM(cs, cg) || mem[cs] != WAITS || again[cs])
 
 inline number(n) { assert(last < LAST); last++; n = last; if :: last >= MANY -> live[1] = 0 :: else fi }
@@ -234,7 +234,7 @@ end:
        if :: same[p] -> number(ng); ns = ANY; seen[1] = 0; seen[2] = 0; CHANGED :: else fi;
        same[p] = 0 }
 #endif
-  /* scan, and audit: the row is read after the generation counts */
+  /* scan, and audit: the row is read after the generation is current */
   :: atomic { live[p] && row && FED(at[p]) && !mem[at[p]] && !tomb[at[p]] -> s = at[p]; n = gen[s] }
      r = row;
      atomic {
@@ -321,7 +321,7 @@ proctype Worker(byte p) {
        if :: gen[s] && mem[s] == BATCH(p) && !down[s] -> again[s] = again[s] || hold[p] == INHAND; mem[s] = WAITS; noghost :: else fi;
        s = 0; DROP(p) }
 #if MOVE
-  /* Consumer.registerNow, with a generation that counts or is announced */
+  /* Consumer.registerNow, with a generation that is current or announced */
   :: atomic { hold[p] >= QUEUED && ahead[p] && hg[p] != gen[at[p]] && !down[at[p]] && meta[at[p]] == at[p] &&
               (cs == at[p] && cg == gen[cs] || ns == at[p] && ng == gen[ns] && mem[ns] != BATCH(p)) ->
        s = at[p]; n = gen[s]; look = (cs == s) }

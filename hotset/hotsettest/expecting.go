@@ -8,7 +8,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// expect tells the set that generation counts in the partition under test.
+// expect tells the set that generation is current in the partition under test.
 func (k *kit) expect(identity string, generation int64) {
 	k.Helper()
 	e := task.Expected{Identity: identity, Generations: make([]int64, k.Config().Partitions)}
@@ -45,7 +45,7 @@ func looksFirst(k *kit) {
 	}
 }
 
-// oneGenerationCounts: nothing is read from, nor written to, a generation that does not count.
+// oneGenerationCounts: nothing is read from, nor written to, a generation that is not current.
 func oneGenerationCounts(k *kit) {
 	k.expect("A1", 11)
 	k.begin(11)
@@ -80,20 +80,20 @@ func oneGenerationCounts(k *kit) {
 		},
 	} {
 		if err := call(); !errors.Is(err, task.ErrOther) || !errors.Is(err, task.ErrCold) {
-			k.Errorf("%s where another generation counts answered %v, want ErrOther", name, err)
+			k.Errorf("%s where another generation is current answered %v, want ErrOther", name, err)
 		}
 	}
 	st, err := k.State(k.Context(), k.p)
 	if err != nil || st.AsOf.Generation != 0 || !st.Other || st.Waiting != 0 {
-		k.Errorf("State where another generation counts is %+v, %v; want it cold", st, err)
+		k.Errorf("State where another generation is current is %+v, %v; want it cold", st, err)
 	}
 	if found, err := k.Find(k.Context(), k.p, refs); err != nil || found[0].Answer != task.Absent || found[1].Answer != task.Absent {
-		k.Errorf("Find where another generation counts answered %+v, %v; want nothing", found, err)
+		k.Errorf("Find where another generation is current answered %+v, %v; want nothing", found, err)
 	}
 	k.expect("A1", 11) // all is as it was
 	st, err = k.State(k.Context(), k.p)
 	if err != nil || st.AsOf.Generation != 11 || st.Waiting != 1 || st.Claimed != 1 || st.Other {
-		k.Errorf("State of the generation that counts again is %+v, %v; want 1 that waits and 1 claimed", st, err)
+		k.Errorf("State once the generation is current again is %+v, %v; want 1 that waits and 1 claimed", st, err)
 	}
 }
 

@@ -81,7 +81,7 @@ func on[R any](ctx context.Context, s *Set, p int, act string, f func(*partition
 	part.tick()
 	var r R
 	var err error
-	if part.other = part.generation != 0 && !s.counts(p, part.generation); part.other && act != "horizon" && act != "state" {
+	if part.other = part.generation != 0 && !s.isCurrent(p, part.generation); part.other && act != "horizon" && act != "state" {
 		err = task.ErrOther
 	}
 	if err == nil {
@@ -93,8 +93,8 @@ func on[R any](ctx context.Context, s *Set, p int, act string, f func(*partition
 	return r, err
 }
 
-// counts reports whether that generation of partition p does, as far as it was told.
-func (s *Set) counts(p int, generation int64) bool {
+// isCurrent reports whether a generation of partition p is current, as far as s was told.
+func (s *Set) isCurrent(p int, generation int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.told.Identity == "" || s.told.Generations[p] == generation

@@ -20,7 +20,7 @@ type partition struct {
 	server string
 	now    time.Time // of the call that holds mu
 
-	other      bool  // for that call: the generation is not the one that counts
+	other      bool  // for that call: the generation is not the current one
 	generation int64 // 0: cold
 	began      int   // how many generations did
 	start      time.Time
@@ -111,15 +111,11 @@ func (p *partition) next() int64 {
 func (p *partition) feeding() task.PartitionStatus {
 	s := task.PartitionStatus{AsOf: p.asOf(), StartMS: p.start.UnixMilli(), ReadyMS: p.start.UnixMilli(), HorizonMS: p.horizon,
 		Loaded: p.loaded, Members: len(p.members)}
-	if p.began > 1 {
-		s.ReadyMS += settle
+	if p.began > 1 { // this process may hold tasks of an earlier one
+		s.ReadyMS += task.RegisterWait.Milliseconds()
 	}
 	return s
 }
-
-// settle is for how long after its beginning a generation loads no row that was due before,
-// unless it is the first: what the one before held may be in this process's hands.
-const settle = 2000
 
 // begin begins a generation, empty.
 func (p *partition) begin(f task.HorizonRequest) {

@@ -9,9 +9,9 @@
 -- KEYS[6]  gone:1 set
 -- KEYS[7]  gone:2 set
 -- ARGV[1]  caller       "partitions identity generation": what it was made with, the identity of its durable store, and the
---                      generation that counts, as that records; a caller that knows none of the last two leaves them empty
+--                      current generation, as that records; a caller that knows none of the last two leaves them empty
 -- RETURNS  {status, now, generation or 0, ...}: OK, COLD, STALE, ABORT, MISMATCH, OTHER; now in us
--- Invariant (OneGeneration): on a partition whose generation is not the one that counts nothing is read or changed. Only horizon
+-- Invariant (OneGeneration): on a partition whose generation is not current nothing is read or changed. Only horizon
 -- and state, whose verb stands before the prelude, go on, and take it for cold.
 -- Invariant: now, which is told and by which knowledge ages, falls by less than T even if the server's clock steps back:
 -- the period is a floor for it, and each script advances it. So a tombstone outlives all knowledge that is older than it.

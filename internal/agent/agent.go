@@ -20,7 +20,7 @@ type Options struct {
 	Name          string           // of this process, in elections
 	Store         durable.Store    // that the roles read
 	Set           hotset.Set       // that they fill and mend
-	Records       *record.Reader   // which generation counts
+	Records       *record.Reader   // which generation is current
 	Outage        *record.Outage   // which partitions do not answer
 	Window        *horizon.Window  // how far the horizon may reach
 	Adder         *preload.Adder   // adds what the auditor finds

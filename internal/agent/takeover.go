@@ -22,15 +22,15 @@ const (
 	restMost  = 5 * time.Second
 )
 
-// takeOver makes a generation of this process's server count, whose partition p is cold. It
-// returns the generation's number once it counts; before that, 0 and when to come again
+// takeOver makes a generation of this process's server current, where partition p is cold. It
+// returns the generation's number once it is current; before that, 0 and when to come again
 // (OneGeneration).
 //
-// The generation counts at once if none did before; if the one before was on the same server,
-// which has lost its data; or if all processes that worked with the one before have ended, as
-// the store can tell. Otherwise it is announced, and counts record.Hold later if the
-// announcement still stands. While a server did not answer, task.Anywhere may have been
-// announced (record.Reader.Vacate), which stands for this server too.
+// The generation becomes current at once in three cases: none was current before; the previous one
+// was on the same server, which has lost its data; or all processes that worked with the previous
+// one have ended, as the store can tell. Otherwise it is announced, and becomes current
+// record.Hold later, if the announcement is still recorded. While a server did not answer,
+// task.Anywhere may have been announced (record.Reader.Vacate), which includes this server.
 func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation int64, wait time.Duration, err error) {
 	if err := f.o.Records.Refresh(ctx); err != nil {
 		return 0, 0, err
@@ -39,12 +39,12 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 	f.noteVeto(p, s, server)
 	own := task.Place{Generation: hotset.NewGeneration(), Server: server}
 	switch since := time.Since(s.Since); {
-	case s.Counts.Generation == 0 || s.Counts.On(server) || s.Past:
+	case s.Current.Generation == 0 || s.Current.On(server) || s.Past:
 		failpoint.Hit("generation/record")
-		return f.count(ctx, p, s, own)
+		return f.makeCurrent(ctx, p, s, own)
 	case s.Next.Generation != 0 && mayBe(s.Next, server) && since >= record.Hold:
 		failpoint.Hit("generation/settle")
-		return f.count(ctx, p, s, own) // another number: the process that announced it may make it count too, and each begins its own
+		return f.makeCurrent(ctx, p, s, own) // another number: the process that announced it may make it current too, and each begins its own
 	case s.Next.Generation != 0 && mayBe(s.Next, server):
 		return 0, record.Hold - since, nil
 	case s.Next.Generation != 0 && since < 2*record.Hold: // after that, the process that announced it has ended
@@ -53,12 +53,12 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 		return 0, time.Until(f.rest[p]), nil
 	}
 	failpoint.Hit("generation/announce")
-	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Counts: s.Counts, Next: own})
+	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Current: s.Current, Next: own})
 	if err != nil || !swapped {
 		return 0, feedEvery, err
 	}
 	f.announced[p] = own.Generation
-	f.o.Report.Info("announced that the hot set moves", "partition", p, "from", s.Counts.Server, "to", server, "after_ms", record.Hold.Milliseconds())
+	f.o.Report.Info("announced that the hot set moves", "partition", p, "from", s.Current.Server, "to", server, "after_ms", record.Hold.Milliseconds())
 	return 0, record.Hold, f.o.Records.Refresh(ctx)
 }
 
@@ -67,16 +67,16 @@ func mayBe(next task.Place, server string) bool {
 	return next.Server == server || next.Server == task.Anywhere
 }
 
-// count records that a generation counts, in place of what s is, and returns its number.
-func (f *feeder) count(ctx context.Context, p int, s record.Standing, it task.Place) (generation int64, wait time.Duration, err error) {
-	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Counts: it})
+// makeCurrent records that a generation is current, in place of what s is, and returns its number.
+func (f *feeder) makeCurrent(ctx context.Context, p int, s record.Standing, it task.Place) (generation int64, wait time.Duration, err error) {
+	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Current: it})
 	if err != nil || !swapped {
 		return 0, feedEvery, err
 	}
 	if err := f.o.Records.Refresh(ctx); err != nil {
 		return 0, 0, err
 	}
-	if f.o.Records.Partition(p).Counts != it {
+	if f.o.Records.Partition(p).Current != it {
 		return 0, feedEvery, nil // another one counts by now
 	}
 	f.announced[p], f.vetoes[p] = 0, 0 // what was announced is settled, and not taken back
@@ -91,17 +91,17 @@ func (f *feeder) noteVeto(p int, s record.Standing, server string) {
 	if mine == 0 || s.Next.Generation == mine {
 		return
 	}
-	if f.announced[p] = 0; s.Counts.On(server) {
+	if f.announced[p] = 0; s.Current.On(server) {
 		return
 	}
 	rest := min(restFirst<<min(f.vetoes[p], 10), restMost)
 	f.vetoes[p]++
 	f.rest[p] = time.Now().Add(rest + rand.N(rest))
-	err := fmt.Errorf("%w: the hot set that counts is on server %q, where other workers work with it; this process works with server %q, which is idle until they have stopped",
-		task.ErrUnavailable, s.Counts.Server, server)
+	err := fmt.Errorf("%w: the current hot set is on server %q, where other workers work with it; this process works with server %q, which is idle until they have stopped",
+		task.ErrUnavailable, s.Current.Server, server)
 	f.o.Report.Error("take over the hot set", err, "tried again in some seconds", "partition", p)
 	if f.o.Set.Config().InProcess {
-		f.o.Records.Abort(fmt.Errorf("%w: the hot set that counts is in another process (%s), which works; a set in memory serves one process alone", task.ErrRefused, s.Counts.Server))
+		f.o.Records.Abort(fmt.Errorf("%w: the current hot set is in another process (%s), which works; a set in memory serves one process alone", task.ErrRefused, s.Current.Server))
 	}
 }
 
@@ -109,7 +109,7 @@ func (f *feeder) noteVeto(p int, s record.Standing, server string) {
 // itself: from now on somebody works with it.
 func (f *feeder) keep(ctx context.Context, p int) {
 	s := f.o.Records.Partition(p)
-	if !s.Past || s.Counts.Generation == 0 {
+	if !s.Past || s.Current.Generation == 0 {
 		return
 	}
 	_, _, err := f.o.Records.Swap(ctx, p, s.Text, s.Generation)
@@ -118,7 +118,7 @@ func (f *feeder) keep(ctx context.Context, p int) {
 	}
 }
 
-// Release records that no generation counts, if the set that holds it ends with this process
+// Release records that no generation is current, if the set that holds it ends with this process
 // and no other process works with it. The next process need not wait then.
 func (e *Elector) Release(ctx context.Context) {
 	k, _, _ := e.o.Records.Last()
@@ -133,7 +133,7 @@ func (e *Elector) Release(ctx context.Context) {
 			return
 		}
 		is := e.o.Records.Partition(p)
-		if is.Counts.Generation == 0 || is.Counts.Server != st.Server {
+		if is.Current.Generation == 0 || is.Current.Server != st.Server {
 			continue
 		}
 		failpoint.Hit("release/record")

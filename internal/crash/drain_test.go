@@ -82,7 +82,7 @@ func TestADrainKilledBeforeTheRestGoesBackLosesOnlyWhatIsInHand(t *testing.T) {
 	})
 }
 
-// All is back, and nothing counts. The roles are held until their term ends: what
+// All is back, and no generation is current. The roles are held until their term ends: what
 // lies beyond the horizon is fed after that.
 func TestADrainKilledBeforeItResignsHoldsItsRolesForATerm(t *testing.T) {
 	killedAt(t, "drain/resign", 1, func(c *cell) {

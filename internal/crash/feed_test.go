@@ -206,11 +206,11 @@ func TestWhatADeadFeederFedEarlyIsNotFedTwice(t *testing.T) {
 	})
 }
 
-// elsewhere stages a namespace whose generation counts on a server that is gone.
+// elsewhere stages a namespace whose generation is current on a server that is gone.
 func (c *cell) elsewhere() {
 	c.Helper()
 	c.begun()
-	text, err := task.Generation{Counts: task.Place{Generation: 5, Server: "gone"}}.MarshalText()
+	text, err := task.Generation{Current: task.Place{Generation: 5, Server: "gone"}}.MarshalText()
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -246,18 +246,18 @@ func TestAFeederKilledBeforeItsGenerationCountsIsReplaced(t *testing.T) {
 	})
 }
 
-// A generation counts that was never begun. The next feeder has another one counted, at once.
+// A generation is current that was never begun. The next feeder makes another one current, at once.
 func TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced(t *testing.T) {
 	killedAt(t, "generation/begin", 1, func(c *cell) {
 		c.begun()
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
-		dead := c.counting().Counts
+		dead := c.counting().Current
 		if st := c.state(0); dead.Generation == 0 || st.AsOf.Generation != 0 || st.Server != dead.Server {
 			c.Errorf("%+v counts, and the partition has %+v", dead, st)
 		}
 		c.next(never).delivers("a 1", "b 1")
-		if is := c.counting(); is.Counts.Generation == dead.Generation || is.Counts.Server != dead.Server || is.Next != (task.Place{}) {
+		if is := c.counting(); is.Current.Generation == dead.Generation || is.Current.Server != dead.Server || is.Next != (task.Place{}) {
 			c.Errorf("recorded is %+v after %+v, want another generation on that server", is, dead)
 		}
 	})
@@ -269,7 +269,7 @@ func TestAFeederKilledBeforeItAnnouncesIsReplaced(t *testing.T) {
 		c.elsewhere()
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
-		if g := c.counting(); g.Counts.Server != "gone" || g.Next != (task.Place{}) {
+		if g := c.counting(); g.Current.Server != "gone" || g.Next != (task.Place{}) {
 			c.Errorf("recorded is %+v", g)
 		}
 		c.next(never).delivers("a 1", "b 1")
@@ -282,7 +282,7 @@ func TestAFeederKilledBeforeItSettlesWhatItAnnouncedIsReplaced(t *testing.T) {
 		c.elsewhere()
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
-		if g := c.counting(); g.Counts.Server != "gone" || g.Next.Server != c.state(0).Server {
+		if g := c.counting(); g.Current.Server != "gone" || g.Next.Server != c.state(0).Server {
 			c.Errorf("recorded is %+v", g)
 		}
 		c.next(never).delivers("a 1", "b 1")

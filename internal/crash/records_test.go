@@ -26,13 +26,13 @@ func (c *cell) announced() (counts task.Place) {
 	if ok, err := c.store.SwapRecord(c.Context(), task.GenerationName(0), string(was), string(to)); !ok || err != nil {
 		c.Fatalf("SwapRecord: %t, %v", ok, err)
 	}
-	return is.Counts
+	return is.Current
 }
 
-// staysWith checks that the generation that counted counts after all, and nothing is announced.
+// staysWith checks that the generation that was current is still current, and nothing is announced.
 func (c *cell) staysWith(counts task.Place) {
 	c.Helper()
-	if is := c.counting(); is.Counts != counts || is.Next != (task.Place{}) {
+	if is := c.counting(); is.Current != counts || is.Next != (task.Place{}) {
 		c.Errorf("killed at %s, and %+v is recorded at the end, want %+v alone", c.point, is, counts)
 	}
 }
@@ -84,18 +84,18 @@ func releasing(c *cell) (left int) {
 }
 
 // What counts died with its process, which nobody can tell. The next worker announces its own
-// hot set, and has it count two seconds later.
+// hot set, and makes it current two seconds later.
 func TestAProcessKilledBeforeItReleasesItsHotSetIsFollowedAfterAWhile(t *testing.T) {
 	killedAt(t, "release/record", 1, func(c *cell) {
 		left := releasing(c)
 		dead := c.counting()
-		if dead.Counts.Generation == 0 || dead.Counts.Server == c.state(0).Server {
+		if dead.Current.Generation == 0 || dead.Current.Server == c.state(0).Server {
 			c.Errorf("recorded is %+v, want the dead process's hot set", dead)
 		}
 		if all := c.next(never).ends(); len(all) != left {
 			c.Errorf("%d tasks were left, and %d were delivered", left, len(all))
 		}
-		if is := c.counting(); is.Counts.Server != c.state(0).Server || is.Next != (task.Place{}) {
+		if is := c.counting(); is.Current.Server != c.state(0).Server || is.Next != (task.Place{}) {
 			c.Errorf("recorded is %+v, want the next worker's server", is)
 		}
 	})
@@ -186,7 +186,7 @@ func TestAWorkerKilledBeforeItAnnouncesAnOutageIsFollowedAfterAWhile(t *testing.
 		c.elsewhere()
 		c.rows(time.Now(), "a", "b")
 		c.killSilent()
-		if g := c.counting(); g.Counts.Server != "gone" || g.Next != (task.Place{}) {
+		if g := c.counting(); g.Current.Server != "gone" || g.Next != (task.Place{}) {
 			c.Errorf("recorded is %+v", g)
 		}
 		c.next(never).delivers("a 1", "b 1")
@@ -199,7 +199,7 @@ func TestAWorkerKilledAfterItAnnouncedAnOutageIsFollowedByAnyServer(t *testing.T
 		c.elsewhere()
 		c.rows(time.Now(), "a", "b")
 		c.killSilent()
-		if g := c.counting(); g.Counts.Server != "gone" || g.Next.Server != task.Anywhere {
+		if g := c.counting(); g.Current.Server != "gone" || g.Next.Server != task.Anywhere {
 			c.Errorf("recorded is %+v", g)
 		}
 		c.next(never).delivers("a 1", "b 1")

@@ -21,19 +21,19 @@ const (
 	// extendWait is the same of an extension: a lease may be as short as a second.
 	extendWait = 200 * time.Millisecond
 	// rereadAfter is how old the records are that a claim reads again because it met a
-	// generation that does not count. The next claim comes soon.
+	// generation that is not current. The next claim comes soon.
 	rereadAfter = 200 * time.Millisecond
-	// elsewhereWait is how soon a removal looks again whether this server's generation counts.
+	// elsewhereWait is how soon a removal looks again whether this server's generation is current.
 	elsewhereWait = 200 * time.Millisecond
 )
 
 // ErrElsewhere: a removal cannot reach the members that may be offered, because they are on
 // another server. No caller was told nil of it.
-var ErrElsewhere = fmt.Errorf("%w: the hot set that counts is not on the server that this process works with", task.ErrUnavailable)
+var ErrElsewhere = fmt.Errorf("%w: the current hot set is not on the server that this process works with", task.ErrUnavailable)
 
 // Fence is a hotset.Set whose calls follow OneGeneration: each call is made under records
 // that were read, and that are recent enough for what the call does. The Set refuses a call
-// that meets a generation that does not count. The Fence then reads the records again, because
+// that meets a generation that is not current. The Fence then reads the records again, because
 // they may have changed, and makes the call once more.
 type Fence struct {
 	set     hotset.Set
@@ -82,7 +82,7 @@ func fenced[R any](ctx context.Context, f *Fence, p int, call func() (R, error))
 	if err := f.ready(ctx); err != nil {
 		return none, err
 	}
-	before := f.records.Partition(p).Counts
+	before := f.records.Partition(p).Current
 	r, err := call()
 	f.records.Observe(err)
 	if !errors.Is(err, task.ErrOther) {
@@ -91,7 +91,7 @@ func fenced[R any](ctx context.Context, f *Fence, p int, call func() (R, error))
 	if err := f.records.Refresh(ctx); err != nil {
 		return none, err
 	}
-	if f.records.Partition(p).Counts == before {
+	if f.records.Partition(p).Current == before {
 		return r, err
 	}
 	return call()
@@ -107,7 +107,7 @@ func (f *Fence) Check(ctx context.Context, p int) error {
 	return err
 }
 
-// Clock implements hotset.Set. A generation that does not count is no generation: its time is
+// Clock implements hotset.Set. A generation that is not current is no generation: its time is
 // that of a cold partition.
 func (f *Fence) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	a, err := fenced(ctx, f, p, func() (task.AsOf, error) { return f.set.Clock(ctx, p) })
@@ -133,7 +133,7 @@ func (f *Fence) State(ctx context.Context, p int) (task.State, error) {
 	return f.set.State(ctx, p)
 }
 
-// Horizon implements hotset.Set. It takes a generation that does not count for a cold partition itself.
+// Horizon implements hotset.Set. It takes a generation that is not current for a cold partition itself.
 func (f *Fence) Horizon(ctx context.Context, p int, w task.HorizonRequest) (task.PartitionStatus, error) {
 	if err := f.ready(ctx); err != nil {
 		return task.PartitionStatus{}, err
@@ -191,7 +191,7 @@ func (f *Fence) Claim(ctx context.Context, p int, token string, limit int, lease
 	if err := f.rely(ctx, p, claimWait); err != nil {
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, err)
 	}
-	if s := f.records.Partition(p); s.Counts.Generation != b.AsOf.Generation {
+	if s := f.records.Partition(p); s.Current.Generation != b.AsOf.Generation {
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, task.ErrOther)
 	}
 	return b, nil
@@ -212,7 +212,7 @@ func (f *Fence) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.E
 // it does not once something is announced. ErrCold: another server is about to take over.
 func (f *Fence) rely(ctx context.Context, p int, timeout time.Duration) error {
 	s := f.records.Partition(p)
-	if s.Relied || s.Known && (s.Away || s.Counts.Generation == 0) && s.Next == (task.Place{}) {
+	if s.Relied || s.Known && (s.Away || s.Current.Generation == 0) && s.Next == (task.Place{}) {
 		return nil
 	}
 	short, cancel := context.WithTimeout(ctx, timeout)
@@ -226,7 +226,7 @@ func (f *Fence) rely(ctx context.Context, p int, timeout time.Duration) error {
 		return err
 	}
 	if s.Next != (task.Place{}) {
-		return fmt.Errorf("%w: server %q is about to take over from %q", task.ErrCold, s.Next.Server, s.Counts.Server)
+		return fmt.Errorf("%w: server %q is about to take over from %q", task.ErrCold, s.Next.Server, s.Current.Server)
 	}
 	return nil
 }
@@ -234,7 +234,7 @@ func (f *Fence) rely(ctx context.Context, p int, timeout time.Duration) error {
 // Remove implements hotset.Set. A removal with a token is passed on: a worker holds the
 // members. Without a token the row was deleted before, and the answer is nil only if no server
 // may offer the task: the removal needs records that may be relied upon after the row was
-// deleted. If the generation that counts is on another server than the one that answers,
+// deleted. If the current generation is on another server than the one that answers,
 // Remove waits until a generation of this server counts, or ctx ends.
 func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	remove := func() (task.RemoveResult, error) { return f.set.Remove(ctx, p, token, refs) }
@@ -245,7 +245,7 @@ func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 		}
 		return r, err
 	}
-	var elsewhere error // once the generation that counts was found on another server
+	var elsewhere error // once the current generation was found on another server
 	for {
 		r, here, err := f.removeHere(ctx, p, len(refs), remove)
 		switch {
@@ -256,7 +256,7 @@ func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 		case err != nil:
 			return r, fmt.Errorf("remove from partition %d: %w", p, err)
 		}
-		elsewhere = fmt.Errorf("%w: that is server %q", ErrElsewhere, f.records.Partition(p).Counts.Server)
+		elsewhere = fmt.Errorf("%w: that is server %q", ErrElsewhere, f.records.Partition(p).Current.Server)
 		wait.For(ctx, elsewhereWait)
 	}
 }
@@ -274,8 +274,8 @@ func (f *Fence) removeHere(ctx context.Context, p, n int, remove func() (task.Re
 	if err != nil && !errors.Is(err, task.ErrOther) {
 		return r, false, err
 	}
-	if err == nil && r.AsOf.Generation != 0 { // if it is not the one that counts, that has changed meanwhile
-		return r, r.AsOf.Generation == f.records.Partition(p).Counts.Generation, nil
+	if err == nil && r.AsOf.Generation != 0 { // if it is not the current one, that has changed meanwhile
+		return r, r.AsOf.Generation == f.records.Partition(p).Current.Generation, nil
 	}
 	if here, err = f.here(ctx, p); here {
 		r = task.RemoveResult{AsOf: task.AsOf{TimeUS: r.AsOf.TimeUS}, Answers: make([]task.Answer, n)}
@@ -284,7 +284,7 @@ func (f *Fence) removeHere(ctx context.Context, p, n int, remove func() (task.Re
 }
 
 // here reports whether a cold partition p holds all that may be offered, which is nothing:
-// the generation that counts, if any, was on the server that answers, and the next one reads
+// the current generation, if any, was on the server that answers, and the next one reads
 // the rows that stand when it begins.
 func (f *Fence) here(ctx context.Context, p int) (bool, error) {
 	st, err := f.set.State(ctx, p)
@@ -292,5 +292,5 @@ func (f *Fence) here(ctx context.Context, p int) (bool, error) {
 		return false, err
 	}
 	s := f.records.Partition(p)
-	return st.AsOf.Generation == 0 && (s.Counts.Generation == 0 || s.Counts.On(st.Server)), nil
+	return st.AsOf.Generation == 0 && (s.Current.Generation == 0 || s.Current.On(st.Server)), nil
 }

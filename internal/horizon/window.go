@@ -212,9 +212,9 @@ func (w *Window) FarAbove(asOf task.AsOf, ago time.Duration) int64 {
 	return asOf.TimeUS/1000 + (ago + farMargin).Milliseconds() + k.Window.AnnouncedMS
 }
 
-// NearNow returns the rows that are near by this process's clock. It is for a process that
+// NearByLocalClock returns the rows that are near by this process's clock. It is for a process that
 // the hot set does not answer.
-func NearNow(rows []task.Row) []task.Row { return Near(rows, time.Now().Add(far).UnixMilli()) }
+func NearByLocalClock(rows []task.Row) []task.Row { return Near(rows, time.Now().Add(far).UnixMilli()) }
 
 // Near returns the rows of which the hot set may hold a version, if aboveMS is what FarAbove
 // returned. A row that was moved is one of them, because its previous version may be there.

@@ -42,7 +42,7 @@ var userCode = []mutant{
 	{"abandoned-for-ever", "Handle waits for handlers that ignore their contexts", "consumer/handlers.go",
 		"	case <-wait.C:\n		return h.abandoned()\n", "", "./consumer", "TestStopNamesWhatItAbandons"},
 	{"late-answers-lost", "Handle returns before what its handlers answered has landed", "consumer/handlers.go",
-		"	case <-h.c.settler.idle():\n", "	default:\n", "./consumer", "TestStopWaitsForWhoHeedsTheEndOfTheDrain"},
+		"	case <-h.c.settler.answersDone():\n", "	default:\n", "./consumer", "TestStopWaitsForWhoHeedsTheEndOfTheDrain"},
 
 	// Options.Backoff.
 	{"bad-backoff-gives-nothing-back", "a task whose Backoff panics is left to its lease", "consumer/backoff.go",

@@ -2,7 +2,7 @@ package main
 
 // edgesC are of the rule OneGeneration: one hot set for one durable store.
 var edgesC = []mutant{
-	{"other-generation-served", "a generation that does not count is served", "hotset/lua/prelude.lua",
+	{"other-generation-served", "a generation that is not current is served", "hotset/lua/prelude.lua",
 		"if verb ~= 'horizon' and verb ~= 'state' then return {'OTHER', now, gen} end", "other = false", "./hotset", "TestSet/redis7/p1/OneGenerationCounts"},
 	{"another-store-served", "scripts serve the hot set of another durable store", "hotset/lua/prelude.lua",
 		"identity ~= '' and m[15] and m[15] ~= identity)", "false)", "./hotset", "TestTheHotSetOfAnotherStoreIsRefused"},
@@ -23,7 +23,7 @@ var edgesC = []mutant{
 	{"idle-sleeps-on", "an idle worker that gets the roles goes on reading the records each 8 s", "internal/record/reader.go",
 		"	if time.Since(r.used) > usedFor {\n", "	if false {\n", ".", "TestAnIdleWorkerThatGetsTheRolesKeepsTheHotSet"},
 	{"cold-elsewhere-is-nil", "promise 4: a cold partition of a server that does not count tells Delete that nothing may fire", "internal/fence/fence.go",
-		"|| s.Counts.On(st.Server))", "|| s.Counts.Server != \"\")", ".", "TestDeleteSaysThatTheHotSetIsElsewhere"},
+		"|| s.Current.On(st.Server))", "|| s.Current.Server != \"\")", ".", "TestDeleteSaysThatTheHotSetIsElsewhere"},
 	{"delete-by-old-records", "promise 4: Delete goes by what was read long before its commit", "internal/fence/fence.go",
 		"if !f.records.Partition(p).Relied {", "if !f.records.Partition(p).Known {", ".", "TestDeleteReadsTheRecordsAfterItsCommit"},
 	{"claims-by-old-records", "a worker claims by what it read long ago", "internal/fence/fence.go",

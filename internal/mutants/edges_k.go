@@ -32,7 +32,7 @@ var edgesK = []mutant{
 		"text, swapped, err := r.Swap(ctx, p, k.texts[p], is)", "text, swapped, err := k.texts[p], false, error(nil)", "./internal/crash",
 		"TestAWorkerKilledBeforeItVetoesIsFollowedByOneThatDoes"},
 	{"veto-drops-what-counts", "who takes an announcement back has nothing count", "internal/record/reader.go",
-		"is := task.Generation{Counts: g.Counts}", "is := task.Generation{}", "./internal/crash", "TestAWorkerKilledAfterItVetoedHasKeptTheHotSet"},
+		"is := task.Generation{Current: g.Current}", "is := task.Generation{}", "./internal/crash", "TestAWorkerKilledAfterItVetoedHasKeptTheHotSet"},
 	{"dead-server-is-kept", "the hot set of a server that is gone counts for ever", "internal/agent/takeover.go",
 		"mayBe(s.Next, server) && since >= record.Hold:", "mayBe(s.Next, server) && since < 0:", "./internal/crash",
 		"TestAProcessKilledBeforeItReleasesItsHotSetIsFollowedAfterAWhile|TestAWorkerKilledBeforeItAnnouncesAnOutageIsFollowedAfterAWhile|" +

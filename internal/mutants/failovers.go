@@ -34,7 +34,7 @@ var failovers = []mutant{
 		"string.match(both, 'master_replid:(%w+)')", "''", "./hotset", "TestAServerThatHasAnothersDataIsCold"},
 	{"silence-is-waited-for", "a subscription whose server has gone is noticed by its own rests alone", "hotset/answer.go",
 		"	note(r.doubted)\n", "", "./hotset", "TestAFailedCallProvesTheSubscription"},
-	{"subscribed-elsewhere", "a subscription stays where it is when another generation counts", "hotset/expect.go",
+	{"subscribed-elsewhere", "a subscription stays where it is when another generation is current", "hotset/expect.go",
 		"		note(r.moved)\n", "", "./hotset", "TestANewGenerationIsSubscribedToAnew"},
 	{"old-slots", "the client of a cluster goes by an old table of slots", "hotset/answer.go",
 		"		r.cluster.ReloadState(context.Background()) // in a goroutine of its own\n", "", "./hotset", "TestAFailedCallLoadsTheTableOfSlots"},
@@ -49,6 +49,6 @@ var failovers = []mutant{
 	{"vacate-no-hold", "whichever server answers takes over before the announcement has stood", "internal/agent/takeover.go",
 		"mayBe(s.Next, server) && since >= record.Hold:", "mayBe(s.Next, server) && (since >= record.Hold || s.Next.Server == task.Anywhere):", ".", "TestAShortOutageIsAnnouncedTwoSecondsBefore"},
 	{"vacate-drops-what-counts", "who announces an outage has nothing count", "internal/record/outage.go",
-		"task.Generation{Counts: s.Counts, Next: next}", "task.Generation{Next: next}", "./internal/crash",
+		"task.Generation{Current: s.Current, Next: next}", "task.Generation{Next: next}", "./internal/crash",
 		"TestAWorkerKilledAfterItAnnouncedAnOutageIsFollowedByAnyServer"},
 }

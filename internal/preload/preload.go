@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	// Timeout is how long a caller waits for the hot set: for its time before the commit, and
-	// for each maxMembers of its rows after it. Then the retries take over.
+	// Timeout is how long a caller waits for the hot set: for the clocks before the commit, and
+	// for each maxMembers rows after it. Then the retries take over.
 	Timeout = 100 * time.Millisecond
 	// backoff is for how long callers do not try a partition after a failure, and the pause
 	// between two retries.
@@ -41,7 +41,7 @@ const (
 type Options struct {
 	Store         durable.Store    // has the rows
 	Set           hotset.Set       // gets them
-	Records       *record.Reader   // which generation counts
+	Records       *record.Reader   // which generation is current
 	Window        *horizon.Window  // which tasks are far
 	InlinePayload int              // the longest payload that the hot set holds
 	Closed        func(error)      // gives up all that waits; called when a store or its client is closed
@@ -152,7 +152,7 @@ func (a *Adder) Add(all []PartitionRows) {
 	for i := range all {
 		part := &all[i]
 		if !part.known {
-			left = append(left, horizon.NearNow(part.Rows)...)
+			left = append(left, horizon.NearByLocalClock(part.Rows)...)
 			continue
 		}
 		if part.Rows = horizon.Near(part.Rows, a.o.Window.FarAbove(part.AsOf, wait.Elapsed(part.asked))); len(part.Rows) == 0 {

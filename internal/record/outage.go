@@ -20,7 +20,7 @@ import (
 // Protocol. A worker whose server does not answer cannot know which server will: a replica
 // that is promoted, or the same server after a restart. It announces task.Anywhere. From then
 // on nothing is claimed, as after any announcement. A feeder that finds its partition cold
-// Hold later, on whichever server, makes its generation count at once. If the server that
+// Hold later, on whichever server, makes its generation current at once. If the server that
 // counts answers again, the first worker that reads the announcement takes it back.
 const (
 	// vacateTimeout bounds one call of Vacate, so that roles are renewed in time.
@@ -118,18 +118,18 @@ func (r *Reader) Vacate(ctx context.Context, o *Outage) {
 // vacateOne announces that of partition p, by records that were read just now. Then it reads what it has recorded.
 func (r *Reader) vacateOne(ctx context.Context, p int, o *Outage) error {
 	s := r.Partition(p)
-	if k, _, _ := r.Last(); k.Exclusive || s.Counts.Generation == 0 || s.Next != (task.Place{}) {
+	if k, _, _ := r.Last(); k.Exclusive || s.Current.Generation == 0 || s.Next != (task.Place{}) {
 		return nil
 	}
 	failpoint.Hit("vacate/announce")
 	next := task.Place{Generation: hotset.NewGeneration(), Server: task.Anywhere}
-	_, swapped, err := r.Swap(ctx, p, s.Text, task.Generation{Counts: s.Counts, Next: next})
+	_, swapped, err := r.Swap(ctx, p, s.Text, task.Generation{Current: s.Current, Next: next})
 	if err != nil || !swapped {
 		return err
 	}
 	failpoint.Hit("vacate/end")
 	o.restFrom(p)
-	r.report.Info("announced that the hot set may move, for its server does not answer", "partition", p, "from", s.Counts.Server, "after_ms", Hold.Milliseconds())
+	r.report.Info("announced that the hot set may move, for its server does not answer", "partition", p, "from", s.Current.Server, "after_ms", Hold.Milliseconds())
 	return r.Refresh(ctx)
 }
 

@@ -1,8 +1,8 @@
 // Package record knows what the durable store records of the hot set: which generation of
 // each partition counts, how far the horizon may reach, and how long a lease may be.
 //
-// OneGeneration: one generation of each partition counts, on one server, and the durable store
-// records which. A generation that no longer counts has no effect (docs/design.md;
+// OneGeneration: one generation of each partition is current, on one server, and the durable store
+// records which. A generation that is no longer current has no effect (docs/design.md;
 // docs/model/servers.pml).
 //
 // Protocol. A process relies on what it has read for Trust after the read began, and only if
@@ -51,7 +51,7 @@ const (
 	readTimeout = 5 * time.Second
 	// FreshenTimeout is how long Freshen waits for a read.
 	FreshenTimeout = time.Second
-	// vetoWait bounds the question whether the generation that counts answers.
+	// vetoWait bounds the question whether the current generation answers.
 	vetoWait = 500 * time.Millisecond
 )
 
@@ -63,7 +63,7 @@ const (
 // A goroutine exists only while a read is under way.
 type Reader struct {
 	store  durable.Store
-	set    hotset.Set // asked whether the generation that counts answers; told what is read
+	set    hotset.Set // asked whether the current generation answers; told what is read
 	parts  int
 	report *report.Reporter
 
@@ -177,7 +177,7 @@ func (r *Reader) parse(all task.Records) (k Known, err error) {
 func (r *Reader) tell(k Known) error {
 	e := task.Expected{Identity: k.identity}
 	for _, g := range k.generations {
-		e.Generations = append(e.Generations, g.Counts.Generation)
+		e.Generations = append(e.Generations, g.Current.Generation)
 	}
 	err := r.set.Expect(e)
 	r.Observe(err)
@@ -194,30 +194,30 @@ func (r *Reader) note(k Known, began time.Time) {
 	r.known, r.read = k, began
 }
 
-// veto takes announcements back, where this process works with the generation that counts,
+// veto takes announcements back, where this process works with the current generation,
 // and that generation answers.
 func (r *Reader) veto(ctx context.Context, k Known) {
 	r.mu.Lock()
 	working := r.working
 	r.mu.Unlock()
 	for p, g := range k.generations {
-		if !working || g.Next == (task.Place{}) || g.Counts.Generation == 0 {
+		if !working || g.Next == (task.Place{}) || g.Current.Generation == 0 {
 			continue
 		}
 		short, cancel := context.WithTimeout(ctx, vetoWait)
 		st, err := r.set.State(short, p)
 		cancel()
-		if err != nil || st.AsOf.Generation != g.Counts.Generation {
+		if err != nil || st.AsOf.Generation != g.Current.Generation {
 			continue
 		}
-		is := task.Generation{Counts: g.Counts}
+		is := task.Generation{Current: g.Current}
 		failpoint.Hit("veto/swap")
 		text, swapped, err := r.Swap(ctx, p, k.texts[p], is)
 		if err != nil {
 			r.report.Error("keep the hot set where it is", err, "tried again", "partition", p)
 		}
 		if swapped {
-			r.report.Info("kept the hot set where it is: its server answers", "partition", p, "server", g.Counts.Server, "announced", g.Next.Server)
+			r.report.Info("kept the hot set where it is: its server answers", "partition", p, "server", g.Current.Server, "announced", g.Next.Server)
 			k.generations[p], k.texts[p] = is, text
 			failpoint.Hit("veto/end")
 		}
@@ -312,7 +312,7 @@ func (r *Reader) Run(ctx context.Context) {
 // One caller reads them while the others go on, and it waits for FreshenTimeout at most. After
 // a failure no caller tries again for twice that.
 func (r *Reader) Freshen(ctx context.Context) {
-	if !r.stale() {
+	if !r.takeTurn() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, FreshenTimeout)
@@ -322,8 +322,8 @@ func (r *Reader) Freshen(ctx context.Context) {
 	}
 }
 
-// stale reports whether the caller is the one that reads the records now.
-func (r *Reader) stale() bool {
+// takeTurn reports whether the caller is to read the records now, and notes that it does.
+func (r *Reader) takeTurn() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	every := Trust / 2
@@ -373,6 +373,6 @@ func (r *Reader) Partition(p int) (s Standing) {
 		return s
 	}
 	s.Generation, s.Text, s.Past, s.Since = r.known.generations[p], r.known.texts[p], r.known.past[p], r.since[p]
-	s.Relied = s.Age <= Trust && s.Next == (task.Place{}) && s.Counts.Generation != 0
+	s.Relied = s.Age <= Trust && s.Next == (task.Place{}) && s.Current.Generation != 0
 	return s
 }
