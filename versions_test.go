@@ -153,7 +153,7 @@ func TestDeleteAfterALossOfDataSaysWhatMayBeInHand(t *testing.T) {
 	}
 }
 
-// heldRemoval holds the first removal in nobody's name back until it is let go.
+// heldRemoval holds the first removal without a token back until it is let go.
 type heldRemoval struct {
 	hotset.Set
 	once  sync.Once
@@ -204,7 +204,7 @@ func TestAConfirmThatOvertakesADeleteIsTold(t *testing.T) {
 	})
 }
 
-// deafRemoval holds the first removal in nobody's name back until it is let go. The others
+// deafRemoval holds the first removal without a token back until it is let go. The others
 // fail for a while. (A sync.Once would hold its mutex meanwhile, and stop a bubble's time.)
 type deafRemoval struct {
 	hotset.Set

@@ -207,7 +207,7 @@ type faulty struct {
 	lostClaim  int           // so many claims happen, but their answers are lost
 	slowClaim  time.Duration // claims happen at once, their answers take that long
 	slowRemove time.Duration // the same of removals
-	nameless   bool          // no removal in nobody's name reaches the set
+	nameless   bool          // no removal without a token reaches the set
 	deaf       bool          // nothing reaches the set, and nothing happens
 	claims     int           // so many were tried
 	mute       bool          // extensions happen, their answers are lost; releases do not reach the set
@@ -341,7 +341,7 @@ func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]t
 	return f.Set.Release(ctx, p, r)
 }
 
-// unnamed has removals in nobody's name fail, or reach the set again.
+// unnamed has removals without a token fail, or reach the set again.
 func (f *faulty) unnamed(fail bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -96,7 +96,7 @@ func (p *postponement) try() error {
 	failpoint.Hit("postpone/remove")
 	_, err = p.c.set.Remove(ctx, p.d.batch.p, p.d.batch.token, []task.Ref{p.d.own})
 	if err != nil {
-		p.c.o.Report.Error("remove a postponed task", err, "tried again until it lands")
+		p.c.o.Report.Error("remove a postponed task", err, "retried until it succeeds")
 	}
 	if !moved {
 		return nil

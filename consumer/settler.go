@@ -201,7 +201,7 @@ func (a answer) tell(s *settler, err error) {
 
 // removeMembers takes members whose rows are gone out of the hot set. A row that somebody
 // else has deleted may be one of which the hot set is still to be told: its member is removed
-// in nobody's name first, which notes that a worker had it, so that its Delete says so
+// without a token first, which notes that a worker had it, so that its Delete says so
 // (ErrClaimed; lease.pml). If that fails the member stays in its batch, and the note is
 // made later, by the repeated removal or when the batch's lease is over.
 func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref, deleted []bool) {
@@ -227,7 +227,7 @@ func (s *settler) remove(p int, token string, refs []task.Ref) bool {
 	defer cancel()
 	_, err := s.c.set.Remove(ctx, p, token, refs)
 	if err != nil {
-		s.c.o.Report.Error("remove confirmed tasks", err, "tried again until it lands", "tasks", len(refs))
+		s.c.o.Report.Error("remove confirmed tasks", err, "retried until it succeeds", "tasks", len(refs))
 	}
 	return err == nil
 }

@@ -227,7 +227,7 @@ proctype Worker(byte w) {
   :: atomic { !stopped[w] && (hold[w] == INHAND || hold[w] == LOST) ->
        r = row; row = 0 }
 #ifndef OWNUNMARKED
-     /* somebody else has deleted the row, and may not have told the hot set yet: removed in nobody's name first */
+     /* somebody else has deleted the row, and may not have told the hot set yet: removed without a token first */
      if
      :: atomic { !stopped[w] && !r -> remove(0) }
      :: atomic { !stopped[w] && r }

@@ -152,7 +152,7 @@ func (f *feeder) early(ctx context.Context, p int, st task.PartitionStatus, left
 		f.o.Counts.Fed.Add(uint64(st.Taken))
 	}
 	if err != nil {
-		f.o.Report.Error("feed early", err, "fed in turn")
+		f.o.Report.Error("feed early", err, "the next round feeds it")
 	}
 }
 

@@ -4,7 +4,7 @@ package main
 var failovers = []mutant{
 	{"own-unmarked", "promise 4: a Confirm that meets no row removes the member as its own", "consumer/settler.go",
 		"!s.remove(b.p, \"\", gone)", "false", ".", "TestAConfirmThatOvertakesADeleteIsTold"},
-	{"untold-confirm-removes", "promise 4: a Confirm removes as its own what it could not remove in nobody's name", "consumer/settler.go",
+	{"untold-confirm-removes", "promise 4: a Confirm removes as its own what it could not remove without a token", "consumer/settler.go",
 		"\"\", gone) {", "\"\", gone) && false {", "./consumer", "TestAFailedRemovalLeavesTheMemberForItsDelete|TestAFailedRemovalLeavesTheMemberForTheReaper"},
 	{"untold-confirm-removes-too", "the same, with what repeats removals", "consumer/settler.go",
 		"!s.remove(b.p, \"\", gone) {", "!s.remove(b.p, \"\", gone) && false {", ".", "TestAConfirmThatIsNotHeardHidesNothingFromADelete"},

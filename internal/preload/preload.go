@@ -139,7 +139,7 @@ func (a *Adder) failed(act string, p int, err error) {
 	a.mu.Lock()
 	a.retryAt[p] = time.Now().Add(backoff)
 	a.mu.Unlock()
-	a.o.Report.Error(act, err, "the task stands, and is added in a second", "partition", p)
+	a.o.Report.Error(act, err, "the task is stored, and is added in a second", "partition", p)
 }
 
 // Add adds rows that were committed after they were stamped, but for those that are far

@@ -145,7 +145,7 @@ func (r *Retrier) retry(ctx context.Context, w *removal) (left []task.Ref, err e
 		r.o.Report.Error("remove from the hot set", err, "given up: what was preloaded there may fire once", "tasks", len(w.refs))
 		return left, nil
 	}
-	r.o.Report.Error("remove from the hot set", err, "tried again until it lands")
+	r.o.Report.Error("remove from the hot set", err, "retried until it succeeds")
 	return w.refs, err
 }
 
