@@ -28,22 +28,26 @@ type orders struct {
 	byID map[string]*order
 }
 
-// insert is INSERT IGNORE INTO orders VALUES (?, 'open', ?)
-func (o *orders) insert(id string, deadline time.Time) {
+// insert is INSERT IGNORE INTO orders VALUES (?, ?, ?)
+func (o *orders) insert(id, state string, deadline time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, is := o.byID[id]; !is {
-		o.byID[id] = &order{"open", deadline}
+	_, is := o.byID[id]
+	if !is {
+		o.byID[id] = &order{state, deadline}
 	}
+	return !is
 }
 
-// open is SELECT deadline FROM orders WHERE id = ? AND state = 'open'
-func (o *orders) open(id string) (deadline time.Time, is bool) {
-	is = o.change(id, func(row *order) bool {
-		deadline = row.deadline
-		return true
-	})
-	return deadline, is
+// get is SELECT state, deadline FROM orders WHERE id = ?
+func (o *orders) get(id string) (order, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	row, is := o.byID[id]
+	if !is {
+		return order{}, false
+	}
+	return *row, true
 }
 
 // pay is UPDATE orders SET state = 'paid' WHERE id = ? AND state = 'open'
@@ -90,14 +94,19 @@ type shop struct {
 func taskOf(order string) string { return "cancel-" + order }
 
 // place takes an order. The task comes first: a process that dies between the two steps leaves
-// a task without an order, which does nothing, and no order that nobody cancels.
+// a task without an order, and not an open order without a task.
 func (sh *shop) place(ctx context.Context, id string, deadline time.Time) error {
 	err := sh.s.Create(ctx, &triggerhook.Task{ID: taskOf(id), Due: deadline, Payload: []byte(id)})
 	if err != nil && !errors.Is(err, triggerhook.ErrExists) { // a client that asks again made it before
 		return err
 	}
-	sh.orders.insert(id, deadline)
-	return nil
+	if sh.orders.insert(id, "open", deadline) {
+		return nil
+	}
+	if row, _ := sh.orders.get(id); row.state == "cancelled" {
+		return fmt.Errorf("order %s is cancelled", id) // its handler came first
+	}
+	return nil // an earlier call has placed it
 }
 
 // pay marks an order as paid, which decides, and then deletes its task.
@@ -135,10 +144,16 @@ func (sh *shop) cancel(ctx context.Context, d *triggerhook.Delivery) error {
 		fmt.Println("order", id, "is cancelled")
 		return nil
 	}
-	if deadline, is := sh.orders.open(id); is { // it has more time: the task waits on
-		return d.Rollback(ctx, time.Until(deadline))
+	row, is := sh.orders.get(id)
+	switch {
+	case is && row.state == "open": // it has more time: the task is offered again at its end
+		return d.Rollback(ctx, time.Until(row.deadline))
+	case is: // paid, or cancelled before
+		return nil
+	case sh.orders.insert(id, "cancelled", time.Time{}): // place has not stored it yet, and must not do so any more
+		return nil
 	}
-	return nil // paid, cancelled before, or never stored
+	return errors.New("the order was stored a moment ago") // so it is looked at again
 }
 
 // A payment that is cancelled unless it is made in time. docs/payment.md tells why each step

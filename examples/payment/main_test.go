@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable/bolt"
+	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
 
@@ -89,6 +94,10 @@ func TestWhatIsNotPaidIsCancelled(t *testing.T) {
 	c.want(409, "POST", "/extend?minutes=5&id=paid")
 	c.want(404, "GET", "/order?id=none")
 	c.want(409, "POST", "/pay?id=none")
+	for _, bad := range []string{"/order?id=x", "/order?id=x&minutes=soon", "/order?id=x&minutes=-1", "/order?id=x&minutes=NaN", "/order?minutes=5",
+		"/extend?id=x&minutes=99999999999", "/pay", "/pay?id=" + strings.Repeat("x", 65)} {
+		c.want(400, "POST", bad)
+	}
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("serve ended with %v", err)
@@ -98,8 +107,8 @@ func TestWhatIsNotPaidIsCancelled(t *testing.T) {
 	}
 }
 
-// The handler may be called for an order that is paid by now, that has more time, or that was
-// never stored: it changes nothing then. It cancels an open one whose time is over, once.
+// The handler may be called for an order that is paid by now, or that has more time: it changes
+// nothing then. It cancels an open one whose time is over, once.
 func TestTheHandlerLooksAtTheOrderAgain(t *testing.T) {
 	sh := &shop{db: testserver.Shared(t, testserver.MySQL).DB(t, "clientFoundRows=true")}
 	if err := sh.migrate(t.Context()); err != nil {
@@ -125,7 +134,39 @@ func TestTheHandlerLooksAtTheOrderAgain(t *testing.T) {
 			t.Errorf("order %s is %q after its handler, %v; want %q", id, got, err, order.want)
 		}
 	}
-	if err := sh.cancel(t.Context(), &triggerhook.Delivery{Task: triggerhook.Task{Payload: []byte("none")}}); err != nil {
-		t.Errorf("the handler of an order that was never stored: %v", err)
+}
+
+// The handler may come before place has stored the order: its time was short, or the process
+// that places it was slow, or died. The order is cancelled then, and is never open.
+func TestAnOrderWhoseHandlerComesFirstIsCancelled(t *testing.T) {
+	store, err := bolt.Open(filepath.Join(t.TempDir(), "tasks.bolt"), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	set, err := local.New(local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := triggerhook.New(store, set, triggerhook.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh := &shop{testserver.Shared(t, testserver.MySQL).DB(t, "clientFoundRows=true"), s}
+	if err := errors.Join(s.Migrate(t.Context()), sh.migrate(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := sh.cancel(t.Context(), &triggerhook.Delivery{Task: triggerhook.Task{Payload: []byte("slow")}}); err != nil {
+			t.Errorf("the handler of an order that is not stored yet: %v", err)
+		}
+	}
+	if err := sh.place(t.Context(), "slow", time.Now().Add(time.Hour)); !errors.Is(err, errNotOpen) {
+		t.Errorf("place answers %v after the handler, want %v", err, errNotOpen)
+	}
+	for range 2 { // asked again, it is still placed
+		if err := sh.place(t.Context(), "fast", time.Now().Add(time.Hour)); err != nil {
+			t.Errorf("place answers %v", err)
+		}
 	}
 }

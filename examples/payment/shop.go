@@ -23,9 +23,15 @@ type shop struct {
 // errNotOpen: the order is paid or cancelled, or there is none.
 var errNotOpen = errors.New("the order is not open")
 
+// errBadRequest: what the client asks for cannot be.
+var errBadRequest = errors.New("bad request")
+
+// mostMinutes is the longest time to pay that a client is given: a week.
+const mostMinutes = 7 * 24 * 60
+
 func (sh *shop) migrate(ctx context.Context) error {
 	_, err := sh.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS shop_order (
-		id VARCHAR(64) PRIMARY KEY, state VARCHAR(16) NOT NULL, deadline_ms BIGINT NOT NULL)`)
+		id VARBINARY(64) PRIMARY KEY, state VARCHAR(16) NOT NULL, deadline_ms BIGINT NOT NULL)`)
 	return err
 }
 
@@ -51,8 +57,16 @@ func (sh *shop) place(ctx context.Context, id string, deadline time.Time) error 
 	if err != nil && !errors.Is(err, triggerhook.ErrExists) {
 		return err
 	}
-	_, err = sh.db.ExecContext(ctx, "INSERT IGNORE INTO shop_order VALUES (?, 'open', ?)", id, deadline.UnixMilli())
-	return err
+	err = sh.change(ctx, "INSERT IGNORE INTO shop_order VALUES (?, 'open', ?)", id, deadline.UnixMilli())
+	if !errors.Is(err, errNotOpen) {
+		return err // nil: it is placed
+	}
+	var state string
+	err = sh.db.QueryRowContext(ctx, "SELECT state FROM shop_order WHERE id = ?", id).Scan(&state)
+	if err == nil && state == "cancelled" {
+		err = errNotOpen // the handler came first
+	}
+	return err // nil: an earlier call has placed it
 }
 
 // pay marks an order as paid, and then deletes its task.
@@ -87,31 +101,43 @@ func (sh *shop) cancel(ctx context.Context, d *triggerhook.Delivery) error {
 	if !errors.Is(err, errNotOpen) {
 		return err // nil: it is cancelled
 	}
+	var state string
 	var ms int64
-	err = sh.db.QueryRowContext(ctx, "SELECT deadline_ms FROM shop_order WHERE id = ? AND state = 'open'", id).Scan(&ms)
+	err = sh.db.QueryRowContext(ctx, "SELECT state, deadline_ms FROM shop_order WHERE id = ?", id).Scan(&state, &ms)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil // paid, cancelled before, or never stored
+	case errors.Is(err, sql.ErrNoRows): // place has not stored it yet, and must not do so any more
+		return sh.change(ctx, "INSERT IGNORE INTO shop_order VALUES (?, 'cancelled', 0)", id)
 	case err != nil:
 		return err
+	case state != "open":
+		return nil // paid, or cancelled before
 	}
 	return d.Rollback(ctx, time.Until(time.UnixMilli(ms))) // it has more time
 }
 
-// routes are POST /order, /extend and /pay, with id and minutes.
+// routes are POST /order, /extend and /pay, with id and minutes, and GET /order, with id.
 func (sh *shop) routes() http.Handler {
 	mux := http.NewServeMux()
 	for path, act := range map[string]func(ctx context.Context, id string, deadline time.Time) error{
 		"POST /order":  sh.place,
 		"POST /extend": sh.extend,
-		"POST /pay":    func(ctx context.Context, id string, _ time.Time) error { return sh.pay(ctx, id) },
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			minutes, _ := strconv.ParseFloat(r.FormValue("minutes"), 64)
-			deadline := time.Now().Add(time.Duration(minutes * float64(time.Minute)))
-			answer(w, act(r.Context(), r.FormValue("id"), deadline))
+			id, err := idOf(r)
+			deadline, invalid := deadlineOf(r)
+			if err = errors.Join(err, invalid); err == nil {
+				err = act(r.Context(), id, deadline)
+			}
+			answer(w, err)
 		})
 	}
+	mux.HandleFunc("POST /pay", func(w http.ResponseWriter, r *http.Request) {
+		id, err := idOf(r)
+		if err == nil {
+			err = sh.pay(r.Context(), id)
+		}
+		answer(w, err)
+	})
 	mux.HandleFunc("GET /order", func(w http.ResponseWriter, r *http.Request) {
 		var state string
 		err := sh.db.QueryRowContext(r.Context(), "SELECT state FROM shop_order WHERE id = ?", r.FormValue("id")).Scan(&state)
@@ -120,6 +146,24 @@ func (sh *shop) routes() http.Handler {
 		}
 	})
 	return mux
+}
+
+// idOf is the order that a request names. A longer ID would be stored without its end.
+func idOf(r *http.Request) (string, error) {
+	id := r.FormValue("id")
+	if id == "" || len(id) > 64 {
+		return "", fmt.Errorf("%w: id is %q, want 1 to 64 bytes", errBadRequest, id)
+	}
+	return id, nil
+}
+
+// deadlineOf is the end of the time that a request gives.
+func deadlineOf(r *http.Request) (time.Time, error) {
+	minutes, err := strconv.ParseFloat(r.FormValue("minutes"), 64)
+	if err != nil || !(minutes >= 0 && minutes <= mostMinutes) {
+		return time.Time{}, fmt.Errorf("%w: minutes is %q, want a number from 0 to %d", errBadRequest, r.FormValue("minutes"), mostMinutes)
+	}
+	return time.Now().Add(time.Duration(minutes * float64(time.Minute))), nil
 }
 
 // answer writes the status of an error, and reports whether there is none.
@@ -131,7 +175,7 @@ func answer(w http.ResponseWriter, err error) bool {
 		http.Error(w, err.Error(), http.StatusConflict)
 	case errors.Is(err, sql.ErrNoRows):
 		http.Error(w, "there is no such order", http.StatusNotFound)
-	case errors.Is(err, triggerhook.ErrInvalid):
+	case errors.Is(err, errBadRequest), errors.Is(err, triggerhook.ErrInvalid):
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	default:
 		log.Print(err)
