@@ -8,7 +8,7 @@
 -- ARGV[7]  member, next_ms, record, ... at most 1000 times
 -- RETURNS  {OK, now, generation, start_us, horizon, loaded_ms, loaded_id, members, taken}
 -- COST     O(k log n)
--- OneGeneration: a page of another generation, or of an older epoch, is refused.
+-- FencedScan: a page of another generation, or of an older epoch, is refused.
 -- Invariant: loaded never passes the horizon and never falls; (ms, id) is not compared here beyond its ms: ids are the
 -- feeder's order, and there is one feeder.
 -- A repeat is harmless: a member that is in stays as it is.

@@ -121,6 +121,7 @@ func all() []mutant {
 		houseLayout,
 		houseFace,
 		houseSchema,
+		houseDesign,
 	)
 }
 
