@@ -302,9 +302,11 @@ func (m *MySQL) estimate(ctx context.Context, conn *sql.Conn) (int64, error) {
 	return est.Int64, errors.Join(rows.Scan(into...), rows.Close())
 }
 
-// query reads rows in the column order of get_tasks and scan_tasks.
-func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]task.Row, error) {
-	rows, err := conn.QueryContext(ctx, stmt, args...)
+// query reads rows in the column order of get_tasks and scan_tasks, whose first two arguments are inline: a payload that is
+// longer than that together with its headers is left out with them. (The statement compares the payload alone, which costs it
+// less, for most rows have no headers.)
+func query(ctx context.Context, conn *sql.Conn, stmt string, inline int, args ...any) ([]task.Row, error) {
+	rows, err := conn.QueryContext(ctx, stmt, append([]any{inline, inline}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -312,10 +314,12 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, args ...any) ([]tas
 	var all []task.Row
 	for rows.Next() {
 		var r task.Row
-		if err := rows.Scan(&r.NextMS, &r.ID, &r.DueMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &r.Headers, &r.Size); err != nil {
+		var headers sql.RawBytes
+		if err := rows.Scan(&r.NextMS, &r.ID, &r.DueMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &headers, &r.Size); err != nil {
 			return nil, err
 		}
-		if len(r.Payload) == 0 {
+		r.Headers = string(headers)
+		if len(r.Payload) == 0 || r.Size > inline {
 			r.Payload = nil
 		}
 		all = append(all, r)

@@ -69,7 +69,7 @@ func toFill(rows []task.Row, inline int) (cut []string, longest int) {
 func (m *MySQL) getEach(ctx context.Context, ids []string, inline int) (rows []task.Row, err error) {
 	err = eachPart(ctx, m, ids, m.idShare, func(part []string) error {
 		return m.bounded(ctx, "get tasks", func(ctx context.Context, conn *sql.Conn) error {
-			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), append([]any{inline, inline}, idArgs(part)...)...)
+			found, err := query(ctx, conn, expand(m.sql["get_tasks"], len(part)), inline, idArgs(part)...)
 			if err == nil {
 				rows = append(rows, found...)
 			}
@@ -87,7 +87,7 @@ func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 			return err
 		}
 		most := min(inline, inlineOf(limit))
-		rows, err = query(ctx, conn, m.sql["scan_tasks"], most, most, from.NextMS, []byte(from.ID), from.NextMS, belowMS, limit)
+		rows, err = query(ctx, conn, m.sql["scan_tasks"], most, from.NextMS, []byte(from.ID), from.NextMS, belowMS, limit)
 		return err
 	})
 	if err != nil {

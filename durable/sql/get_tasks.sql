@@ -1,6 +1,6 @@
 -- The rows of the ids that exist, long payloads left out with their headers. Index: id, by force, as find_versions.sql says.
 SELECT next_ms, id, due_ms, ver, attempt, created_ms, prev_ver,
-  CASE WHEN COALESCE(LENGTH(payload), 0) + COALESCE(LENGTH(headers), 0) <= ? THEN payload END,
-  COALESCE(CASE WHEN COALESCE(LENGTH(payload), 0) + COALESCE(LENGTH(headers), 0) <= ? THEN headers END, ''),
+  CASE WHEN LENGTH(payload) <= ? THEN payload END,
+  CASE WHEN headers IS NOT NULL AND COALESCE(LENGTH(payload), 0) + LENGTH(headers) <= ? THEN headers END,
   COALESCE(LENGTH(payload), 0) + COALESCE(LENGTH(headers), 0)
 FROM `{ns}_task` FORCE INDEX (id) WHERE id IN ({ids})
