@@ -173,6 +173,9 @@ func (l *ledger) consume(ctx context.Context, t *testing.T, s *triggerhook.Sched
 
 func until(t testing.TB, what string, within time.Duration, ok func() bool) {
 	t.Helper()
+	if time.Now().Year() > 2000 { // not in a bubble, whose clock begins then: the machine may be busy
+		within = max(within, time.Minute)
+	}
 	end := time.After(within)
 	for !ok() {
 		select {
@@ -263,7 +266,7 @@ func TestDeletedTasksDoNotFire(t *testing.T) {
 	onEvery(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{})
 		run(t, sch)
-		due := time.Now().Add(1200 * time.Millisecond)
+		due := time.Now().Add(3 * time.Second)
 		all := tasks(200, func(int) time.Time { return due })
 		if err := sch.Create(t.Context(), all...); err != nil {
 			t.Fatal(err)
@@ -278,10 +281,14 @@ func TestDeletedTasksDoNotFire(t *testing.T) {
 		if err := sch.Delete(t.Context(), ids[0]); !errors.Is(err, triggerhook.ErrNotFound) {
 			t.Errorf("second Delete: %v, want ErrNotFound", err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var l ledger
-		l.consume(ctx, t, sch, 4).Wait()
+		consumers := l.consume(ctx, t, sch, 4)
+		until(t, "those fire that were not deleted", time.Minute, func() bool { return l.len() >= 100 })
+		sleep(t, 500*time.Millisecond)
+		cancel()
+		consumers.Wait()
 		if l.len() != 100 {
 			t.Errorf("%d tasks fired, want 100", l.len())
 		}
@@ -295,7 +302,7 @@ func TestDeletedTasksDoNotFire(t *testing.T) {
 
 func next(t *testing.T, s *triggerhook.Scheduler) *triggerhook.Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	d, err := s.Consume(ctx)
 	if err != nil {
@@ -385,7 +392,7 @@ func TestARescheduledDeliverysContextEnds(t *testing.T) {
 			if cause := context.Cause(d.Context()); !errors.Is(cause, triggerhook.ErrGone) {
 				t.Errorf("it ended because of %v, want ErrGone", cause)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("it did not end")
 		}
 		if err := d.Confirm(t.Context()); !errors.Is(err, triggerhook.ErrGone) {

@@ -134,7 +134,7 @@ func startIsRefused(t *testing.T, db *sql.DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // of a Run that waits for it
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of a Run that waits for it
 	defer cancel()
 	for act, err := range map[string]error{"Check": s.Check(ctx, 1), "Migrate": s.Migrate(ctx, 1), "Run": sch.Run(ctx)} {
 		if !errors.Is(err, task.ErrRefused) {
