@@ -350,7 +350,7 @@ func TestMishapsAreCounted(t *testing.T) {
 			if p.value("created_total") != 9 || p.value("namespace_tasks") != -1 {
 				t.Errorf("without Redis created_total is %v and namespace_tasks %v, want 9 and none", p.value("created_total"), p.value("namespace_tasks"))
 			}
-			for end := time.Now().Add(20 * time.Second); ; <-time.After(50 * time.Millisecond) {
+			for end := time.Now().Add(time.Minute); ; <-time.After(50 * time.Millisecond) {
 				if f := scrape(t, c)["triggerhook_errors_total"]; f != nil && label(f, "kind", "unavailable") > 0 {
 					break
 				}

@@ -182,13 +182,12 @@ func TestAnInterruptDrains(t *testing.T) {
 	pairs(t, func(t *testing.T, args []string) {
 		p := start(t, append(args, "--tasks", "300", "--spread", "1m", "--json")...)
 		until(t, "it confirms", func() bool { return strings.Count(p.said(), "\r") > 6 })
-		at := time.Now()
 		if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
 		code, s := p.wait(t)
-		if took := time.Since(at); code != 0 || s.Lost != 0 || s.Created != 300 || s.Confirmed >= 200 || took > 20*time.Second {
-			t.Errorf("status %d after %s, %+v: %s", code, took, s, p.said())
+		if code != 0 || s.Lost != 0 || s.Created != 300 || s.Confirmed >= 200 {
+			t.Errorf("status %d, %+v: %s", code, s, p.said())
 		}
 	})
 }

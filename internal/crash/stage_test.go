@@ -25,7 +25,7 @@ import (
 )
 
 // patience is how long a test waits for what must come: far longer than it takes.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // never is a grace within which no audit finds anything: what is delivered then
 // was fed, added or given back.

@@ -11,7 +11,7 @@ import (
 
 // soon waits until ready reports true, which the servers of what come to by themselves.
 func soon(ctx context.Context, what string, ready func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

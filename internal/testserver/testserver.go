@@ -42,7 +42,7 @@ func Kinds() []Kind { return []Kind{MySQL, Redis, MySQL56, MariaDB, Valkey, Redi
 func (k Kind) SQL() bool { return k == MySQL || k == MySQL56 || k == MariaDB }
 
 // ready is how long a server may take until it answers.
-const ready = 60 * time.Second
+const ready = 2 * time.Minute
 
 // Server is one running server. Its methods are not safe for concurrent use.
 type Server struct {

@@ -84,7 +84,7 @@ func TestServersEndWithTheirProcess(t *testing.T) {
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for (&Server{Kind: Redis, Addr: addr}).answers() {
 		select {
 		case <-deadline:
