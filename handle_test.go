@@ -147,7 +147,7 @@ func TestRunReturnsNilThoughACallerDoesNotAnswer(t *testing.T) {
 		if cause := context.Cause(d.Context()); !errors.Is(cause, triggerhook.ErrClosed) {
 			t.Errorf("the context ended because of %v, want ErrClosed", cause)
 		}
-		if text := log.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "not answered within Drain") || !strings.Contains(text, `\"a\"`) {
+		if text := log.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "not settled within Drain") || !strings.Contains(text, `\"a\"`) {
 			t.Errorf("no warning names it: %s", text)
 		}
 	})

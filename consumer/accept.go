@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// firstRead is of how many rows, whose lengths nobody knows yet, the payloads are asked
+	// firstRead is of how many rows, whose lengths are not known yet, the payloads are asked
 	// for at once: with the default MaxPayload they fit into task.MostBytes.
 	firstRead = 64
 	// readAtOnce is the same once some rows have told how long payloads are, about.
@@ -28,21 +28,20 @@ type unread struct {
 }
 
 // accept takes a claimed batch in. What the hot set did not hold whole is read
-// from the durable store; so is what is offered again, for a
-// member may have been left without its row (a deleter died before it removed it):
-// one that is rolled back each time would be offered for ever.
+// from the durable store. So is what is offered again: a deleter that died before it removed the
+// member has left it without a row, and if it is rolled back each time it would be offered for ever.
 func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
 	var whole []*Delivery
-	var part []unread
+	var incomplete []unread
 	for i, cl := range claims {
 		if d := b.members[i]; cl.Lost || cl.External || cl.Attempt > 0 {
-			part = append(part, unread{d: d})
+			incomplete = append(incomplete, unread{d: d})
 		} else {
 			whole = append(whole, d)
 		}
 	}
 	c.enqueueAll(whole)
-	c.readAll(ctx, b, part)
+	c.readAll(ctx, b, incomplete)
 	failpoint.Hit("claim/end")
 }
 
@@ -50,7 +49,7 @@ func (c *Consumer) enqueueAll(ds []*Delivery) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range ds {
-		if !d.over {
+		if d.life.inBatch() {
 			c.enqueue(d)
 		}
 	}
@@ -62,7 +61,7 @@ func (c *Consumer) enqueueAll(ds []*Delivery) {
 // second; what is more than this process should hold is given back for others, and for its
 // own next claims.
 func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
-	held, n := 0, firstRead
+	bytes, n := 0, firstRead
 	for len(todo) > 0 {
 		some := todo[:piece(todo, n)]
 		got, err := c.read(ctx, b, some)
@@ -71,15 +70,15 @@ func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
 		}
 		if err != nil {
 			c.o.Report.Error("read payloads", err, "offer the tasks again in 1 s", "tasks", len(todo))
-			c.release(context.WithoutCancel(ctx), b, deliveries(todo), task.ReleaseRequest{Delay: time.Second})
+			c.giveBack(context.WithoutCancel(ctx), b, deliveries(todo), task.ReleaseRequest{Delay: time.Second})
 			return
 		}
 		if some[0].size == 0 && got.rows > 0 {
 			n = min(max(1, task.MostBytes/max(1, got.sizes/got.rows)), readAtOnce)
 		}
 		todo = append(got.cut, todo[len(some):]...)
-		if held += got.held; held >= mostRead && len(todo) > 0 {
-			c.release(context.WithoutCancel(ctx), b, deliveries(todo), task.ReleaseRequest{AtDue: true})
+		if bytes += got.bytes; bytes >= mostRead && len(todo) > 0 {
+			c.giveBack(context.WithoutCancel(ctx), b, deliveries(todo), task.ReleaseRequest{AtDue: true})
 			return
 		}
 	}
@@ -101,8 +100,8 @@ func piece(todo []unread, n int) int {
 
 // reading is what one reading of rows brought.
 type reading struct {
-	rows, sizes int      // rows that stand, and the lengths of their payloads
-	held        int      // bytes of payloads that came
+	rows, sizes int      // rows that were found, and the lengths of their payloads
+	bytes       int      // of payloads that came
 	cut         []unread // what was left out
 }
 
@@ -121,7 +120,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 	byRef := make(map[task.Ref]task.Row, len(rows))
 	for _, r := range rows {
 		byRef[r.Ref] = r
-		got.rows, got.sizes, got.held = got.rows+1, got.sizes+r.Size, got.held+r.Bytes()
+		got.rows, got.sizes, got.bytes = got.rows+1, got.sizes+r.Size, got.bytes+r.Bytes()
 	}
 	var whole []*Delivery
 	var gone []task.Ref
@@ -131,7 +130,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 		switch r, ok := byRef[u.d.own]; {
 		case !ok:
 			gone = append(gone, u.d.own)
-			c.forget(u.d)
+			c.leaveBatch(u.d)
 		case r.Cut():
 			got.cut = append(got.cut, unread{u.d, r.Size})
 		default:

@@ -21,8 +21,8 @@ type backlog struct {
 	since time.Time // when the state was noBacklog last
 }
 
-// begin notes that a claim has left tasks behind that are due.
-func (b *backlog) begin() {
+// grow notes that a claim has left tasks behind that are due.
+func (b *backlog) grow() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.state == noBacklog {

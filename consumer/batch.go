@@ -7,7 +7,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// batch is a claimed batch: what is left of it. Under Consumer.mu.
+// batch is what this process has of a claimed batch. Under Consumer.mu.
 type batch struct {
 	p          int
 	token      string
@@ -15,7 +15,7 @@ type batch struct {
 	deadline   time.Time // by the monotonic clock; Redis ends it no earlier
 	ends       time.Time // the same by the other one, which goes on while a machine is suspended, and may be set
 	members    []*Delivery
-	left       int // members that are not over
+	left       int // members that have not left it
 	timer      *time.Timer
 }
 
@@ -25,10 +25,10 @@ func (b *batch) extended(sent time.Time, lease time.Duration) {
 	b.ends = b.deadline.Round(0)
 }
 
-// open calls f for each member that is not over.
-func (b *batch) open(f func(*Delivery)) {
+// each calls f for each member that has not left the batch.
+func (b *batch) each(f func(*Delivery)) {
 	for _, d := range b.members {
-		if !d.over {
+		if d.life.inBatch() {
 			f(d)
 		}
 	}
@@ -38,8 +38,8 @@ func (b *batch) open(f func(*Delivery)) {
 // kept for long keeps little alive.
 const slab = 16
 
-// begin notes a batch that was claimed by a call that was sent then.
-func (c *Consumer) begin(p int, got task.Batch, sent time.Time) *batch {
+// addBatch notes a batch that was claimed by a call that was sent then.
+func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
 	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
 	b.extended(sent, c.o.Lease)
 	var some []Delivery
@@ -59,20 +59,7 @@ func (c *Consumer) begin(p int, got task.Batch, sent time.Time) *batch {
 	return b
 }
 
-// forget makes d somebody else's concern; a batch ends with its last. Under mu.
-func (c *Consumer) forget(d *Delivery) {
-	if d.over {
-		return
-	}
-	d.over = true
-	b := d.batch
-	if b.left--; b.left == 0 {
-		b.timer.Stop()
-		delete(c.batches, b.token)
-	}
-}
-
-// queue holds what was claimed and waits for a Consume, oldest first.
+// queue has what was claimed and waits for a Consume, oldest first.
 type queue struct {
 	items []*Delivery
 	head  int
@@ -93,7 +80,7 @@ func (q *queue) first() *Delivery { return q.items[q.head] }
 
 func (q *queue) pop() *Delivery {
 	d := q.items[q.head]
-	q.items[q.head] = nil // else the array would keep it
+	q.items[q.head] = nil // otherwise the array would keep it
 	if q.head++; q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0
 	}

@@ -27,11 +27,11 @@ const (
 	// yet, until confirms yield no more: the hot set may be full of what they confirm.
 	starvedFor = 100 * time.Millisecond
 	// claimTimeout bounds a claim, which the end of Run does not cut off: what
-	// it takes would lie about until its lease is over.
+	// it takes would lie about until its lease has expired.
 	claimTimeout = 2 * time.Second
 )
 
-// recent counts what was answered in the last 250 ms, in slots of 50 ms.
+// recent counts what was settled in the last 250 ms, in slots of 50 ms.
 type recent struct {
 	slots [5]int
 	slot  int64
@@ -61,12 +61,12 @@ func (r *recent) turn() {
 }
 
 // wanted is how many tasks to claim: as many as callers wait for, and as many more
-// as were answered in the last 250 ms, less what is queued. None while more than
-// half of that is queued and nobody waits: claims are to be few and large.
+// as were settled in the last 250 ms, less what is queued. None while more than
+// half of that is queued and no caller waits: claims are to be few and large.
 func (c *Consumer) wanted() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	target := min(len(c.waiters)+c.answers.sum(), c.o.Queue)
+	target := min(len(c.waiters)+c.settledLately.sum(), c.o.Queue)
 	c.low = target / 2
 	if len(c.waiters) == 0 && c.queue.len() > c.low {
 		return 0
@@ -87,7 +87,7 @@ type claimer struct {
 }
 
 // claimLoop claims until ctx ends. It sleeps until the next due time that a claim
-// told of, an earlier member's wake-up, or a caller who waits.
+// told of, an earlier member's wake-up, or a caller that waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions)}
 	defer func() {
@@ -166,7 +166,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	if len(b.Claims) > 0 {
 		l.tokens[p] = ""
 		failpoint.Hit("claim/hand")
-		l.c.accept(ctx, l.c.begin(p, b, sent), b.Claims)
+		l.c.accept(ctx, l.c.addBatch(p, b, sent), b.Claims)
 	}
 	return len(b.Claims)
 }
@@ -174,9 +174,9 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 // noteOverdue notes whether tasks that are due wait to be delivered.
 func (l *claimer) noteOverdue() {
 	if slices.Contains(l.more, true) {
-		l.c.backlog.begin()
+		l.c.backlog.grow()
 	} else if l.c.backlog.end() {
-		l.c.settler.behind.Ask()
+		l.c.settler.asyncs.Ask()
 	}
 }
 
@@ -184,12 +184,12 @@ func (l *claimer) noteOverdue() {
 // a long backlog.
 func (l *claimer) noteStarved(got int, now time.Time) {
 	l.c.mu.Lock()
-	confirming := l.c.answering > 0
+	confirming := l.c.settling > 0
 	l.c.mu.Unlock()
 	if got > 0 || !confirming {
 		l.fed = now
 	} else if now.Sub(l.fed) >= starvedFor && l.c.backlog.starve() {
-		l.c.settler.behind.Ask()
+		l.c.settler.asyncs.Ask()
 	}
 }
 
@@ -220,7 +220,7 @@ func maxTime(a, b time.Time) time.Time {
 }
 
 // sight is one reading of the hot set's clock. It is tied to the local monotonic
-// clock, which does not step when somebody sets the machine's time.
+// clock, which does not step when the machine's time is set.
 type sight struct {
 	us        int64     // what the hot set's clock said
 	sent, mid time.Time // when it was asked, and in the middle of that and the answer
@@ -259,30 +259,37 @@ func (s sight) latest() time.Time {
 	return time.UnixMicro(s.us).Add(time.Since(s.sent))
 }
 
-// release gives members of one batch back and forgets them. A call that fails is
-// owed: the keeper makes it again.
-func (c *Consumer) release(ctx context.Context, b *batch, ds []*Delivery, r task.ReleaseRequest) {
+// latest is no earlier than what the hot set's clock says now, so that a delay is not cut short.
+func (c *Consumer) latest() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sight.latest()
+}
+
+// giveBack gives members of one batch back to the hot set, and takes them out of the batch here. The
+// keeper retries a call that fails.
+func (c *Consumer) giveBack(ctx context.Context, b *batch, ds []*Delivery, r task.ReleaseRequest) {
 	c.mu.Lock()
 	r.Token = b.token
 	for _, d := range ds {
-		if !d.over {
+		if d.life.inBatch() {
 			r.Refs = append(r.Refs, d.own)
-			c.forget(d)
+			c.leaveBatch(d)
 		}
 	}
 	c.mu.Unlock()
 	if len(r.Refs) == 0 {
 		return
 	}
-	if !c.releaseNow(ctx, b, r) {
-		c.owe(b, r)
+	if !c.sendRelease(ctx, b, r) {
+		c.queueRelease(b, r)
 	}
 }
 
-// releaseNow reports whether the hot set has answered: that it is cold as well, for
-// then there is no batch. What has a delay that ends beyond the horizon stays in its batch:
-// it is owed without one, for the keeper's next beat is about as late.
-func (c *Consumer) releaseNow(ctx context.Context, b *batch, r task.ReleaseRequest) bool {
+// sendRelease reports whether the hot set has answered, also that it is cold, because
+// there is no batch then. A member whose delay ends beyond the horizon stays in its batch. Its
+// release is queued without a delay: the keeper's next beat is about as late.
+func (c *Consumer) sendRelease(ctx context.Context, b *batch, r task.ReleaseRequest) bool {
 	ctx, cancel := context.WithTimeout(ctx, hotTimeout)
 	defer cancel()
 	answers, err := c.set.Release(ctx, b.p, r)
@@ -294,7 +301,7 @@ func (c *Consumer) releaseNow(ctx context.Context, b *batch, r task.ReleaseReque
 			}
 		}
 		if len(beyond) > 0 {
-			c.owe(b, task.ReleaseRequest{Token: r.Token, Refs: beyond})
+			c.queueRelease(b, task.ReleaseRequest{Token: r.Token, Refs: beyond})
 		}
 		return true
 	}
@@ -310,7 +317,7 @@ func (c *Consumer) returnStale(ctx context.Context) time.Duration {
 	c.mu.Lock()
 	for c.queue.len() > 0 {
 		d := c.queue.first()
-		if left := stale - time.Since(d.since); !d.over && left > 0 {
+		if left := stale - time.Since(d.since); d.life.inBatch() && left > 0 {
 			again = left
 			break
 		}
@@ -320,7 +327,7 @@ func (c *Consumer) returnStale(ctx context.Context) time.Duration {
 	c.mu.Unlock()
 	for b, ds := range byBatch {
 		failpoint.Hit("return/release")
-		c.release(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtDue: true})
+		c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtDue: true})
 		failpoint.Hit("return/end")
 	}
 	return again

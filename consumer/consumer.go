@@ -1,22 +1,21 @@
 // Package consumer hands due tasks to callers: it claims them from the hot set
-// into a short local queue, keeps their leases, and settles them.
+// into a short local queue, keeps their leases, and settles them in both stores.
 //
 // Purpose: never more in this process than its callers are about to take; never a
-// delivery whose lease is known to be over; no answer lost that a caller gave.
+// delivery whose lease is known to have expired; no settlement of a caller is lost.
 //
 // Who owns what:
 //
 //	claimer    moves members from the hot set into the queue, and gives back what
 //	           has waited there too long
 //	Consume    moves one from the queue into a caller's hands
-//	settler    takes answers from callers: row first, hot set after it
-//	keeper     extends leases, registers what is held with a new generation, ends
-//	           deliveries that take too long; it stops last
+//	settler    brings what callers settle into both stores: row first, hot set after it
+//	keeper     extends leases, registers what is left of its batches with a new generation,
+//	           ends deliveries that take too long; it stops last
 //
-// Invariants, under Consumer.mu: a delivery is a member of its batch that is not
-// over until it is settled, given back or lost; it is in the queue, or in one
-// caller's hands, or being settled; a batch whose members are all over is not in
-// batches, and its lease is nobody's concern.
+// Invariants, under Consumer.mu: a delivery is in its batch until it is settled, given back
+// or lost (life); it is in the queue, or in one caller's hands, or being settled; a batch
+// that all its members have left is not in batches, and its lease is extended no more.
 package consumer
 
 import (
@@ -39,7 +38,7 @@ import (
 type Set interface {
 	// Clock returns a recent moment of a partition.
 	Clock(ctx context.Context, p int) (task.AsOf, error)
-	// Add registers what is held with a new generation, or offers it again.
+	// Add registers claimed members with a new generation, or takes moved rows in.
 	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
 	// Remove removes members whose rows are deleted or moved.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
@@ -58,7 +57,7 @@ type Set interface {
 type Store interface {
 	// Get returns rows with their payloads.
 	Get(ctx context.Context, ids []string) ([]task.Row, error)
-	// Versions returns which versions stand.
+	// Versions returns which versions exist.
 	Versions(ctx context.Context, ids []string) ([]task.Ref, error)
 	// Delete deletes rows in the versions named.
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
@@ -93,26 +92,26 @@ type Consumer struct {
 	handlers atomic.Pointer[Handlers] // nil: Handle was not called
 	backlog  backlog                  // of tasks that are due and wait
 
-	mu          sync.Mutex
-	stage       stage
-	queue       queue
-	low         int // the claimer is to look when the queue is that short
-	waiters     []chan *Delivery
-	batches     map[string]*batch
-	owed        []owed
-	inHand      int           // delivered, and neither has an answer arrived nor is the row gone
-	handsEmpty  chan struct{} // made by drain; closed when inHand is 0
-	answering   int           // answers under way, and what timeouts give back
-	returning   int           // of these, what timeouts give back
-	answersDone chan struct{} // made by settler.answersDone; closed when answering is 0
-	answers     recent
-	sight       sight // of the hot set's clock, the last one
+	mu            sync.Mutex
+	stage         stage
+	queue         queue
+	low           int // the claimer is to look when the queue is that short
+	waiters       []chan *Delivery
+	batches       map[string]*batch
+	releases      []failedRelease // that the keeper retries
+	inHand        int             // deliveries whose life is inHand or lost
+	handsEmpty    chan struct{}   // made by drain; closed when inHand is 0
+	settling      int             // settlements under way, and what timeouts give back
+	timingOut     int             // of these, what timeouts give back
+	allSettled    chan struct{}   // made by settler.allComplete; closed when settling is 0
+	settledLately recent
+	sight         sight // of the hot set's clock, the last one
 }
 
 type stage int
 
 const (
-	fresh stage = iota
+	notRun stage = iota
 	running
 	draining
 	closed
@@ -127,9 +126,9 @@ func New(set Set, store Store, o Options) *Consumer {
 }
 
 // Run claims and hands out until ctx ends, and then drains: it gives back what
-// waits, waits for what is in callers' hands, flushes their answers, and gives
-// back the rest. It returns nil then, and at once task.ErrRunning or
-// task.ErrClosed if it ran before.
+// waits, waits for callers to settle what they have, completes these settlements, and gives
+// back the rest. It returns nil then, after all that it started has ended. It returns at once
+// task.ErrRunning or task.ErrClosed if it ran before.
 func (c *Consumer) Run(ctx context.Context) error {
 	c.mu.Lock()
 	switch c.stage {
@@ -155,7 +154,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	c.drain(context.WithoutCancel(ctx))
 	stopKeeper()
 	keeper.Wait()
-	c.payRest(context.WithoutCancel(ctx), began)
+	c.flushReleases(context.WithoutCancel(ctx), began)
 	return nil
 }
 
@@ -192,12 +191,12 @@ func (c *Consumer) Consume(ctx context.Context) (*Delivery, error) {
 		if err != nil {
 			return nil, err
 		}
-		handed, slept := c.hand(d)
+		handed, suspended := c.hand(d)
 		if handed {
 			return d, nil
 		}
-		if slept {
-			c.release(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.ReleaseRequest{AtDue: true})
+		if suspended {
+			c.giveBack(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.ReleaseRequest{AtDue: true})
 		}
 	}
 }
@@ -237,14 +236,14 @@ func (c *Consumer) next(ctx context.Context) (*Delivery, error) {
 		low := c.queue.len() <= c.low
 		c.mu.Unlock()
 		if low {
-			c.look()
+			c.nudgeClaimer()
 		}
 		return d, nil
 	}
 	w := make(chan *Delivery, 1)
 	c.waiters = append(c.waiters, w)
 	c.mu.Unlock()
-	c.look()
+	c.nudgeClaimer()
 	select {
 	case d := <-w:
 		return d, nil
@@ -266,35 +265,35 @@ func (c *Consumer) leave(w chan *Delivery, err error) (*Delivery, error) {
 	return <-w, nil
 }
 
-// look makes the claimer look at what is wanted.
-func (c *Consumer) look() {
+// nudgeClaimer makes the claimer look at what is wanted.
+func (c *Consumer) nudgeClaimer() {
 	select {
 	case c.nudge <- struct{}{}:
 	default:
 	}
 }
 
-// hand puts d into its caller's hands, unless it is no longer ours, or about to be
-// given back: what Consume had taken when the drain began was not in hand yet. slept: the
-// machine may have been suspended since its lease was extended, or its clock was set.
-// Then the lease may be over; if it is not, who gives d back gets it again.
-func (c *Consumer) hand(d *Delivery) (handed, slept bool) {
+// hand puts d into its caller's hands, unless it has left its batch, or is about to be
+// given back: what Consume had taken when the drain began was not in hand yet. suspended: the
+// machine may have been suspended since the lease was extended, or its clock was set. Then the
+// lease may have expired. If it has not, d can be given back.
+func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if c.stage >= draining || d.over || !now.Before(d.batch.deadline) {
+	if c.stage >= draining || d.life != claimed || !now.Before(d.batch.deadline) {
 		return false, false
 	}
 	if !now.Round(0).Before(d.batch.ends) {
 		return false, true
 	}
-	d.since, d.inHand = now, true
+	d.since, d.life = now, inHand
 	c.inHand++
 	c.figures.delivered(d.tries, c.sight.now().Sub(time.UnixMilli(d.nextMS)))
 	return true, false
 }
 
-// enqueue hands d to who waits longest, or queues it. Under mu.
+// enqueue hands d to the caller that has waited longest, or queues it. Under mu.
 func (c *Consumer) enqueue(d *Delivery) {
 	if len(c.waiters) > 0 {
 		w := c.waiters[0]
@@ -306,20 +305,8 @@ func (c *Consumer) enqueue(d *Delivery) {
 	c.queue.push(d)
 }
 
-// answered notes that d is in nobody's hands any more. Under mu.
-func (c *Consumer) answered(d *Delivery) {
-	if !d.inHand {
-		return
-	}
-	d.inHand = false
-	if c.inHand--; c.inHand == 0 && c.handsEmpty != nil {
-		close(c.handsEmpty)
-		c.handsEmpty = nil
-	}
-}
-
-// drain ends what Run began, but for the keeper: the queue goes back at once, who
-// has a task in hand has Drain to answer, and then that goes back too.
+// drain ends what Run began, except the keeper: the queue goes back at once, callers have Drain to
+// settle what they have in hand, and then that goes back too.
 func (c *Consumer) drain(ctx context.Context) {
 	idle := make(chan struct{})
 	c.mu.Lock()
@@ -332,7 +319,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	}
 	c.mu.Unlock()
 	failpoint.Hit("drain/queue")
-	c.returnClaims(ctx, func(d *Delivery) bool { return !d.inHand })
+	c.returnClaims(ctx, func(d *Delivery) bool { return d.life == claimed })
 	failpoint.Hit("drain/wait")
 	c.mu.Lock()
 	c.queue = queue{}
@@ -342,11 +329,11 @@ func (c *Consumer) drain(ctx context.Context) {
 	select {
 	case <-idle:
 	case <-patience.C:
-		c.warnOfUnanswered()
+		c.warnOfUnsettled()
 	}
 	c.settler.stop()
 	failpoint.Hit("drain/rest")
-	c.returnClaims(ctx, func(d *Delivery) bool { return d.answer.is(open) })
+	c.returnClaims(ctx, func(d *Delivery) bool { return d.settlement.is(unsettled) })
 	c.mu.Lock()
 	c.stage = closed
 	c.mu.Unlock()
@@ -362,22 +349,22 @@ func (c *Consumer) draining() bool {
 	}
 }
 
-// warnOfUnanswered names what is in callers' hands when the drain time is over. Of what has
-// lost its lease or was given back before only the number is known.
-func (c *Consumer) warnOfUnanswered() {
+// warnOfUnsettled names what is in callers' hands when the drain time is over. Of what
+// has left its batch before only the number is known.
+func (c *Consumer) warnOfUnsettled() {
 	var ids []string
 	c.mu.Lock()
-	n := c.inHand - (c.answering - c.returning)
+	n := c.inHand - (c.settling - c.timingOut)
 	for _, b := range c.batches {
-		b.open(func(d *Delivery) {
-			if d.inHand && d.answer.is(open) {
+		b.each(func(d *Delivery) {
+			if d.life == inHand && d.settlement.is(unsettled) {
 				ids = append(ids, d.own.ID)
 			}
 		})
 	}
 	c.mu.Unlock()
 	if n > 0 {
-		c.o.Report.Warn("deliveries were not answered within Drain; they are given back", "deliveries", n, "drain", c.o.Drain, "ids", name(ids))
+		c.o.Report.Warn("deliveries were not settled within Drain; they are given back", "deliveries", n, "drain", c.o.Drain, "ids", name(ids))
 	}
 }
 
@@ -387,7 +374,7 @@ func (c *Consumer) returnClaims(ctx context.Context, which func(*Delivery) bool)
 	byBatch := map[*batch][]*Delivery{}
 	c.mu.Lock()
 	for _, b := range c.batches {
-		b.open(func(d *Delivery) {
+		b.each(func(d *Delivery) {
 			if which(d) {
 				byBatch[b] = append(byBatch[b], d)
 			}
@@ -398,6 +385,6 @@ func (c *Consumer) returnClaims(ctx context.Context, which func(*Delivery) bool)
 		for _, d := range ds {
 			d.end(task.ErrClosed)
 		}
-		c.release(ctx, b, ds, task.ReleaseRequest{AtDue: true})
+		c.giveBack(ctx, b, ds, task.ReleaseRequest{AtDue: true})
 	}
 }

@@ -5,57 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Delivery is one claimed task in a caller's hands, to be answered once: Confirm,
+// Delivery is one claimed task in a caller's hands, which settles it once: with Confirm,
 // ConfirmAsync or Rollback. It is never used again for another task, and must not
-// be copied. One made by hand, for a test of a handler, settles to nothing.
+// be copied. If one is made by hand, for a test of a handler, settling it does nothing.
 type Delivery struct {
 	task.Task
 	// Attempt is 1 at first and counts rollbacks, timeouts and leases that ran out.
 	Attempt int
 
-	c      *Consumer
-	batch  *batch
-	own    task.Ref // what is above belongs to the caller
-	nextMS int64
-	dueMS  int64
-	tries  int
-	answer answerState
-	back   chan struct{} // made before answer becomes timedOut, closed when the task was given back
+	c          *Consumer
+	batch      *batch
+	own        task.Ref // what is above belongs to the caller
+	nextMS     int64
+	dueMS      int64
+	tries      int
+	settlement settlementState
+	returned   chan struct{} // made before the settlement becomes timedOut, closed when the task was given back
 
 	// Under Consumer.mu.
-	since  time.Time // in the queue, then in hand
-	inHand bool
-	over   bool // no longer ours: settles against the row alone
+	life  life
+	since time.Time // when it was queued, and then when it was handed out
 
 	mu     sync.Mutex // of the context, which few ask for; taken after Consumer.mu
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	cause  error // why the context has ended
 }
-
-// answerState tells whether a delivery was answered: open, then settled by its caller, at
-// once or after the library had given the task back because DeliveryTimeout had passed.
-type answerState struct{ v atomic.Int32 }
-
-const (
-	open     int32 = iota // no answer yet
-	timedOut              // no answer within DeliveryTimeout; one that comes still counts
-	settled               // the caller has answered
-)
-
-func (s *answerState) is(v int32) bool { return s.v.Load() == v }
-
-// expire makes an open delivery one that has timed out, and reports whether it was open.
-func (s *answerState) expire() bool { return s.v.CompareAndSwap(open, timedOut) }
-
-// settle takes the caller's answer and returns what stood before it.
-func (s *answerState) settle() (before int32) { return s.v.Swap(settled) }
 
 // fill makes d the delivery of a claimed entry. The error is takeHeaders's.
 func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) error {
@@ -69,7 +49,7 @@ func (d *Delivery) complete(nextMS, dueMS int64, tries int, payload []byte, head
 	return d.takeHeaders(headers)
 }
 
-// takeHeaders reads encoded headers. The error says that d goes without them, because somebody has changed the row by hand.
+// takeHeaders reads encoded headers. The error says that d goes without them, because the row was changed by hand.
 func (d *Delivery) takeHeaders(encoded string) (err error) {
 	if d.Headers, err = task.DecodeHeaders(encoded); err != nil {
 		return fmt.Errorf("task %q: %w", d.own.ID, err)
@@ -88,7 +68,7 @@ func (c *Consumer) reportHeaders(err error) {
 // deleted or rescheduled (within a second or so), Options.DeliveryTimeout or the
 // drain time is over; or when it is settled: ConfirmAsync was called, or Confirm or
 // Rollback has returned. context.Cause tells which. Unless it was deleted
-// (task.ErrGone) the answer is still waited for when Run ends, and a Confirm still
+// (task.ErrGone) Run still waits for its caller to settle it when it ends, and a Confirm still
 // counts: the first one that finds the row ends the task, also after a timeout.
 func (d *Delivery) Context() context.Context {
 	if d.c == nil {
@@ -127,24 +107,22 @@ func (d *Delivery) endedWith(ctx context.Context) bool {
 	return cause != nil && errors.Is(context.Cause(ctx), cause)
 }
 
-// settle takes the caller's answer. late: the task was given back before, because
-// DeliveryTimeout had passed.
-func (d *Delivery) settle() (late bool, err error) {
-	before := d.answer.settle()
-	if before == settled {
-		return false, fmt.Errorf("task %q: %w", d.ID, task.ErrSettled)
+// settle makes d settled by its caller, and returns what its settlement was before.
+func (d *Delivery) settle() (before settlement, err error) {
+	if before = d.settlement.settle(); before == settled {
+		return before, fmt.Errorf("task %q: %w", d.ID, task.ErrSettled)
 	}
-	return before == timedOut, nil
+	return before, nil
 }
 
 // Confirm says that the task is done: nil tells that this call deleted its row,
 // durably; it will not be delivered again, though a delivery that began after this
 // one's lease or DeliveryTimeout was over may be under way. task.ErrGone: the row was
 // gone before (deleted, rescheduled, or confirmed by another). task.ErrSettled: d was
-// answered by its caller before. While the durable store is away Confirm waits and goes
+// settled by its caller before. While the durable store is away Confirm waits and goes
 // on trying, as long as Run runs.
 //
-// The answer is handed over first, and ctx bounds only the wait for it. ctx may be d's
+// The settlement is handed over first, and ctx bounds only the wait for its outcome. ctx may be d's
 // own context, or one derived from it: d's context goes on until Confirm returns. If it
 // had ended before, or ends meanwhile (ErrLeaseLost, ErrTimeout, ErrGone, ErrClosed),
 // that does not end the wait: of a context derived from it only the deadline counts
@@ -154,11 +132,11 @@ func (d *Delivery) Confirm(ctx context.Context) error {
 		return err
 	}
 	done := make(chan error, 1)
-	d.c.settler.confirm(answer{d, done})
+	d.c.settler.confirm(confirmation{d, done})
 	return d.wait(ctx, done)
 }
 
-// ConfirmAsync is Confirm without its answer: a failure is reported, and ends in
+// ConfirmAsync is Confirm without its outcome: a failure is reported, and ends in
 // redelivery; task.ErrGone is logged at Info, for nothing failed. While tasks are due such confirms let deliveries go first: in a burst very
 // many may wait, and are delivered again if this process dies before they are
 // done. It blocks while 200,000 wait.
@@ -171,8 +149,8 @@ func (d *Delivery) ConfirmAsync() {
 	}
 	if d.c != nil {
 		d.end(task.ErrSettled)
-		d.c.settler.slots <- struct{}{}
-		d.c.settler.confirm(answer{d: d})
+		d.c.settler.asyncWaiting <- struct{}{}
+		d.c.settler.confirm(confirmation{d: d})
 	}
 }
 
@@ -180,7 +158,7 @@ func (d *Delivery) ConfirmAsync() {
 // delay is not positive. If its lease or DeliveryTimeout had run out before, the task
 // was given back then: the answer is nil, and delay does not count. ctx bounds only the
 // wait, which lasts while the hot set is away; it may be d's own, as with Confirm.
-// task.ErrGone: its row is gone. task.ErrSettled: d was answered by its caller before.
+// task.ErrGone: its row is gone. task.ErrSettled: d was settled by its caller before.
 //
 // A delay that ends beyond what the hot set holds (Options.Window, about) is kept in the
 // durable store. While that is away Rollback waits and goes on trying, as long as Run runs
@@ -189,16 +167,16 @@ func (d *Delivery) ConfirmAsync() {
 // tells that this could not be done, or that it is not known whether it was: the task is offered
 // again, perhaps without its delay.
 func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
-	late, err := d.settle()
+	before, err := d.settle()
 	if err != nil || d.c == nil {
 		return err
 	}
-	return d.wait(ctx, d.c.settler.rollback(d, delay, late))
+	return d.wait(ctx, d.c.settler.rollback(d, delay, before))
 }
 
 // wait returns the outcome, or why ctx ended if that comes first. An end of ctx that comes
 // from d's own context tells nothing of how long the caller wants to wait; then only a
-// deadline of ctx does, and the settler, which answers when Run ends at the latest.
+// deadline of ctx does, and the settler, which has an outcome when Run ends at the latest.
 func (d *Delivery) wait(ctx context.Context, done <-chan error) error {
 	defer d.end(task.ErrSettled)
 	var patience <-chan time.Time
@@ -207,7 +185,7 @@ func (d *Delivery) wait(ctx context.Context, done <-chan error) error {
 		return err
 	case <-ctx.Done():
 		if !d.endedWith(ctx) {
-			return outcome(done, ctx.Err())
+			return known(done, ctx.Err())
 		}
 		if deadline, is := ctx.Deadline(); is {
 			timer := time.NewTimer(time.Until(deadline))
@@ -219,12 +197,12 @@ func (d *Delivery) wait(ctx context.Context, done <-chan error) error {
 	case err := <-done:
 		return err
 	case <-patience:
-		return outcome(done, context.DeadlineExceeded)
+		return known(done, context.DeadlineExceeded)
 	}
 }
 
-// outcome is what is known by now; late, if nothing is.
-func outcome(done <-chan error, late error) error {
+// known is the outcome if it is known by now, and otherwise late.
+func known(done <-chan error, late error) error {
 	select {
 	case err := <-done:
 		return err

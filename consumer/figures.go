@@ -21,19 +21,19 @@ func (f *figures) delivered(tries int, late time.Duration) {
 	f.late.add(late)
 }
 
-// Figures are what this process did since it began, and holds now.
+// Figures are what this process did since it began, and has now.
 type Figures struct {
 	Delivered   uint64 // deliveries that Consume returned
 	Redelivered uint64 // of these, the ones that were not their task's first
 	Confirmed   uint64 // tasks whose rows a confirm of this process deleted
 	RolledBack  uint64 // deliveries that were given back, by callers or by DeliveryTimeout
-	TimedOut    uint64 // deliveries that were held for longer than DeliveryTimeout
-	LeasesLost  uint64 // batches whose lease ran out while this process held them
+	TimedOut    uint64 // deliveries that were not settled within DeliveryTimeout
+	LeasesLost  uint64 // batches whose lease ran out while this process had tasks of them
 
 	Queued     int64 // claimed, and waiting in this process for a Consume
-	InHand     int64 // delivered, and neither answered nor deleted yet
-	Stuck      int64 // handlers that have run for longer than DeliveryTimeout; what they have not answered is in hand
-	Confirming int64 // answered by their consumers, and waiting for the stores
+	InHand     int64 // delivered, and neither settled nor deleted yet
+	Stuck      int64 // handlers that have run for longer than DeliveryTimeout; what they have not settled is in hand
+	Confirming int64 // settled by their callers, and waiting for the stores
 	// Lateness counts first deliveries by how late they were: Lateness[i] those
 	// up to LatenessBounds[i] and beyond the one before, the last all others.
 	Lateness    []uint64
@@ -55,7 +55,7 @@ func (c *Consumer) Figures() Figures {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.late.fill(&out)
-	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.answering-c.returning), c.sight.now().Sub(time.Now().Round(0))
+	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.settling-c.timingOut), c.sight.now().Sub(time.Now().Round(0))
 	out.InHand = max(0, int64(c.inHand)-out.Confirming)
 	return out
 }

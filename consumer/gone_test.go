@@ -1,13 +1,18 @@
 package consumer_test
 
 import (
+	"context"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/internal/report"
 )
 
-// Nobody waits for the answer of an asynchronous confirm, so the log has it where the row was
+// No caller waits for the outcome of an asynchronous confirm, so the log has it if the row was
 // gone before: once, at Info, with ID and attempt. A confirm that counted logs nothing.
 func TestAnAsynchronousConfirmThatCameTooLateIsLogged(t *testing.T) {
 	o, log := logged(consumer.Options{})
@@ -32,6 +37,35 @@ func TestAnAsynchronousConfirmThatCameTooLateIsLogged(t *testing.T) {
 		}
 		if f := k.c.Figures(); f.Confirmed != 1 {
 			k.Errorf("%d tasks count as confirmed, want 1", f.Confirmed)
+		}
+	})
+}
+
+// slowLog is a log that takes a second for each line.
+type slowLog struct {
+	slog.Handler
+	lines atomic.Int32 // that it has written
+}
+
+func (l *slowLog) Handle(context.Context, slog.Record) error {
+	time.Sleep(time.Second)
+	l.lines.Add(1)
+	return nil
+}
+
+// A program may close its log once Run has returned, so Run ends last: after the line of a confirm
+// that came too late, however long the log takes for it.
+func TestRunReturnsAfterTheLastLineOfItsLog(t *testing.T) {
+	log := &slowLog{Handler: slog.NewTextHandler(t.Output(), nil)} // which is asked for its level alone
+	bubble(t, consumer.Options{Report: &report.Reporter{Logger: slog.New(log)}}, func(k *kit) {
+		k.add(1, false)
+		k.run()
+		d := k.consume()
+		k.deleteRow(d)
+		d.ConfirmAsync()
+		k.stop()
+		if n := log.lines.Load(); n != 1 {
+			k.Errorf("Run has returned, and %d lines are in the log, want the 1 of the confirm that came too late", n)
 		}
 	})
 }

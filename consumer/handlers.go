@@ -15,7 +15,7 @@ import (
 
 const (
 	// lastWait is how long Stop waits for handlers whose contexts have ended, and then for
-	// the answers that they gave.
+	// the settlements that follow.
 	lastWait = 2 * time.Second
 	// stuckPause is how long after a warning of stuck handlers the next one may come.
 	stuckPause = 10 * time.Second
@@ -23,39 +23,39 @@ const (
 	namedIDs = 10
 )
 
-// Handlers are the workers of one Scheduler.Handle: goroutines that call a handler for
-// each delivery, and answer it.
+// Handlers are the goroutines of one Scheduler.Handle, each of which calls a handler for one
+// delivery after the other, and settles it.
 //
 // A handler is the caller's code: it may panic, end its goroutine (runtime.Goexit, which a
 // test's FailNow is), ignore its context, or never return. It is stuck once it has run for
 // DeliveryTimeout. Invariants, under mu:
 //
-//	H1  A delivery that a handler returned from, in whatever way, is answered.
-//	H2  As many workers as were asked for are not stuck, unless there are twice as many.
-//	H3  A worker whose handler was stuck ends with it if its replacement works.
+//	H1  A delivery that a handler returned from, in whatever way, is settled.
+//	H2  As many loops as were asked for are not stuck, unless there are twice as many.
+//	H3  A loop whose handler was stuck ends when that returns, if its replacement runs.
 //
-// The keeper's goroutine calls look; each worker's goroutine owns its worker.
+// The keeper's goroutine calls replaceStuck; each loop's goroutine owns its loop.
 type Handlers struct {
 	c      *Consumer
 	handle func(context.Context, *Delivery) error
 	size   int
-	start  time.Time // what worker.began counts from
+	start  time.Time // what handlerLoop.began counts from
 	calls  context.Context
 	cancel context.CancelFunc
 
-	mu      sync.Mutex
-	workers map[*worker]bool
-	stuck   int           // of workers
-	ended   chan struct{} // made by Stop, closed when no worker is left
-	untold  int           // became stuck since the last warning
-	told    time.Time     // when that was
+	mu     sync.Mutex
+	loops  map[*handlerLoop]bool
+	stuck  int           // of loops
+	ended  chan struct{} // made by Stop, closed when no loop is left
+	untold int           // became stuck since the last warning
+	told   time.Time     // when that was
 }
 
-// worker is one goroutine that handles deliveries, one after the other.
-type worker struct {
+// handlerLoop is one goroutine that handles deliveries, one after the other.
+type handlerLoop struct {
 	began   atomic.Int64 // when its handler was called, or one of:
 	current atomic.Pointer[Delivery]
-	surplus bool // its handler was stuck, and its replacement works
+	surplus bool // its handler was stuck, and its replacement runs
 }
 
 const (
@@ -63,59 +63,59 @@ const (
 	isStuck int64 = -1 // counted in Handlers.stuck
 )
 
-// errGoexit stands for the answer of a handler that ended its goroutine.
+// errGoexit stands for the result of a handler that ended its goroutine.
 var errGoexit = errors.New("handler ended its goroutine (runtime.Goexit)")
 
-// Handle starts that many workers. They wait for Run; when it has returned, or could not
-// begin, Stop ends them.
-func (c *Consumer) Handle(workers int, handle func(context.Context, *Delivery) error) *Handlers {
-	h := &Handlers{c: c, handle: handle, size: workers, start: time.Now(), workers: map[*worker]bool{}}
+// Handle starts loops, as many as concurrency says. They wait for Run. When Run has returned, or
+// could not begin, Stop ends them.
+func (c *Consumer) Handle(concurrency int, handle func(context.Context, *Delivery) error) *Handlers {
+	h := &Handlers{c: c, handle: handle, size: concurrency, start: time.Now(), loops: map[*handlerLoop]bool{}}
 	h.calls, h.cancel = context.WithCancel(context.Background())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for range workers {
+	for range concurrency {
 		h.spawn()
 	}
 	c.handlers.Store(h)
 	return h
 }
 
-// spawn starts a worker. Under mu.
+// spawn starts a loop. Under mu.
 func (h *Handlers) spawn() {
-	w := &worker{}
-	h.workers[w] = true
-	go h.work(w)
+	l := &handlerLoop{}
+	h.loops[l] = true
+	go h.run(l)
 }
 
-// work handles deliveries until Consume ends. If a handler ends the goroutine another one
+// run handles deliveries until Consume ends. If a handler ends the goroutine another one
 // goes on in its place.
-func (h *Handlers) work(w *worker) {
+func (h *Handlers) run(l *handlerLoop) {
 	returned := false
 	defer func() {
-		if returned || w.surplus {
-			h.leave(w)
+		if returned || l.surplus {
+			h.leave(l)
 		} else {
-			go h.work(w)
+			go h.run(l)
 		}
 	}()
-	for !w.surplus {
+	for !l.surplus {
 		d, err := h.c.Consume(h.calls)
 		if err != nil {
 			break
 		}
-		h.one(w, d)
+		h.one(l, d)
 	}
 	returned = true
 }
 
-// one has a delivery handled, and answers it.
-func (h *Handlers) one(w *worker, d *Delivery) {
+// one has a delivery handled, and settles it.
+func (h *Handlers) one(l *handlerLoop, d *Delivery) {
 	err := errGoexit // unless call returns
-	w.current.Store(d)
-	w.began.Store(int64(time.Since(h.start)) + 1)
+	l.current.Store(d)
+	l.began.Store(int64(time.Since(h.start)) + 1)
 	defer func() {
-		defer h.finish(w)
-		h.answer(d, err)
+		defer h.returned(l)
+		h.settle(d, err)
 	}()
 	err = call(h.handle, d)
 }
@@ -138,16 +138,16 @@ type panicError struct {
 // Error implements error, with the stack.
 func (e *panicError) Error() string { return fmt.Sprintf("handler panicked: %v\n%s", e.value, e.stack) }
 
-// answer settles d as its handler said, unless the handler has settled it.
-func (h *Handlers) answer(d *Delivery, err error) {
+// settle settles d as its handler's result says, unless the handler has settled it.
+func (h *Handlers) settle(d *Delivery, err error) {
 	log := h.c.o.Report.Info
 	if panicked := (*panicError)(nil); errors.As(err, &panicked) || err == errGoexit {
 		log = h.c.o.Report.Warn
 	}
 	switch {
-	case d.answer.is(settled) && err != nil:
+	case d.settlement.is(settled) && err != nil:
 		log("handler failed after it had settled its delivery", "id", d.own.ID, "attempt", d.tries+1, "error", err)
-	case d.answer.is(settled):
+	case d.settlement.is(settled):
 	case err == nil:
 		d.ConfirmAsync()
 	default:
@@ -161,15 +161,15 @@ func (h *Handlers) answer(d *Delivery, err error) {
 	}
 }
 
-// finish notes that w's handler has returned, and its delivery is answered.
-func (h *Handlers) finish(w *worker) {
-	w.current.Store(nil)
-	if w.began.Swap(waits) != isStuck {
+// returned notes that l's handler has returned, and its delivery is settled.
+func (h *Handlers) returned(l *handlerLoop) {
+	l.current.Store(nil)
+	if l.began.Swap(waits) != isStuck {
 		return
 	}
 	h.mu.Lock()
 	h.stuck--
-	w.surplus = len(h.workers)-h.stuck > h.size
+	l.surplus = len(h.loops)-h.stuck > h.size
 	last := h.stuck == 0 && !h.told.IsZero()
 	if last {
 		h.told, h.untold = time.Time{}, 0
@@ -180,54 +180,54 @@ func (h *Handlers) finish(w *worker) {
 	}
 }
 
-// leave ends w.
-func (h *Handlers) leave(w *worker) {
+// leave notes that l has ended.
+func (h *Handlers) leave(l *handlerLoop) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.workers, w)
-	if len(h.workers) == 0 && h.ended != nil {
+	delete(h.loops, l)
+	if len(h.loops) == 0 && h.ended != nil {
 		close(h.ended)
 	}
 }
 
-// look finds the handlers that have become stuck, and replaces their workers while Run
+// replaceStuck finds the handlers that have become stuck, and starts loops in their place while Run
 // hands out.
-func (h *Handlers) look() {
+func (h *Handlers) replaceStuck() {
 	h.mu.Lock()
-	h.find()
-	for h.ended == nil && !h.c.draining() && len(h.workers)-h.stuck < h.size && len(h.workers) < 2*h.size {
+	h.markStuck()
+	for h.ended == nil && !h.c.draining() && len(h.loops)-h.stuck < h.size && len(h.loops) < 2*h.size {
 		h.spawn()
 	}
-	stuck, free := h.stuck, len(h.workers)-h.stuck
+	stuck, free := h.stuck, len(h.loops)-h.stuck
 	tell := h.untold > 0 && stuck > 0 && (h.told.IsZero() || time.Since(h.told) >= stuckPause)
 	var ids []string
 	if tell {
 		h.told, h.untold = time.Now(), 0
-		ids = h.held(func(w *worker) bool { return w.began.Load() == isStuck })
+		ids = h.current(func(l *handlerLoop) bool { return l.began.Load() == isStuck })
 	}
 	h.mu.Unlock()
 	if tell { // not under mu: the logger is the caller's code, too
-		h.c.o.Report.Warn("handlers are stuck: they have run for longer than DeliveryTimeout", "stuck", stuck, "free_workers", free,
-			"workers", h.size, "delivery_timeout", h.c.o.DeliveryTimeout, "ids", name(ids))
+		h.c.o.Report.Warn("handlers are stuck: they have run for longer than DeliveryTimeout", "stuck", stuck, "free", free,
+			"concurrency", h.size, "delivery_timeout", h.c.o.DeliveryTimeout, "ids", name(ids))
 	}
 }
 
-// find notes which handlers have become stuck. Under mu.
-func (h *Handlers) find() {
+// markStuck notes which handlers have become stuck. Under mu.
+func (h *Handlers) markStuck() {
 	now := int64(time.Since(h.start)) + 1
-	for w := range h.workers {
-		at := w.began.Load()
-		if at > waits && now-at >= int64(h.c.o.DeliveryTimeout) && w.began.CompareAndSwap(at, isStuck) {
+	for l := range h.loops {
+		at := l.began.Load()
+		if at > waits && now-at >= int64(h.c.o.DeliveryTimeout) && l.began.CompareAndSwap(at, isStuck) {
 			h.stuck++
 			h.untold++
 		}
 	}
 }
 
-// held returns the IDs of what some workers have in hand. Under mu.
-func (h *Handlers) held(which func(*worker) bool) (ids []string) {
-	for w := range h.workers {
-		if d := w.current.Load(); d != nil && which(w) {
+// current returns the IDs of what some loops are handling. Under mu.
+func (h *Handlers) current(which func(*handlerLoop) bool) (ids []string) {
+	for l := range h.loops {
+		if d := l.current.Load(); d != nil && which(l) {
 			ids = append(ids, d.own.ID)
 		}
 	}
@@ -259,14 +259,14 @@ func (h *Handlers) Stuck() int {
 	return h.stuck
 }
 
-// Stop ends the workers, once Run has returned. It waits up to lastWait for handlers to
-// return, and for what they answered. task.ErrAbandoned: some did not; it names their
-// deliveries.
+// Stop ends the loops, once Run has returned. It waits up to lastWait for handlers to
+// return, and for the settlements that follow. task.ErrAbandoned: some did not return; it names
+// their deliveries.
 func (h *Handlers) Stop() error {
 	h.cancel()
 	h.mu.Lock()
 	h.ended = make(chan struct{})
-	if len(h.workers) == 0 {
+	if len(h.loops) == 0 {
 		close(h.ended)
 	}
 	h.mu.Unlock()
@@ -278,7 +278,7 @@ func (h *Handlers) Stop() error {
 		return h.abandoned()
 	}
 	select {
-	case <-h.c.settler.answersDone():
+	case <-h.c.settler.allComplete():
 	case <-wait.C: // a failure of what is still under way is reported
 	}
 	return nil
@@ -288,7 +288,7 @@ func (h *Handlers) Stop() error {
 func (h *Handlers) abandoned() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ids := h.held(func(*worker) bool { return true })
+	ids := h.current(func(*handlerLoop) bool { return true })
 	if len(ids) == 0 {
 		return nil // the last has returned just now
 	}

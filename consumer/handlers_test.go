@@ -198,7 +198,7 @@ func TestStuckHandlersAreReplaced(t *testing.T) {
 		if f := k.c.Figures(); f.Stuck != workers || f.InHand != workers {
 			k.Errorf("stuck %d, in hand %d, want %d each", f.Stuck, f.InHand, workers)
 		}
-		if w := log.with("level=WARN", "handlers are stuck", "stuck=3", "free_workers=3", "t000001"); len(w) != 1 {
+		if w := log.with("level=WARN", "handlers are stuck", "stuck=3", "free=3", "t000001"); len(w) != 1 {
 			k.Errorf("%d warnings name the three, want one: %s", len(w), log.b.String())
 		}
 		if k.store.len() != 0 { // the second run of each has confirmed it
@@ -242,7 +242,7 @@ func TestReplacementsAreBounded(t *testing.T) {
 		if f := k.c.Figures(); busy.Load() != 4 || f.Stuck != 4 || f.InHand != 4 {
 			k.Errorf("%d handlers run, %d are stuck, %d in hand, want 4 each", busy.Load(), f.Stuck, f.InHand)
 		}
-		if len(log.with("handlers are stuck", "stuck=4", "free_workers=0")) == 0 {
+		if len(log.with("handlers are stuck", "stuck=4", "free=0")) == 0 {
 			k.Errorf("nothing tells that no worker is free: %s", log.b.String())
 		}
 		close(free)
@@ -282,7 +282,7 @@ func TestStopNamesWhatItAbandons(t *testing.T) {
 			!strings.Contains(fmt.Sprint(err), "and 2 more") || strings.Count(fmt.Sprint(err), "t0000") != 10 {
 			k.Errorf("Stop: %v, want ErrAbandoned, 12 deliveries, and 10 of their IDs", err)
 		}
-		if len(log.with("level=WARN", "not answered within Drain", "deliveries=12")) != 1 {
+		if len(log.with("level=WARN", "not settled within Drain", "deliveries=12")) != 1 {
 			k.Errorf("the drain does not say what was not answered: %s", log.b.String())
 		}
 		if st := k.state(); st.Claimed != 0 || st.Waiting != 12 {

@@ -33,67 +33,68 @@ func (c *Consumer) keep(ctx context.Context) {
 			all.Go(func() { c.extend(ctx, p, bs) })
 		}
 		all.Wait()
-		c.timeOut()
+		c.timeOutDeliveries()
 		if h := c.handlers.Load(); h != nil {
-			h.look()
+			h.replaceStuck()
 		}
-		c.pay(ctx)
+		c.retryReleases(ctx)
 	}
 }
 
-// owed is a release that did not reach the hot set. What it names waits in a batch
+// failedRelease is a release that did not reach the hot set. What it names waits in a batch
 // whose lease goes on as long as another of its tasks is in hand.
-type owed struct {
+type failedRelease struct {
 	b *batch
 	r task.ReleaseRequest
 }
 
-func (c *Consumer) owe(b *batch, r task.ReleaseRequest) {
+// queueRelease has a release retried by the keeper.
+func (c *Consumer) queueRelease(b *batch, r task.ReleaseRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.owed = append(c.owed, owed{b, r})
+	c.releases = append(c.releases, failedRelease{b, r})
 }
 
-// pay makes the releases that are owed, in each partition until one fails again. Where
-// the lease is over by now the reaper does it.
-func (c *Consumer) pay(ctx context.Context) {
+// retryReleases makes the queued releases, in each partition until one fails again. Where
+// the lease has expired by now the reaper does it.
+func (c *Consumer) retryReleases(ctx context.Context) {
 	c.mu.Lock()
-	all := c.owed
-	c.owed = nil
+	all := c.releases
+	c.releases = nil
 	now := time.Now()
-	all = slices.DeleteFunc(all, func(o owed) bool { return !now.Before(o.b.deadline) })
+	all = slices.DeleteFunc(all, func(f failedRelease) bool { return !now.Before(f.b.deadline) })
 	c.mu.Unlock()
 	failed := map[int]bool{}
-	for _, o := range all {
-		if !failed[o.b.p] && c.releaseNow(ctx, o.b, o.r) {
+	for _, f := range all {
+		if !failed[f.b.p] && c.sendRelease(ctx, f.b, f.r) {
 			continue
 		}
-		failed[o.b.p] = true
+		failed[f.b.p] = true
 		c.mu.Lock()
-		c.owed = append(c.owed, o)
+		c.releases = append(c.releases, f)
 		c.mu.Unlock()
 	}
 }
 
-// payRest makes the releases that are still owed when the drain, which began then, is over:
-// until Drain is over, or a little longer.
-func (c *Consumer) payRest(ctx context.Context, began time.Time) {
+// flushReleases makes the releases that are still queued when the drain, which began then, is over.
+// It takes until Drain has passed, or hotTimeout if that is longer.
+func (c *Consumer) flushReleases(ctx context.Context, began time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, max(hotTimeout, c.o.Drain-time.Since(began)))
 	defer cancel()
-	for c.pay(ctx); c.owes() > 0 && ctx.Err() == nil; c.pay(ctx) {
+	for c.retryReleases(ctx); c.queuedReleases() > 0 && ctx.Err() == nil; c.retryReleases(ctx) {
 		pause(ctx, retryPause)
 	}
-	if n := c.owes(); n > 0 {
+	if n := c.queuedReleases(); n > 0 {
 		c.o.Report.Error("give tasks back", ctx.Err(), "given back by the reaper, once their lease is over", "tasks", n)
 	}
 }
 
-// owes returns of how many tasks the release is owed.
-func (c *Consumer) owes() (n int) {
+// queuedReleases returns how many tasks the queued releases name.
+func (c *Consumer) queuedReleases() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, o := range c.owed {
-		n += len(o.r.Refs)
+	for _, f := range c.releases {
+		n += len(f.r.Refs)
 	}
 	return n
 }
@@ -115,7 +116,7 @@ func (c *Consumer) live() map[int][]*batch {
 	return all
 }
 
-// extend extends the leases of batches of one partition, and drops what was
+// extend extends the leases of batches of one partition, and ends what was
 // removed meanwhile.
 func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Lease/3)
@@ -131,8 +132,8 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 		for _, b := range bs {
 			h.Tokens = append(h.Tokens, b.token)
 			byToken[b.token] = b
-			b.open(func(d *Delivery) {
-				if d.answer.is(open) { // else its row tells, soon
+			b.each(func(d *Delivery) {
+				if d.settlement.is(unsettled) { // of the others the settler learns from their rows
 					h.Refs = append(h.Refs, d.own)
 					byRef[d.own] = d
 				}
@@ -167,24 +168,24 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			gone[d.batch] = append(gone[d.batch], d)
 		}
 		for b, ds := range gone {
-			c.restore(ctx, b, ds)
+			c.restoreRecords(ctx, b, ds)
 		}
 		for _, t := range e.Lost {
-			if b := byToken[t]; !c.settling(b) {
-				c.lose(b, task.ErrLeaseLost)
+			if b := byToken[t]; !c.allSettledIn(b) {
+				c.loseBatch(b, task.ErrLeaseLost)
 			}
 		}
 	}
 }
 
-// settling reports whether each member of b was answered. The hot set has no batch any more
-// then, mostly, because the answers ended it, and this process is still to be told so. If
+// allSettledIn reports whether each member of b is settled. Mostly the hot set has no batch any more
+// then, because the settlements ended it, and this process is still to be told so. If
 // the lease was lost nevertheless, expire finds out.
-func (c *Consumer) settling(b *batch) bool {
+func (c *Consumer) allSettledIn(b *batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := true
-	b.open(func(d *Delivery) { all = all && d.answer.is(settled) })
+	b.each(func(d *Delivery) { all = all && d.settlement.is(settled) })
 	return all
 }
 
@@ -201,49 +202,44 @@ func (c *Consumer) renew(b *batch, sent time.Time) {
 // expire is the end of a lease by the local clock.
 func (c *Consumer) expire(b *batch) {
 	c.mu.Lock()
-	over := c.batches[b.token] == b && !time.Now().Before(b.deadline)
+	expired := c.batches[b.token] == b && !time.Now().Before(b.deadline)
 	c.mu.Unlock()
-	if over {
-		c.lose(b, task.ErrLeaseLost)
+	if expired {
+		c.loseBatch(b, task.ErrLeaseLost)
 	}
 }
 
-// lose ends all that a batch holds.
-func (c *Consumer) lose(b *batch, cause error) {
+// loseBatch ends what this process has of a batch.
+func (c *Consumer) loseBatch(b *batch, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if b.left == 0 {
 		return
 	}
 	c.figures.leasesLost.Add(1)
-	b.open(func(d *Delivery) { c.dropNow(d, cause) })
+	b.each(func(d *Delivery) { c.lose(d, cause) })
 }
 
-// drop ends what this process holds of a task: it is somebody else's, or gone.
-func (c *Consumer) drop(d *Delivery, cause error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if d != nil && !d.over {
-		c.dropNow(d, cause)
+// lose ends a delivery whose task another worker has, or whose row is gone. If the row is gone Run
+// waits for the caller no more, unless the settlement is on its way: a caller whose context has
+// ended may leave d unsettled. If only the lease was lost, in an outage say, a Confirm still saves
+// another delivery. Under mu.
+func (c *Consumer) lose(d *Delivery, cause error) {
+	if !d.life.inBatch() {
+		return
 	}
-}
-
-// dropNow is drop under mu. Where the row is gone nobody waits for an answer any more,
-// unless it is on its way: a caller whose context has ended may leave without one. If only
-// the lease was lost, in an outage say, a Confirm still saves another delivery.
-func (c *Consumer) dropNow(d *Delivery, cause error) {
-	c.forget(d)
+	c.leaveBatch(d)
 	d.end(cause)
-	if errors.Is(cause, task.ErrGone) && !d.answer.is(settled) {
-		c.answered(d)
+	if errors.Is(cause, task.ErrGone) && !d.settlement.is(settled) {
+		c.leaveHands(d)
 	}
 }
 
-// restore asks what became of members of b whose records the hot set does not have.
-// Mostly their rows are gone (deleted, rescheduled), and they are dropped. But it may
-// have lost the records alone (an eviction): then they are put back, for what is
+// restoreRecords asks what became of members of b whose records the hot set does not have.
+// Mostly their rows are gone (deleted, rescheduled), and they are lost. But the hot set may
+// have lost the records alone (an eviction). Then they are put back, because what is
 // being executed is not to be offered to others.
-func (c *Consumer) restore(ctx context.Context, b *batch, ds []*Delivery) {
+func (c *Consumer) restoreRecords(ctx context.Context, b *batch, ds []*Delivery) {
 	if _, err := c.registerNow(ctx, b, ds); err != nil {
 		c.o.Report.Error("put back lost records", err, "put back at the next beat", "tasks", len(ds))
 	}
@@ -267,18 +263,18 @@ func (c *Consumer) registerAll(ctx context.Context, bs []*batch) {
 	all.Wait()
 }
 
-// register puts what b holds into a batch of the generation that is: reads which
-// of its rows stand, then an add that claims them. Who has no row, or is in
-// another's batch by now, is dropped.
+// register puts what is left of b into a batch of the present generation: it reads which
+// of the rows exist, and then an add claims these members. A member that has no row, or is in
+// another worker's batch by now, is lost.
 func (c *Consumer) register(ctx context.Context, b *batch) {
 	sent := time.Now()
 	var ds []*Delivery
 	c.mu.Lock()
-	b.open(func(d *Delivery) { ds = append(ds, d) })
+	b.each(func(d *Delivery) { ds = append(ds, d) })
 	c.mu.Unlock()
 	generation, err := c.registerNow(ctx, b, ds)
 	if err != nil {
-		c.o.Report.Error("register held tasks", err, "registered at the next beat")
+		c.o.Report.Error("register tasks in hand", err, "registered at the next beat")
 		return
 	}
 	c.mu.Lock()
@@ -305,20 +301,18 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 	if err != nil {
 		return 0, err
 	}
-	stand := make(map[task.Ref]bool, len(refs))
+	exists := make(map[task.Ref]bool, len(refs))
 	for _, r := range refs {
-		stand[r] = true
+		exists[r] = true
 	}
 	a := task.AddRequest{AsOf: asOf, Token: b.token, Lease: c.o.Lease}
+	c.mu.Lock() // the claimer may be filling in what it has read of a row
 	for _, d := range ds {
-		if !stand[d.own] {
-			c.drop(d, task.ErrGone)
+		if !exists[d.own] {
+			c.lose(d, task.ErrGone)
 			continue
 		}
 		kept = append(kept, d)
-	}
-	c.mu.Lock() // the claimer may be filling in what it has read of a row
-	for _, d := range kept {
 		a.Entries = append(a.Entries, d.entry())
 	}
 	c.mu.Unlock()
@@ -328,9 +322,11 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 		return 0, err
 	}
 	failpoint.Hit("register/end")
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i, d := range kept {
 		if answers[i] != task.Claimed {
-			c.drop(d, task.ErrLeaseLost)
+			c.lose(d, task.ErrLeaseLost)
 		}
 	}
 	return asOf.Generation, nil
@@ -342,29 +338,29 @@ func (d *Delivery) entry() task.Entry {
 	return task.Entry{Ref: d.own, NextMS: d.nextMS, DueMS: d.dueMS, Attempt: d.tries, External: true}
 }
 
-// timeOut gives back what callers have held for too long. At the end of the drain that is
-// the drain's to do.
-func (c *Consumer) timeOut() {
-	if c.settler.patient.Err() != nil {
+// timeOutDeliveries gives back what callers have had for longer than DeliveryTimeout. At the end of
+// the drain that is the drain's to do.
+func (c *Consumer) timeOutDeliveries() {
+	if c.settler.retrying.Err() != nil {
 		return
 	}
 	var late []*Delivery
 	c.mu.Lock()
 	for _, b := range c.batches {
-		b.open(func(d *Delivery) {
-			if d.inHand && d.answer.is(open) && time.Since(d.since) >= c.o.DeliveryTimeout {
+		b.each(func(d *Delivery) {
+			if d.life == inHand && d.settlement.is(unsettled) && time.Since(d.since) >= c.o.DeliveryTimeout {
 				late = append(late, d)
 			}
 		})
 	}
 	c.mu.Unlock()
 	for _, d := range late {
-		d.back = make(chan struct{})
-		if !d.answer.expire() {
+		d.returned = make(chan struct{})
+		if !d.settlement.timeOut() {
 			continue
 		}
 		d.end(task.ErrTimeout)
 		c.figures.timedOut.Add(1)
-		c.settler.timeOut(d)
+		c.settler.returnTimedOut(d)
 	}
 }

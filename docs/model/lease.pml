@@ -18,8 +18,8 @@
              after a Delete that returned nil, nor does a caller have it under a lease that lives from when such a Delete deletes the row until it returns; it is not claimed after a Delete that returned, nor after a Confirm under a living
              lease; at rest a row that stands waits in the hot set. After a loss of data the holder that has registered is as
              well protected as before.
-   Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, lose, registerNow, timeOut (consumer/keeper.go),
-   for                settler.flush, releaseOne (consumer/settler.go); claim.lua, extend.lua, register.lua, release.lua
+   Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, loseBatch, registerNow, timeOutDeliveries (consumer/keeper.go),
+   for                settler.confirmGroup (consumer/confirm.go), release (consumer/rollback.go); claim.lua, extend.lua, register.lua, release.lua
              Reaper   reaper.reapBatch (internal/agent); leases.lua, release.lua      Feeder   feeder.round (internal/agent); horizon.lua
              Deleter  Scheduler.dropRows (delete.go); remove.lua                   Time     the clocks
 
@@ -223,7 +223,7 @@ proctype Worker(byte w) {
           fi
        fi;
        know[w] = STALE; r = 0 }
-  /* settler.flush: the row, then the hot set */
+  /* settler.confirmGroup: the row, then the hot set */
   :: atomic { !stopped[w] && (hold[w] == INHAND || hold[w] == LOST) ->
        r = row; row = 0 }
 #ifndef OWNUNMARKED
@@ -244,7 +244,7 @@ proctype Worker(byte w) {
      :: break
 #endif
      fi
-  /* settler.releaseOne; what is LOST goes by the row alone */
+  /* settler.release; what is LOST goes by the row alone */
   :: atomic { !stopped[w] && meta && (hold[w] == INHAND || hold[w] == LOST) ->
        if :: bat[w] -> bat[w] = 0; lease[w] = NONE; if :: GIVEBACK -> rec = 1; waiting = 1 :: else fi :: else fi;
        had = (had == w -> 0 : had); out[w] = 0; hold[w] = 0; ahead[w] = 0; same[w] = 0 }

@@ -7,7 +7,7 @@
    out       what a worker does not know of its lease (lease.pml), flushes, horizons.
    Checked   once Delete has returned nil no version begins a delivery; once Reschedule has returned nil no previous version is
              claimed.
-   Stands    Mover   Scheduler.move (reschedule.go)     Worker    settler.confirm, .postpone (consumer/settler.go, postpone.go)
+   Stands    Mover   Scheduler.move (reschedule.go)     Worker    settler.confirmGroup, .postpone (consumer/confirm.go, postpone.go)
    for       Deleter Scheduler.dropRows (delete.go)       Feeder    feeder.scan, auditor.find     Reaper   auditor.reapBatch
 
    Variants, each of which must fail: NOPREV a row does not name its previous version; DELETEONE Delete removes the row's version

@@ -32,7 +32,7 @@ var edgesB = []mutant{
 	{"maybe-postponed-is-left", "a task that may be postponed waits for the auditor", "consumer/postpone.go",
 		"		p.c.o.Later(p.to)\n	}\n	next", "		_ = p.to\n	}\n	next", "./consumer", "TestAPostponedTaskThatWasNotAddedIsAddedLater"},
 	{"drain-owes", "what could not be given back in a drain waits for the end of its lease", "consumer/consumer.go",
-		"	c.payRest(context.WithoutCancel(ctx), began)\n", "	_ = began\n", "./consumer", "TestAStopGivesBackWhatTheHotSetDidNotTakeAtOnce"},
+		"	c.flushReleases(context.WithoutCancel(ctx), began)\n", "	_ = began\n", "./consumer", "TestAStopGivesBackWhatTheHotSetDidNotTakeAtOnce"},
 	{"audit-after-a-while", "the first audit of a process comes after a while", "internal/agent/auditor.go",
 		"&auditor{o: o}", "&auditor{o: o, audited: time.Now()}", ".", "TestWorkersThatRestartAllTheTimeFindWhatFellThrough"},
 	{"audit-each-term", "each term of a process begins with an audit", "internal/agent/elector.go",

@@ -3,19 +3,19 @@ package main
 // edgesK are of what one try is not enough for, and of calls that are cut by bytes.
 var edgesK = []mutant{
 	{"postponed-once", "a rollback beyond the horizon tries the store once", "consumer/postpone.go",
-		"err != nil && !p.over(err); wait", "err != nil && !p.over(err) && wait < 0; wait", "./consumer", "TestAPostponementWaitsForWhateverMayPass"},
+		"err != nil && !p.last(err); wait", "err != nil && !p.last(err) && wait < 0; wait", "./consumer", "TestAPostponementWaitsForWhateverMayPass"},
 	{"postponed-for-ever", "a rollback beyond the horizon tries again what is final", "consumer/postpone.go",
-		" || final(err) || p.patient", " || p.patient", "./consumer", "TestAPostponementGivesUpOnWhatIsFinal"},
+		" || final(err) || p.s.retrying", " || p.s.retrying", "./consumer", "TestAPostponementGivesUpOnWhatIsFinal"},
 	{"postponed-after-the-lease", "a row is moved though another worker may have the task", "consumer/postpone.go",
-		"		if !s.c.holds(d) {\n", "		if false {\n", "./consumer", "TestAPostponementEndsWithItsLease"},
+		"		if !s.c.leaseLives(d) {\n", "		if false {\n", "./consumer", "TestAPostponementEndsWithItsLease"},
 	{"postponed-though-taken", "a row is moved though another worker has claimed the task", "consumer/postpone.go",
 		"answers[0] != task.Dead {\n		err = errTaken", "answers[0] != task.Dead {\n		err = nil", "./consumer", "TestAPostponementLeavesAnotherWorkersTask"},
 	{"postponed-sweeps-itself", "a move whose answer was lost is taken for another's", "consumer/postpone.go",
-		"		p.swept = true\n", "", "./consumer", "TestAPostponementWhoseAnswerWasLostIsMadeOnce"},
+		"		p.prev = prevRemoved\n", "", "./consumer", "TestAPostponementWhoseAnswerWasLostIsMadeOnce"},
 	{"postponed-in-silence", "nothing tells that a delay could not be kept", "consumer/postpone.go",
 		"		p.giveUp(err)\n", "", "./consumer", "TestAPostponementEndsWithTheDrain|TestAPostponementEndsWithItsLease"},
 	{"postponed-held-for-long", "a task whose delay could not be kept stays in its batch for as long as others", "consumer/postpone.go",
-		"	if p.c.holds(p.d) {\n", "	if p.c == nil {\n", "./consumer", "TestAPostponementGivesUpOnWhatIsFinal"},
+		"	if p.c.leaseLives(p.d) {\n", "	if p.c == nil {\n", "./consumer", "TestAPostponementGivesUpOnWhatIsFinal"},
 
 	// Records.
 	{"delete-by-its-own-lease", "promise 4: Delete goes by its own Lease, not by the longest that is recorded", "delete.go",
@@ -70,7 +70,7 @@ var edgesK = []mutant{
 	{"piece-without-bytes", "long payloads are asked for as if they were short", "consumer/accept.go",
 		" || sum > task.MostBytes || ", " || ", "./consumer", "TestLongPayloadsAreReadPieceByPiece"},
 	{"claim-brings-all", "a claim brings all long payloads into the process", "consumer/accept.go",
-		"held >= mostRead && len(todo)", "held < 0 && len(todo)", "./consumer", "TestAClaimBringsNoMorePayloadsThanAProcessHolds"},
+		"bytes >= mostRead && len(todo)", "bytes < 0 && len(todo)", "./consumer", "TestAClaimBringsNoMorePayloadsThanAProcessHolds"},
 	{"failure-drops-the-rest", "payloads that could not be read are not given back", "consumer/accept.go",
 		"deliveries(todo), task.ReleaseRequest{Delay: time.Second})", "deliveries(todo[:0]), task.ReleaseRequest{Delay: time.Second})", "./consumer", "TestWhatWasReadBeforeAFailureIsDelivered"},
 	{"call-without-bytes", "a call to Redis is cut by the number of members alone", "hotset/redis.go",
@@ -78,5 +78,5 @@ var edgesK = []mutant{
 	{"call-without-payloads", "a call to Redis is cut without a look at its payloads", "hotset/redis.go",
 		"			sum += len(e.Headers) + len(e.Payload)\n", "			sum += len(e.Headers)\n", "./hotset", "TestNoCallSendsMoreThanSomeMiB"},
 	{"lost-postponement-is-gone", "a rollback whose move had no answer is told that its task is gone, once another worker has confirmed it", "consumer/postpone.go",
-		"	if !moved && !p.lost {\n", "	if !moved {\n", "./consumer", "TestAPostponementWhoseTaskIsDoneSinceWasMade|TestAPostponementKnowsWhatFailed"},
+		"	if !moved && p.move == notMoved {\n", "	if !moved {\n", "./consumer", "TestAPostponementWhoseTaskIsDoneSinceWasMade|TestAPostponementKnowsWhatFailed"},
 }

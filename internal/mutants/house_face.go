@@ -3,7 +3,7 @@ package main
 // houseFace are of what a user reads and runs first: the Examples, the pages, make shape, and
 // what the log says of a confirm that came too late.
 var houseFace = []mutant{
-	{"late-confirm-untold", "an asynchronous confirm that came too late counts as an error", "consumer/settler.go",
+	{"late-confirm-untold", "an asynchronous confirm that came too late counts as an error", "consumer/confirm.go",
 		"if errors.Is(err, task.ErrGone) { // nothing failed", "if errors.Is(err, task.ErrInvalid) { // nothing failed", "./consumer",
 		"TestAnAsynchronousConfirmThatCameTooLateIsLogged"},
 	{"payment-looks-not-again", "the handler cancels what is paid", "examples/payment/shop.go",

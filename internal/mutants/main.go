@@ -122,6 +122,7 @@ func all() []mutant {
 		houseFace,
 		houseSchema,
 		houseDesign,
+		houseVerbs,
 	)
 }
 

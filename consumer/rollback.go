@@ -1,0 +1,114 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// rollback gives d back for its caller, and returns where the outcome will be. before is what the
+// settlement was before: if it had timed out the delivery is given back already, and this
+// rollback changes nothing, except if that did not reach the hot set.
+func (s *settler) rollback(d *Delivery, delay time.Duration, before settlement) <-chan error {
+	s.started()
+	done := make(chan error, 1)
+	go func() {
+		if before == timedOut {
+			<-d.returned
+		}
+		err := s.release(d, delay)
+		switch {
+		case err != nil:
+			err = fmt.Errorf("roll back %q: %w", d.own.ID, err)
+		case before != timedOut: // the timeout was counted when it gave the delivery back
+			s.c.figures.rolledBack.Add(1)
+		}
+		s.complete([]*Delivery{d})
+		done <- err
+	}()
+	return done
+}
+
+// returnTimedOut gives back what its caller has had for too long. The row and its version stay as
+// they are, so that a Confirm that comes later still counts. Until the caller settles d it is in the
+// caller's hands, and nothing is claimed in its place.
+func (s *settler) returnTimedOut(d *Delivery) {
+	s.c.mu.Lock()
+	s.c.settling++
+	s.c.timingOut++
+	s.c.mu.Unlock()
+	go func() {
+		err := s.release(d, 0)
+		if err == nil {
+			s.c.figures.rolledBack.Add(1)
+		} else if !errors.Is(err, task.ErrGone) {
+			s.c.o.Report.Error("give back after DeliveryTimeout", err, "given back when its lease ends")
+		}
+		s.c.mu.Lock()
+		s.c.leaveBatch(d)
+		s.c.timingOut--
+		s.c.noteComplete(1)
+		s.c.mu.Unlock()
+		close(d.returned)
+		s.c.nudgeClaimer()
+	}()
+}
+
+// release gives one member back, and tries until the hot set answers. It does so also when
+// the lease has expired by this process's clock: an extension whose answer was lost may have kept
+// the lease alive, and then no other process can give the task back with its delay. If the
+// lease has really expired, the member is elsewhere, and the call changes nothing.
+func (s *settler) release(d *Delivery, delay time.Duration) error {
+	back := task.ReleaseRequest{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
+	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
+		ctx, cancel := s.call(hotTimeout)
+		failpoint.Hit("rollback/release")
+		answers, err := s.c.set.Release(ctx, d.batch.p, back)
+		cancel()
+		if err == nil {
+			return s.released(d, delay, answers[0])
+		}
+		if final(err) || s.retrying.Err() != nil { // the reaper gives it back
+			return s.goneIfNoRow(d)
+		}
+		if !errors.Is(err, task.ErrCold) {
+			s.c.o.Report.Error("roll back", err, "tried again")
+		}
+		pause(s.retrying, wait)
+	}
+}
+
+// released does what is left to do after the hot set has answered a release.
+func (s *settler) released(d *Delivery, delay time.Duration, a task.Answer) error {
+	switch a {
+	case task.Waiting, task.Elsewhere:
+		failpoint.Hit("rollback/end")
+		return nil
+	case task.Dead:
+		return task.ErrGone
+	case task.Beyond:
+		return s.postpone(d, max(0, delay), stillInBatch)
+	case task.Absent: // the hot set lost its record, so that only the row can keep the delay
+		if s.c.leaseLives(d) {
+			return s.postpone(d, max(0, delay), maybeTaken)
+		}
+		return s.goneIfNoRow(d)
+	default:
+		return s.goneIfNoRow(d)
+	}
+}
+
+// goneIfNoRow returns task.ErrGone if the row of d does not exist in d's version. Nil: it does, so
+// that the task is offered again.
+func (s *settler) goneIfNoRow(d *Delivery) error {
+	ctx, cancel := s.call(storeTimeout)
+	defer cancel()
+	refs, err := s.c.store.Versions(ctx, []string{d.own.ID})
+	if err == nil && (len(refs) == 0 || refs[0] != d.own) {
+		return task.ErrGone
+	}
+	return err
+}
