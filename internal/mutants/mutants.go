@@ -165,7 +165,7 @@ var mutants = []mutant{
 	{"suspended-task-lost", "what a suspended machine does not hand out is given back by nobody", "consumer/consumer.go",
 		"		if suspended {\n", "		if suspended && false {\n", "./consumer", "TestWhatWasSuspendedIsGivenBack"},
 	{"cut-off-calls-begin-anew", "a drain waits for each call that it cuts off", "consumer/settler.go",
-		"after := s.c.stage == closed", "after := s.urgent.Err() != nil", "./consumer", "TestStopEndsWhileTheHotSetHangs"},
+		"after := s.c.stage == closed", "after := s.calling.Err() != nil", "./consumer", "TestStopEndsWhileTheHotSetHangs"},
 	{"read-only-connection-kept", "a connection to a demoted server stays in the pool", "durable/conn.go",
 		"	case leave:\n", "	case leave + 100:\n", "./durable", "TestErrorsHaveTypes"},
 	{"new-generation-waits-for-its-clock", "a server whose clock is behind loads nothing", "hotset/lua/horizon.lua",
