@@ -48,6 +48,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"internal/retry":   {"internal/wait"},
 		"internal/wait":    {},
 		"metrics":          {"", "consumer"},
+		"middleware":       {""},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/durable/bolt"
@@ -62,4 +63,35 @@ func ExampleNewCollector() {
 	// Output:
 	// triggerhook_created_total 1
 	// triggerhook_namespace_tasks 1
+}
+
+// What handlers take, by how they end. The middleware is the last one, so it measures the handler alone.
+func ExampleHandlers_Middleware() {
+	handlers := metrics.NewHandlers("shop")
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(handlers)
+	o := triggerhook.Options{Middleware: []triggerhook.Middleware{handlers.Middleware}} // for triggerhook.New
+
+	h := o.Middleware[0](func(context.Context, *triggerhook.Delivery) error { return nil }) // as Handle does
+	if err := h(context.Background(), &triggerhook.Delivery{}); err != nil {
+		log.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, m := range families[0].GetMetric() {
+		fmt.Println(m.GetLabel()[1].GetValue(), m.GetHistogram().GetSampleCount())
+	}
+	// Output:
+	// error 0
+	// ok 1
+	// panic 0
+}
+
+// Each outcome is there from the start, so that a rate of errors is 0 before the first one.
+func ExampleNewHandlers() {
+	handlers := metrics.NewHandlers("shop")
+	fmt.Println(testutil.CollectAndCount(handlers))
+	// Output: 3
 }

@@ -389,9 +389,10 @@ func label(f *dto.MetricFamily, name, value string) float64 {
 func TestNamesFollowConventions(t *testing.T) {
 	store, set := embedded(t, 1)
 	s := scheduler(t, store, set, triggerhook.Options{})
-	problems, err := testutil.CollectAndLint(metrics.NewCollector(s))
-	if err != nil || len(problems) > 0 {
-		t.Errorf("lint: %v, %v", problems, err)
+	for _, c := range []prometheus.Collector{metrics.NewCollector(s), metrics.NewHandlers("shop")} {
+		if problems, err := testutil.CollectAndLint(c); err != nil || len(problems) > 0 {
+			t.Errorf("lint: %v, %v", problems, err)
+		}
 	}
 }
 
@@ -408,6 +409,7 @@ func TestOperationsNamesEachMetric(t *testing.T) {
 	store, set := embedded(t, 1)
 	ch := make(chan *prometheus.Desc, 100)
 	metrics.NewCollector(scheduler(t, store, set, triggerhook.Options{})).Describe(ch)
+	metrics.NewHandlers("shop").Describe(ch)
 	close(ch)
 	is := map[string]bool{}
 	for d := range ch {

@@ -120,6 +120,7 @@ func all() []mutant {
 		failoversGroup,
 		houseLayout,
 		houseFace,
+		breadth,
 		houseSchema,
 		houseDesign,
 		houseVerbs,

@@ -1,0 +1,110 @@
+// Package middleware has the triggerhook.Middleware that most services write for themselves:
+// a log line for each delivery, a time limit for each handler, and panics as errors.
+//
+//	triggerhook.Options{Middleware: []triggerhook.Middleware{
+//		middleware.Log(logger),                // outermost: it sees what the others answer
+//		middleware.Timeout(30 * time.Second),
+//		middleware.Recover(),                  // innermost: the others see an error, and no panic
+//	}}
+//
+// metrics.Handlers measures handlers for Prometheus. None of them reads or changes a task's
+// payload or headers, which may be secret.
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+)
+
+// Log writes one line for each delivery once its handler has ended: "task handled" at Info, or
+// "task failed" at Warn with the error, or "handler did not return" at Error after a panic or
+// runtime.Goexit, which goes on. Each line has id, attempt, late (from the due time to the
+// handler's begin, by this process's clock, never below zero) and took. A nil logger is slog.Default() at the time of
+// the line.
+func Log(logger *slog.Logger) triggerhook.Middleware {
+	return func(next triggerhook.Handler) triggerhook.Handler {
+		return func(ctx context.Context, d *triggerhook.Delivery) (err error) {
+			began := time.Now()
+			id, attempt, late := d.ID, d.Attempt, max(0, began.Sub(d.Due)) // the handler may change d
+			level, message := slog.LevelError, "handler did not return"
+			defer func() {
+				attrs := []slog.Attr{slog.String("id", id), slog.Int("attempt", attempt), slog.Duration("late", late), slog.Duration("took", time.Since(began))}
+				if err != nil {
+					attrs = append(attrs, slog.Any("error", err))
+				}
+				l := logger
+				if l == nil {
+					l = slog.Default()
+				}
+				l.LogAttrs(ctx, level, message, attrs...)
+			}()
+			if err = next(ctx, d); err != nil {
+				level, message = slog.LevelWarn, "task failed"
+			} else {
+				level, message = slog.LevelInfo, "task handled"
+			}
+			return err
+		}
+	}
+}
+
+// ErrTimeout is the cause of the end of a context that Timeout has ended, and is in the error of
+// a handler that returns an error after that.
+var ErrTimeout = errors.New("the handler's time limit is over")
+
+// Timeout ends the context of a handler after limit, with the cause ErrTimeout. It does not stop a handler
+// that ignores its context; Options.DeliveryTimeout offers the task of such a handler again. It
+// changes no nil: a handler that succeeds late has succeeded. A limit that is not positive is none.
+func Timeout(limit time.Duration) triggerhook.Middleware {
+	return func(next triggerhook.Handler) triggerhook.Handler {
+		if limit <= 0 {
+			return next
+		}
+		return func(ctx context.Context, d *triggerhook.Delivery) error {
+			ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
+			defer cancel()
+			err := next(ctx, d)
+			if err != nil && errors.Is(context.Cause(ctx), ErrTimeout) && !errors.Is(err, ErrTimeout) {
+				err = fmt.Errorf("%w (%s): %w", ErrTimeout, limit, err)
+			}
+			return err
+		}
+	}
+}
+
+// PanicError is the error that Recover makes of a panic.
+type PanicError struct {
+	Value any    // that panic was called with
+	Stack []byte // of the handler's goroutine at the panic, as runtime/debug.Stack has it
+}
+
+// Error names the value, without the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v", e.Value) }
+
+// Unwrap returns the value if it is an error, such as a runtime.Error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Recover makes a panic of a handler an error, a *PanicError, so that the Middleware around it
+// (a log line, a metric, a span) can treat it like any other. Without it Handle does that, after all
+// Middleware. runtime.Goexit cannot be recovered from: it passes.
+func Recover() triggerhook.Middleware {
+	return func(next triggerhook.Handler) triggerhook.Handler {
+		return func(ctx context.Context, d *triggerhook.Delivery) (err error) {
+			defer func() {
+				if v := recover(); v != nil {
+					err = &PanicError{Value: v, Stack: debug.Stack()}
+				}
+			}()
+			return next(ctx, d)
+		}
+	}
+}
