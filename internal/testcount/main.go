@@ -15,7 +15,10 @@ import (
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
 
-type event struct{ Action, Package, Test, Output string }
+type event struct {
+	Action, Package, Test, Output string
+	Elapsed                       float64 // seconds
+}
 
 type tally struct {
 	passed, failed, skipped int
@@ -71,7 +74,7 @@ func (t *tally) add(e event, out io.Writer) {
 		if e.Action != "pass" && (e.Test != "" || e.Action == "fail") {
 			fmt.Fprintf(out, "%s %s\n%s", strings.ToUpper(e.Action), key, strings.Join(t.output[key], ""))
 		} else if e.Test == "" {
-			fmt.Fprintf(out, "%s %s\n", e.Action, e.Package)
+			fmt.Fprintf(out, "%s %s %.0f s\n", e.Action, e.Package, e.Elapsed)
 		}
 		delete(t.output, key)
 	}

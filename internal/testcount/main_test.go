@@ -25,3 +25,15 @@ func TestTheLineCountsLeavesByServer(t *testing.T) {
 		t.Errorf("line %q, want %q", got, want)
 	}
 }
+
+// Each package has a line with the seconds that it took.
+func TestAPackageHasALineWithItsSeconds(t *testing.T) {
+	var out strings.Builder
+	c := tally{servers: map[string]int{}, output: map[string][]string{}, parents: map[string]bool{}}
+	if err := c.read(strings.NewReader(`{"Action":"pass","Package":"p","Elapsed":12.4}`), &out); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), "pass p 12 s\n"; got != want {
+		t.Errorf("it printed %q, want %q", got, want)
+	}
+}
