@@ -52,9 +52,10 @@ func TestTheFirstMiddlewareIsTheOutermost(t *testing.T) {
 			}
 		}
 		all := []triggerhook.Middleware{seen.around("outer"), value, seen.around("inner")}
+		later := seen.around("later")
 		seen.all = nil
 		sch := embedded(t, 1).scheduler(t, triggerhook.Options{Middleware: all})
-		all[0], all[2] = nil, nil
+		all[0], all[2] = later, later
 		if err := sch.Create(t.Context(), tasks(2, func(i int) time.Time { return time.Now().Add(time.Duration(i) * time.Second) })...); err != nil {
 			t.Fatal(err)
 		}
