@@ -49,6 +49,8 @@ func TestImportsRunOneWay(t *testing.T) {
 		"internal/wait":    {},
 		"metrics":          {"", "consumer"},
 		"middleware":       {""},
+		"seal":             {"", "typed"},
+		"typed":            {""},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
 	if err != nil {

@@ -9,16 +9,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -384,46 +381,6 @@ func label(f *dto.MetricFamily, name, value string) float64 {
 		}
 	}
 	return 0
-}
-
-func TestNamesFollowConventions(t *testing.T) {
-	store, set := embedded(t, 1)
-	s := scheduler(t, store, set, triggerhook.Options{})
-	for _, c := range []prometheus.Collector{metrics.NewCollector(s), metrics.NewHandlers("shop")} {
-		if problems, err := testutil.CollectAndLint(c); err != nil || len(problems) > 0 {
-			t.Errorf("lint: %v, %v", problems, err)
-		}
-	}
-}
-
-// docs/operations.md names each metric, and none that does not exist.
-func TestOperationsNamesEachMetric(t *testing.T) {
-	text, err := os.ReadFile("../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	told := map[string]bool{}
-	for _, name := range regexp.MustCompile(`triggerhook_[a-z_]+`).FindAllString(string(text), -1) {
-		told[name] = true
-	}
-	store, set := embedded(t, 1)
-	ch := make(chan *prometheus.Desc, 100)
-	metrics.NewCollector(scheduler(t, store, set, triggerhook.Options{})).Describe(ch)
-	metrics.NewHandlers("shop").Describe(ch)
-	close(ch)
-	is := map[string]bool{}
-	for d := range ch {
-		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]
-		is[name] = true
-		if !told[name] {
-			t.Errorf("%s is not told of", name)
-		}
-	}
-	for name := range told {
-		if !is[name] {
-			t.Errorf("%s does not exist", name)
-		}
-	}
 }
 
 // Two namespaces in one process are two series of each metric.

@@ -1,6 +1,6 @@
 package main
 
-// breadth are of the middleware that is shipped.
+// breadth are of the packages around the root: middleware, typed, seal.
 var breadth = []mutant{
 	{"log-panic-as-done", "a panic is logged as handled", "middleware/middleware.go",
 		"level, message := slog.LevelError, \"handler did not return\"", "level, message := slog.LevelInfo, \"task handled\"", "./middleware", "TestLogSaysHowAHandlerEnded"},
@@ -10,4 +10,14 @@ var breadth = []mutant{
 		"if err != nil && errors.Is(context.Cause(ctx), ErrTimeout) &&", "if errors.Is(context.Cause(ctx), ErrTimeout) &&", "./middleware", "TestTimeoutEndsTheContextAndNamesItself"},
 	{"handlers-panic-as-error", "a panic counts as an error that was returned", "metrics/handlers.go",
 		"time.Now(), \"panic\"", "time.Now(), \"error\"", "./metrics", "TestHandlersAreMeasuredByTheirOutcome"},
+	{"typed-decodes-nothing", "a payload that cannot be decoded reaches its handler", "typed/typed.go",
+		"return fmt.Errorf(\"%w: %w\", ErrDecode, err)", "_ = err", "./typed", "TestWhatCannotBeDecodedFailsAndStays"},
+	{"typed-shows-values", "an error shows a value of the payload", "typed/typed.go",
+		"return v, withoutValue(err)", "return v, err", "./typed", "TestAnErrorOfJSONShowsNoValue"},
+	{"seal-unbound", "a sealed payload opens in any task", "seal/seal.go",
+		"len(key), key, task)", "len(key), key, \"\")", "./seal", "TestWhatWasChangedDoesNotOpen"},
+	{"seal-names-run-together", "the key's id and the task's run together", "seal/seal.go",
+		"len(key), key, task)", "0, key, task)", "./seal", "TestIDsThatRunTogetherAreTwo"},
+	{"seal-any-key-seals", "a ring seals with some key", "seal/seal.go",
+		"t.Headers[KeyHeader] = id\n", "t.Headers[KeyHeader] = \"k1\"\n", "./seal", "TestKeysRotate"},
 }
