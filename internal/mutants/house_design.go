@@ -4,4 +4,12 @@ package main
 var houseDesign = []mutant{
 	{"feed-any-generation", "FencedScan: a page of another generation is judged by its age alone", "hotset/lua/feed.lua",
 		"if tonumber(ARGV[2]) ~= gen or tonumber(ARGV[4])", "if tonumber(ARGV[4])", "./hotset", "TestSet/redis7/p1/AnOlderFeederIsRefused"},
+	{"few-in-a-transaction", "a deletion of few rows takes three round trips", "durable/delete.go",
+		"const few = 50", "const few = 0", ".", "TestCallsTakeTheRoundTripsThatTheDesignNames"},
+	{"clock-asks-always", "each look at the hot set's time is a round trip", "hotset/redis.go",
+		"time.Since(s.at) < task.TombstoneTTL/2", "time.Since(s.at) < 0", ".", "TestCallsTakeTheRoundTripsThatTheDesignNames"},
+	{"create-asks-after", "a creator sees the time only after its commit, and the design page says otherwise", "docs/design.md",
+		"| Create, far | `Clock Create` | 1 | 0 |", "| Create, far | `Create Clock` | 1 | 0 |", ".", "TestStepsCallTheStoresAsTheDesignSays"},
+	{"design-miscounts", "the design page miscounts the round trips of a step", "docs/design.md",
+		"| Reschedule | `Get Clock Move Remove Add` | 2 | 2 |", "| Reschedule | `Get Clock Move Remove Add` | 1 | 2 |", ".", "TestStepsCallTheStoresAsTheDesignSays"},
 }
