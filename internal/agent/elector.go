@@ -54,6 +54,23 @@ func (e *Elector) Run(ctx context.Context) {
 	}
 }
 
+// Once stands for one role, and if it is elected does one round of that role and resigns. It
+// reports whether it was elected. Run does the same by its timers; the transcripts in
+// testdata/protocol do it step by step.
+func (e *Elector) Once(ctx context.Context, role task.Role) (held bool, err error) {
+	terms, err := e.o.Set.Elect(ctx, e.o.Name, term, role)
+	if err != nil || !terms[0].Held {
+		return false, err
+	}
+	for _, r := range e.runners {
+		if r.name == role {
+			r.begin(terms[0].Epoch)(ctx)
+		}
+	}
+	_, err = e.o.Set.Elect(ctx, e.o.Name, 0, role)
+	return true, err
+}
+
 // elect holds one election and returns when the next one is to come.
 func (e *Elector) elect(ctx context.Context) time.Duration {
 	terms, err := e.o.Set.Elect(ctx, e.o.Name, term, roles...)
