@@ -124,6 +124,7 @@ func all() []mutant {
 		houseSchema,
 		houseDesign,
 		houseVerbs,
+		houseTranscripts,
 	)
 }
 
