@@ -91,9 +91,14 @@ func TestTheCrashTableLeadsToTranscripts(t *testing.T) {
 	listed, _, _ := strings.Cut(rest, "\n\n")
 	cells := map[string]bool{}
 	flows := map[string]bool{}
-	for _, m := range cellName.FindAllStringSubmatch(string(page), -1) {
-		flow, _, _ := strings.Cut(m[1], "/")
-		cells[m[1]], flows[flow] = true, true
+	for line := range strings.Lines(string(page)) {
+		if !strings.HasPrefix(line, "|") {
+			continue
+		}
+		for _, m := range cellName.FindAllStringSubmatch(line, -1) {
+			flow, _, _ := strings.Cut(m[1], "/")
+			cells[m[1]], flows[flow] = true, true
+		}
 	}
 	shown := map[string]map[string]bool{} // by transcript, the flows of its cells
 	for name, text := range transcripts(t) {
