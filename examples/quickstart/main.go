@@ -38,7 +38,7 @@ func parse() flags {
 	flag.IntVar(&f.workers, "workers", 8, "goroutines that consume")
 	flag.IntVar(&f.payload, "payload", 100, "bytes of payload a task")
 	flag.StringVar(&f.data, "data", "data", "folder of the embedded store")
-	flag.StringVar(&f.mysql, "mysql", "", "DSN of a MySQL database, instead of the embedded store")
+	flag.StringVar(&f.mysql, "mysql", "", "DSN of a MySQL database, instead of the embedded store; if it names no database, quickstart is made and used")
 	flag.StringVar(&f.redis, "redis", "", "address of a Redis, instead of the embedded hot set")
 	flag.StringVar(&f.ns, "namespace", "quickstart", "prefix of tables and keys")
 	flag.StringVar(&f.listen, "listen", "", "address to serve /metrics on, as 127.0.0.1:9090")

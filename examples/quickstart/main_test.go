@@ -284,3 +284,18 @@ func TestWithNothingToDoItSucceeds(t *testing.T) {
 		}
 	})
 }
+
+// A DSN that names no database, as TRIGGERHOOK_TEST_MYSQL, gets one.
+func TestADSNWithoutADatabaseGetsOne(t *testing.T) {
+	server := testserver.Shared(t, testserver.MySQL)
+	for dsn, want := range map[string]string{server.DSN(""): ownDatabase, server.DSN("information_schema"): "information_schema"} {
+		db, err := openMySQL(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := errors.Join(db.QueryRow("SELECT DATABASE()").Scan(&got), db.Close()); err != nil || got != want {
+			t.Errorf("%s works with the database %q, %v, want %q", dsn, got, err, want)
+		}
+	}
+}

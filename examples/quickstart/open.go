@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "github.com/go-sql-driver/mysql"
+	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/triggerhook/triggerhook/durable"
@@ -42,10 +42,34 @@ func openStore(f flags) (durable.Store, func() error, error) {
 		}
 		return store, store.Close, nil
 	}
-	db, err := sql.Open("mysql", f.mysql)
+	db, err := openMySQL(f.mysql)
 	if err != nil {
-		return nil, nil, errors.New("--mysql is no DSN of go-sql-driver/mysql: user:password@tcp(host:port)/database")
+		return nil, nil, err
 	}
 	store, err := durable.NewMySQL(db, durable.Options{Namespace: f.ns})
 	return store, db.Close, err
+}
+
+// ownDatabase is the database that is made and used if --mysql names none.
+const ownDatabase = "quickstart"
+
+// openMySQL opens the database that dsn names, or ownDatabase if it names none.
+func openMySQL(dsn string) (*sql.DB, error) {
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil { // the error of ParseDSN may quote the password
+		return nil, errors.New("--mysql is no DSN of go-sql-driver/mysql: user:password@tcp(host:port)/database")
+	}
+	if cfg.DBName != "" {
+		return sql.Open("mysql", dsn)
+	}
+	server, err := sql.Open("mysql", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open --mysql: %w", err)
+	}
+	if _, err := server.Exec("CREATE DATABASE IF NOT EXISTS " + ownDatabase); err != nil {
+		return nil, errors.Join(fmt.Errorf("make the database %s, because --mysql names none: %w", ownDatabase, err), server.Close())
+	}
+	cfg.DBName = ownDatabase
+	db, err := sql.Open("mysql", cfg.FormatDSN())
+	return db, errors.Join(err, server.Close())
 }

@@ -12,4 +12,6 @@ var houseDesign = []mutant{
 		"| Create, far | `Clock Create` | 1 | 0 |", "| Create, far | `Create Clock` | 1 | 0 |", ".", "TestStepsCallTheStoresAsTheDesignSays"},
 	{"design-miscounts", "the design page miscounts the round trips of a step", "docs/design.md",
 		"| Reschedule | `Get Clock Move Remove Add` | 2 | 2 |", "| Reschedule | `Get Clock Move Remove Add` | 1 | 2 |", ".", "TestStepsCallTheStoresAsTheDesignSays"},
+	{"quickstart-no-database", "the quick start is refused by a server whose DSN names no database", "examples/quickstart/open.go",
+		"cfg.DBName = ownDatabase", "cfg.DBName = \"\"", "./examples/quickstart", "TestADSNWithoutADatabaseGetsOne"},
 }
