@@ -118,6 +118,6 @@ func serve(ctx context.Context, dsn, addr, ns string, l net.Listener) (err error
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	err = errors.Join(err, server.Shutdown(last)) // requests that are under way may still create tasks
-	stop()                                        // then the deliveries in hand, and what Redis is still to be told
+	stop()                                        // then the deliveries in hand, and what Redis has not taken yet
 	return errors.Join(err, <-handled)
 }
