@@ -104,8 +104,8 @@ func (s stuckSet) Horizon(ctx context.Context, p int, f task.HorizonRequest) (ta
 	return stuckOr(ctx, s, p, func() (task.PartitionStatus, error) { return s.Set.Horizon(ctx, p, f) })
 }
 
-func (s stuckSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
-	return stuckOr(ctx, s, p, func() ([]task.Answer, error) { return s.Set.Add(ctx, p, a) })
+func (s stuckSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
+	return stuckOr(ctx, s, p, func() ([]task.AddOutcome, error) { return s.Set.Add(ctx, p, a) })
 }
 
 func (s stuckSet) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
@@ -116,8 +116,8 @@ func (s stuckSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task
 	return stuckOr(ctx, s, p, func() (task.ExtendResult, error) { return s.Set.Extend(ctx, p, h) })
 }
 
-func (s stuckSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
-	return stuckOr(ctx, s, p, func() ([]task.Answer, error) { return s.Set.Release(ctx, p, r) })
+func (s stuckSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
+	return stuckOr(ctx, s, p, func() ([]task.ReleaseOutcome, error) { return s.Set.Release(ctx, p, r) })
 }
 
 func (s stuckSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {

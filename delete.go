@@ -191,11 +191,11 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 	if err != nil {
 		return nil, err
 	}
-	answers := removed.Answers[len(refs)-len(rows):]
+	outcomes := removed.Outcomes[len(refs)-len(rows):]
 	var unknown []task.Row // may have been claimed before the hot set lost its data
 	for i, r := range rows {
 		switch {
-		case answers[i] == task.Claimed:
+		case outcomes[i] == task.RemoveClaimed:
 			claimed = append(claimed, r.ID)
 		case r.PrevVer != 0 || r.NextMS <= removed.AsOf.TimeUS/1000+clocksAgree:
 			unknown = append(unknown, r)

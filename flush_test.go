@@ -42,7 +42,7 @@ func (l *lines) String() string {
 func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // where returns what the hot set knows of the tasks that stand.
-func where(t *testing.T, s stores, ids ...string) (at []task.Answer) {
+func where(t *testing.T, s stores, ids ...string) (at []task.FindOutcome) {
 	t.Helper()
 	for _, id := range ids {
 		refs, err := s.store.Versions(t.Context(), []string{id})
@@ -53,7 +53,7 @@ func where(t *testing.T, s stores, ids ...string) (at []task.Answer) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at = append(at, found[0].Answer)
+		at = append(at, found[0].Outcome)
 	}
 	return at
 }
@@ -109,10 +109,10 @@ func TestRunReturnsOnceTheHotSetHasHeardAll(t *testing.T) {
 				if n := members(t, s); n != c.left {
 					t.Errorf("the hot set holds %d tasks, want %d", n, c.left)
 				}
-				if name == "create" && where(t, s, "new")[0] != task.Waiting {
+				if name == "create" && where(t, s, "new")[0] != task.FindWaiting {
 					t.Error("what was created does not wait in the hot set")
 				}
-				if name == "reschedule" && where(t, s, "a")[0] != task.Waiting {
+				if name == "reschedule" && where(t, s, "a")[0] != task.FindWaiting {
 					t.Error("what was rescheduled does not wait in the hot set in its new version")
 				}
 			})
@@ -414,7 +414,7 @@ func (c *closing) Remove(ctx context.Context, p int, token string, refs []task.R
 	return c.deafSet.Remove(ctx, p, token, refs)
 }
 
-func (c *closing) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (c *closing) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	if c.closed.Load() {
 		return nil, fmt.Errorf("add: %w", task.ErrClosed)
 	}

@@ -62,10 +62,10 @@ func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 		s.report.Error("find a task", err, "answered without its state")
 		return info, nil
 	}
-	switch f := found[0]; f.Answer {
-	case task.Waiting:
+	switch f := found[0]; f.Outcome {
+	case task.FindWaiting:
 		info.State, info.Attempt, info.Next = Preloaded, f.Attempt+1, time.UnixMilli(f.NextMS).UTC()
-	case task.Claimed:
+	case task.FindClaimed:
 		info.State, info.Attempt, info.Next = InFlight, f.Attempt+1, time.Time{}
 	default:
 		info.State = Scheduled

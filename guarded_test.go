@@ -31,7 +31,7 @@ func (d *deafSet) Remove(ctx context.Context, p int, token string, refs []task.R
 	return d.Set.Remove(ctx, p, token, refs)
 }
 
-func (d *deafSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (d *deafSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	if d.isDeaf() {
 		return nil, fmt.Errorf("add: %w", task.ErrUnavailable)
 	}

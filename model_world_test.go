@@ -179,7 +179,7 @@ func (m mortalSet) Feed(ctx context.Context, p int, page task.FeedRequest) (task
 	return m.Set.Feed(ctx, p, page)
 }
 
-func (m mortalSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (m mortalSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	if m.dead.Load() {
 		return nil, errDead
 	}
@@ -208,7 +208,7 @@ func (m mortalSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (tas
 	return m.Set.Extend(ctx, p, h)
 }
 
-func (m mortalSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
+func (m mortalSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	if m.dead.Load() {
 		return nil, errDead
 	}
@@ -266,7 +266,7 @@ func (f *flushed) State(ctx context.Context, p int) (task.State, error) {
 func (f *flushed) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
 	return f.set().Feed(ctx, p, page)
 }
-func (f *flushed) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (f *flushed) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	return f.set().Add(ctx, p, a)
 }
 func (f *flushed) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
@@ -278,7 +278,7 @@ func (f *flushed) Claim(ctx context.Context, p int, token string, limit int, lea
 func (f *flushed) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	return f.set().Extend(ctx, p, h)
 }
-func (f *flushed) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
+func (f *flushed) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	return f.set().Release(ctx, p, r)
 }
 func (f *flushed) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {

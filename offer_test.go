@@ -25,7 +25,7 @@ type slowSet struct {
 	removes [][]task.Ref
 }
 
-func (s *slowSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (s *slowSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	<-time.After(s.adding)
 	s.mu.Lock()
 	s.adds = append(s.adds, a)

@@ -77,8 +77,8 @@ func (a *address) Feed(ctx context.Context, p int, page task.FeedRequest) (task.
 	return reach(a, p, func(s hotset.Set) (task.PartitionStatus, error) { return s.Feed(ctx, p, page) })
 }
 
-func (a *address) Add(ctx context.Context, p int, add task.AddRequest) ([]task.Answer, error) {
-	return reach(a, p, func(s hotset.Set) ([]task.Answer, error) { return s.Add(ctx, p, add) })
+func (a *address) Add(ctx context.Context, p int, add task.AddRequest) ([]task.AddOutcome, error) {
+	return reach(a, p, func(s hotset.Set) ([]task.AddOutcome, error) { return s.Add(ctx, p, add) })
 }
 
 func (a *address) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
@@ -93,8 +93,8 @@ func (a *address) Extend(ctx context.Context, p int, h task.ExtendRequest) (task
 	return reach(a, p, func(s hotset.Set) (task.ExtendResult, error) { return s.Extend(ctx, p, h) })
 }
 
-func (a *address) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
-	return reach(a, p, func(s hotset.Set) ([]task.Answer, error) { return s.Release(ctx, p, r) })
+func (a *address) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
+	return reach(a, p, func(s hotset.Set) ([]task.ReleaseOutcome, error) { return s.Release(ctx, p, r) })
 }
 
 func (a *address) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {

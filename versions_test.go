@@ -85,9 +85,9 @@ func TestTheReaperTellsDeleteOfWhatItRemoved(t *testing.T) {
 		p := task.Partition("a", s.set.Config().Partitions)
 		until(t, "the member is reaped", time.Minute, func() bool {
 			found, err := s.set.Find(t.Context(), p, []task.Ref{ref})
-			return err == nil && found[0].Answer == task.Absent
+			return err == nil && found[0].Outcome == task.FindAbsent
 		})
-		if got, err := s.set.Remove(t.Context(), p, "", []task.Ref{ref}); err != nil || got.Answers[0] != task.Claimed {
+		if got, err := s.set.Remove(t.Context(), p, "", []task.Ref{ref}); err != nil || got.Outcomes[0] != task.RemoveClaimed {
 			t.Errorf("Remove after the reaper's: %+v, %v, want Claimed", got, err)
 		}
 		stop()

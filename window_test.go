@@ -27,7 +27,7 @@ func (c *told) Remove(ctx context.Context, p int, token string, refs []task.Ref)
 	return c.Set.Remove(ctx, p, token, refs)
 }
 
-func (c *told) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (c *told) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	c.added.Add(int64(len(a.Entries)))
 	return c.Set.Add(ctx, p, a)
 }

@@ -266,8 +266,8 @@ func TestAConfirmAfterTheTimeoutLeavesAMark(t *testing.T) {
 			k.Errorf("Confirm: %v, want ErrGone", err)
 		}
 		removed, err := k.set.Remove(k.Context(), 0, "", []task.Ref{{ID: first.ID, Ver: 1}}) // and then
-		if err != nil || removed.Answers[0] != task.Claimed {
-			k.Errorf("the Delete's removal answers %v, %v, want Claimed: the second caller has it", removed.Answers, err)
+		if err != nil || removed.Outcomes[0] != task.RemoveClaimed {
+			k.Errorf("the Delete's removal answers %v, %v, want Claimed: the second caller has it", removed.Outcomes, err)
 		}
 		second.ConfirmAsync()
 		k.stop()

@@ -292,11 +292,11 @@ func (c *Consumer) giveBack(ctx context.Context, b *batch, ds []*Delivery, r tas
 func (c *Consumer) sendRelease(ctx context.Context, b *batch, r task.ReleaseRequest) bool {
 	ctx, cancel := context.WithTimeout(ctx, hotTimeout)
 	defer cancel()
-	answers, err := c.set.Release(ctx, b.p, r)
+	outcomes, err := c.set.Release(ctx, b.p, r)
 	if err == nil || errors.Is(err, task.ErrCold) {
 		var beyond []task.Ref
-		for i, a := range answers {
-			if a == task.Beyond {
+		for i, o := range outcomes {
+			if o == task.ReleaseBeyond {
 				beyond = append(beyond, r.Refs[i])
 			}
 		}

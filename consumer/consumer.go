@@ -39,7 +39,7 @@ type Set interface {
 	// Clock returns a recent moment of a partition.
 	Clock(ctx context.Context, p int) (task.AsOf, error)
 	// Add registers claimed members with a new generation, or takes moved rows in.
-	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
+	Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error)
 	// Remove removes members whose rows are deleted or moved.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
 	// Claim takes due members under one lease.
@@ -47,7 +47,7 @@ type Set interface {
 	// Extend renews leases.
 	Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error)
 	// Release gives members of a batch back.
-	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error)
+	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error)
 	// Watch sends on wake when an earlier member has come in.
 	Watch(ctx context.Context, wake chan<- struct{}) error
 }

@@ -116,7 +116,7 @@ func TestABatchThatItsConfirmsEndWasNotLost(t *testing.T) {
 		}
 		start := time.Now()
 		back := task.ReleaseRequest{Token: token, Refs: []task.Ref{{ID: second.ID, Ver: 2}}, AtDue: true}
-		if a, err := k.set.Set.Release(k.Context(), 0, back); err != nil || a[0] != task.Waiting {
+		if a, err := k.set.Set.Release(k.Context(), 0, back); err != nil || a[0] != task.ReleaseWaiting {
 			k.Fatalf("Release by another process: %v, %v", a, err)
 		}
 		<-second.Context().Done()

@@ -317,7 +317,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 	}
 	c.mu.Unlock()
 	failpoint.Hit("register/add")
-	answers, err := c.set.Add(ctx, b.p, a)
+	outcomes, err := c.set.Add(ctx, b.p, a)
 	if err != nil {
 		return 0, err
 	}
@@ -325,7 +325,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, d := range kept {
-		if answers[i] != task.Claimed {
+		if outcomes[i] != task.AddClaimed {
 			c.lose(d, task.ErrLeaseLost)
 		}
 	}

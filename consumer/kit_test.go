@@ -230,7 +230,7 @@ func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	return f.Set.Clock(ctx, p)
 }
 
-func (f *faulty) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (f *faulty) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	if err := takes(ctx, f.trip); err != nil {
 		return nil, err
 	}
@@ -320,7 +320,7 @@ func (f *faulty) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.
 	return e, err
 }
 
-func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
+func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	if err := f.hang(ctx); err != nil {
 		return nil, err
 	}
@@ -333,10 +333,10 @@ func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]t
 		f.released(r)
 	}
 	if f.recordless {
-		return []task.Answer{task.Absent}, nil
+		return []task.ReleaseOutcome{task.ReleaseAbsent}, nil
 	}
 	if f.beyond && r.Delay > 0 {
-		return []task.Answer{task.Beyond}, nil
+		return []task.ReleaseOutcome{task.ReleaseBeyond}, nil
 	}
 	return f.Set.Release(ctx, p, r)
 }

@@ -135,7 +135,7 @@ func (p *postponement) try() error {
 // reclaim puts the member into this worker's batch if it is in none, as a keeper does after a loss
 // of data. A release that met no record of the member has taken it out of the batch, so the auditor
 // may have added it again, and another worker may have claimed it (errTaken). If the row is moved or
-// gone, also after this has read it (task.Dead), that is no error: Move finds it out.
+// gone, also after this has read it (task.AddDead), that is no error: Move finds it out.
 func (p *postponement) reclaim() error {
 	ctx, cancel := p.s.call(storeTimeout)
 	defer cancel()
@@ -154,8 +154,8 @@ func (p *postponement) reclaim() error {
 	c.mu.Lock()
 	entry := d.entry()
 	c.mu.Unlock()
-	answers, err := c.set.Add(ctx, d.batch.p, task.AddRequest{AsOf: asOf, Token: d.batch.token, Lease: c.o.Lease, Entries: []task.Entry{entry}})
-	if err == nil && answers[0] != task.Claimed && answers[0] != task.Dead {
+	outcomes, err := c.set.Add(ctx, d.batch.p, task.AddRequest{AsOf: asOf, Token: d.batch.token, Lease: c.o.Lease, Entries: []task.Entry{entry}})
+	if err == nil && outcomes[0] != task.AddClaimed && outcomes[0] != task.AddDead {
 		err = errTaken
 	}
 	return err

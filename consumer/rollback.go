@@ -66,10 +66,10 @@ func (s *settler) release(d *Delivery, delay time.Duration) error {
 	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
 		ctx, cancel := s.call(hotTimeout)
 		failpoint.Hit("rollback/release")
-		answers, err := s.c.set.Release(ctx, d.batch.p, back)
+		outcomes, err := s.c.set.Release(ctx, d.batch.p, back)
 		cancel()
 		if err == nil {
-			return s.released(d, delay, answers[0])
+			return s.released(d, delay, outcomes[0])
 		}
 		if final(err) || s.retrying.Err() != nil { // the reaper gives it back
 			return s.goneIfNoRow(d)
@@ -82,16 +82,16 @@ func (s *settler) release(d *Delivery, delay time.Duration) error {
 }
 
 // released does what is left to do after the hot set has answered a release.
-func (s *settler) released(d *Delivery, delay time.Duration, a task.Answer) error {
-	switch a {
-	case task.Waiting, task.Elsewhere:
+func (s *settler) released(d *Delivery, delay time.Duration, o task.ReleaseOutcome) error {
+	switch o {
+	case task.ReleaseWaiting, task.ReleaseElsewhere:
 		failpoint.Hit("rollback/end")
 		return nil
-	case task.Dead:
+	case task.ReleaseDead:
 		return task.ErrGone
-	case task.Beyond:
+	case task.ReleaseBeyond:
 		return s.postpone(d, max(0, delay), stillInBatch)
-	case task.Absent: // the hot set lost its record, so that only the row can keep the delay
+	case task.ReleaseAbsent: // the hot set lost its record, so that only the row can keep the delay
 		if s.c.leaseLives(d) {
 			return s.postpone(d, max(0, delay), maybeTaken)
 		}

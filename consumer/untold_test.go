@@ -66,8 +66,8 @@ func TestAFailedRemovalLeavesTheMemberForItsDelete(t *testing.T) {
 		k.set.unnamed(false)
 		for range 2 { // the Delete's, and the repeated one, in whatever order
 			removed, err := k.set.Remove(k.Context(), 0, "", []task.Ref{gone})
-			if err != nil || removed.Answers[0] != task.Claimed {
-				k.Errorf("a removal answers %v, %v, want Claimed", removed.Answers, err)
+			if err != nil || removed.Outcomes[0] != task.RemoveClaimed {
+				k.Errorf("a removal answers %v, %v, want Claimed", removed.Outcomes, err)
 			}
 		}
 		if st := k.state(); st.Claimed+st.Waiting != 0 {

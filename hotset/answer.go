@@ -144,28 +144,6 @@ func (a *answer) strs() []string {
 	return all
 }
 
-// answers reads an answer for each of n members; a cold partition gives none.
-func (a *answer) answers(n int) []task.Answer {
-	all := make([]task.Answer, n)
-	if a.asOf.Generation == 0 {
-		return all
-	}
-	for i := range all {
-		all[i] = a.answer(task.Present)
-	}
-	return all
-}
-
-// answer reads one that is no greater than most.
-func (a *answer) answer(most task.Answer) task.Answer {
-	n := a.int()
-	if n < 0 || n > int64(most) {
-		a.fail("has a strange answer")
-		return task.Absent
-	}
-	return task.Answer(n)
-}
-
 // indices reads a list of 1-based indices below n.
 func (a *answer) indices(n int) []int {
 	var all []int

@@ -10,10 +10,6 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// again is the answer of find.lua that a member has a record but neither waits
-// nor is in a batch that was named, and that not all batches were.
-const again = 8
-
 // maxLeases is the most batches of a partition that Find looks through; where
 // there are more, whoever has a record and does not wait counts as claimed.
 const maxLeases = 20_000
@@ -41,7 +37,7 @@ func (r *Redis) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindRe
 		}
 	}
 	for _, i := range open {
-		found[i].Answer = task.Claimed
+		found[i].Outcome = task.FindClaimed
 	}
 	return found, nil
 }
@@ -76,13 +72,13 @@ func (r *Redis) siftClaimed(ctx context.Context, p int, refs []task.Ref, index [
 	}
 	for _, i := range index {
 		held := claimed[member(refs[i])]
-		if held && (found[i].Answer == again || found[i].Answer == task.Absent) {
-			found[i].Answer = task.Claimed
+		if held && (found[i].Outcome == findAgain || found[i].Outcome == task.FindAbsent) {
+			found[i].Outcome = task.FindClaimed
 		}
 	}
 	left := open[:0]
 	for _, i := range open {
-		if found[i].Answer == again {
+		if found[i].Outcome == findAgain {
 			left = append(left, i)
 		}
 	}
@@ -178,8 +174,8 @@ func (r *Redis) ask(ctx context.Context, p int, refs []task.Ref, index []int, to
 			return nil, err
 		}
 		for _, i := range part {
-			found[i] = task.FindResult{Answer: a.answer(again), NextMS: a.int(), Attempt: int(a.int())}
-			if found[i].Answer == again {
+			found[i] = task.FindResult{Outcome: outcome(a, findOutcome), NextMS: a.int(), Attempt: int(a.int())}
+			if found[i].Outcome == findAgain {
 				open = append(open, i)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"net"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,20 +86,25 @@ func FuzzReplies(f *testing.F) {
 	})
 }
 
+// legal checks that a call without an error has an outcome for each of n members, and only those that its verb has.
+func legal[T comparable](t *testing.T, verb uint8, n int, got []T, err error, all ...T) {
+	if err != nil {
+		return
+	}
+	if len(got) != n {
+		t.Errorf("verb %d: %d outcomes for %d members", verb, len(got), n)
+	}
+	for _, o := range got {
+		if !slices.Contains(all, o) {
+			t.Errorf("verb %d: outcome %v, want one of %v", verb, o, all)
+		}
+	}
+}
+
 // call makes one call and checks what it returned.
 func call(t *testing.T, s *Redis, verb uint8, refs []task.Ref) {
 	ctx := t.Context()
 	entries := make([]task.Entry, len(refs))
-	answered := func(answers []task.Answer, err error) {
-		for _, a := range answers {
-			if a > task.Present {
-				t.Errorf("verb %d: answer %d", verb, a)
-			}
-		}
-		if err == nil && len(answers) != len(refs) {
-			t.Errorf("verb %d: %d answers for %d members", verb, len(answers), len(refs))
-		}
-	}
 	switch verb % 13 {
 	case 0:
 		_, _ = s.Clock(ctx, 0)
@@ -109,12 +115,14 @@ func call(t *testing.T, s *Redis, verb uint8, refs []task.Ref) {
 	case 3:
 		_, _ = s.Feed(ctx, 0, task.FeedRequest{Entries: entries})
 	case 4:
-		answered(s.Add(ctx, 0, task.AddRequest{Entries: entries}))
+		got, err := s.Add(ctx, 0, task.AddRequest{Entries: entries})
+		legal(t, verb, len(refs), got, err, task.AddTaken, task.AddPresent, task.AddBeyond, task.AddDead)
 	case 5:
-		answered(s.Add(ctx, 0, task.AddRequest{Entries: entries, Token: "t"}))
+		got, err := s.Add(ctx, 0, task.AddRequest{Entries: entries, Token: "t"})
+		legal(t, verb, len(refs), got, err, task.AddClaimed, task.AddElsewhere, task.AddDead)
 	case 6:
 		r, err := s.Remove(ctx, 0, "", refs)
-		answered(r.Answers, err)
+		legal(t, verb, len(refs), r.Outcomes, err, task.RemoveAbsent, task.RemoveWaiting, task.RemoveClaimed)
 	case 7:
 		if b, err := s.Claim(ctx, 0, "t", 10, time.Second); err == nil {
 			for _, c := range b.Claims {
@@ -129,13 +137,12 @@ func call(t *testing.T, s *Redis, verb uint8, refs []task.Ref) {
 			t.Errorf("Extend of 1 and %d: %+v", len(refs), e)
 		}
 	case 9:
-		answered(s.Release(ctx, 0, task.ReleaseRequest{Token: "t", Refs: append(refs, task.Ref{ID: "z"})[:len(refs)]}))
+		got, err := s.Release(ctx, 0, task.ReleaseRequest{Token: "t", Refs: append(refs, task.Ref{ID: "z"})[:len(refs)]})
+		legal(t, verb, len(refs), got, err, task.ReleaseWaiting, task.ReleaseLeased, task.ReleaseElsewhere, task.ReleaseBeyond, task.ReleaseDead, task.ReleaseAbsent)
 	case 10:
 		found, err := s.Find(ctx, 0, refs)
 		for _, f := range found {
-			if err == nil && f.Answer > task.Present {
-				t.Errorf("Find: %+v", f)
-			}
+			legal(t, verb, 1, []task.FindOutcome{f.Outcome}, err, task.FindAbsent, task.FindWaiting, task.FindClaimed, task.FindOrphan)
 		}
 	case 11:
 		_, _ = s.Expired(ctx, 0, 3, time.Second)

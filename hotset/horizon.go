@@ -147,7 +147,7 @@ func (r *Redis) drop(ctx context.Context, p int, members []string, claimed map[s
 	}
 	found, err := r.Find(ctx, p, refs)
 	for _, f := range found {
-		if f.Answer == task.Orphan {
+		if f.Outcome == task.FindOrphan {
 			n++
 		}
 	}

@@ -200,8 +200,8 @@ func (r *Redis) Feed(ctx context.Context, p int, page task.FeedRequest) (task.Pa
 }
 
 // Add implements Set.
-func (r *Redis) Add(ctx context.Context, p int, add task.AddRequest) ([]task.Answer, error) {
-	var all []task.Answer
+func (r *Redis) Add(ctx context.Context, p int, add task.AddRequest) ([]task.AddOutcome, error) {
+	var all []task.AddOutcome
 	for rest := add.Entries; len(rest) > 0; {
 		part := rest[:together(rest)]
 		rest = rest[len(part):]
@@ -213,7 +213,7 @@ func (r *Redis) Add(ctx context.Context, p int, add task.AddRequest) ([]task.Ans
 	return all, nil
 }
 
-func (r *Redis) addPart(ctx context.Context, p int, add task.AddRequest, part []task.Entry) ([]task.Answer, error) {
+func (r *Redis) addPart(ctx context.Context, p int, add task.AddRequest, part []task.Entry) ([]task.AddOutcome, error) {
 	args := []any{add.AsOf.Generation, add.AsOf.TimeUS}
 	if add.Token != "" {
 		args = append(args, add.Token, add.Lease.Milliseconds())
@@ -221,7 +221,7 @@ func (r *Redis) addPart(ctx context.Context, p int, add task.AddRequest, part []
 		if err != nil {
 			return nil, err
 		}
-		return a.answers(len(part)), a.err
+		return outcomes(a, len(part), registerOutcome), a.err
 	}
 	first := slices.MinFunc(part, func(a, b task.Entry) int { return cmp.Compare(a.NextMS, b.NextMS) }).NextMS
 	if r.farFrom(p, first) {
@@ -230,7 +230,7 @@ func (r *Redis) addPart(ctx context.Context, p int, add task.AddRequest, part []
 			return nil, err
 		}
 		if r.sawHorizon(p, a.int()) <= first || a.err != nil {
-			return slices.Repeat([]task.Answer{task.Beyond}, len(part)), a.err
+			return slices.Repeat([]task.AddOutcome{task.AddBeyond}, len(part)), a.err
 		}
 	}
 	a, err := r.run(ctx, p, "add", nil, appendEntries(args, part)...)
@@ -238,7 +238,7 @@ func (r *Redis) addPart(ctx context.Context, p int, add task.AddRequest, part []
 		return nil, err
 	}
 	r.sawHorizon(p, a.int())
-	return a.answers(len(part)), a.err
+	return outcomes(a, len(part), addOutcome), a.err
 }
 
 // margin is how far above the horizon as it was known, and the time since, is far:
@@ -264,11 +264,12 @@ func (r *Redis) sawHorizon(p int, ms int64) int64 {
 
 // Remove implements Set.
 func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
-	return r.perMember(ctx, p, "remove", token, refs, token)
+	asOf, all, err := perMember(ctx, r, p, "remove", token, refs, removeOutcome, token)
+	return task.RemoveResult{AsOf: asOf, Outcomes: all}, err
 }
 
 // Release implements Set.
-func (r *Redis) Release(ctx context.Context, p int, rel task.ReleaseRequest) ([]task.Answer, error) {
+func (r *Redis) Release(ctx context.Context, p int, rel task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	delay := max(0, rel.Delay.Milliseconds())
 	if rel.Delay > 0 && rel.Delay%time.Millisecond > 0 {
 		delay++ // never early
@@ -281,24 +282,24 @@ func (r *Redis) Release(ctx context.Context, p int, rel task.ReleaseRequest) ([]
 		_, err := r.run(ctx, p, "release", r.batches(p, []string{rel.Token}), args...)
 		return nil, err
 	}
-	all, err := r.perMember(ctx, p, "release", rel.Token, rel.Refs, args...)
-	return all.Answers, err
+	_, all, err := perMember(ctx, r, p, "release", rel.Token, rel.Refs, releaseOutcome, args...)
+	return all, err
 }
 
-// perMember runs a script that takes members last and answers for each.
-func (r *Redis) perMember(ctx context.Context, p int, verb, token string, refs []task.Ref, args ...any) (all task.RemoveResult, err error) {
+// perMember runs a script that takes members last and has an outcome for each.
+func perMember[T any](ctx context.Context, r *Redis, p int, verb, token string, refs []task.Ref, of func(code int64) (T, bool), args ...any) (asOf task.AsOf, all []T, err error) {
 	for start := 0; start < len(refs); start += chunk {
 		part := refs[start:min(start+chunk, len(refs))]
 		a, err := r.run(ctx, p, verb, r.batches(p, []string{token}), appendMembers(args, part)...)
 		if err != nil {
-			return all, err
+			return asOf, all, err
 		}
-		all.AsOf = a.asOf
-		if all.Answers = append(all.Answers, a.answers(len(part))...); a.err != nil {
-			return all, a.err
+		asOf = a.asOf
+		if all = append(all, outcomes(a, len(part), of)...); a.err != nil {
+			return asOf, all, a.err
 		}
 	}
-	return all, nil
+	return asOf, all, nil
 }
 
 // Extend implements Set.

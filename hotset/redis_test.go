@@ -144,7 +144,7 @@ func TestScriptsMayBeFlushed(t *testing.T) {
 	s := open(t, rdb, 1)
 	f := warm(t, s)
 	rdb.ScriptFlush(t.Context())
-	if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil || got[0] != task.Waiting {
+	if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil || got[0] != task.AddTaken {
 		t.Errorf("Add after SCRIPT FLUSH: %v, %v", got, err)
 	}
 }
@@ -174,7 +174,7 @@ func TestAFullServerStillClaimsAndRemoves(t *testing.T) {
 		t.Errorf("Extend at maxmemory: %v, %v", e, err)
 	}
 	a, bb := b.Claims[0].Ref, b.Claims[1].Ref
-	if got, err := s.Release(t.Context(), 0, task.ReleaseRequest{Token: "t", Refs: []task.Ref{a}, AtDue: true, Counted: true}); err != nil || got[0] != task.Waiting {
+	if got, err := s.Release(t.Context(), 0, task.ReleaseRequest{Token: "t", Refs: []task.Ref{a}, AtDue: true, Counted: true}); err != nil || got[0] != task.ReleaseWaiting {
 		t.Errorf("Release at maxmemory: %v, %v", got, err)
 	}
 	if _, err := s.Remove(t.Context(), 0, "t", []task.Ref{bb}); err != nil {
@@ -235,7 +235,7 @@ func TestFindDropsOrphans(t *testing.T) {
 	}
 	rdb.Del(t.Context(), fmt.Sprintf("{%s:0}:waiting", s.Config().Namespace))
 	ref := one("a")[0].Ref
-	if found, err := s.Find(t.Context(), 0, []task.Ref{ref}); err != nil || found[0].Answer != task.Orphan {
+	if found, err := s.Find(t.Context(), 0, []task.Ref{ref}); err != nil || found[0].Outcome != task.FindOrphan {
 		t.Fatalf("Find: %v, %v, want Orphan", found, err)
 	}
 	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil {

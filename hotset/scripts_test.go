@@ -180,15 +180,15 @@ func TestWhatIsFarIsNotSentButTakenAllTheSame(t *testing.T) {
 	for i, step := range []struct {
 		raise int64
 		due   int64
-		want  task.Answer
+		want  task.AddOutcome
 		sent  []int
 	}{
-		{0, far, task.Beyond, []int{member}}, // nothing is known yet
-		{0, far, task.Beyond, []int{none}},
-		{0, 1<<40 + 1000, task.Beyond, []int{member}}, // near: the horizon may be there by now
-		{0, 1<<40 - 1, task.Waiting, []int{member}},
-		{far + 1, far, task.Waiting, []int{none, member}},
-		{0, far + 1, task.Beyond, []int{member}},
+		{0, far, task.AddBeyond, []int{member}}, // nothing is known yet
+		{0, far, task.AddBeyond, []int{none}},
+		{0, 1<<40 + 1000, task.AddBeyond, []int{member}}, // near: the horizon may be there by now
+		{0, 1<<40 - 1, task.AddTaken, []int{member}},
+		{far + 1, far, task.AddTaken, []int{none, member}},
+		{0, far + 1, task.AddBeyond, []int{member}},
 	} {
 		if step.raise > 0 {
 			if _, err := r.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: step.raise, Limit: 10}); err != nil {

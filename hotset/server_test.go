@@ -251,22 +251,22 @@ func TestFindAmongThousandsOfBatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := map[task.Answer]int{}
-	answers := map[task.Ref]task.Answer{}
+	count := map[task.FindOutcome]int{}
+	answers := map[task.Ref]task.FindOutcome{}
 	for i, f := range found {
-		count[f.Answer]++
-		answers[refs[i]] = f.Answer
+		count[f.Outcome]++
+		answers[refs[i]] = f.Outcome
 	}
-	if want := map[task.Answer]int{task.Absent: 1, task.Claimed: 2502, task.Orphan: 3, task.Waiting: 495}; !maps.Equal(count, want) {
+	if want := map[task.FindOutcome]int{task.FindAbsent: 1, task.FindClaimed: 2502, task.FindOrphan: 3, task.FindWaiting: 495}; !maps.Equal(count, want) {
 		t.Errorf("Find answered %v, want %v", count, want)
 	}
 	for _, c := range b.Claims {
-		if answers[c.Ref] != task.Orphan {
+		if answers[c.Ref] != task.FindOrphan {
 			t.Errorf("%s, whose batch is lost: %v, want Orphan", c.ID, answers[c.Ref])
 		}
 	}
 	for _, c := range b2.Claims {
-		if answers[c.Ref] != task.Claimed {
+		if answers[c.Ref] != task.FindClaimed {
 			t.Errorf("%s, whose record is lost: %v, want Claimed", c.ID, answers[c.Ref])
 		}
 	}
@@ -323,13 +323,13 @@ func TestAClockThatSteppedBackStopsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: st.AsOf, Entries: one("a")})
-	if err != nil || got[0] != task.Waiting {
+	if err != nil || got[0] != task.AddTaken {
 		t.Fatalf("Add an hour behind: %v, %v", got, err)
 	}
 	if _, err := s.Remove(t.Context(), 0, "", []task.Ref{one("a")[0].Ref}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: st.AsOf, Entries: one("a")}); err != nil || got[0] != task.Dead {
+	if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: st.AsOf, Entries: one("a")}); err != nil || got[0] != task.AddDead {
 		t.Errorf("Add of a removed member an hour behind: %v, %v, want Dead", got, err)
 	}
 }
@@ -337,7 +337,7 @@ func TestAClockThatSteppedBackStopsNothing(t *testing.T) {
 // Delays are whole milliseconds, rounded up, and as long as they may be.
 func TestAReleaseOfAnyDelay(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
-	for delay, want := range map[time.Duration]task.Answer{math.MinInt64: task.Waiting, 0: task.Waiting, 1: task.Waiting, time.Hour: task.Waiting, math.MaxInt64: task.Beyond} {
+	for delay, want := range map[time.Duration]task.ReleaseOutcome{math.MinInt64: task.ReleaseWaiting, 0: task.ReleaseWaiting, 1: task.ReleaseWaiting, time.Hour: task.ReleaseWaiting, math.MaxInt64: task.ReleaseBeyond} {
 		s := open(t, rdb, 1)
 		add(t, s, warm(t, s), many(1))
 		if b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute); err != nil || len(b.Claims) != 1 {

@@ -35,7 +35,7 @@ type Config struct {
 // Invariants, for each partition and whatever the order of calls:
 //
 //	I1  A member is waiting or in one batch, never both.
-//	I2  A member that was removed is refused (task.Dead) for at least
+//	I2  A member that was removed is refused (task.AddDead) for at least
 //	    task.TombstoneTTL, and what a caller knows from earlier than that, or
 //	    from another generation, is refused whole (task.ErrStale).
 //	I3  The epoch of the feeder never falls; an older feeder is refused
@@ -92,22 +92,20 @@ type Set interface {
 	// page.Loaded, but not beyond the horizon and never back.
 	Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error)
 
-	// Add takes entries in and answers for each, in order: Waiting (taken),
-	// Present (a member already), Beyond (its NextMS is not below the horizon;
-	// not taken) or Dead; where Beyond and another are true, either of them.
-	// With a.Token the entries are put into that batch under a.Lease, whatever
-	// the horizon and also those that wait, whose record becomes the entry:
-	// Claimed. One that stands in another batch answers Elsewhere and stays
-	// there.
-	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
+	// Add takes entries in and returns an outcome for each, in order: AddTaken,
+	// AddPresent, AddBeyond or AddDead; where AddBeyond and another are true, either
+	// of them. With a.Token the entries are put into that batch under a.Lease, whatever
+	// the horizon and also those that wait, whose record becomes the entry: AddClaimed,
+	// AddElsewhere or AddDead.
+	Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error)
 
-	// Remove removes members for good, leaves tombstones, and answers for each
-	// what it was: Waiting, Claimed or Absent. token names the batch that the
-	// caller holds them in, and then the answers tell nothing; "" if it holds
-	// none. Claimed then tells that a worker holds some version of the task, or
+	// Remove removes members for good, leaves tombstones, and tells of each
+	// what it was: RemoveWaiting, RemoveClaimed or RemoveAbsent. token names the batch that the
+	// caller holds them in, and then the outcomes tell nothing; "" if it holds
+	// none. RemoveClaimed then tells that a worker holds some version of the task, or
 	// may: one was removed while a batch held it, by this call (also if it is made
 	// again, as its answer was lost), or by another whose tombstone stands. A cold
-	// partition answers Absent and nil: the next generation reads the rows.
+	// partition answers RemoveAbsent and nil: the next generation reads the rows.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
 
 	// Claim moves at most limit due members into the batch called token, oldest
@@ -126,19 +124,19 @@ type Set interface {
 	// begun; some leases may have been renewed.
 	Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error)
 
-	// Release gives members of a batch back and answers for each, in order:
-	// Waiting (it waits again, at the time that r names), Dead, Absent,
-	// Elsewhere (not in this batch: somebody gave it back before), or Beyond
+	// Release gives members of a batch back and returns an outcome for each, in order:
+	// ReleaseWaiting (it waits again, at the time that r names), ReleaseDead, ReleaseAbsent,
+	// ReleaseElsewhere (not in this batch: it was given back before), or ReleaseBeyond
 	// (r.Delay puts it at or beyond the horizon: it stays in the batch). With
-	// r.Expired it changes nothing and answers Claimed unless the lease is
+	// r.Expired it changes nothing and answers ReleaseLeased unless the lease is
 	// over; ErrStale then guards the reading of the rows. Without Refs it ends
 	// the lease of a batch that has lost all its members. ErrCold: nothing was
 	// given back, and the next generation reads the rows.
-	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error)
+	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error)
 
-	// Find tells where members are, each at some moment of the call. An
-	// Orphan's record is dropped by the call, so that Add takes the member
-	// again. A cold partition holds nothing: Absent.
+	// Find tells where members are, each at some moment of the call. The record of a
+	// FindOrphan is dropped by the call, so that Add takes the member
+	// again. A cold partition holds nothing: FindAbsent.
 	Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error)
 
 	// Expired returns at most limit batches of p whose lease is over, and none

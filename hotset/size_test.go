@@ -74,11 +74,11 @@ func TestNoCallSendsMoreThanSomeMiB(t *testing.T) {
 		},
 		"Add": func(s setOf, f task.PartitionStatus) error {
 			got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: entries})
-			return answered(t, got, err, task.Waiting, len(entries))
+			return answered(t, got, err, task.AddTaken, len(entries))
 		},
 		"Add to a batch": func(s setOf, f task.PartitionStatus) error {
 			got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: entries, Token: "t", Lease: time.Minute})
-			return answered(t, got, err, task.Claimed, len(entries))
+			return answered(t, got, err, task.AddClaimed, len(entries))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,10 +113,10 @@ func TestNoCallSendsMoreThanSomeMiB(t *testing.T) {
 // setOf is what the cases send with.
 type setOf interface {
 	Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error)
-	Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error)
+	Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error)
 }
 
-func answered(t *testing.T, got []task.Answer, err error, want task.Answer, n int) error {
+func answered(t *testing.T, got []task.AddOutcome, err error, want task.AddOutcome, n int) error {
 	t.Helper()
 	if len(got) != n {
 		t.Errorf("%d answers, want %d", len(got), n)

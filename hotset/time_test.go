@@ -36,7 +36,7 @@ func TestTombstonesOutliveWhatIsKnown(t *testing.T) {
 		rdb.HDel(t.Context(), key(s, "meta"), "gone0", "gone1", "gone2")
 		rdb.HSet(t.Context(), key(s, "meta"), "period", period-ago, fmt.Sprint("gone", (period-ago)%3), period-ago)
 		got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{{Ref: ref, NextMS: 1}}})
-		if err != nil || got[0] != task.Dead {
+		if err != nil || got[0] != task.AddDead {
 			t.Errorf("Add of what was removed %d periods ago: %v, %v, want Dead", ago, got, err)
 		}
 	}

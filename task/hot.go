@@ -63,21 +63,6 @@ type Entry struct {
 	External bool
 }
 
-// Answer is what the hot set says of one member.
-type Answer uint8
-
-// Answers of Add, Remove, Release and Find.
-const (
-	Absent    Answer = iota // not a member
-	Waiting                 // waiting: added, was waiting, or given back
-	Claimed                 // in a worker's batch; where the caller names one, in that
-	Elsewhere               // a member, but not in the batch that the caller names
-	Beyond                  // its time is not below the horizon
-	Dead                    // it was removed: it has a tombstone
-	Orphan                  // it has a record but neither waits nor is in a leased batch
-	Present                 // it was a member before, waiting or claimed
-)
-
 // Batch is what one claim took: members in one worker's hands under one lease.
 type Batch struct {
 	AsOf   AsOf    // when the claim happened
@@ -166,15 +151,15 @@ type ReleaseRequest struct {
 
 // RemoveResult is the answer to a removal.
 type RemoveResult struct {
-	AsOf    AsOf     // when it happened; no generation: the partition is cold and held nothing
-	Answers []Answer // of each member, in order: Waiting, Claimed or Absent
+	AsOf     AsOf            // when it happened; no generation: the partition is cold and held nothing
+	Outcomes []RemoveOutcome // of each member, in order
 }
 
 // FindResult is what the hot set knows of a member.
 type FindResult struct {
-	Answer  Answer // Absent, Waiting, Claimed or Orphan
-	NextMS  int64  // Waiting: when it is next offered
-	Attempt int    // Waiting, Claimed: rollbacks and lost leases so far
+	Outcome FindOutcome // where it is
+	NextMS  int64       // FindWaiting: when it is next offered
+	Attempt int         // FindWaiting, FindClaimed: rollbacks and lost leases so far
 }
 
 // ExtendRequest names the batches that one process holds in a partition, and the

@@ -11,7 +11,7 @@ import (
 
 func claimTakesOldest(k *kit) {
 	k.warm()
-	k.add(task.Waiting, entry("c", 30), entry("a", 10), entry("b", 20), entry("later", far-7))
+	k.add(task.AddTaken, entry("c", 30), entry("a", 10), entry("b", 20), entry("later", far-7))
 	if b := k.claim("t1", 2); k.ids(b) != "a b" || b.NextMS != 30 {
 		k.Errorf("claimed %q, next at %d; want \"a b\", next at 30", k.ids(b), b.NextMS)
 	}
@@ -26,7 +26,7 @@ func claimTakesOldest(k *kit) {
 func claimIsNeverEarly(k *kit) {
 	k.warm()
 	due := k.now().TimeUS/1000 + 40
-	k.add(task.Waiting, entry("a", due), entry("b", due+500))
+	k.add(task.AddTaken, entry("a", due), entry("b", due+500))
 	for _, want := range []struct {
 		id string
 		ms int64
@@ -41,7 +41,7 @@ func claimIsNeverEarly(k *kit) {
 
 func repeatedClaim(k *kit) {
 	k.warm()
-	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))
+	k.add(task.AddTaken, entry("a", 1), entry("b", 2), entry("c", 3))
 	first := k.claim("t", 2)
 	if again := k.claim("t", 2); len(again.Claims) != 2 || len(first.Claims) != 2 {
 		k.Errorf("claimed %q, and again with the same token %q", k.ids(first), k.ids(again))
@@ -57,7 +57,7 @@ func checkChangesNothing(k *kit) {
 		k.Errorf("after a Check a cold partition is %+v, %v", st, err)
 	}
 	k.warm()
-	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("gone", 3))
+	k.add(task.AddTaken, entry("a", 1), entry("b", 2), entry("gone", 3))
 	k.claim("t", 1)
 	if _, err := k.Remove(k.Context(), k.p, "", []task.Ref{entry("gone", 3).Ref}); err != nil {
 		k.Fatal(err)
@@ -79,7 +79,7 @@ func checkChangesNothing(k *kit) {
 	if before.AsOf, after.AsOf = (task.AsOf{}), (task.AsOf{}); err != nil || before != after {
 		k.Errorf("State before a Check %+v, and after it %+v, %v", before, after, err)
 	}
-	k.add(task.Dead, entry("gone", 3))
+	k.add(task.AddDead, entry("gone", 3))
 	k.claimed("t2", "b")
 }
 
@@ -90,7 +90,7 @@ func claimedOnce(k *kit) {
 	for i := range n {
 		all = append(all, entry(fmt.Sprint(i), int64(i%7)))
 	}
-	k.add(task.Waiting, all...)
+	k.add(task.AddTaken, all...)
 	var mu sync.Mutex
 	seen := map[string]int{}
 	var wg sync.WaitGroup
@@ -126,26 +126,26 @@ func claimedOnce(k *kit) {
 func removeTells(k *kit) {
 	k.warm()
 	a, b, c := entry("a", 1), entry("b", far-1), entry("c", 1)
-	k.add(task.Waiting, a, b)
+	k.add(task.AddTaken, a, b)
 	k.claimed("t", "a")
-	k.removed("Remove", refs(a, b, c), task.Claimed, task.Waiting, task.Absent)
-	k.removed("Remove once more, as the answer may have been lost", refs(a, b, c), task.Claimed, task.Absent, task.Absent)
+	k.removed("Remove", refs(a, b, c), task.RemoveClaimed, task.RemoveWaiting, task.RemoveAbsent)
+	k.removed("Remove once more, as the answer may have been lost", refs(a, b, c), task.RemoveClaimed, task.RemoveAbsent, task.RemoveAbsent)
 	if s, err := k.State(k.Context(), k.p); err != nil || s.Waiting != 0 || s.Claimed != 0 {
 		k.Errorf("after Remove State answered %+v, %v", s, err)
 	}
 	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a)})
 	k.must(err)
-	k.each("Release of a removed member", got, 1, task.Dead)
+	each(k, "Release of a removed member", got, 1, task.ReleaseDead)
 	k.claimed("t2")
 }
 
 // removed removes members that the caller holds in no batch.
-func (k *kit) removed(what string, refs []task.Ref, want ...task.Answer) {
+func (k *kit) removed(what string, refs []task.Ref, want ...task.RemoveOutcome) {
 	k.Helper()
 	got, err := k.Remove(k.Context(), k.p, "", refs)
 	k.must(err)
-	if !slices.Equal(got.Answers, want) {
-		k.Errorf("%s answered %v, want %v", what, got.Answers, want)
+	if !slices.Equal(got.Outcomes, want) {
+		k.Errorf("%s answered %v, want %v", what, got.Outcomes, want)
 	}
 }
 
@@ -160,18 +160,18 @@ func removeTellsOfOtherVersions(k *kit) {
 		e.NextMS = far - 1
 		return e
 	}
-	k.add(task.Waiting, a, b, c, d)
+	k.add(task.AddTaken, a, b, c, d)
 	k.claimed("t", "a", "b", "c", "d")
-	k.add(task.Waiting, later(a), later(b), later(c))
-	k.removed("Remove of old and new", refs(later(a), a), task.Claimed, task.Claimed)
-	k.removed("Remove of the old", refs(b), task.Claimed)
-	k.removed("Remove of the new one, later", refs(later(b)), task.Claimed)
+	k.add(task.AddTaken, later(a), later(b), later(c))
+	k.removed("Remove of old and new", refs(later(a), a), task.RemoveClaimed, task.RemoveClaimed)
+	k.removed("Remove of the old", refs(b), task.RemoveClaimed)
+	k.removed("Remove of the new one, later", refs(later(b)), task.RemoveClaimed)
 	_, err := k.Remove(k.Context(), k.p, "t", refs(c))
 	k.must(err)
-	k.removed("Remove of the new one, where the holder has answered", refs(later(c)), task.Waiting)
+	k.removed("Remove of the new one, where the holder has answered", refs(later(c)), task.RemoveWaiting)
 	_, err = k.Remove(k.Context(), k.p, "another", refs(d))
 	k.must(err)
-	k.removed("Remove of the new one, where another than the holder has answered", refs(later(d)), task.Claimed)
+	k.removed("Remove of the new one, where another than the holder has answered", refs(later(d)), task.RemoveClaimed)
 }
 
 // A holder whose lease had ended, and whose batch was given back in part or whole,
@@ -179,7 +179,7 @@ func removeTellsOfOtherVersions(k *kit) {
 func removeTakesGivenBack(k *kit) {
 	k.warm()
 	a, b, c := entry("a", 1), entry("b", 2), entry("c", 3)
-	k.add(task.Waiting, a, b, c)
+	k.add(task.AddTaken, a, b, c)
 	k.claimed("t", "a", "b", "c")
 	_, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), AtDue: true})
 	k.must(err)
@@ -197,18 +197,18 @@ func removeTakesGivenBack(k *kit) {
 
 func releaseOffersAgain(k *kit) {
 	k.warm()
-	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))
+	k.add(task.AddTaken, entry("a", 1), entry("b", 2), entry("c", 3))
 	b := k.claimed("t", "a", "b", "c")
-	release := func(r task.ReleaseRequest, want task.Answer) {
+	release := func(r task.ReleaseRequest, want task.ReleaseOutcome) {
 		k.Helper()
 		r.Token = "t"
 		got, err := k.Release(k.Context(), k.p, r)
 		k.must(err)
-		k.each("Release", got, len(r.Refs), want)
+		each(k, "Release", got, len(r.Refs), want)
 	}
-	release(task.ReleaseRequest{Refs: refs(b.Claims[0].Entry), AtDue: true}, task.Waiting)
-	release(task.ReleaseRequest{Refs: refs(b.Claims[1].Entry), Counted: true}, task.Waiting)
-	release(task.ReleaseRequest{Refs: refs(b.Claims[2].Entry), Delay: time.Hour, Counted: true}, task.Waiting)
+	release(task.ReleaseRequest{Refs: refs(b.Claims[0].Entry), AtDue: true}, task.ReleaseWaiting)
+	release(task.ReleaseRequest{Refs: refs(b.Claims[1].Entry), Counted: true}, task.ReleaseWaiting)
+	release(task.ReleaseRequest{Refs: refs(b.Claims[2].Entry), Delay: time.Hour, Counted: true}, task.ReleaseWaiting)
 	got := k.claim("t2", 10)
 	if k.ids(got) != "a b" || got.Claims[0].Attempt != 0 || got.Claims[1].Attempt != 1 || string(got.Claims[1].Payload) != "p" {
 		k.Errorf("claimed again %+v", got.Claims)
@@ -221,25 +221,25 @@ func releaseOffersAgain(k *kit) {
 func releaseIsOfOwnBatch(k *kit) {
 	k.warm()
 	a, b := entry("a", 1), entry("b", 1)
-	k.add(task.Waiting, a)
+	k.add(task.AddTaken, a)
 	k.claimed("t", "a")
-	for token, want := range map[string]task.Answer{"other": task.Elsewhere, "t": task.Waiting} {
+	for token, want := range map[string]task.ReleaseOutcome{"other": task.ReleaseElsewhere, "t": task.ReleaseWaiting} {
 		if token == "t" {
 			continue // below: maps have no order
 		}
 		got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: token, Refs: refs(a)})
 		k.must(err)
-		k.each("Release from another batch", got, 1, want)
+		each(k, "Release from another batch", got, 1, want)
 	}
 	k.claimed("t2")
 	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(b)})
 	k.must(err)
-	k.each("Release of no member", got, 1, task.Absent)
+	each(k, "Release of no member", got, 1, task.ReleaseAbsent)
 	_, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a)})
 	k.must(err)
 	got, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a)})
 	k.must(err)
-	k.each("second Release", got, 1, task.Elsewhere)
+	each(k, "second Release", got, 1, task.ReleaseElsewhere)
 }
 
 func delayBeyond(k *kit) {
@@ -252,14 +252,14 @@ func delayBeyond(k *kit) {
 	_, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: now + 60_000, Limit: 10})
 	k.must(err)
 	a := entry("a", 1)
-	k.add(task.Waiting, a)
+	k.add(task.AddTaken, a)
 	k.claimed("t", "a")
 	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), Delay: time.Hour})
 	k.must(err)
-	k.each("Release beyond the horizon", got, 1, task.Beyond)
+	each(k, "Release beyond the horizon", got, 1, task.ReleaseBeyond)
 	got, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a)})
 	k.must(err)
-	k.each("Release after that", got, 1, task.Waiting)
+	each(k, "Release after that", got, 1, task.ReleaseWaiting)
 }
 
 func (k *kit) expired(lease time.Duration) []task.ExpiredBatch {
@@ -271,7 +271,7 @@ func (k *kit) expired(lease time.Duration) []task.ExpiredBatch {
 
 func leasesEnd(k *kit) {
 	f := k.warm()
-	k.add(task.Waiting, entry("a", 1), entry("b", 1))
+	k.add(task.AddTaken, entry("a", 1), entry("b", 1))
 	const lease = 60 * time.Millisecond
 	b, err := k.Claim(k.Context(), k.p, "short", 2, lease)
 	if k.must(err); len(b.Claims) != 2 {
@@ -290,7 +290,7 @@ func leasesEnd(k *kit) {
 	}
 	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "short", Refs: over[0].Refs, AtDue: true, Counted: true, Expired: true, AsOf: k.now()})
 	k.must(err)
-	k.each("Release of an expired batch", got, 2, task.Waiting)
+	each(k, "Release of an expired batch", got, 2, task.ReleaseWaiting)
 	if b := k.claimed("t2", "a", "b"); b.Claims[0].Attempt != 1 {
 		k.Errorf("a lost lease counts as an attempt: %+v", b.Claims[0])
 	}
@@ -303,7 +303,7 @@ func leasesEnd(k *kit) {
 func extensionWins(k *kit) {
 	f := k.warm()
 	a := entry("a", 1)
-	k.add(task.Waiting, a)
+	k.add(task.AddTaken, a)
 	_, err := k.Claim(k.Context(), k.p, "t", 1, time.Millisecond)
 	k.must(err)
 	k.until("the lease is over", func() bool { return len(k.expired(0)) > 0 })
@@ -313,14 +313,14 @@ func extensionWins(k *kit) {
 	}
 	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), Expired: true, AsOf: k.now()})
 	k.must(err)
-	k.each("the reaper's Release after an extension", got, 1, task.Claimed)
+	each(k, "the reaper's Release after an extension", got, 1, task.ReleaseLeased)
 	k.claimed("t2")
 }
 
 func reaperNeedsFresh(k *kit) {
 	k.warm()
 	a := entry("a", 1)
-	k.add(task.Waiting, a)
+	k.add(task.AddTaken, a)
 	_, err := k.Claim(k.Context(), k.p, "t", 1, time.Millisecond)
 	k.must(err)
 	k.until("the lease is over", func() bool { return len(k.expired(0)) > 0 })
@@ -334,7 +334,7 @@ func reaperNeedsFresh(k *kit) {
 func extendTells(k *kit) {
 	f := k.warm()
 	a, b := entry("a", 1), entry("b", 1)
-	k.add(task.Waiting, a, b)
+	k.add(task.AddTaken, a, b)
 	k.claimed("t", "a", "b")
 	_, err := k.Remove(k.Context(), k.p, "", refs(b))
 	k.must(err)
@@ -352,18 +352,18 @@ func registered(k *kit) {
 	_, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: 100, Limit: 10})
 	k.must(err)
 	absent, waiting, beyond, other := entry("absent", 1), entry("waiting", 1), entry("beyond", 200), entry("other", 1)
-	k.add(task.Waiting, other)
+	k.add(task.AddTaken, other)
 	k.claimed("others", "other")
-	k.add(task.Waiting, waiting)
+	k.add(task.AddTaken, waiting)
 	for _, try := range []string{"first", "repeated"} {
 		got, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: k.now(), Entries: []task.Entry{absent, waiting, beyond, other}, Token: "mine", Lease: time.Minute})
 		k.must(err)
-		if want := []task.Answer{task.Claimed, task.Claimed, task.Claimed, task.Elsewhere}; !slices.Equal(got, want) {
+		if want := []task.AddOutcome{task.AddClaimed, task.AddClaimed, task.AddClaimed, task.AddElsewhere}; !slices.Equal(got, want) {
 			k.Errorf("%s Add with a token answered %v, want %v", try, got, want)
 		}
 	}
 	k.claimed("t")
 	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "mine", Refs: refs(absent, waiting, beyond), AtDue: true})
 	k.must(err)
-	k.each("Release of registered members", got, 3, task.Waiting)
+	each(k, "Release of registered members", got, 3, task.ReleaseWaiting)
 }

@@ -49,7 +49,7 @@ func looksFirst(k *kit) {
 func oneGenerationCounts(k *kit) {
 	k.expect("A1", 11)
 	k.begin(11)
-	k.add(task.Waiting, entry("a", 1), entry("b", 1))
+	k.add(task.AddTaken, entry("a", 1), entry("b", 1))
 	before := k.now()
 	b, err := k.Claim(k.Context(), k.p, "t", 1, time.Minute)
 	k.must(err)
@@ -87,7 +87,7 @@ func oneGenerationCounts(k *kit) {
 	if err != nil || st.AsOf.Generation != 0 || !st.Other || st.Waiting != 0 {
 		k.Errorf("State where another generation is current is %+v, %v; want it cold", st, err)
 	}
-	if found, err := k.Find(k.Context(), k.p, refs); err != nil || found[0].Answer != task.Absent || found[1].Answer != task.Absent {
+	if found, err := k.Find(k.Context(), k.p, refs); err != nil || found[0].Outcome != task.FindAbsent || found[1].Outcome != task.FindAbsent {
 		k.Errorf("Find where another generation is current answered %+v, %v; want nothing", found, err)
 	}
 	k.expect("A1", 11) // all is as it was
@@ -102,7 +102,7 @@ func oneGenerationCounts(k *kit) {
 func anotherGenerationBegins(k *kit) {
 	k.expect("A1", 11)
 	k.begin(11)
-	k.add(task.Waiting, entry("a", 1))
+	k.add(task.AddTaken, entry("a", 1))
 	old := k.now()
 	k.expect("A1", 12)
 	wish := task.HorizonRequest{Epoch: 5, HorizonMS: far, Limit: 1000, Generation: 12}

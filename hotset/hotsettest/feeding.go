@@ -26,7 +26,7 @@ func coldSaysSo(k *kit) {
 	k.is(err, task.ErrCold, "Release")
 	got, err := k.Remove(ctx, k.p, "", refs(e))
 	k.must(err)
-	k.each("Remove", got.Answers, 1, task.Absent)
+	each(k, "Remove", got.Outcomes, 1, task.RemoveAbsent)
 	s, err := k.State(ctx, k.p)
 	if k.must(err); s.Waiting != 0 || s.AsOf.Generation != 0 {
 		k.Errorf("State of a cold partition answered %+v", s)
@@ -50,8 +50,8 @@ func generationBeginsEmpty(k *kit) {
 func horizonIsExact(k *kit) {
 	_, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: 1000, Limit: 10})
 	k.must(err)
-	k.add(task.Waiting, entry("in", 999))
-	k.add(task.Beyond, entry("out", 1000))
+	k.add(task.AddTaken, entry("in", 999))
+	k.add(task.AddBeyond, entry("out", 1000))
 	k.claimed("t", "in")
 }
 
@@ -78,19 +78,19 @@ func fullPartitionRetreats(k *kit) {
 		}
 	}
 	put := entry("put-off", 1) // its row is due early, its offer is late: it stays
-	k.add(task.Waiting, put)
+	k.add(task.AddTaken, put)
 	k.claimed("t", "put-off")
 	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(put), Delay: time.Duration(far-900-k.now().TimeUS/1000) * time.Millisecond})
 	k.must(err)
-	k.each("Release", got, 1, task.Waiting)
+	each(k, "Release", got, 1, task.ReleaseWaiting)
 	f, err = k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far + 1, Limit: 20})
 	if k.must(err); !f.Retreated || f.HorizonMS != far-1000+20 || f.Loaded != (task.Cursor{NextMS: far - 1000 + 20}) || f.Members != 22 {
 		k.Errorf("Horizon over the limit answered %+v, want it at %d with 22 members", f, far-1000+20)
 	}
-	k.add(task.Beyond, all[20])
-	k.add(task.Present, all[19])
+	k.add(task.AddBeyond, all[20])
+	k.add(task.AddPresent, all[19])
 	found, err := k.Find(k.Context(), k.p, refs(all[19], all[20], put, all[40]))
-	if k.must(err); found[0].Answer != task.Waiting || found[1].Answer != task.Absent || found[2].Answer != task.Waiting || found[3].Answer != task.Waiting {
+	if k.must(err); found[0].Outcome != task.FindWaiting || found[1].Outcome != task.FindAbsent || found[2].Outcome != task.FindWaiting || found[3].Outcome != task.FindWaiting {
 		k.Errorf("after the retreat Find answered %+v", found)
 	}
 }
@@ -146,13 +146,13 @@ func oldKnowledgeIsStale(k *kit) {
 func removedIsDead(k *kit) {
 	f := k.warm()
 	a, b := entry("a", 1), entry("b", 1)
-	k.add(task.Waiting, a)
+	k.add(task.AddTaken, a)
 	_, err := k.Remove(k.Context(), k.p, "", refs(a, b)) // b was never in: its creator is slow
 	k.must(err)
-	k.add(task.Dead, a, b)
+	k.add(task.AddDead, a, b)
 	got, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: k.now(), Entries: []task.Entry{a}, Token: "held", Lease: time.Minute})
 	k.must(err)
-	k.each("Add with a token", got, 1, task.Dead)
+	each(k, "Add with a token", got, 1, task.AddDead)
 	_, err = k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: []task.Entry{a, b}, Loaded: task.Cursor{NextMS: 2}})
 	k.must(err)
 	k.claimed("t")
@@ -162,10 +162,10 @@ func recreatedIsAnother(k *kit) {
 	k.warm()
 	old, young := entry("a", 1), entry("a", 1)
 	young.Ver = -old.Ver
-	k.add(task.Waiting, old)
+	k.add(task.AddTaken, old)
 	_, err := k.Remove(k.Context(), k.p, "", refs(old))
 	k.must(err)
-	k.add(task.Waiting, young)
+	k.add(task.AddTaken, young)
 	if b := k.claimed("t", "a"); b.Claims[0].Ref != young.Ref {
 		k.Errorf("claimed %v, want %v", b.Claims[0].Ref, young.Ref)
 	}
@@ -173,14 +173,14 @@ func recreatedIsAnother(k *kit) {
 
 func addTwiceIsOnce(k *kit) {
 	k.warm()
-	k.add(task.Waiting, entry("a", 1))
+	k.add(task.AddTaken, entry("a", 1))
 	other := entry("a", 2)
 	other.Attempt = 9
-	k.add(task.Present, other)
+	k.add(task.AddPresent, other)
 	if b := k.claimed("t", "a"); b.Claims[0].Attempt != 0 {
 		k.Errorf("a second Add changed the record: %+v", b.Claims[0])
 	}
-	k.add(task.Present, other)
+	k.add(task.AddPresent, other)
 	k.claimed("t2")
 }
 
@@ -199,7 +199,7 @@ func membersComeBackWhole(k *kit) {
 			e.Headers = `{"k":":1:x:\u0000é"}`
 		}
 		want[id] = e
-		k.add(task.Waiting, e)
+		k.add(task.AddTaken, e)
 		if e.Payload != nil {
 			e.Payload[0] = 0 // what was handed over is not kept
 		}
@@ -221,7 +221,7 @@ func membersComeBackWhole(k *kit) {
 // horizon stays.
 func fullOfClaimed(k *kit) {
 	f := k.warm()
-	k.add(task.Waiting, entry("a", 1), entry("b", 2), entry("c", 3))
+	k.add(task.AddTaken, entry("a", 1), entry("b", 2), entry("c", 3))
 	k.claimed("t", "a", "b", "c")
 	for _, limit := range []int{3, 2} {
 		got, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far + 1, Limit: limit})

@@ -117,21 +117,22 @@ func entry(id string, nextMS int64) task.Entry {
 	return task.Entry{Ref: task.Ref{ID: id, Ver: 1}, NextMS: nextMS, DueMS: nextMS, Payload: []byte("p")}
 }
 
-func (k *kit) add(want task.Answer, entries ...task.Entry) {
+func (k *kit) add(want task.AddOutcome, entries ...task.Entry) {
 	k.Helper()
 	got, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: k.now(), Entries: entries})
 	k.must(err)
-	k.each("Add", got, len(entries), want)
+	each(k, "Add", got, len(entries), want)
 }
 
-func (k *kit) each(act string, got []task.Answer, n int, want task.Answer) {
+// each compares the outcome for each of n members.
+func each[T comparable](k *kit, act string, got []T, n int, want T) {
 	k.Helper()
 	if len(got) != n {
-		k.Fatalf("%s of %d members gave %d answers", act, n, len(got))
+		k.Fatalf("%s of %d members gave %d outcomes", act, n, len(got))
 	}
 	for i, a := range got {
 		if a != want {
-			k.Fatalf("%s answered %v, want %d for member %d", act, got, want, i)
+			k.Fatalf("%s answered %v, want %v for member %d", act, got, want, i)
 		}
 	}
 }
@@ -195,11 +196,11 @@ func refs(entries ...task.Entry) []task.Ref {
 func find(k *kit) {
 	k.warm()
 	a, b, c := entry("a", far-5), entry("b", 1), entry("c", 1)
-	k.add(task.Waiting, a, b)
+	k.add(task.AddTaken, a, b)
 	k.claimed("t", "b")
 	found, err := k.Find(k.Context(), k.p, refs(a, b, c))
 	k.must(err)
-	want := []task.FindResult{{Answer: task.Waiting, NextMS: far - 5}, {Answer: task.Claimed}, {Answer: task.Absent}}
+	want := []task.FindResult{{Outcome: task.FindWaiting, NextMS: far - 5}, {Outcome: task.FindClaimed}, {Outcome: task.FindAbsent}}
 	if !slices.Equal(found, want) {
 		k.Errorf("Find answered %+v, want %+v", found, want)
 	}
@@ -207,7 +208,7 @@ func find(k *kit) {
 
 func state(k *kit) {
 	k.warm()
-	k.add(task.Waiting, entry("a", 5), entry("b", 1), entry("c", far-1), entry("d", 7))
+	k.add(task.AddTaken, entry("a", 5), entry("b", 1), entry("c", far-1), entry("d", 7))
 	k.claim("t", 1)
 	s, err := k.State(k.Context(), k.p)
 	if k.must(err); s.Waiting != 3 || s.Due != 2 || s.Claimed != 1 || s.OldestMS != 5 || s.HorizonMS != far {
@@ -257,7 +258,7 @@ func wakes(k *kit) {
 	due := far - 1
 	k.until("an earlier member wakes", func() bool { // the first may come before the subscription stands
 		due--
-		k.add(task.Waiting, entry(fmt.Sprint(due), due))
+		k.add(task.AddTaken, entry(fmt.Sprint(due), due))
 		select {
 		case <-wake:
 			return true
@@ -293,13 +294,13 @@ func manyMembers(k *kit) {
 	}
 	answers, err := k.Remove(k.Context(), k.p, "", got)
 	k.must(err)
-	k.each("Remove", answers.Answers, n, task.Claimed)
-	k.add(task.Dead, all...)
+	each(k, "Remove", answers.Outcomes, n, task.RemoveClaimed)
+	k.add(task.AddDead, all...)
 }
 
 func independent(k *kit) {
 	k.warm()
-	k.add(task.Waiting, entry("a", 1))
+	k.add(task.AddTaken, entry("a", 1))
 	for p := range k.Config().Partitions {
 		if p == k.p {
 			continue

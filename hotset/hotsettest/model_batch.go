@@ -191,7 +191,7 @@ func (m *model) release(rt *rapid.T) {
 		return
 	}
 	answered(rt, "Release", len(r.Refs), got)
-	if none := !slices.ContainsFunc(got, func(a task.Answer) bool { return a != task.Claimed }); none && alive {
+	if none := !slices.ContainsFunc(got, func(a task.ReleaseOutcome) bool { return a != task.ReleaseLeased }); none && alive {
 		return // the lease holds, nothing was changed
 	}
 	if !over {
@@ -202,7 +202,7 @@ func (m *model) release(rt *rapid.T) {
 		if !slices.Contains(allowed, got[i]) {
 			rt.Fatalf("Release %+v at %v answered %d for %+v, want one of %d; the horizon is %d", r, at, got[i], ref, allowed, p.horizon)
 		}
-		if got[i] == task.Waiting {
+		if got[i] == task.ReleaseWaiting {
 			x := p.members[ref]
 			x.token, x.offer = "", offer
 			x.Attempt += int(one(r.Counted))
@@ -212,32 +212,32 @@ func (m *model) release(rt *rapid.T) {
 }
 
 // releasing tells when a member will be offered again, and what may be answered.
-func (p *modelPart) releasing(r task.ReleaseRequest, ref task.Ref, at span) (span, []task.Answer) {
+func (p *modelPart) releasing(r task.ReleaseRequest, ref task.Ref, at span) (span, []task.ReleaseOutcome) {
 	x := p.members[ref]
 	gone, removed := p.removed[ref]
 	switch {
 	case removed && at.hi < gone.last+ttl:
-		return span{}, []task.Answer{task.Dead}
+		return span{}, []task.ReleaseOutcome{task.ReleaseDead}
 	case removed:
-		return span{}, []task.Answer{task.Dead, task.Absent}
+		return span{}, []task.ReleaseOutcome{task.ReleaseDead, task.ReleaseAbsent}
 	case x == nil:
-		return span{}, []task.Answer{task.Absent}
+		return span{}, []task.ReleaseOutcome{task.ReleaseAbsent}
 	case x.token != r.Token:
-		return span{}, []task.Answer{task.Elsewhere}
+		return span{}, []task.ReleaseOutcome{task.ReleaseElsewhere}
 	case r.AtDue:
-		return span{x.NextMS, x.NextMS}, []task.Answer{task.Waiting}
+		return span{x.NextMS, x.NextMS}, []task.ReleaseOutcome{task.ReleaseWaiting}
 	case r.Delay <= 0:
-		return span{at.lo / 1000, at.hi / 1000}, []task.Answer{task.Waiting}
+		return span{at.lo / 1000, at.hi / 1000}, []task.ReleaseOutcome{task.ReleaseWaiting}
 	}
 	offer := at.plus(r.Delay.Microseconds())
 	offer = span{(offer.lo + 999) / 1000, offer.hi/1000 + 2}
 	switch {
 	case offer.lo >= p.horizon:
-		return offer, []task.Answer{task.Beyond}
+		return offer, []task.ReleaseOutcome{task.ReleaseBeyond}
 	case offer.hi >= p.horizon:
-		return offer, []task.Answer{task.Beyond, task.Waiting}
+		return offer, []task.ReleaseOutcome{task.ReleaseBeyond, task.ReleaseWaiting}
 	}
-	return offer, []task.Answer{task.Waiting}
+	return offer, []task.ReleaseOutcome{task.ReleaseWaiting}
 }
 
 func (m *model) remove(rt *rapid.T) {
@@ -254,9 +254,9 @@ func (m *model) remove(rt *rapid.T) {
 	if err != nil {
 		rt.Fatalf("Remove: %v", err)
 	}
-	answered(rt, "Remove", len(refs), got.Answers)
+	answered(rt, "Remove", len(refs), got.Outcomes)
 	if token == "" {
-		p.wantRemoved(rt, refs, got.Answers, at)
+		p.wantRemoved(rt, refs, got.Outcomes, at)
 	}
 	for _, ref := range refs {
 		x := p.members[ref]
@@ -281,25 +281,25 @@ func (m *model) remove(rt *rapid.T) {
 
 // wantRemoved compares the answers to a removal by nobody's token. A mark stands within
 // ttl, and may do so for longer.
-func (p *modelPart) wantRemoved(rt *rapid.T, refs []task.Ref, got []task.Answer, at span) {
+func (p *modelPart) wantRemoved(rt *rapid.T, refs []task.Ref, got []task.RemoveOutcome, at span) {
 	held := map[string]bool{}
 	for _, ref := range refs {
 		x := p.members[ref]
 		held[ref.ID] = held[ref.ID] || x != nil && x.token != ""
 	}
 	for i, ref := range refs {
-		want := task.Absent
+		want := task.RemoveAbsent
 		if p.members[ref] != nil {
-			want = task.Waiting
+			want = task.RemoveWaiting
 		}
 		since, marked := p.marked[ref.ID]
 		if held[ref.ID] || marked && at.hi < since+ttl {
-			want = task.Claimed
+			want = task.RemoveClaimed
 		}
-		if got[i] != want && !(marked && got[i] == task.Claimed) {
+		if got[i] != want && !(marked && got[i] == task.RemoveClaimed) {
 			rt.Fatalf("Remove answered %d for %+v, want %d", got[i], ref, want)
 		}
-		if held[ref.ID] || got[i] == task.Claimed {
+		if held[ref.ID] || got[i] == task.RemoveClaimed {
 			p.marked[ref.ID] = at.lo
 		}
 	}
@@ -320,10 +320,10 @@ func (m *model) find(rt *rapid.T) {
 			ghost = ghost || b.ghosts[ref]
 		}
 		switch {
-		case x == nil && (f == task.FindResult{} || ghost && f.Answer == task.Claimed):
-		case x != nil && x.token == "" && f.Answer == task.Waiting && f.Attempt == x.Attempt && within(f.NextMS, x.offer):
+		case x == nil && (f == task.FindResult{} || ghost && f.Outcome == task.FindClaimed):
+		case x != nil && x.token == "" && f.Outcome == task.FindWaiting && f.Attempt == x.Attempt && within(f.NextMS, x.offer):
 			x.offer = span{f.NextMS, f.NextMS}
-		case x != nil && x.token != "" && f.Answer == task.Claimed && f.Attempt == x.Attempt:
+		case x != nil && x.token != "" && f.Outcome == task.FindClaimed && f.Attempt == x.Attempt:
 		default:
 			rt.Fatalf("Find of %+v answered %+v, the member is %+v", ref, f, x)
 		}

@@ -91,9 +91,9 @@ func (m *model) retreat(rt *rapid.T, p *modelPart, f task.HorizonRequest, got ta
 		switch {
 		case err != nil:
 			rt.Fatalf("Find: %v", err)
-		case found[0].Answer == task.Waiting && (x.NextMS < p.horizon || x.Attempt > 0):
+		case found[0].Outcome == task.FindWaiting && (x.NextMS < p.horizon || x.Attempt > 0):
 			stay++
-		case found[0].Answer == task.Waiting:
+		case found[0].Outcome == task.FindWaiting:
 			left += int(one(x.offer.lo >= p.horizon))
 		case x.NextMS < p.horizon || x.Attempt > 0:
 			rt.Fatalf("the retreat to %d dropped %+v", p.horizon, x.Entry)
@@ -128,7 +128,7 @@ func (m *model) feed(rt *rapid.T) {
 	}
 	taken := 0
 	for _, e := range page.Entries {
-		if slices.Contains(p.taking(e), task.Waiting) {
+		if slices.Contains(p.taking(e), task.AddTaken) {
 			p.members[e.Ref] = &modelMember{Entry: e, offer: span{e.NextMS, e.NextMS}}
 			taken++
 		}
@@ -147,21 +147,21 @@ func (m *model) feed(rt *rapid.T) {
 }
 
 // taking tells what an entry may be answered that is not claimed by its caller.
-func (p *modelPart) taking(e task.Entry) []task.Answer {
+func (p *modelPart) taking(e task.Entry) []task.AddOutcome {
 	_, removed := p.removed[e.Ref]
 	switch beyond, is := e.NextMS >= p.horizon, p.members[e.Ref] != nil; {
 	case beyond && removed:
-		return []task.Answer{task.Beyond, task.Dead}
+		return []task.AddOutcome{task.AddBeyond, task.AddDead}
 	case removed:
-		return []task.Answer{task.Dead}
+		return []task.AddOutcome{task.AddDead}
 	case beyond && is:
-		return []task.Answer{task.Beyond, task.Present}
+		return []task.AddOutcome{task.AddBeyond, task.AddPresent}
 	case beyond:
-		return []task.Answer{task.Beyond}
+		return []task.AddOutcome{task.AddBeyond}
 	case is:
-		return []task.Answer{task.Present}
+		return []task.AddOutcome{task.AddPresent}
 	}
-	return []task.Answer{task.Waiting}
+	return []task.AddOutcome{task.AddTaken}
 }
 
 func (m *model) add(rt *rapid.T) {
@@ -182,13 +182,13 @@ func (m *model) add(rt *rapid.T) {
 		if !slices.Contains(allowed, got[i]) {
 			rt.Fatalf("Add answered %d for %+v, want one of %d; the horizon is %d", got[i], e, allowed, p.horizon)
 		}
-		if got[i] == task.Waiting {
+		if got[i] == task.AddTaken {
 			p.members[e.Ref] = &modelMember{Entry: e, offer: span{e.NextMS, e.NextMS}}
 		}
 	}
 }
 
-func answered(rt *rapid.T, act string, n int, got []task.Answer) {
+func answered[T any](rt *rapid.T, act string, n int, got []T) {
 	if len(got) != n {
 		rt.Fatalf("%s of %d members answered %d", act, n, len(got))
 	}
@@ -216,16 +216,16 @@ func (m *model) register(rt *rapid.T) {
 	answered(rt, "Add with a token", len(a.Entries), got)
 	for i, e := range a.Entries {
 		x := p.members[e.Ref]
-		want := task.Claimed
+		want := task.AddClaimed
 		if _, removed := p.removed[e.Ref]; removed {
-			want = task.Dead
+			want = task.AddDead
 		} else if x != nil && x.token != "" && x.token != token {
-			want = task.Elsewhere
+			want = task.AddElsewhere
 		}
 		if got[i] != want {
 			rt.Fatalf("Add to batch %q answered %d for %+v, want %d", token, got[i], e, want)
 		}
-		if want == task.Claimed {
+		if want == task.AddClaimed {
 			if x == nil || x.token == "" {
 				p.members[e.Ref] = &modelMember{Entry: e, token: token}
 			}

@@ -155,8 +155,8 @@ func (s *Set) Feed(ctx context.Context, p int, page task.FeedRequest) (task.Part
 }
 
 // Add implements hotset.Set.
-func (s *Set) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
-	return on(ctx, s, p, "add", func(p *partition) ([]task.Answer, error) {
+func (s *Set) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
+	return on(ctx, s, p, "add", func(p *partition) ([]task.AddOutcome, error) {
 		if err := p.fresh(a.AsOf); err != nil {
 			return nil, err
 		}
@@ -170,7 +170,7 @@ func (s *Set) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer,
 // Remove implements hotset.Set.
 func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	return on(ctx, s, p, "remove", func(p *partition) (task.RemoveResult, error) {
-		return task.RemoveResult{AsOf: p.asOf(), Answers: p.remove(token, refs)}, nil
+		return task.RemoveResult{AsOf: p.asOf(), Outcomes: p.remove(token, refs)}, nil
 	})
 }
 
@@ -185,8 +185,8 @@ func (s *Set) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.Ext
 }
 
 // Release implements hotset.Set.
-func (s *Set) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
-	return on(ctx, s, p, "release", func(p *partition) ([]task.Answer, error) { return p.release(r) })
+func (s *Set) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
+	return on(ctx, s, p, "release", func(p *partition) ([]task.ReleaseOutcome, error) { return p.release(r) })
 }
 
 // Find implements hotset.Set.

@@ -59,13 +59,13 @@ func TestARemovedMemberNeverComesBack(t *testing.T) {
 		}
 		for range 5000 {
 			got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: before, Entries: []task.Entry{e}})
-			if !errors.Is(err, task.ErrStale) && (err != nil || got[0] != task.Dead) {
+			if !errors.Is(err, task.ErrStale) && (err != nil || got[0] != task.AddDead) {
 				t.Fatalf("%s after its removal Add answered %v, %v", time.Since(time.UnixMicro(before.TimeUS)), got, err)
 			}
 			<-time.After(10 * time.Millisecond)
 		}
 		now, _ := s.Clock(t.Context(), 0)
-		if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: now, Entries: []task.Entry{e}}); err != nil || got[0] != task.Waiting {
+		if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: now, Entries: []task.Entry{e}}); err != nil || got[0] != task.AddTaken {
 			t.Errorf("50 s after its removal the tombstone still stands: %v, %v", got, err)
 		}
 	})

@@ -189,7 +189,7 @@ func (p *partition) feed(page task.FeedRequest) (task.PartitionStatus, error) {
 	}
 	taken := 0
 	for _, a := range p.take(page.Entries) {
-		if a == task.Waiting {
+		if a == task.AddTaken {
 			taken++
 		}
 	}
@@ -205,24 +205,24 @@ func (p *partition) feed(page task.FeedRequest) (task.PartitionStatus, error) {
 	return s, nil
 }
 
-func (p *partition) take(entries []task.Entry) []task.Answer {
-	answers := make([]task.Answer, len(entries))
+func (p *partition) take(entries []task.Entry) []task.AddOutcome {
+	outcomes := make([]task.AddOutcome, len(entries))
 	for i, e := range entries {
 		switch {
 		case p.dead(e.Ref):
-			answers[i] = task.Dead
+			outcomes[i] = task.AddDead
 		case e.NextMS >= p.horizon:
-			answers[i] = task.Beyond
+			outcomes[i] = task.AddBeyond
 		case p.members[e.Ref] != nil:
-			answers[i] = task.Present
+			outcomes[i] = task.AddPresent
 		default:
-			answers[i] = task.Waiting
+			outcomes[i] = task.AddTaken
 			it := &item{Entry: copyEntry(e)}
 			p.members[e.Ref] = it
 			p.wait(it, e.NextMS)
 		}
 	}
-	return answers
+	return outcomes
 }
 
 // wait puts a member that is in no batch among those that wait.
@@ -236,8 +236,8 @@ func (p *partition) wait(it *item, at int64) {
 	}
 }
 
-func (p *partition) register(a task.AddRequest) []task.Answer {
-	answers := make([]task.Answer, len(a.Entries))
+func (p *partition) register(a task.AddRequest) []task.AddOutcome {
+	outcomes := make([]task.AddOutcome, len(a.Entries))
 	b := p.batches[a.Token]
 	if b == nil {
 		b = &batch{token: a.Token, members: map[task.Ref]*item{}}
@@ -246,10 +246,10 @@ func (p *partition) register(a task.AddRequest) []task.Answer {
 		it := p.members[e.Ref]
 		switch {
 		case p.dead(e.Ref):
-			answers[i] = task.Dead
+			outcomes[i] = task.AddDead
 			continue
 		case it != nil && it.batch != nil && it.batch != b:
-			answers[i] = task.Elsewhere
+			outcomes[i] = task.AddElsewhere
 			continue
 		case it == nil:
 			it = &item{Entry: copyEntry(e), index: -1}
@@ -258,20 +258,20 @@ func (p *partition) register(a task.AddRequest) []task.Answer {
 			p.due.remove(it)
 			it.Entry = copyEntry(e) // its holder knows of rollbacks that the row does not
 		}
-		answers[i] = task.Claimed
+		outcomes[i] = task.AddClaimed
 		it.batch, b.members[e.Ref] = b, it
 	}
 	if len(b.members) > 0 {
 		b.ends = p.now.Add(a.Lease)
 		p.batches[a.Token] = b
 	}
-	return answers
+	return outcomes
 }
 
-func (p *partition) remove(token string, refs []task.Ref) []task.Answer {
-	answers := make([]task.Answer, len(refs))
+func (p *partition) remove(token string, refs []task.Ref) []task.RemoveOutcome {
+	outcomes := make([]task.RemoveOutcome, len(refs))
 	if p.generation == 0 {
-		return answers
+		return outcomes
 	}
 	k := p.period % 3
 	if p.gone[k] == nil {
@@ -285,7 +285,7 @@ func (p *partition) remove(token string, refs []task.Ref) []task.Answer {
 		}
 		delete(p.members, ref)
 		if it.batch == nil {
-			answers[i] = task.Waiting
+			outcomes[i] = task.RemoveWaiting
 			p.due.remove(it)
 			continue
 		}
@@ -296,13 +296,13 @@ func (p *partition) remove(token string, refs []task.Ref) []task.Answer {
 	}
 	for i, ref := range refs {
 		if p.marked(ref.ID) {
-			answers[i] = task.Claimed
+			outcomes[i] = task.RemoveClaimed
 			p.marks[k][ref.ID] = struct{}{}
 		} else if token != "" {
-			answers[i] = task.Claimed
+			outcomes[i] = task.RemoveClaimed
 		}
 	}
-	return answers
+	return outcomes
 }
 
 func (p *partition) marked(id string) bool {
@@ -375,7 +375,7 @@ func (p *partition) extend(h task.ExtendRequest) (task.ExtendResult, error) {
 	return e, nil
 }
 
-func (p *partition) release(r task.ReleaseRequest) ([]task.Answer, error) {
+func (p *partition) release(r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	if p.generation == 0 {
 		return nil, task.ErrCold
 	}
@@ -387,24 +387,24 @@ func (p *partition) release(r task.ReleaseRequest) ([]task.Answer, error) {
 		}
 		held = b != nil && b.ends.After(p.now)
 	}
-	answers := make([]task.Answer, len(r.Refs))
+	outcomes := make([]task.ReleaseOutcome, len(r.Refs))
 	for i, ref := range r.Refs {
-		if answers[i] = task.Claimed; !held {
-			answers[i] = p.giveBack(b, ref, r)
+		if outcomes[i] = task.ReleaseLeased; !held {
+			outcomes[i] = p.giveBack(b, ref, r)
 		}
 	}
-	return answers, nil
+	return outcomes, nil
 }
 
-func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task.Answer {
+func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task.ReleaseOutcome {
 	it := p.members[ref]
 	switch {
 	case p.dead(ref):
-		return task.Dead
+		return task.ReleaseDead
 	case it == nil:
-		return task.Absent
+		return task.ReleaseAbsent
 	case b == nil || it.batch != b:
-		return task.Elsewhere
+		return task.ReleaseElsewhere
 	}
 	at := it.NextMS
 	if !r.AtDue {
@@ -413,7 +413,7 @@ func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task
 			at = p.now.Add(r.Delay).UnixMilli() + 1 // a part of a millisecond counts as one
 		}
 		if r.Delay > 0 && at >= p.horizon {
-			return task.Beyond
+			return task.ReleaseBeyond
 		}
 	}
 	if r.Counted {
@@ -421,7 +421,7 @@ func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task
 	}
 	p.leave(it)
 	p.wait(it, at)
-	return task.Waiting
+	return task.ReleaseWaiting
 }
 
 func (p *partition) find(ref task.Ref) task.FindResult {
@@ -430,9 +430,9 @@ func (p *partition) find(ref task.Ref) task.FindResult {
 	case it == nil:
 		return task.FindResult{}
 	case it.batch != nil:
-		return task.FindResult{Answer: task.Claimed, Attempt: it.Attempt}
+		return task.FindResult{Outcome: task.FindClaimed, Attempt: it.Attempt}
 	}
-	return task.FindResult{Answer: task.Waiting, NextMS: it.score, Attempt: it.Attempt}
+	return task.FindResult{Outcome: task.FindWaiting, NextMS: it.score, Attempt: it.Attempt}
 }
 
 func (p *partition) expired(limit int, lease time.Duration) []task.ExpiredBatch {

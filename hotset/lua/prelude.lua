@@ -100,8 +100,8 @@ local function wake(before) -- sleepers, if somebody waits who is earlier than a
   if f and (not before or f < before) then redis.call('PUBLISH', string.gsub(waiting, ':waiting$', ':wake'), int(f)) end
 end
 
--- takes entries in from ARGV[from] on: member, next_ms, record; at most 1000. Answers 1 taken, 7 in before, 4 beyond,
--- 5 dead; and how many were taken
+-- takes entries in from ARGV[from] on: member, next_ms, record; at most 1000. Answers 1 waiting (taken), 7 present (in
+-- before), 4 beyond, 5 dead; and how many were taken
 local function take(from)
   local members, answers, scores, records = {}, {}, {}, {}
   for i = from, #ARGV, 3 do members[#members + 1] = ARGV[i] end
@@ -109,11 +109,11 @@ local function take(from)
   local is, have, longest = dead(members), redis.call('HMGET', tasks, unpack(members)), 0
   for i, member in ipairs(members) do
     local at, record = ARGV[from + 3 * i - 2], ARGV[from + 3 * i - 1]
-    if is[i] then answers[i] = 5
-    elseif tonumber(at) >= horizon then answers[i] = 4
-    elseif have[i] then answers[i] = 7
+    if is[i] then answers[i] = 5 -- dead
+    elseif tonumber(at) >= horizon then answers[i] = 4 -- beyond
+    elseif have[i] then answers[i] = 7 -- present
     else
-      answers[i] = 1
+      answers[i] = 1 -- waiting
       scores[#scores + 1] = at; scores[#scores + 1] = member
       records[#records + 1] = member; records[#records + 1] = record
       longest = math.max(longest, #record)

@@ -6,7 +6,7 @@
 -- ARGV[4]  token        of the batch
 -- ARGV[5]  lease_ms     length of the lease
 -- ARGV[6]  member, next_ms, record, ... at most 1000 times
--- RETURNS  {OK, now, generation, answer, ...}: 2 in this batch, 3 in another, 5 dead
+-- RETURNS  {OK, now, generation, answer, ...}: 2 claimed (in this batch), 3 elsewhere (in another), 5 dead
 -- COST     O(k log n)
 -- Invariant: a member is in waiting or in one batch, never in both.
 -- A repeat is harmless: a member that is in the batch stays there.
@@ -18,12 +18,12 @@ for i = 6, #ARGV, 3 do members[#members + 1] = ARGV[i] end
 local is = dead(members)
 for i = 8, #ARGV, 3 do note(#ARGV[i]) end
 for i, member in ipairs(members) do
-  answers[i] = 2
+  answers[i] = 2 -- claimed
   if is[i] then
-    answers[i] = 5
+    answers[i] = 5 -- dead
   elseif redis.call('SISMEMBER', KEYS[8], member) == 0 then
     if redis.call('ZREM', waiting, member) == 0 and redis.call('HEXISTS', tasks, member) == 1 then
-      answers[i] = 3
+      answers[i] = 3 -- elsewhere
     else
       redis.call('HSET', tasks, member, ARGV[6 + 3 * i - 1])
       redis.call('SADD', KEYS[8], member)

@@ -3,7 +3,7 @@
 -- KEYS[8]  batch  set   that the caller holds them in
 -- ARGV[2]  token        of that batch, or empty
 -- ARGV[3]  member, ...  at most 1000
--- RETURNS  {OK, now, generation or 0, answer, ...}: 1 waited, 2 claimed, 0 neither; with a token 2 for all
+-- RETURNS  {OK, now, generation or 0, answer, ...}: 1 waiting, 2 claimed, 0 absent; with a token 2 for all
 -- COST     O(k log n); with a token no loop over members, unless the batch lacked one
 -- Tombstones: a tombstone outlives what any process may still know. The first write is not deny-oom.
 -- Tombstones: a task is marked if its member was removed while another caller had claimed it (NUL and the id, among the
@@ -20,17 +20,17 @@ else -- each by itself: who is not in the batch waits, or is another's. Of the b
   for i, member in ipairs(members) do
     local waited, known = redis.call('ZREM', waiting, member), redis.call('HDEL', tasks, member)
     all[i] = '\0' .. string.sub(member, 1, -9)
-    answers[i] = waited
+    answers[i] = waited -- 1 waiting, 0 absent
     if waited == 0 and known == 1 then claimed[all[i]] = true end
   end
   local before = dead(all)
   for i, mark in ipairs(all) do
-    if claimed[mark] or before[i] then answers[i] = 2; marks[#marks + 1] = mark end
+    if claimed[mark] or before[i] then answers[i] = 2; marks[#marks + 1] = mark end -- claimed
   end
 end
 if own then
   if redis.call('EXISTS', KEYS[8]) == 0 then redis.call('ZREM', lease, ARGV[2]) end
-  for i = 1, #members do answers[i] = 2 end
+  for i = 1, #members do answers[i] = 2 end -- claimed
 end
 redis.call('SADD', KEYS[5 + period % 3], unpack(members))
 if tonumber(m[11 + period % 3] or nil) ~= period then redis.call('HSET', meta, 'gone' .. int(period % 3), int(period)) end

@@ -122,7 +122,7 @@ func (a *auditor) find(ctx context.Context, p int, rows []task.Row) {
 	}
 	var missing []task.Row
 	for i, f := range found {
-		if f.Answer == task.Absent || f.Answer == task.Orphan {
+		if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {
 			missing = append(missing, rows[i])
 		}
 	}

@@ -48,8 +48,8 @@ func (b *Breaker) Feed(ctx context.Context, p int, page task.FeedRequest) (task.
 }
 
 // Add implements hotset.Set.
-func (b *Breaker) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
-	return ask(ctx, b, p, callTimeout, func(ctx context.Context) ([]task.Answer, error) { return b.set.Add(ctx, p, a) })
+func (b *Breaker) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
+	return ask(ctx, b, p, callTimeout, func(ctx context.Context) ([]task.AddOutcome, error) { return b.set.Add(ctx, p, a) })
 }
 
 // Remove implements hotset.Set.
@@ -71,8 +71,8 @@ func (b *Breaker) Extend(ctx context.Context, p int, h task.ExtendRequest) (task
 }
 
 // Release implements hotset.Set.
-func (b *Breaker) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
-	return ask(ctx, b, p, callTimeout, func(ctx context.Context) ([]task.Answer, error) { return b.set.Release(ctx, p, r) })
+func (b *Breaker) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
+	return ask(ctx, b, p, callTimeout, func(ctx context.Context) ([]task.ReleaseOutcome, error) { return b.set.Release(ctx, p, r) })
 }
 
 // Find implements hotset.Set.

@@ -121,7 +121,7 @@ func TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay(t *testing.T) {
 		w := c.next(never, roles)
 		c.until("the old version is dropped", func() bool {
 			found, err := c.set.Find(c.Context(), 0, []task.Ref{old})
-			return err == nil && found[0].Answer == task.Absent
+			return err == nil && found[0].Outcome == task.FindAbsent
 		})
 		w.stop()
 		c.postponed("a 2")

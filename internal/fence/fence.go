@@ -149,13 +149,13 @@ func (f *Fence) Feed(ctx context.Context, p int, page task.FeedRequest) (task.Pa
 }
 
 // Add implements hotset.Set.
-func (f *Fence) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
-	return fenced(ctx, f, p, func() ([]task.Answer, error) { return f.set.Add(ctx, p, a) })
+func (f *Fence) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
+	return fenced(ctx, f, p, func() ([]task.AddOutcome, error) { return f.set.Add(ctx, p, a) })
 }
 
 // Release implements hotset.Set.
-func (f *Fence) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
-	return fenced(ctx, f, p, func() ([]task.Answer, error) { return f.set.Release(ctx, p, r) })
+func (f *Fence) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
+	return fenced(ctx, f, p, func() ([]task.ReleaseOutcome, error) { return f.set.Release(ctx, p, r) })
 }
 
 // Find implements hotset.Set.
@@ -241,7 +241,7 @@ func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 	if token != "" {
 		r, err := fenced(ctx, f, p, remove)
 		if errors.Is(err, task.ErrOther) {
-			return task.RemoveResult{AsOf: r.AsOf, Answers: make([]task.Answer, len(refs))}, nil // its batch is not there
+			return task.RemoveResult{AsOf: r.AsOf, Outcomes: make([]task.RemoveOutcome, len(refs))}, nil // its batch is not there
 		}
 		return r, err
 	}
@@ -278,7 +278,7 @@ func (f *Fence) removeHere(ctx context.Context, p, n int, remove func() (task.Re
 		return r, r.AsOf.Generation == f.records.Partition(p).Current.Generation, nil
 	}
 	if here, err = f.here(ctx, p); here {
-		r = task.RemoveResult{AsOf: task.AsOf{TimeUS: r.AsOf.TimeUS}, Answers: make([]task.Answer, n)}
+		r = task.RemoveResult{AsOf: task.AsOf{TimeUS: r.AsOf.TimeUS}, Outcomes: make([]task.RemoveOutcome, n)}
 	}
 	return r, here, err
 }

@@ -28,7 +28,7 @@ var crashes = []mutant{
 			"TestAHolderKilledAfterItRegisteredLosesItsLease|TestAKeeperKilledBeforeItExtendsLosesItsLease|" +
 			"TestAKeeperKilledAfterItExtendedLosesItsLease|TestAQueueKilledBeforeItGoesBackLosesItsLeases"},
 	{"audit-is-blind", "nobody finds a row that the feeder has read past", "internal/agent/auditor.go",
-		"if f.Answer == task.Absent || f.Answer == task.Orphan {", "if f.Answer == 99 {", cells,
+		"if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {", "if f.Outcome == 99 {", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
 			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime"},
 	{"feeder-is-blind", "nobody reads the rows ahead", "internal/agent/feeder.go",
@@ -77,7 +77,7 @@ var crashes = []mutant{
 		"		s.removeMembers(ds, refs, deleted) // what fails is retried in the background\n", "		for i := range ds {\n			if deleted[i] {\n				s.removeMembers(ds[i:i+1], refs[i:i+1], deleted[i:i+1])\n			}\n		}\n", cells,
 		"TestADeleterKilledBetweenRowAndRemoveLeavesAtMostOneDelivery|TestADeleterKilledBetweenTwoPartitionsLeavesOne"},
 	{"delete-without-remove", "a deleter leaves the member", "delete.go",
-		"removed, err := s.set.Remove(ctx, p, \"\", refs)", "removed := task.RemoveResult{Answers: make([]task.Answer, len(refs))}", cells,
+		"removed, err := s.set.Remove(ctx, p, \"\", refs)", "removed := task.RemoveResult{Outcomes: make([]task.RemoveOutcome, len(refs))}", cells,
 		"TestADeleterKilledAfterItsRemoveLeavesNothing"},
 	{"delete-one-version", "promise 4: a deleter removes the row's version alone", "delete.go",
 		"	refs := task.Versions(rows)\n", "	refs := make([]task.Ref, len(rows))\n	for i, r := range rows {\n		refs[i] = r.Ref\n	}\n", cells,
@@ -129,7 +129,7 @@ var crashes = []mutant{
 		"		stand[ref] = true\n", "		for _, b := range b.Refs {\n			stand[b] = stand[b] || b.ID == ref.ID\n		}\n", cells,
 		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay"},
 	{"audit-orphans-only", "the auditor passes over what left no record", "internal/agent/auditor.go",
-		"if f.Answer == task.Absent || f.Answer == task.Orphan {", "if f.Answer == task.Orphan {", cells,
+		"if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {", "if f.Outcome == task.FindOrphan {", cells,
 		"TestAnAuditorKilledBetweenFindAndAddIsReplaced"},
 	{"audit-adds-nothing", "the auditor does not add what it found", "internal/agent/auditor.go",
 		"n, err = a.o.Adder.AddRows(ctx, p, asOf, stand)", "n, err = a.o.Adder.AddRows(ctx, p, asOf, stand[:0])", cells,

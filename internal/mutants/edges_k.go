@@ -9,7 +9,7 @@ var edgesK = []mutant{
 	{"postponed-after-the-lease", "a row is moved though another worker may have the task", "consumer/postpone.go",
 		"		if !s.c.leaseLives(d) {\n", "		if false {\n", "./consumer", "TestAPostponementEndsWithItsLease"},
 	{"postponed-though-taken", "a row is moved though another worker has claimed the task", "consumer/postpone.go",
-		"answers[0] != task.Dead {\n		err = errTaken", "answers[0] != task.Dead {\n		err = nil", "./consumer", "TestAPostponementLeavesAnotherWorkersTask"},
+		"outcomes[0] != task.AddDead {\n		err = errTaken", "outcomes[0] != task.AddDead {\n		err = nil", "./consumer", "TestAPostponementLeavesAnotherWorkersTask"},
 	{"postponed-sweeps-itself", "a move whose answer was lost is taken for another's", "consumer/postpone.go",
 		"		p.prev = prevRemoved\n", "", "./consumer", "TestAPostponementWhoseAnswerWasLostIsMadeOnce"},
 	{"postponed-in-silence", "nothing tells that a delay could not be kept", "consumer/postpone.go",

@@ -17,7 +17,7 @@ var failovers = []mutant{
 	{"postponed-in-time", "a move that had no answer in time counts as failed", "consumer/postpone.go",
 		" || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {\n", " {\n", "./consumer", "TestAPostponementKnowsWhatFailed"},
 	{"deleted-is-taken", "a task that was deleted between two tries is called another worker's", "consumer/postpone.go",
-		" && answers[0] != task.Dead {", " {", "./consumer", "TestAPostponementTellsDeletedFromTaken"},
+		" && outcomes[0] != task.AddDead {", " {", "./consumer", "TestAPostponementTellsDeletedFromTaken"},
 	{"move-lost-is-none", "a move whose answer was lost, and that meets no row when it is tried again, was not made", "durable/mysql.go",
 		"; !moved && maybe {", "; false && maybe {", "./durable", "TestAFailedMoveSaysWhetherTheRowMayBeMoved"},
 	{"move-is-sure", "a move that failed does not say that the row may be moved", "durable/mysql.go",

@@ -16,4 +16,11 @@ var houseVerbs = []mutant{
 		"	if d.life != lost {", "	if d.life != lost && d.life != inHand {", "./consumer", "TestEachStepOfADeliverysLife"},
 	{"settled-times-out", "what is settled times out", "consumer/state.go",
 		"CompareAndSwap(int32(unsettled), int32(timedOut))", "CompareAndSwap(int32(settled), int32(timedOut))", "./consumer", "TestADeliveryIsSettledOnce"},
+	{"any-code-is-an-outcome", "a removal takes another script's code for an outcome of its own", "hotset/outcome.go",
+		"		return task.RemoveClaimed, true\n", "		return task.RemoveClaimed, true\n	case codeDead:\n		return task.RemoveClaimed, true\n", "./hotset",
+		"TestEachScriptTellsOnlyItsOwnOutcomes"},
+	{"outcome-of-another", "a member that waits in no batch is told to be in another one", "hotset/outcome.go",
+		"return task.ReleaseAbsent, true", "return task.ReleaseElsewhere, true", "./hotset", "TestEachScriptTellsOnlyItsOwnOutcomes"},
+	{"code-without-name", "a script has a code that nothing explains", "hotset/lua/release.lua",
+		"answers[i] = 5 -- dead", "answers[i] = 5", "./hotset", "TestEachCodeOfAScriptIsNamed"},
 }

@@ -35,14 +35,14 @@ func (a *Adder) owned(rows []task.Row) []task.Row {
 // the feeder reads it later. A cold partition is no error: its next generation reads the rows.
 func (a *Adder) AddRows(ctx context.Context, p int, asOf task.AsOf, rows []task.Row) (n int, err error) {
 	for range 2 {
-		var answers []task.Answer
-		answers, err = a.o.Set.Add(ctx, p, task.AddRequest{AsOf: asOf, Entries: a.Entries(rows)})
+		var outcomes []task.AddOutcome
+		outcomes, err = a.o.Set.Add(ctx, p, task.AddRequest{AsOf: asOf, Entries: a.Entries(rows)})
 		if errors.Is(err, task.ErrCold) {
 			return 0, nil // the next generation reads the rows
 		}
 		if !errors.Is(err, task.ErrStale) {
-			for _, answer := range answers {
-				if answer == task.Waiting {
+			for _, o := range outcomes {
+				if o == task.AddTaken {
 					n++
 				}
 			}

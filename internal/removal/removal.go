@@ -126,11 +126,11 @@ func (r *Retrier) removeAll(p int, calls []shared) []coalesce.Result[task.Remove
 	if err != nil {
 		r.Enqueue(p, refs)
 	}
-	answers := res.Answers[min(len(older), len(res.Answers)):]
+	outcomes := res.Outcomes[min(len(older), len(res.Outcomes)):]
 	all := make([]coalesce.Result[task.RemoveResult], len(calls))
 	for i, call := range calls {
-		n := min(len(call.refs), len(answers))
-		all[i].Value, answers = task.RemoveResult{AsOf: res.AsOf, Answers: answers[:n:n]}, answers[n:]
+		n := min(len(call.refs), len(outcomes))
+		all[i].Value, outcomes = task.RemoveResult{AsOf: res.AsOf, Outcomes: outcomes[:n:n]}, outcomes[n:]
 		all[i].Err = err
 	}
 	return all

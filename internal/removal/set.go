@@ -41,7 +41,7 @@ func (r *Retrier) Feed(ctx context.Context, p int, page task.FeedRequest) (task.
 }
 
 // Add implements hotset.Set.
-func (r *Retrier) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (r *Retrier) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	return r.set.Add(ctx, p, a)
 }
 
@@ -56,7 +56,7 @@ func (r *Retrier) Extend(ctx context.Context, p int, h task.ExtendRequest) (task
 }
 
 // Release implements hotset.Set.
-func (r *Retrier) Release(ctx context.Context, p int, back task.ReleaseRequest) ([]task.Answer, error) {
+func (r *Retrier) Release(ctx context.Context, p int, back task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	return r.set.Release(ctx, p, back)
 }
 
