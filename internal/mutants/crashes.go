@@ -55,7 +55,7 @@ var crashes = []mutant{
 	{"loaded-apart", "a page goes in without loaded", "hotset/lua/feed.lua",
 		"if at >= tonumber(m[6]) then", "if at < 0 then", cells, "TestAFeederKilledAfterItsAddHasLoaded"},
 	{"members-fed-again", "what is a member is taken in again", "hotset/lua/prelude.lua",
-		"    elseif have[i] then answers[i] = 7\n", "", cells,
+		"    elseif have[i] then answers[i] = 7 -- present\n", "", cells,
 		"TestWhatADeadFeederFedEarlyIsNotFedTwice|TestAHolderKilledAfterItRegisteredLosesItsLease"},
 
 	// Creators, deleters, reschedulers.
