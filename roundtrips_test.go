@@ -153,7 +153,7 @@ func (s notedSet) Feed(ctx context.Context, p int, page task.FeedRequest) (task.
 	return s.Set.Feed(ctx, p, page)
 }
 
-func (s notedSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (s notedSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	s.note("Add")
 	return s.Set.Add(ctx, p, a)
 }
@@ -173,7 +173,7 @@ func (s notedSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task
 	return s.Set.Extend(ctx, p, h)
 }
 
-func (s notedSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
+func (s notedSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	s.note("Release")
 	return s.Set.Release(ctx, p, r)
 }

@@ -247,13 +247,13 @@ func (g gatedSet) Feed(ctx context.Context, p int, page task.FeedRequest) (task.
 	}, func(s task.PartitionStatus) string { return fmt.Sprintf("%d taken", s.Taken) })
 }
 
-func (g gatedSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Answer, error) {
+func (g gatedSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	call, what := "add", "add "+g.p.w.refs(entryRefs(a.Entries))
 	if a.Token != "" {
 		call, what = "register", "register "+g.p.w.refs(entryRefs(a.Entries))+" in "+g.p.w.batch(a.Token)
 	}
-	return pass(ctx, g.p, call, what+g.p.w.since(a.AsOf), func(ctx context.Context) ([]task.Answer, error) { return g.h.now().Add(ctx, p, a) },
-		g.answers(entryRefs(a.Entries)))
+	return pass(ctx, g.p, call, what+g.p.w.since(a.AsOf), func(ctx context.Context) ([]task.AddOutcome, error) { return g.h.now().Add(ctx, p, a) },
+		outcomes(g, entryRefs(a.Entries), added))
 }
 
 func (g gatedSet) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
@@ -266,7 +266,7 @@ func (g gatedSet) Remove(ctx context.Context, p int, token string, refs []task.R
 			if r.AsOf.Generation == 0 {
 				return "cold"
 			}
-			return g.answers(refs)(r.Answers)
+			return outcomes(g, refs, removed)(r.Outcomes)
 		})
 }
 
@@ -314,7 +314,7 @@ func (g gatedSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task
 		})
 }
 
-func (g gatedSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.Answer, error) {
+func (g gatedSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	what := "release " + g.p.w.refs(r.Refs) + " from " + g.p.w.batch(r.Token)
 	if r.Delay > 0 {
 		what += " for " + length(r.Delay)
@@ -322,18 +322,18 @@ func (g gatedSet) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]
 	if r.Counted {
 		what += ", counted"
 	}
-	return pass(ctx, g.p, "release", what, func(ctx context.Context) ([]task.Answer, error) { return g.h.now().Release(ctx, p, r) },
-		g.answers(r.Refs))
+	return pass(ctx, g.p, "release", what, func(ctx context.Context) ([]task.ReleaseOutcome, error) { return g.h.now().Release(ctx, p, r) },
+		outcomes(g, r.Refs, released))
 }
 
 func (g gatedSet) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
 	return pass(ctx, g.p, "find", "find "+g.p.w.refs(refs), func(ctx context.Context) ([]task.FindResult, error) { return g.h.now().Find(ctx, p, refs) },
 		func(found []task.FindResult) string {
-			all := make([]task.Answer, len(found))
+			all := make([]task.FindOutcome, len(found))
 			for i, f := range found {
-				all[i] = f.Answer
+				all[i] = f.Outcome
 			}
-			return g.answers(refs)(all)
+			return outcomes(g, refs, foundAt)(all)
 		})
 }
 
@@ -398,12 +398,19 @@ func entryRefs(entries []task.Entry) []task.Ref {
 	return refs
 }
 
-// answers prints what the hot set said of each of refs.
-func (g gatedSet) answers(refs []task.Ref) func([]task.Answer) string {
-	return func(all []task.Answer) string {
-		return each(g.p.w.names, refs, all, map[task.Answer]string{task.Absent: "absent", task.Waiting: "waiting", task.Claimed: "claimed",
-			task.Elsewhere: "elsewhere", task.Beyond: "beyond the horizon", task.Dead: "dead", task.Orphan: "orphan", task.Present: "present"})
-	}
+// The words for the outcomes of each verb.
+var (
+	added = map[task.AddOutcome]string{task.AddTaken: "waiting", task.AddPresent: "present", task.AddBeyond: "beyond the horizon",
+		task.AddDead: "dead", task.AddClaimed: "claimed", task.AddElsewhere: "elsewhere"}
+	removed  = map[task.RemoveOutcome]string{task.RemoveAbsent: "absent", task.RemoveWaiting: "waiting", task.RemoveClaimed: "claimed"}
+	released = map[task.ReleaseOutcome]string{task.ReleaseWaiting: "waiting", task.ReleaseLeased: "claimed", task.ReleaseElsewhere: "elsewhere",
+		task.ReleaseBeyond: "beyond the horizon", task.ReleaseDead: "dead", task.ReleaseAbsent: "absent"}
+	foundAt = map[task.FindOutcome]string{task.FindAbsent: "absent", task.FindWaiting: "waiting", task.FindClaimed: "claimed", task.FindOrphan: "orphan"}
+)
+
+// outcomes prints what the hot set said of each of refs.
+func outcomes[T comparable](g gatedSet, refs []task.Ref, words map[T]string) func([]T) string {
+	return func(all []T) string { return each(g.p.w.names, refs, all, words) }
 }
 
 // list is IDs in the order of their names: most calls name them in no particular order.
