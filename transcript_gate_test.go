@@ -10,7 +10,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// errDied is what a process that has died is told when the transcript is over. It matches
+// errDied is what a process that has died gets when the transcript is over. It matches
 // ErrClosed, so that nothing is tried again.
 var errDied = fmt.Errorf("the process is dead: %w", task.ErrClosed)
 

@@ -376,7 +376,7 @@ func (w *transcriptWorld) crash(s *step) error {
 	return err
 }
 
-// reach cuts a process off from a store, or from the elections of the roles it stands for by itself, or ends that.
+// reach cuts a process off from a store, or from the elections that it takes part in by itself, or ends that.
 func (w *transcriptWorld) reach(s *step, cut bool) error {
 	p, err := w.actor(s, 1, 1)
 	if err != nil {

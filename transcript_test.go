@@ -82,7 +82,7 @@ func TestTranscriptsThatSayNothingUsefulAreRefused(t *testing.T) {
 			}
 		})
 	}
-	// A step that prints something else than the file has is told with both.
+	// The error of a step that prints something else than the file has both.
 	synctest.Test(t, func(t *testing.T) {
 		parts, err := parseTranscript([]string{"ready", "----", "durable store: another one"})
 		if err != nil {
