@@ -1,5 +1,5 @@
 // Package agent has the background roles, one a file: the feeder keeps the hot set full, the
-// reaper gives back batches whose lease is over, and the auditor finds late rows that the hot set
+// reaper gives back batches whose lease has expired, and the auditor finds late rows that the hot set
 // does not hold. One process at a time holds each role; the elector takes part in the elections.
 package agent
 

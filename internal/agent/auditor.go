@@ -20,7 +20,7 @@ const (
 // auditor finds what fell through: rows that the hot set does not hold although the feeder
 // has read past them, and that are late. A creator that died between its commit and its add
 // leaves such a row. Claims go oldest first, so a row that is older than the oldest member
-// that waits is in flight or lost: the search does not grow with a backlog.
+// that waits is in flight or missing: the search does not grow with a backlog.
 type auditor struct {
 	o       Options
 	audited time.Time // when an audit of this process began last
@@ -43,7 +43,9 @@ func (a *auditor) round(ctx context.Context) time.Duration {
 // many it may have to read all that is in flight.
 const findRows = 50_000
 
-// audit looks through the rows that are older than all that wait.
+// audit is one pass through both stores: it asks each partition up to where its rows are loaded, and
+// which member is the oldest that waits; raises the low bound; reads the rows that are older; and has
+// those added that the hot set does not hold. Nothing is written but by Advance and addMissing.
 func (a *auditor) audit(ctx context.Context) {
 	loaded, bound, top, now := a.bounds(ctx)
 	if now > 0 { // before the rows are read, so that the dead ones below the new bound are not
@@ -55,7 +57,7 @@ func (a *auditor) audit(ctx context.Context) {
 	ask := func(least int) {
 		for p, rows := range suspects {
 			if len(rows) >= least {
-				a.find(ctx, p, rows)
+				a.addMissing(ctx, p, rows)
 				delete(suspects, p)
 			}
 		}
@@ -108,10 +110,11 @@ func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int
 	return loaded, bound, top, now
 }
 
-// find adds those of rows that the hot set does not hold and that still exist.
-func (a *auditor) find(ctx context.Context, p int, rows []task.Row) {
-	refs := make([]task.Ref, len(rows))
-	for i, r := range rows {
+// addMissing adds those of suspects that the hot set does not hold and whose rows still exist. It is
+// one pass through both stores: find the members, read the rows again, add them.
+func (a *auditor) addMissing(ctx context.Context, p int, suspects []task.Row) {
+	refs := make([]task.Ref, len(suspects))
+	for i, r := range suspects {
 		refs[i] = r.Ref
 	}
 	failpoint.Hit("audit/find")
@@ -123,26 +126,29 @@ func (a *auditor) find(ctx context.Context, p int, rows []task.Row) {
 	var missing []task.Row
 	for i, f := range found {
 		if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {
-			missing = append(missing, rows[i])
+			missing = append(missing, suspects[i])
 		}
 	}
 	for rows := range slices.Chunk(missing, pageRows) {
-		a.bring(ctx, p, rows)
+		failpoint.Hit("audit/add")
+		n := 0
+		asOf, existing, err := a.o.Adder.Reread(ctx, p, rows) // the time before the rows (AsOfBeforeRead)
+		if err == nil && len(existing) > 0 {
+			// The commit point: a script takes the rows in. No row changes, so a crash before it leaves
+			// rows that the hot set does not hold, and the next auditor finds them again. A crash after
+			// it leaves nothing to repair.
+			n, err = a.o.Adder.AddRows(ctx, p, asOf, existing)
+			failpoint.Hit("audit/end")
+		}
+		a.noteFinds(p, n, err)
 	}
 }
 
-// bring reads which of rows still stand, and adds them.
-func (a *auditor) bring(ctx context.Context, p int, rows []task.Row) {
-	failpoint.Hit("audit/add")
-	asOf, stand, err := a.o.Adder.Reread(ctx, p, rows)
-	if err == nil && len(stand) > 0 {
-		var n int
-		n, err = a.o.Adder.AddRows(ctx, p, asOf, stand)
-		failpoint.Hit("audit/end")
-		a.o.Counts.Finds.Add(uint64(n))
-		if n > 0 {
-			a.o.Report.Info("audit found tasks that the hot set did not hold", "partition", p, "tasks", n)
-		}
+// noteFinds counts and reports what an addition did.
+func (a *auditor) noteFinds(p, n int, err error) {
+	a.o.Counts.Finds.Add(uint64(n))
+	if n > 0 {
+		a.o.Report.Info("audit found tasks that the hot set did not hold", "partition", p, "tasks", n)
 	}
 	if err != nil {
 		a.o.Report.Error("add what the audit found", err, "audited again", "partition", p)

@@ -37,9 +37,9 @@ func NewElector(o Options) *Elector {
 	o.parts = o.Set.Config().Partitions
 	reaper, auditor := newReaper(o), newAuditor(o) // these live from term to term: the auditor knows when it audited
 	return &Elector{o: o, runners: []*runner{
-		{o: o, name: task.Feeder, nudge: o.Records.Cold(), begin: func(epoch int64) round { return newFeeder(o, epoch).round }},
-		{o: o, name: task.Reaper, begin: func(int64) round { return reaper.round }},
-		{o: o, name: task.Auditor, begin: func(int64) round { return auditor.round }},
+		{o: o, name: task.Feeder, nudge: o.Records.Cold(), start: func(epoch int64) round { return newFeeder(o, epoch).round }},
+		{o: o, name: task.Reaper, start: func(int64) round { return reaper.round }},
+		{o: o, name: task.Auditor, start: func(int64) round { return auditor.round }},
 	}}
 }
 
@@ -64,7 +64,7 @@ func (e *Elector) Once(ctx context.Context, role task.Role) (held bool, err erro
 	}
 	for _, r := range e.runners {
 		if r.name == role {
-			r.begin(terms[0].Epoch)(ctx)
+			r.start(terms[0].Epoch)(ctx)
 		}
 	}
 	_, err = e.o.Set.Elect(ctx, e.o.Name, 0, role)
@@ -84,7 +84,7 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 	}
 	next := term + electLag
 	for i, t := range terms {
-		e.runners[i].hold(ctx, t)
+		e.runners[i].follow(ctx, t)
 		if t.Held {
 			e.o.Records.Use()
 			next = min(next, renewEvery)
@@ -130,15 +130,15 @@ type round = func(context.Context) time.Duration
 type runner struct {
 	o     Options
 	name  task.Role
-	begin func(epoch int64) round
-	nudge <-chan struct{} // has an element when a round is wanted at once; nil: never
+	start func(epoch int64) round // returns the rounds of a term
+	nudge <-chan struct{}         // has an element when a round is wanted at once; nil: never
 	epoch int64
 	quit  context.CancelFunc
 	done  chan struct{}
 }
 
-// hold starts the role's rounds when a term begins, and ends them with it.
-func (r *runner) hold(ctx context.Context, t task.Term) {
+// follow starts the role's rounds when a term of this process begins, and ends them with it.
+func (r *runner) follow(ctx context.Context, t task.Term) {
 	if t.Held && r.quit != nil && r.epoch == t.Epoch {
 		return
 	}
@@ -150,21 +150,21 @@ func (r *runner) hold(ctx context.Context, t task.Term) {
 	r.o.Report.Info("holds a role", "role", r.name)
 	ctx, r.quit = context.WithCancel(ctx)
 	r.done = make(chan struct{})
-	round := r.begin(t.Epoch)
+	round := r.start(t.Epoch)
 	go func() {
 		defer close(r.done)
 		var nudged time.Time
 		for ctx.Err() == nil {
-			if r.rest(ctx, round(ctx), nudged) {
+			if r.pause(ctx, round(ctx), nudged) {
 				nudged = time.Now()
 			}
 		}
 	}()
 }
 
-// rest waits for d, or for a nudge if the last one that was heeded is feedEvery ago. It
+// pause waits for d, or for a nudge if the last one that was heeded is feedEvery ago. It
 // reports whether it heeded one.
-func (r *runner) rest(ctx context.Context, d time.Duration, nudged time.Time) bool {
+func (r *runner) pause(ctx context.Context, d time.Duration, nudged time.Time) bool {
 	nudge := r.nudge
 	if time.Since(nudged) < feedEvery {
 		nudge = nil

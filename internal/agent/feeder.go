@@ -29,7 +29,7 @@ const (
 // horizon was raised.
 //
 // One scan of the durable store serves all partitions. It begins at the lowest loaded. Each
-// page carries moments of its own, and a creator adds itself what it commits after a page was
+// page carries moments of its own, and a creator adds what it commits after a page was
 // read, so it does no harm to read one page ahead. A partition that fails, or is full, is left
 // out of the scan and catches up from its own loaded.
 type feeder struct {
@@ -37,25 +37,29 @@ type feeder struct {
 	epoch     int64
 	announced []int64     // by partition: the generation that it has announced, until that counts
 	vetoes    []int       // by partition: how many of its announcements in a row were taken back
-	rest      []time.Time // by partition: until then it announces nothing
+	quiet     []time.Time // by partition: until then it announces nothing
 }
 
 func newFeeder(o Options, epoch int64) *feeder {
-	return &feeder{o: o, epoch: epoch, announced: make([]int64, o.parts), vetoes: make([]int, o.parts), rest: make([]time.Time, o.parts)}
+	return &feeder{o: o, epoch: epoch, announced: make([]int64, o.parts), vetoes: make([]int, o.parts), quiet: make([]time.Time, o.parts)}
 }
 
-// partScan is a partition's part in a round.
-type partScan struct {
+// partitionScan is the progress of one partition in a round.
+type partitionScan struct {
 	p      int
 	state  task.PartitionStatus
 	done   bool
 	loaded task.Cursor
 }
 
-// round feeds once and returns when to do so again.
+// round is one pass through both stores, for all partitions: it raises the horizons, and then it
+// reads the rows below them and feeds these page by page. It returns when to come again.
+//
+// A crash after a horizon was raised leaves rows below it that are not loaded. The next feeder reads
+// them, because loaded is still below them.
 func (f *feeder) round(ctx context.Context) time.Duration {
 	next := min(feedSteady, f.o.Window.Length()/3)
-	var scans []*partScan
+	var scans []*partitionScan
 	for p := range f.o.parts {
 		scan, again, err := f.prepare(ctx, p)
 		switch {
@@ -77,9 +81,9 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 	return min(next, feedSteady)
 }
 
-// prepare raises the horizon of a partition, and returns its part in the scan; nil, and when to
+// prepare raises the horizon of a partition, and returns its place in the scan; nil, and when to
 // come again, if its rows are not to be read yet.
-func (f *feeder) prepare(ctx context.Context, p int) (scan *partScan, again time.Duration, err error) {
+func (f *feeder) prepare(ctx context.Context, p int) (scan *partitionScan, again time.Duration, err error) {
 	st, again, err := f.raise(ctx, p)
 	if err != nil || again > 0 {
 		return nil, again, err
@@ -92,10 +96,10 @@ func (f *feeder) prepare(ctx context.Context, p int) (scan *partScan, again time
 		f.o.Report.Info("horizon retreated: the hot set is full", "partition", p, "horizon_ms", st.HorizonMS)
 	}
 	if left := time.Duration(st.ReadyMS-st.AsOf.TimeUS/1000) * time.Millisecond; left > 0 && !f.o.Window.IsFirstGeneration(p, st) {
-		f.early(ctx, p, st, left)
+		f.feedEarly(ctx, p, st, left)
 		return nil, left, nil
 	}
-	return &partScan{p: p, state: st, loaded: st.Loaded}, 0, nil
+	return &partitionScan{p: p, state: st, loaded: st.Loaded}, 0, nil
 }
 
 // raise raises the horizon of a partition. If the partition is cold it first makes a generation
@@ -109,7 +113,7 @@ func (f *feeder) raise(ctx context.Context, p int) (st task.PartitionStatus, aga
 	failpoint.Hit("feed/horizon")
 	st, err = f.o.Set.Horizon(ctx, p, req)
 	if err == nil {
-		f.keep(ctx, p)
+		f.recordAgain(ctx, p)
 	}
 	if !errors.Is(err, task.ErrCold) {
 		return st, 0, err
@@ -136,10 +140,10 @@ func (f *feeder) horizon(ctx context.Context, p int) (task.HorizonRequest, error
 	return task.HorizonRequest{Epoch: f.epoch, HorizonMS: now + window.Milliseconds(), Limit: f.limit()}, err
 }
 
-// early feeds what falls due while a new generation waits for workers to register
-// what they hold: no worker holds a row that is due after the start of the generation. Loaded
-// stays.
-func (f *feeder) early(ctx context.Context, p int, st task.PartitionStatus, left time.Duration) {
+// feedEarly feeds what falls due while a new generation waits for workers to register what they
+// have in hand: no worker has a row that is due after the start of the generation. It does not move
+// loaded, so a crash in it leaves nothing to repair.
+func (f *feeder) feedEarly(ctx context.Context, p int, st task.PartitionStatus, left time.Duration) {
 	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
 	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+left.Milliseconds()+1000)
 	failpoint.Hit("early/select")
@@ -156,9 +160,9 @@ func (f *feeder) early(ctx context.Context, p int, st task.PartitionStatus, left
 	}
 }
 
-// scan reads from the lowest loaded on, and reports whether all partitions are
-// full up to their horizons. While a page is fed the next one is read.
-func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
+// scan reads page after page from the lowest loaded on, and feeds each to the partitions. It reports
+// whether all partitions are full up to their horizons. While a page is fed the next one is read.
+func (f *feeder) scan(ctx context.Context, scans []*partitionScan) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	complete := true
@@ -170,12 +174,12 @@ func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
 		}
 	}()
 	for ctx.Err() == nil {
-		at, below, open := f.lowest(scans)
-		if len(open) == 0 {
+		at, below, unfinished := f.lowest(scans)
+		if len(unfinished) == 0 {
 			break
 		}
 		if ahead == nil {
-			ahead = f.read(ctx, at, below, open)
+			ahead = f.read(ctx, at, below, unfinished)
 		}
 		pg := <-ahead
 		ahead = nil
@@ -184,7 +188,7 @@ func (f *feeder) scan(ctx context.Context, scans []*partScan) bool {
 			return false
 		}
 		if pg.more && f.room(scans, len(pg.rows)) {
-			ahead = f.read(ctx, pg.end, below, open)
+			ahead = f.read(ctx, pg.end, below, unfinished)
 		}
 		for _, s := range scans {
 			if !s.done {
@@ -208,10 +212,10 @@ type page struct {
 }
 
 // read reads a page, and answers once.
-func (f *feeder) read(ctx context.Context, at task.Cursor, below int64, open []*partScan) <-chan page {
+func (f *feeder) read(ctx context.Context, at task.Cursor, below int64, unfinished []*partitionScan) <-chan page {
 	answer := make(chan page, 1)
 	go func() {
-		pg := page{asOf: f.moments(ctx, open), end: task.Cursor{NextMS: below}}
+		pg := page{asOf: f.moments(ctx, unfinished), end: task.Cursor{NextMS: below}}
 		failpoint.Hit("feed/select")
 		pg.rows, pg.err = f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)
 		f.o.Counts.Scanned.Add(uint64(len(pg.rows)))
@@ -224,7 +228,7 @@ func (f *feeder) read(ctx context.Context, at task.Cursor, below int64, open []*
 }
 
 // room reports whether a partition is likely to take more once n rows are fed.
-func (f *feeder) room(scans []*partScan, n int) bool {
+func (f *feeder) room(scans []*partitionScan, n int) bool {
 	for _, s := range scans {
 		if !s.done && s.state.Members+n/len(scans) < f.limit() {
 			return true
@@ -237,26 +241,26 @@ func (f *feeder) room(scans []*partScan, n int) bool {
 func (f *feeder) limit() int { return max(1, f.o.HotTasks/f.o.parts) }
 
 // lowest returns where to read on, up to where, and which partitions need it.
-func (f *feeder) lowest(scans []*partScan) (at task.Cursor, below int64, open []*partScan) {
+func (f *feeder) lowest(scans []*partitionScan) (at task.Cursor, below int64, unfinished []*partitionScan) {
 	for _, s := range scans {
 		full := s.state.Members >= f.limit()
 		if s.done = s.done || full || s.loaded.NextMS >= s.state.HorizonMS; s.done {
 			continue
 		}
-		if len(open) == 0 || s.loaded.Less(at) {
+		if len(unfinished) == 0 || s.loaded.Less(at) {
 			at = s.loaded
 		}
 		below = max(below, s.state.HorizonMS)
-		open = append(open, s)
+		unfinished = append(unfinished, s)
 	}
-	return at, below, open
+	return at, below, unfinished
 }
 
 // moments takes each partition's time before rows are read. One that does not
 // answer is left out.
-func (f *feeder) moments(ctx context.Context, open []*partScan) map[int]task.AsOf {
-	all := make(map[int]task.AsOf, len(open))
-	for _, s := range open {
+func (f *feeder) moments(ctx context.Context, unfinished []*partitionScan) map[int]task.AsOf {
+	all := make(map[int]task.AsOf, len(unfinished))
+	for _, s := range unfinished {
 		a, err := f.o.Set.Clock(ctx, s.p)
 		if err != nil {
 			f.o.Report.Error("ask the hot set's time", err, "partition left out of this scan", "partition", s.p)
@@ -269,7 +273,7 @@ func (f *feeder) moments(ctx context.Context, open []*partScan) map[int]task.AsO
 
 // feed feeds one page to a partition, under the generation that the round began
 // with; rows before its loaded are in already.
-func (f *feeder) feed(ctx context.Context, s *partScan, pg page) bool {
+func (f *feeder) feed(ctx context.Context, s *partitionScan, pg page) bool {
 	if !s.loaded.Less(pg.end) {
 		return true
 	}
@@ -284,6 +288,10 @@ func (f *feeder) feed(ctx context.Context, s *partScan, pg page) bool {
 	}
 	entries := f.entriesOf(s.p, pg.rows[from:])
 	failpoint.Hit("feed/add")
+
+	// The commit point: one script takes the rows in and moves loaded. A crash before it leaves loaded
+	// below the page, and the next feeder reads the page again. A crash after it leaves nothing to
+	// repair: the next feeder reads on from loaded.
 	st, err := f.o.Set.Feed(ctx, s.p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: pg.end})
 	if err != nil {
 		s.done = true

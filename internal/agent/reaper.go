@@ -9,11 +9,11 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// reaper gives back the batches whose lease is over: their worker has died, or cannot reach
+// reaper gives back the batches whose lease has expired: their worker has died, or cannot reach
 // the hot set.
 //
-// ReapStanding: it gives back only members whose rows stand, by a read that came after it had
-// seen the time, and only while the lease of their batch is still over. A member without a row
+// ReapStanding: it gives back only members whose rows exist, by a read that came after it had
+// seen the time, and only if the lease of their batch is still expired then. A member without a row
 // was deleted or confirmed, and is removed.
 type reaper struct{ o Options }
 
@@ -27,16 +27,16 @@ func (r *reaper) round(ctx context.Context) time.Duration {
 	return min(r.o.Lease/4, 3*time.Second)
 }
 
-// reap gives the batches of a partition back whose lease is over.
+// reap gives the batches of a partition back whose lease has expired.
 func (r *reaper) reap(ctx context.Context, p int) {
 	for {
 		const most = 10
-		over, err := r.o.Set.Expired(ctx, p, most, r.o.Lease)
+		expired, err := r.o.Set.Expired(ctx, p, most, r.o.Lease)
 		if err != nil {
 			r.o.Report.Error("look for expired leases", err, "looked for again", "partition", p)
 			return
 		}
-		for _, b := range over {
+		for _, b := range expired {
 			if err := r.reapBatch(ctx, p, b); err != nil {
 				if !errors.Is(err, task.ErrStale) && !errors.Is(err, task.ErrCold) {
 					r.o.Report.Error("reap a batch", err, "reaped again", "partition", p)
@@ -44,20 +44,18 @@ func (r *reaper) reap(ctx context.Context, p int) {
 				return
 			}
 		}
-		if len(over) < most {
+		if len(expired) < most {
 			return
 		}
 	}
 }
 
-// reapBatch gives back the members of a batch whose rows stand, and removes the others
-// (ReapStanding).
-//
-// It is one pass through both stores: the moment, the rows, the removals, the requeue. A
-// reaper that dies in between leaves an expired batch, and the next reaper begins anew.
+// reapBatch gives back the members of a batch whose rows exist, and removes the others
+// (ReapStanding). It is one pass through both stores: the time, the rows, the removals, the
+// requeue.
 func (r *reaper) reapBatch(ctx context.Context, p int, b task.ExpiredBatch) error {
 	failpoint.Hit("reap/read")
-	asOf, err := r.o.Set.Clock(ctx, p)
+	asOf, err := r.o.Set.Clock(ctx, p) // before the rows (AsOfBeforeRead)
 	if err != nil {
 		return err
 	}
@@ -69,14 +67,14 @@ func (r *reaper) reapBatch(ctx context.Context, p int, b task.ExpiredBatch) erro
 	if err != nil {
 		return err
 	}
-	stand := make(map[task.Ref]bool, len(refs))
+	exists := make(map[task.Ref]bool, len(refs))
 	for _, ref := range refs {
-		stand[ref] = true
+		exists[ref] = true
 	}
 	back := task.ReleaseRequest{Token: b.Token, AtDue: true, Counted: true, Expired: true, AsOf: asOf}
 	var gone []task.Ref
 	for _, ref := range b.Refs {
-		if stand[ref] {
+		if exists[ref] {
 			back.Refs = append(back.Refs, ref)
 		} else {
 			gone = append(gone, ref)
@@ -96,6 +94,10 @@ func (r *reaper) reapBatch(ctx context.Context, p int, b task.ExpiredBatch) erro
 		return nil // the batch ended with its last member
 	}
 	failpoint.Hit("reap/requeue")
+
+	// The commit point: one script gives the members back, if the lease is still expired. No row
+	// changes. A crash before it leaves an expired batch, perhaps without the members that had no row,
+	// and the next reaper begins anew. A crash after it leaves nothing to repair.
 	if _, err := r.o.Set.Release(ctx, p, back); err != nil {
 		return err
 	}

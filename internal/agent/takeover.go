@@ -49,8 +49,8 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 		return 0, record.Hold - since, nil
 	case s.Next.Generation != 0 && since < 2*record.Hold: // after that, the process that announced it has ended
 		return 0, 2*record.Hold - since, nil
-	case time.Now().Before(f.rest[p]):
-		return 0, time.Until(f.rest[p]), nil
+	case time.Now().Before(f.quiet[p]):
+		return 0, time.Until(f.quiet[p]), nil
 	}
 	failpoint.Hit("generation/announce")
 	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Current: s.Current, Next: own})
@@ -77,15 +77,15 @@ func (f *feeder) makeCurrent(ctx context.Context, p int, s record.Standing, it t
 		return 0, 0, err
 	}
 	if f.o.Records.Partition(p).Current != it {
-		return 0, feedEvery, nil // another one counts by now
+		return 0, feedEvery, nil // another one is current by now
 	}
 	f.announced[p], f.vetoes[p] = 0, 0 // what was announced is settled, and not taken back
 	failpoint.Hit("generation/begin")
 	return it.Generation, 0, nil
 }
 
-// noteVeto notes that what this feeder has announced was taken back, and rests for a while. A
-// set in this process's memory is of no use to anybody else, so its work ends.
+// noteVeto notes that what this feeder has announced was taken back, and announces nothing for a
+// while. A set in this process's memory is of no use to another process, so its work ends.
 func (f *feeder) noteVeto(p int, s record.Standing, server string) {
 	mine := f.announced[p]
 	if mine == 0 || s.Next.Generation == mine {
@@ -96,7 +96,7 @@ func (f *feeder) noteVeto(p int, s record.Standing, server string) {
 	}
 	rest := min(restFirst<<min(f.vetoes[p], 10), restMost)
 	f.vetoes[p]++
-	f.rest[p] = time.Now().Add(rest + rand.N(rest))
+	f.quiet[p] = time.Now().Add(rest + rand.N(rest))
 	err := fmt.Errorf("%w: the current hot set is on server %q, where other workers work with it; this process works with server %q, which is idle until they have stopped",
 		task.ErrUnavailable, s.Current.Server, server)
 	f.o.Report.Error("take over the hot set", err, "tried again in some seconds", "partition", p)
@@ -105,9 +105,9 @@ func (f *feeder) noteVeto(p int, s record.Standing, server string) {
 	}
 }
 
-// keep records once more what was recorded before this process opened a store that it has to
-// itself: from now on somebody works with it.
-func (f *feeder) keep(ctx context.Context, p int) {
+// recordAgain records once more what was recorded before this process opened a store that it has to
+// itself: from now on this process works with it.
+func (f *feeder) recordAgain(ctx context.Context, p int) {
 	s := f.o.Records.Partition(p)
 	if !s.Past || s.Current.Generation == 0 {
 		return

@@ -51,7 +51,7 @@ var crashes = []mutant{
 	{"page-ends-its-millisecond", "loaded skips the rest of a page's last millisecond", "hotset/lua/feed.lua",
 		"'loaded_id', id)", "'loaded_id', string.char(255))", cells, "TestAFeederKilledBetweenTwoPagesIsFollowedFromThere"},
 	{"scan-from-the-first", "a scan begins where the first partition stands", "internal/agent/feeder.go",
-		"if len(open) == 0 || s.loaded.Less(at) {", "if len(open) == 0 {", cells, "TestAFeederKilledBetweenTwoPartitionsLosesNeither"},
+		"if len(unfinished) == 0 || s.loaded.Less(at) {", "if len(unfinished) == 0 {", cells, "TestAFeederKilledBetweenTwoPartitionsLosesNeither"},
 	{"loaded-apart", "a page goes in without loaded", "hotset/lua/feed.lua",
 		"if at >= tonumber(m[6]) then", "if at < 0 then", cells, "TestAFeederKilledAfterItsAddHasLoaded"},
 	{"members-fed-again", "what is a member is taken in again", "hotset/lua/prelude.lua",
@@ -124,15 +124,15 @@ var crashes = []mutant{
 		"TestAClaimerKilledBeforeItDropsAMemberWithoutARowLeavesItToTheReaper|TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered|" +
 			"TestAReaperKilledBeforeItDropsWhatHasNoRowIsReplaced"},
 	{"reap-without-rows", "ReapStanding: the reaper gives back what has no row", "internal/agent/reaper.go",
-		"		if stand[ref] {", "		if true {", cells, "TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered"},
+		"		if exists[ref] {", "		if true {", cells, "TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered"},
 	{"reap-any-version", "the reaper takes any version's row for the member's", "internal/agent/reaper.go",
-		"		stand[ref] = true\n", "		for _, b := range b.Refs {\n			stand[b] = stand[b] || b.ID == ref.ID\n		}\n", cells,
+		"		exists[ref] = true\n", "		for _, b := range b.Refs {\n			exists[b] = exists[b] || b.ID == ref.ID\n		}\n", cells,
 		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay"},
 	{"audit-orphans-only", "the auditor passes over what left no record", "internal/agent/auditor.go",
 		"if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {", "if f.Outcome == task.FindOrphan {", cells,
 		"TestAnAuditorKilledBetweenFindAndAddIsReplaced"},
 	{"audit-adds-nothing", "the auditor does not add what it found", "internal/agent/auditor.go",
-		"n, err = a.o.Adder.AddRows(ctx, p, asOf, stand)", "n, err = a.o.Adder.AddRows(ctx, p, asOf, stand[:0])", cells,
+		"n, err = a.o.Adder.AddRows(ctx, p, asOf, existing)", "n, err = a.o.Adder.AddRows(ctx, p, asOf, existing[:0])", cells,
 		"TestAnAuditorKilledAfterItsAddHasAdded"},
 
 	// The queue, and the drain.
