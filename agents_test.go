@@ -35,8 +35,8 @@ func drain(t *testing.T, sch *triggerhook.Scheduler, d time.Duration) *ledger {
 	return &l
 }
 
-// elections is a set that takes its time to answer, as a server does, whose process
-// may fall silent, as one that died, and which counts what the process asks.
+// elections is a set that takes some time to answer, as a server does. Its process may fall silent, as one that died,
+// and the set counts what the process asks.
 type elections struct {
 	hotset.Set
 	mu   sync.Mutex
@@ -73,8 +73,8 @@ func (e *elections) die() {
 	e.dead = true
 }
 
-// Who holds the roles dies without a word: another has them within 3 s, whenever
-// it began to stand for them and whenever the holder died.
+// The process that holds the roles dies without resigning: another one has them within 3 s, whenever it began to ask
+// for them and whenever the holder died.
 func TestRolesAreTakenOverWithinThreeSeconds(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		start := func() (*elections, func()) {
@@ -98,7 +98,7 @@ func TestRolesAreTakenOverWithinThreeSeconds(t *testing.T) {
 			died := time.Now()
 			for held := false; !held; held, _ = next.look() {
 				if time.Since(died) > 20*time.Second {
-					t.Fatal("nobody took over")
+					t.Fatal("no process took over")
 				}
 				sleep(t, 10*time.Millisecond)
 			}
@@ -114,7 +114,7 @@ func TestRolesAreTakenOverWithinThreeSeconds(t *testing.T) {
 }
 
 // A process that waits for a role asks once a term, not at each renewal.
-func TestWhoWaitsForARoleAsksOnceATerm(t *testing.T) {
+func TestAProcessThatWaitsForARoleAsksOnceATerm(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		var all []*elections
 		for i := range 6 {

@@ -14,8 +14,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// A creator who died between its commit and its add is found by the auditor.
-func TestARowThatNobodyAddedIsFound(t *testing.T) {
+// A creator that died between its commit and its add is found by the auditor.
+func TestARowThatNoProcessAddedIsFound(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{})
 		stop := run(t, sch)
@@ -78,7 +78,7 @@ func TestAnAuditOfMuchInFlightAsksOnce(t *testing.T) {
 	})
 }
 
-// A deleter who died between its row and its member: the member was claimed by a
+// A deleter that died between its row and its member: the member was claimed by a
 // worker that died too. The reaper looks at the row first.
 func TestTheReaperGivesBackOnlyWhatHasARow(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
@@ -105,7 +105,7 @@ func TestTheReaperGivesBackOnlyWhatHasARow(t *testing.T) {
 		if _, err := s.store.Delete(t.Context(), refs); err != nil {
 			t.Fatal(err)
 		}
-		sleep(t, 30*time.Second) // and nobody consumes, who would look at the row too
+		sleep(t, 30*time.Second) // no worker consumes, because it would look at the row too
 		var waiting int64
 		for p := range s.set.Config().Partitions {
 			st, err := s.set.State(t.Context(), p)

@@ -328,8 +328,8 @@ func TestASlowCallIsNotCutOff(t *testing.T) {
 	})
 }
 
-// Callers who wait for less than patience find out too, and leave nothing behind: no call
-// goes to a partition that hangs but the probe's.
+// Callers that wait for less than patience open the breaker too, and leave nothing behind: no call
+// goes to a partition that hangs, except the probe's.
 func TestCallersWithShortDeadlinesOpenTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := embedded(t, 1)

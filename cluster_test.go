@@ -13,7 +13,7 @@ import (
 )
 
 // slotMove moves a slot of a Redis Cluster from one node to another, as an operator does
-// who adds a node.
+// that adds a node.
 type slotMove struct {
 	t        *testing.T
 	slot     int64

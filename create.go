@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// mostTasks and mostBytes, of IDs, payloads and headers, are the largest call. A Create is one
-	// transaction: it holds its rows, and all of it in undo and binary log, until its commit.
-	// Group Replication refuses one of 143 MiB (group_replication_transaction_size_limit),
-	// and a row has about 70 bytes besides its ID and payload.
+	// mostTasks and mostBytes (of IDs, payloads and headers) bound one call. A Create is one
+	// transaction: until its commit it holds locks on its rows, and space in the undo and binary
+	// logs. Group Replication refuses a transaction of 143 MiB
+	// (group_replication_transaction_size_limit), and a row has about 70 bytes besides its ID and payload.
 	mostTasks = 100_000
 	mostBytes = 64 << 20
 )
@@ -39,14 +39,14 @@ func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
 	failpoint.Hit("create/commit")
 
 	// The commit point (RowFirst). A crash before it leaves nothing. A crash after it leaves
-	// rows that the hot set may not hold: the feeder brings in those that are due beyond what it
-	// has loaded, and the auditor finds the others once they are late.
+	// rows that the hot set may not hold: the feeder adds the rows that are due later than those that
+	// it has loaded, and the auditor finds the others once they are late.
 	if err := s.store.Create(ctx, rows); err != nil {
 		return err
 	}
 	s.counts.created.Add(uint64(len(rows)))
 	failpoint.Hit("create/add")
-	s.adds.Add(parts) // what fails is retried in the background
+	s.adds.Add(parts) // an add that fails is retried in the background
 	failpoint.Hit("create/end")
 	return nil
 }
@@ -80,7 +80,7 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 		}
 		rows[i] = r
 	}
-	if slices.ContainsFunc(bad.Invalid, func(id string) bool { return id != "" }) { // a task without an ID has no name but its place
+	if slices.ContainsFunc(bad.Invalid, func(id string) bool { return id != "" }) { // a task without an ID has no name except its place in the call
 		errs = append(errs, bad)
 	}
 	if len(errs) > 0 {
@@ -99,7 +99,7 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 	return rows, nil
 }
 
-// checkCall refuses what is too much for one transaction.
+// checkCall refuses a call that is too large for one transaction.
 func checkCall(tasks []*Task) error {
 	bytes := 0
 	for _, t := range tasks {

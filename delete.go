@@ -20,19 +20,21 @@ import (
 // the one delivery that was under way may still happen. All other tasks of the call are
 // deleted. ErrInvalid: an ID breaks a rule, and nothing is deleted. ErrTooLarge: a call takes at
 // most 100,000 IDs, and nothing is deleted. After any other error, also the end of ctx, some or
-// all of the rows may be deleted, and this process goes on trying to tell the hot set.
+// all of the rows may be deleted; this process goes on trying to remove their tasks from the hot set.
 //
-// Many IDs are deleted in their order, 1000 at a time, and each 1000 are complete before the
-// next begin. What was deleted before an error stays deleted: a repeated call names those IDs
-// as not found, and goes on from there. Once ctx has ended, no further 1000 are begun.
+// Many IDs are deleted in their order, 1000 at a time. Each 1000 are complete before the next
+// 1000. Tasks that were deleted before an error stay deleted: a repeated call names their IDs
+// as not found, and goes on from there. Once ctx has ended, Delete begins no further 1000.
 //
-// After Redis lost its data, or was exchanged, it is not known for one Lease what had been
-// claimed before. Delete then answers ErrClaimed for each task that was due when Redis was
-// filled again, or had been rescheduled. The same holds for one Lease after the first start of a
-// namespace. That Lease is the longest that is recorded, 10 minutes if the records cannot be
-// read, and the clocks of the Redis servers must agree within a second. Delete also answers ErrClaimed for a due task
-// whose deletion took nine seconds, and for a task due far ahead whose deletion took ten
-// minutes, because a worker may have claimed it, or a feeder preloaded it, meanwhile.
+// For one Lease after Redis lost its data, or was exchanged, the claims from before are not
+// known. Delete then answers ErrClaimed for each task that was due when Redis was filled again,
+// or had been rescheduled. The same holds for one Lease after the first start of a namespace.
+// That Lease is the longest that is recorded, or 10 minutes if the records cannot be read. The
+// clocks of the Redis servers must agree within a second.
+//
+// Delete also answers ErrClaimed for a due task if its deletion took nine seconds, because a worker
+// may have claimed it meanwhile, and for a task due far ahead if its deletion took ten minutes,
+// because a feeder may have preloaded it meanwhile.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		if err := task.CheckID(id); err != nil {
@@ -53,7 +55,7 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	done, end := make(chan error, 1), s.calls.Begin()
 	go func() {
 		defer end()
-		done <- (&deletion{s: s, untold: map[int]error{}}).run(ctx, ids)
+		done <- (&deletion{s: s, failed: map[int]error{}}).run(ctx, ids)
 	}()
 	select {
 	case err := <-done:
@@ -67,11 +69,11 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 type deletion struct {
 	s      *Scheduler
 	out    IDError
-	untold map[int]error // by partition: why the hot set is still to be told of what is deleted
+	failed map[int]error // by partition: why members of deleted rows could not be removed yet
 }
 
-// run deletes part by part. A part that was begun is brought to its end, however long its
-// caller waits: otherwise rows might be deleted whose versions this process does not know.
+// run deletes part by part. It always completes a part that it has begun, even if the caller does
+// not wait: otherwise rows might be deleted whose versions this process does not know.
 func (d *deletion) run(ctx context.Context, ids []string) error {
 	whole := context.WithoutCancel(ctx)
 	for done := 0; done < len(ids); {
@@ -88,8 +90,8 @@ func (d *deletion) run(ctx context.Context, ids []string) error {
 		}
 		done += len(part)
 	}
-	if len(d.untold) > 0 {
-		return fmt.Errorf("delete: rows are deleted, the hot set is still to be told: %w", errors.Join(slices.Collect(maps.Values(d.untold))...))
+	if len(d.failed) > 0 {
+		return fmt.Errorf("delete: rows are deleted, the hot set has not been told yet: %w", errors.Join(slices.Collect(maps.Values(d.failed))...))
 	}
 	failpoint.Hit("delete/end")
 	if len(d.out.NotFound)+len(d.out.Claimed) > 0 {
@@ -98,9 +100,9 @@ func (d *deletion) run(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// part deletes rows, and then everything that the hot set may hold of them. Of far tasks it
-// holds nothing (FarUntold), and the store need not even read them. The error is that of the
-// durable store.
+// part deletes rows, and then everything that the hot set may hold of them. The hot set holds
+// nothing of far tasks (FarUntold), and the store need not even read these. The error is that of
+// the durable store.
 func (d *deletion) part(ctx context.Context, ids []string) error {
 	line, began := d.s.drawLine(ctx, ids), time.Now()
 	failpoint.Hit("delete/row")
@@ -108,7 +110,7 @@ func (d *deletion) part(ctx context.Context, ids []string) error {
 	// The commit point (RowFirst). A crash before it leaves the tasks as they were. A crash after
 	// it leaves members without rows. Such a member may fire once, because Delete has not
 	// returned nil; its Confirm, or the reaper after its lease, removes it.
-	rows, err := d.s.store.Drop(ctx, ids, line.aboveMS)
+	rows, err := d.s.store.DeleteByID(ctx, ids, line.aboveMS)
 	if err != nil { // the outcome is unknown: the retries find out
 		d.s.removals.EnqueueUncertain(task.Unsure(err))
 		return err
@@ -117,16 +119,16 @@ func (d *deletion) part(ctx context.Context, ids []string) error {
 	if len(rows) < len(ids) {
 		d.out.NotFound = append(d.out.NotFound, missing(ids, rows)...)
 	}
-	byPart, unread := d.s.splitDropped(rows)
+	byPart, unread := d.s.splitDeleted(rows)
 	d.out.Claimed = append(d.out.Claimed, d.s.nearAfterAll(ctx, line, unread)...)
-	for p, rows := range byPart { // all of them, also if one fails: what is not told here is not queued either
+	for p, rows := range byPart { // all partitions, even if one fails: only a removal that was tried is queued for a retry
 		d.tell(ctx, p, rows, began)
 	}
 	return nil
 }
 
-// splitDropped splits rows by their partitions, without those that were deleted unread.
-func (s *Scheduler) splitDropped(rows []task.Row) (byPart map[int][]task.Row, unread []task.Ref) {
+// splitDeleted splits rows by their partitions, without those that were deleted unread.
+func (s *Scheduler) splitDeleted(rows []task.Row) (byPart map[int][]task.Row, unread []task.Ref) {
 	byPart = map[int][]task.Row{}
 	for _, r := range rows {
 		if r.Ver == 0 {
@@ -139,10 +141,10 @@ func (s *Scheduler) splitDropped(rows []task.Row) (byPart map[int][]task.Row, un
 	return byPart, unread
 }
 
-// tell removes from the hot set what it may hold of rows that were deleted since began. It does
-// not wait again for a partition that has failed in this call: what is deleted further is queued.
+// tell removes from the hot set what it may hold of rows that were deleted since began. Once a
+// partition has failed in this call, tell does not wait for it again, and queues its further removals.
 func (d *deletion) tell(ctx context.Context, p int, rows []task.Row, began time.Time) {
-	if d.untold[p] != nil {
+	if d.failed[p] != nil {
 		d.s.removals.Enqueue(p, task.Versions(rows))
 		return
 	}
@@ -152,7 +154,7 @@ func (d *deletion) tell(ctx context.Context, p int, rows []task.Row, began time.
 	failpoint.Hit("delete/remove")
 	claimed, err := d.s.removeMembers(ctx, p, rows, began)
 	if err != nil {
-		d.untold[p] = err
+		d.failed[p] = err
 	}
 	d.out.Claimed = append(d.out.Claimed, claimed...)
 }
@@ -176,7 +178,7 @@ const (
 	deleteRows = 1000
 	// stateTimeout bounds the question how old a generation is.
 	stateTimeout = 5 * time.Second
-	// marked is for how long at least the hot set can tell that a worker had a member that was
+	// marked is how long at least the hot set remembers that a worker had a member that was
 	// removed.
 	marked = task.TombstoneTTL - time.Second
 	// clocksAgree is by how many milliseconds the clocks of two Redis servers may differ.
@@ -215,8 +217,8 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 }
 
 // claimedBeforeLoss returns the IDs of those of rows that a worker may have claimed before the
-// generation of p began, and may still hold. A generation is made anew only after a loss, so it is
-// old as a rule, and this returns none.
+// generation of p began, and may still hold. A new generation begins only after a loss of data, so usually
+// the generation is old, and the function returns none.
 func (s *Scheduler) claimedBeforeLoss(ctx context.Context, p int, rows []task.Row, began time.Time) (claimed []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
 	defer cancel()

@@ -11,24 +11,24 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// farLine is a due time above which the durable store need not read what it deletes, because
-// the hot set holds nothing of it (FarUntold).
+// farLine is a due time above which the durable store need not read the rows that it deletes, because
+// the hot set holds nothing of them (FarUntold).
 type farLine struct {
 	aboveMS int64
-	asOf    task.AsOf // the latest of the times that the hot set told
+	asOf    task.AsOf // the latest of the times that the hot set answered
 	drawn   time.Time // before the hot set was asked
 }
 
-// lateCommit is how much later than a far task a row must be due that is deleted unread,
-// because its version is not known afterwards. No deletion takes as long, and no COMMIT whose
-// connection was lost lands as late.
+// lateCommit is how much later than a far task a row must be due to be deleted unread. Its version
+// is not known afterwards, so the row must still be far when the deletion takes effect. No deletion
+// takes as long, and no COMMIT whose connection was lost takes effect as late.
 const lateCommit = 10 * time.Minute
 
-// drawLine draws the line for a deletion of ids. It is the end of all times if the hot set does
-// not answer, or is still to be told of other removals.
+// drawLine draws the line for a deletion of ids. The line is task.MaxDue, above which no row is due, if the hot set
+// does not answer, or if other removals wait.
 func (s *Scheduler) drawLine(ctx context.Context, ids []string) farLine {
 	none := farLine{aboveMS: task.MaxDue}
-	s.records.Freshen(ctx)
+	s.records.RefreshIfOld(ctx)
 	if s.removals.Pending() {
 		return none
 	}
@@ -56,13 +56,13 @@ func (s *Scheduler) drawLine(ctx context.Context, ids []string) farLine {
 	return l
 }
 
-// nearAfterAll returns the IDs of those tasks that were deleted unread of which the hot set may
-// hold a version nevertheless.
+// nearAfterAll returns the IDs of those tasks that were deleted unread, but were not far by the end of
+// the deletion, so that the hot set may hold a version of them.
 func (s *Scheduler) nearAfterAll(ctx context.Context, l farLine, unread []task.Ref) (ids []string) {
 	if len(unread) == 0 {
 		return nil
 	}
-	s.records.Freshen(ctx)
+	s.records.RefreshIfOld(ctx)
 	near := unread
 	if s.window.FarAbove(l.asOf, wait.Elapsed(l.drawn)) <= l.aboveMS {
 		near = s.removals.OlderVersions(unread)
@@ -74,8 +74,8 @@ func (s *Scheduler) nearAfterAll(ctx context.Context, l farLine, unread []task.R
 	return slices.Compact(ids)
 }
 
-// nearByHotSet returns the rows of which the hot set is to be told. That is all of them while
-// removals wait, which may be older versions of the same tasks.
+// nearByHotSet returns the rows whose members must be removed. While removals wait, these are all
+// rows, because a waiting removal may be of an older version of the same task.
 func (s *Scheduler) nearByHotSet(ctx context.Context, p int, rows []task.Row) []task.Row {
 	asOf, err := s.set.Clock(ctx, p)
 	if err != nil || s.removals.Pending() { // the removal reports what is wrong

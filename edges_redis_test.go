@@ -75,8 +75,8 @@ func TestAnswersThatAreTooLargeHoldNothingUp(t *testing.T) {
 	}
 }
 
-// A hard limit of two connections, and many creators: what is held is held, and no error is
-// of a kind that nobody knows.
+// A hard limit of two connections, and many creators: leases are kept, and each error
+// is of a known kind.
 func TestAPoolOfTwoConnectionsLosesNoLease(t *testing.T) {
 	for name, o := range map[string]redis.Options{"waits": {PoolSize: 1, MaxActiveConns: 2}, "fails": {PoolSize: 10, MaxActiveConns: 2}} {
 		t.Run(name, func(t *testing.T) {

@@ -24,5 +24,5 @@ var (
 	ErrDiskFull    = task.ErrDiskFull    // the server has no room to write at present; matches ErrUnavailable too
 )
 
-// IDError tells which of several tasks an error is about.
+// IDError names the tasks of a call that an error is about.
 type IDError = task.IDError

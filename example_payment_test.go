@@ -124,7 +124,7 @@ func (sh *shop) pay(ctx context.Context, id string) error {
 	return nil
 }
 
-// extend gives the one who pays more time: the order first, which decides, and then the task.
+// extend gives the customer more time: the order first, which decides, and then the task.
 func (sh *shop) extend(ctx context.Context, id string, deadline time.Time) error {
 	if !sh.orders.extend(id, deadline) {
 		return fmt.Errorf("order %s is not open any more", id)

@@ -26,7 +26,7 @@ func (s *scanned) Scan(ctx context.Context, after task.Cursor, belowMS int64, li
 	return rows, err
 }
 
-// A creator who commits between the feeder's read and its feed adds for itself,
+// A creator that commits between the feeder's read and its feed adds for itself,
 // because the horizon was raised before.
 func TestATaskCreatedDuringAScanIsNotMissed(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
@@ -162,7 +162,7 @@ func TestASlowCommitOfAFarTaskIsNotMissed(t *testing.T) {
 
 // A creator stops between its commit and its add, longer than any tombstone
 // lasts, and its task is deleted meanwhile.
-func TestACreatorWhoStoppedRaisesNoGhost(t *testing.T) {
+func TestACreatorThatStoppedRaisesNoGhost(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		sch := s.scheduler(t, triggerhook.Options{})
 		stop := run(t, sch)

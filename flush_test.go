@@ -71,7 +71,7 @@ func members(t *testing.T, s stores) (n int64) {
 }
 
 // The hot set does not hear what each verb tells it, and the process stops in good order: it
-// has heard it once Run has returned, and nobody else is there who could tell it.
+// has heard it once Run has returned, and no other process is there that could tell it.
 func TestRunReturnsOnceTheHotSetHasHeardAll(t *testing.T) {
 	soon := 20 * time.Second
 	for name, c := range map[string]struct {
@@ -168,7 +168,7 @@ func TestWhatIsLeftAtTheEndIsSaid(t *testing.T) {
 }
 
 // A process without Run flushes; until the hot set hears, Flush says what is left, and why.
-func TestFlushTellsTheHotSetWhatIsOwed(t *testing.T) {
+func TestFlushTellsTheHotSetWhatIsLeft(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		stop := run(t, s.scheduler(t, triggerhook.Options{})) // another process
 		defer stop()
@@ -278,8 +278,8 @@ func TestFlushWaitsForCallsThatBeganBefore(t *testing.T) {
 	})
 }
 
-// The stores are closed while the hot set is still to be told of much: what tries ends, with
-// one line, and so does a Flush. With the client or with the durable store.
+// The client or the durable store is closed while many changes wait for the hot set: the retries end, with
+// one line in the log, and so does a Flush.
 func TestNothingOutlivesTheStores(t *testing.T) {
 	type pair struct {
 		name  string
@@ -350,7 +350,7 @@ func TestNothingOutlivesTheStores(t *testing.T) {
 }
 
 // Run's return, and then the close of the stores, leaves no goroutine and no line, also if much
-// was owed.
+// was unsent.
 func TestNothingOutlivesRun(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) (stores, func()){
 		"mysql97+redis7/p4": func(t *testing.T) (stores, func()) {

@@ -34,7 +34,7 @@ func (l *settling) Horizon(ctx context.Context, p int, f task.HorizonRequest) (t
 	f.Server = ""
 	st, err := l.Set.Horizon(ctx, p, f)
 	st.ReadyMS, st.Server = st.StartMS+2000, l.server()
-	if st.Fresh {
+	if st.New {
 		l.began = time.Now()
 	}
 	return st, err
@@ -58,7 +58,7 @@ func (l *settling) loses(t *testing.T) {
 }
 
 // How long after the beginning of its generation an overdue row is delivered.
-func TestOnlyTheFirstGenerationOfANamespaceWaitsForNobody(t *testing.T) {
+func TestOnlyTheFirstGenerationOfANamespaceLoadsOverdueRowsAtOnce(t *testing.T) {
 	for name, x := range map[string]struct {
 		fails   int
 		run     bool // a worker has done so before

@@ -15,13 +15,13 @@ type State int
 // States of a task.
 const (
 	Unknown   State = iota // the hot set did not answer
-	Scheduled              // in the durable store alone: mostly its time is far, or the hot set is full or was lost
+	Scheduled              // in the durable store alone: usually it is due far ahead; or the hot set is full, or was lost
 	Preloaded              // in the hot set, waiting
 	InFlight               // claimed by a worker
 )
 
-// String returns "unknown", "scheduled", "preloaded" or "in flight", and of any other
-// number "State(7)".
+// String returns "unknown", "scheduled", "preloaded" or "in flight", and for any other
+// number a text like "State(7)".
 func (s State) String() string {
 	names := [...]string{"unknown", "scheduled", "preloaded", "in flight"}
 	if s < 0 || int(s) >= len(names) {
@@ -34,12 +34,12 @@ func (s State) String() string {
 type Info struct {
 	Task
 	State   State     // where the task is
-	Attempt int       // Delivery.Attempt of the one InFlight, else of the next: 1 at first
+	Attempt int       // Delivery.Attempt of the delivery that is InFlight, otherwise of the next one: 1 at first
 	Next    time.Time // when it is next offered; zero if InFlight
 }
 
-// Get returns a task. ErrNotFound: there is none of that ID. An error tells, too, of headers that cannot be read because
-// somebody has changed the row by hand.
+// Get returns a task. ErrNotFound: there is none of that ID. It also returns an error if the headers
+// cannot be read, because the row was changed by hand.
 func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 	if err := task.CheckID(id); err != nil {
 		return Info{}, fmt.Errorf("get: %w", err)

@@ -52,7 +52,7 @@ func (d *deafSet) hear(yes bool) {
 
 // A Delete whose removals do not reach the hot set says so, and they are tried
 // again until they do, in each partition.
-func TestRemovalsAreTriedAgainUntilTheyLand(t *testing.T) {
+func TestRemovalsAreTriedAgainUntilTheySucceed(t *testing.T) {
 	onAll(t, func(t *testing.T, s stores) {
 		deaf := &deafSet{Set: s.set}
 		s.set = deaf
@@ -96,7 +96,7 @@ func (c *closedSet) Remove(ctx context.Context, p int, token string, refs []task
 	return c.Set.Remove(ctx, p, token, refs)
 }
 
-// A removal that waits ends with its client: nobody can bring it to its end.
+// A removal that waits ends with its client, because no other client can complete it.
 func TestRemovalsEndWithTheirClient(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		set := &closedSet{Set: s.set}
@@ -176,23 +176,23 @@ func (v *vagueStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool,
 	return moved, err
 }
 
-func (v *vagueStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
-	rows, err := v.Store.Drop(ctx, ids, aboveMS)
+func (v *vagueStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+	rows, err := v.Store.DeleteByID(ctx, ids, aboveMS)
 	if v.vague {
 		return nil, unsure(rows)
 	}
 	return rows, err
 }
 
-// unsure is the error of a Drop that may have dropped rows.
+// unsure is the error of a DeleteByID that may have dropped rows.
 func unsure(rows []task.Row) error {
-	return &task.UnsureError{Refs: task.Versions(rows), Err: fmt.Errorf("drop: %w", task.ErrUnavailable)}
+	return &task.UnsureError{Refs: task.Versions(rows), Err: fmt.Errorf("delete by id: %w", task.ErrUnavailable)}
 }
 
 // awayStore drops nothing, and answers as vagueStore does.
 type awayStore struct{ durable.Store }
 
-func (a awayStore) Drop(ctx context.Context, ids []string, _ int64) ([]task.Row, error) {
+func (a awayStore) DeleteByID(ctx context.Context, ids []string, _ int64) ([]task.Row, error) {
 	rows, err := a.Get(ctx, ids)
 	return nil, errors.Join(unsure(rows), err)
 }
@@ -200,18 +200,17 @@ func (a awayStore) Drop(ctx context.Context, ids []string, _ int64) ([]task.Row,
 // lateDelete answers as vagueStore does, and drops some seconds after that.
 type lateDelete struct{ durable.Store }
 
-func (l lateDelete) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+func (l lateDelete) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	ids = slices.Clone(ids)
 	go func() {
 		<-time.After(3 * time.Second)
-		_, _ = l.Store.Drop(context.Background(), ids, aboveMS) // what the test looks for
+		_, _ = l.Store.DeleteByID(context.Background(), ids, aboveMS) // what the test looks for
 	}()
-	return awayStore(l).Drop(ctx, ids, aboveMS)
+	return awayStore(l).DeleteByID(ctx, ids, aboveMS)
 }
 
-// A Delete whose outcome is unknown: what has lost its row does not fire, and what
-// has not does.
-func TestADeleteOfUnknownOutcomeIsFoundOut(t *testing.T) {
+// A Delete whose outcome is unknown: a task that has lost its row does not fire, and a task that has its row does.
+func TestADeleteOfUnknownOutcomeRemovesWhatHasNoRow(t *testing.T) {
 	for name, c := range map[string]struct {
 		store func(durable.Store) durable.Store
 		fire  int
@@ -250,7 +249,7 @@ func TestADeleteOfUnknownOutcomeIsFoundOut(t *testing.T) {
 }
 
 // A Reschedule that failed halfway leaves the old version in the hot set for a
-// while. A Delete or Reschedule that returns nil takes it along.
+// while. A Delete or Reschedule that returns nil removes that version too.
 func TestNilMeansThatNoOlderVersionFires(t *testing.T) {
 	far := time.Now().Add(time.Hour)
 	acts := map[string]func(t *testing.T, sch *triggerhook.Scheduler) error{

@@ -13,7 +13,7 @@ import (
 // (runtime.Goexit).
 //
 // The context is the delivery's (Delivery.Context), or what Options.Middleware derives from it: a
-// Handler passes it on to what it calls, and stops when it ends, for others may have the task then.
+// Handler passes it on to what it calls, and stops when it ends, because another worker may have the task then.
 //
 // A Handler may read and change the exported fields of its delivery, and hand it to other
 // goroutines until it is settled. It may settle the delivery itself, with Confirm, ConfirmAsync or

@@ -74,7 +74,7 @@ func TestHeadersStayWithTheirTask(t *testing.T) {
 	})
 }
 
-// A row whose headers somebody has changed by hand is delivered all the same, without them, and the log says so.
+// A row whose headers were changed by hand is delivered all the same, without them, and the log says so.
 func TestHeadersThatCannotBeReadLoseNoTask(t *testing.T) {
 	s := embedded(t, 1)
 	var log lines

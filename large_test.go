@@ -76,19 +76,19 @@ func TestTheLargestCallIsCreatedAndDeleted(t *testing.T) {
 	})
 }
 
-// failingStore fails from its nth Drop on, and counts the IDs that it is asked to drop.
+// failingStore fails from its nth DeleteByID on, and counts the IDs that it is asked to drop.
 type failingStore struct {
 	durable.Store
 	good  atomic.Int64
 	asked atomic.Int64
 }
 
-func (f *failingStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+func (f *failingStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	f.asked.Add(int64(len(ids)))
 	if f.good.Add(-1) < 0 {
-		return nil, fmt.Errorf("drop: %w", task.ErrUnavailable)
+		return nil, fmt.Errorf("delete by id: %w", task.ErrUnavailable)
 	}
-	return f.Store.Drop(ctx, ids, aboveMS)
+	return f.Store.DeleteByID(ctx, ids, aboveMS)
 }
 
 // A Delete of many that fails in the middle says how much it has done: that is gone from both
@@ -208,9 +208,9 @@ type endingStore struct {
 	cancel func()
 }
 
-func (e endingStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+func (e endingStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	defer e.cancel()
-	return e.Store.Drop(ctx, ids, aboveMS)
+	return e.Store.DeleteByID(ctx, ids, aboveMS)
 }
 
 // advanceStore notes in which order it is advanced and audited, and by what time.

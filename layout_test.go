@@ -20,7 +20,7 @@ const module = "github.com/triggerhook/triggerhook"
 
 // Imports run one way: root -> internal/agent -> internal/preload -> internal/horizon ->
 // internal/record -> durable, hotset -> task. The decorators of hotset.Set do not know one
-// another, but for the removals, which know the error of the fence that they give up after.
+// another, except the removals, which know the error of the fence that they give up after.
 func TestImportsRunOneWay(t *testing.T) {
 	allowed := map[string][]string{
 		"": {"consumer", "durable", "hotset", "task", "internal/agent", "internal/breaker", "internal/failpoint", "internal/fence", "internal/horizon",

@@ -13,7 +13,7 @@ import (
 )
 
 // young is a set in memory whose generation begins when a Redis would have lost its data:
-// what had been claimed before that may be in somebody's hands.
+// what had been claimed before that may be in a worker's hands.
 type young struct {
 	hotset.Set
 	start time.Time
@@ -96,9 +96,9 @@ func begin(t *testing.T, s stores) {
 }
 
 // A worker with a longer Lease than any before begins right after another one that has
-// announced that, and may have died since: it begins no sooner, for not all who delete know
+// announced that, and may have died since: it begins no sooner, because not all processes that delete know
 // of the Lease yet.
-func TestALongerLeaseIsUsedByNobodyBefore(t *testing.T) {
+func TestNoWorkerUsesALongerLeaseBefore(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		l := &settling{Set: s.set}
 		s.set = l

@@ -12,7 +12,7 @@ import (
 
 // A task whose record Redis lost while it was in hand keeps the delay of its
 // rollback, and the count of it.
-func TestARollbackKeepsItsDelayThoughItsRecordIsLost(t *testing.T) {
+func TestARollbackKeepsItsDelayThoughItsEntryIsLost(t *testing.T) {
 	for _, p := range []int{1, 4} {
 		t.Run(fmt.Sprintf("mysql97+redis7/p%d", p), func(t *testing.T) {
 			s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), p)
@@ -44,7 +44,7 @@ func TestARollbackKeepsItsDelayThoughItsRecordIsLost(t *testing.T) {
 
 // What is being executed is not offered to others because its record was lost: it is
 // put back, and what is rolled back afterwards counts.
-func TestALostRecordOfATaskInHandIsPutBack(t *testing.T) {
+func TestALostEntryOfATaskInHandIsPutBack(t *testing.T) {
 	for _, p := range []int{1, 4} {
 		t.Run(fmt.Sprintf("mysql97+redis7/p%d", p), func(t *testing.T) {
 			s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), p)
@@ -98,7 +98,7 @@ func TestLostKeysLoseNoTask(t *testing.T) {
 				t.Fatal(err)
 			}
 			inHand := next(t, sch)
-			// more than the auditor asks for at once are claimed, one by one, by nobody
+			// more than the auditor asks for at once are claimed, one by one, by no worker that extends
 			for i := range 12 {
 				if _, err := s.set.Claim(t.Context(), 0, fmt.Sprint("nobody", i), 1, time.Second); err != nil {
 					t.Fatal(err)
@@ -115,7 +115,7 @@ func TestLostKeysLoseNoTask(t *testing.T) {
 			var l ledger
 			wg := l.consume(ctx, t, sch, 4)
 			until(t, "all but the one in hand have fired", 40*time.Second, func() bool { return l.len() >= n-1 })
-			_ = inHand.Confirm(t.Context()) // it may be somebody else's by now
+			_ = inHand.Confirm(t.Context()) // another worker may have it by now
 			cancel()
 			wg.Wait()
 			stop()
@@ -126,7 +126,7 @@ func TestLostKeysLoseNoTask(t *testing.T) {
 	}
 }
 
-// The hot set is full, and loses who waits in it. Tasks that are due sooner make its
+// The hot set is full, and loses the members that wait in it. Tasks that are due sooner make its
 // horizon retreat to their time: what was lost lies beyond it then.
 func TestLostMembersOfAFullHotSetFire(t *testing.T) {
 	t.Run("mysql97+redis7/p1", func(t *testing.T) {

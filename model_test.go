@@ -22,8 +22,8 @@ import (
 )
 
 // Random sequences of what users do and what befalls their processes, against the
-// promises: who was created and neither deleted nor confirmed fires, and not early;
-// who was deleted does not; nobody has a task that another holds.
+// promises. A task that was created and neither deleted nor confirmed fires, and not early. A
+// task that was deleted does not fire. No two workers hold one task.
 //
 // In a bubble each sequence has minutes. On real servers it has a second or so, so
 // there a twentieth of the sequences has to do.
@@ -88,13 +88,13 @@ type modelTask struct {
 	due     time.Time
 	payload []byte
 	from    time.Time // not offered before
-	by      time.Time // and no later, but for what befalls it
+	by      time.Time // and no later, unless a fault befalls it
 	backs   int       // rollbacks since it was created
 	plain   bool      // nothing but rollbacks befell it since
-	flushed bool      // the hot set was lost since: nobody can tell who had claimed it
+	flushed bool      // the hot set was lost since: no process knows which worker had claimed it
 	moved   bool      // the row may name a previous version
 	marked  bool      // some version of it, of this life or an earlier one, may have been claimed as it was removed
-	hand    *hand     // who has it
+	hand    *hand     // the worker that has it
 	// stale counts deliveries of older versions that may still come, by their due
 	// times: a worker may have claimed them before.
 	stale map[int64]int
@@ -211,8 +211,8 @@ func (m *schedulerModel) delete(rt *rapid.T) {
 	id := m.id(rt)
 	t := m.task(id)
 	waits, held := t.from.After(time.Now()), t.hand != nil
-	// After a loss of data, as at the beginning, nobody can tell for a lease what was
-	// claimed before: what was due, or had another version.
+	// For one lease after a loss of data, as at the beginning, no process can know what was
+	// claimed before: a task that was due, or that had another version.
 	unsure := m.young(rt, id) && (t.moved || time.Until(t.from) < 2*time.Second)
 	err := m.p.Delete(rt.Context(), id)
 	switch {
@@ -305,7 +305,7 @@ func (m *schedulerModel) delivered(rt *rapid.T, d *triggerhook.Delivery) {
 	case !bytes.Equal(d.Payload, t.payload):
 		rt.Fatalf("%q was delivered with %d bytes, want %d", d.ID, len(d.Payload), len(t.payload))
 	case t.hand != nil && t.plain:
-		rt.Fatalf("%q was delivered while somebody has it", d.ID)
+		rt.Fatalf("%q was delivered while a worker has it", d.ID)
 	case t.plain && d.Attempt != 1+t.backs:
 		rt.Fatalf("%q was delivered as attempt %d after %d rollbacks", d.ID, d.Attempt, t.backs)
 	}
@@ -400,7 +400,7 @@ func (m *schedulerModel) restart(rt *rapid.T) {
 	}
 }
 
-// clear0 notes that nobody has claimed an old version any more.
+// clear0 notes that no worker has claimed an old version any more.
 func clear0(stale map[int64]int) {
 	for at := range stale {
 		stale[at] = 0

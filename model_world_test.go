@@ -144,11 +144,11 @@ func (m mortalStore) Delete(ctx context.Context, refs []task.Ref) ([]bool, error
 	return m.Store.Delete(ctx, refs)
 }
 
-func (m mortalStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+func (m mortalStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	if m.dead.Load() {
 		return nil, errDead
 	}
-	return m.Store.Drop(ctx, ids, aboveMS)
+	return m.Store.DeleteByID(ctx, ids, aboveMS)
 }
 
 func (m mortalStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
@@ -246,7 +246,7 @@ func (f *flushed) Horizon(ctx context.Context, p int, w task.HorizonRequest) (ta
 	w.Server = ""
 	s, err := f.set().Horizon(ctx, p, w)
 	s.Server = "flushed"
-	if s.Fresh {
+	if s.New {
 		f.began[p].Store(s.StartMS)
 	}
 	return s, err

@@ -144,7 +144,7 @@ func TestDeletesThatShareACallLearnTheirOwn(t *testing.T) {
 	})
 }
 
-// A caller who leaves does not take the removal along.
+// A removal goes on when its caller has left.
 func TestARemovalGoesOnWithoutItsCaller(t *testing.T) {
 	slowly(t, func(t *testing.T, s *triggerhook.Scheduler, slow *slowSet) {
 		x := &triggerhook.Task{Due: time.Now().Add(20 * time.Second)}

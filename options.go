@@ -17,8 +17,8 @@ import (
 // one out of its range, is ErrInvalid.
 type Options struct {
 	// Window is how far ahead the hot set is kept full: 1 min, 1 s to 24 h. The largest
-	// of a namespace is recorded, and a feeder with a larger one uses it about 70 s later; of
-	// tasks that are due beyond it the hot set is told nothing.
+	// Window of a namespace is recorded, and a feeder with a larger one uses it about 70 s later.
+	// The hot set is told nothing of tasks that are due beyond it.
 	Window time.Duration
 	// Lease is how long a claim lasts unless its worker extends it, as it does
 	// while it lives: 15 s, 1 s to 10 min. A crashed worker's tasks fire again
@@ -31,8 +31,8 @@ type Options struct {
 	// back, and its context ended: 10 min. A Confirm that comes later still counts.
 	DeliveryTimeout time.Duration
 	// HotTasks is about how many tasks the hot set holds, waiting and claimed: 500,000.
-	// Creates within the window may exceed it until the feeder's next round, and what
-	// was rolled back is kept beyond it.
+	// Creates within the window may exceed it until the feeder's next round, and tasks that
+	// were rolled back stay in the hot set even above it.
 	HotTasks int
 	// InlinePayload is the longest payload in bytes, with its headers, that the hot set holds;
 	// longer ones are read from the durable store at the claim, with their headers: 1 KiB.
@@ -46,9 +46,9 @@ type Options struct {
 	// set still has it: 5 s.
 	AuditGrace time.Duration
 	// Backoff is the delay after a Handler's error, for the attempt that
-	// failed, 1 at first: 1 s doubled an attempt, 20 % more or less, at most 1 h. That
-	// default is used, too, where Backoff panics or answers what is not positive; this is
-	// reported.
+	// failed, 1 at first. The default is 1 s, doubled with each attempt, 20 % more or less, at
+	// most 1 h. If Backoff panics or returns a delay that is not positive, the default is
+	// used and the log says so.
 	Backoff func(attempt int) time.Duration
 	// MaxBackoff is the longest delay after a Handler's error; a longer one that Backoff
 	// answers is cut to it, and reported: 24 h, at least 1 ms.
@@ -57,10 +57,10 @@ type Options struct {
 	// do without it. The first is the outermost: it sees the delivery first, and the
 	// result last. New copies the slice.
 	Middleware []Middleware
-	// Logger gets the errors that no caller can be told, at Warn, and at Info each
-	// failure of a Handler, with id, attempt and error, each asynchronous confirm that
-	// came too late (ErrGone), and the events of the background roles: slog.Default(). At Warn, too, a Handler that panics, ends its
-	// goroutine, or is stuck.
+	// Logger is where the log goes: slog.Default(). At Warn it gets errors that cannot be returned
+	// to a caller, and each Handler that panics, ends its goroutine, or is stuck. At Info it
+	// gets each failure of a Handler, with id, attempt and error, each asynchronous confirm that
+	// came too late (ErrGone), and the events of the background roles.
 	Logger *slog.Logger
 }
 

@@ -16,12 +16,12 @@ import (
 // task fires at due, and not at its old time unless a worker had claimed it
 // before. ErrNotFound: there is no such task (it may have been confirmed).
 // ErrInvalid: the id or due breaks a rule, and nothing has changed. After any other
-// error it may fire at either time or both, until this process has told the hot set,
-// which it goes on trying.
+// error the task may fire at either time or both, until this process has changed the
+// hot set; it goes on trying that.
 //
-// A row names the version that it had before, because who moved it may have died
-// before the hot set was told. So at most one such version is there: before a row is
-// moved on, what it was before is removed.
+// A row names the version that it had before, because the process that moved it may have died
+// before it removed that version from the hot set. At most one such version is there: before a row
+// is moved again, its previous version is removed.
 func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) error {
 	dueMS, err := task.DueMS(due)
 	if err = errors.Join(err, task.CheckID(id)); err != nil {
@@ -58,7 +58,7 @@ func (s *Scheduler) move(ctx context.Context, id string, dueMS int64) (bool, err
 
 	// The commit point (RowFirst). A crash before it leaves the task as it was. A crash after it
 	// leaves the old member, which may fire once at its old time, and a row that the feeder or
-	// the auditor brings in at its new time. Whatever removes the task next removes both.
+	// the auditor adds at its new time. The next call that removes the task removes both versions.
 	moved, err := s.store.Move(ctx, old.Ref, to)
 	if errors.Is(err, ErrGone) {
 		return false, nil // a try whose answer was lost may have moved it, but it was moved again since
@@ -77,7 +77,7 @@ func (s *Scheduler) move(ctx context.Context, id string, dueMS int64) (bool, err
 	failpoint.Hit("reschedule/add")
 	s.adds.Add(parts)
 	if err != nil {
-		return true, fmt.Errorf("the row is moved, the hot set is still to be told: %w", err)
+		return true, fmt.Errorf("the row is moved, the hot set has not been told yet: %w", err)
 	}
 	failpoint.Hit("reschedule/end")
 	return true, nil

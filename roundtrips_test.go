@@ -89,9 +89,9 @@ func (s notedStore) Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 	return s.Store.Delete(ctx, refs)
 }
 
-func (s notedStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
-	s.note("Drop")
-	return s.Store.Drop(ctx, ids, aboveMS)
+func (s notedStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+	s.note("DeleteByID")
+	return s.Store.DeleteByID(ctx, ids, aboveMS)
 }
 
 func (s notedStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
@@ -313,7 +313,7 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 		return func() error { _, err := store.Delete(ctx, task.Versions(rows)); return err }
 	}
 	drop := func(rows []task.Row, above int64) func() error {
-		return func() error { _, err := store.Drop(ctx, idsOf(rows), above); return err }
+		return func() error { _, err := store.DeleteByID(ctx, idsOf(rows), above); return err }
 	}
 	must := func(err error) {
 		t.Helper()
@@ -329,9 +329,9 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	check("`Create` of 1001 to 2000 rows", create(rows))
 	check("`Delete` of 1 to 50 rows", del(rows[:50]))
 	check("`Delete` of 2 to 50 rows, one is missing", del(rows[49:52]))
-	check("`Drop` of 1 to 50 rows", drop(rows[52:60], task.MaxDue))
-	check("`Drop` of 51 to 1000 rows", drop(rows[60:160], 0))
-	check("`Drop` of 51 to 1000 far rows, if the call before met only far rows", drop(rows[160:260], 0))
+	check("`DeleteByID` of 1 to 50 rows", drop(rows[52:60], task.MaxDue))
+	check("`DeleteByID` of 51 to 1000 rows", drop(rows[60:160], 0))
+	check("`DeleteByID` of 51 to 1000 far rows, if the call before met only far rows", drop(rows[160:260], 0))
 	one, to := rows[300], rows[300]
 	to.Ver = task.NewVer()
 	check("`Move`", func() error { _, err := store.Move(ctx, one.Ref, to); return err })

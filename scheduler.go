@@ -48,10 +48,10 @@ type Scheduler struct {
 	ns       namespaceCache
 
 	mu    sync.Mutex
-	begun error // what Run and Handle answer: nil if neither has been called
+	begun error // what a further Run or Handle returns: nil if neither has been called
 }
 
-// counts are of this process, since it began.
+// counts are the counters of this process since it began.
 type counts struct {
 	created, deleted, rescheduled atomic.Uint64
 	agents                        agent.Counts
@@ -103,7 +103,7 @@ func (s *Scheduler) compose(set hotset.Set) {
 		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report})
 }
 
-// isNil tells of a nil interface, and of one that holds a nil pointer.
+// isNil reports whether v is a nil interface, or one that holds a nil pointer.
 func isNil(v any) bool {
 	r := reflect.ValueOf(v)
 	return v == nil || r.Kind() == reflect.Pointer && r.IsNil()
@@ -134,13 +134,13 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 // within Options.Drain are no error: they are given back, their contexts end with
 // ErrClosed, a warning names them, and an answer that comes later is tried once.
 //
-// It returns at once what waiting cannot mend: ErrNotMigrated, ErrMismatch (the hot set
-// belongs to another durable store, among others), ErrRefused; and ErrUnavailable, with the
-// last cause, if ctx ends before both stores could be worked with. After these it may be
-// called again. ErrMismatch and ErrRefused may come later too, when a later call finds the
-// problem; then it has drained.
-// ErrRunning while it or Handle runs, and ErrClosed once either has returned. It waits
-// for servers that are away, at the start as later.
+// It waits for servers that are away, at the start and later. It returns at once an error that
+// waiting cannot mend: ErrNotMigrated, ErrMismatch (for example because the hot set belongs to
+// another durable store), ErrRefused. If ctx ends before Run could work with both stores it
+// returns ErrUnavailable, with the last cause. After these errors it may be called again.
+//
+// ErrMismatch and ErrRefused may also come later, when a later call finds the problem; Run has
+// drained then. ErrRunning: it or Handle runs already. ErrClosed: one of them has returned.
 func (s *Scheduler) Run(ctx context.Context) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -159,7 +159,7 @@ func (s *Scheduler) begin() error {
 	return nil
 }
 
-// setBegun sets what Run and Handle answer from now on; nil: they may run again.
+// setBegun sets what Run and Handle return from now on; nil: they may run again.
 func (s *Scheduler) setBegun(answer error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,16 +199,16 @@ func (s *Scheduler) run(ctx context.Context) error {
 	return err
 }
 
-// fatalError is the cause of the end of a run that trying again cannot help: the hot set belongs to
+// fatalError is the cause of the end of a run if trying again cannot help: the hot set belongs to
 // another durable store, or to another process.
 type fatalError struct{ err error }
 
 // Error is what the record.Reader has found.
 func (e *fatalError) Error() string { return e.err.Error() }
 
-// check waits until both stores can be worked with, or says why they never will, or why
-// they could not until ctx ended: a program that stops then has not run, and must not
-// look as if it had.
+// check waits until this process can work with both stores. It returns an error if waiting cannot
+// help, or if ctx ends first: a program that stops then has not run, and must not look as if
+// it had.
 func (s *Scheduler) check(ctx context.Context) error {
 	last := errors.New("no check was finished")
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
@@ -240,8 +240,8 @@ func (s *Scheduler) check(ctx context.Context) error {
 	}
 }
 
-// checkPayload refuses a MaxPayload that the store's server does not take, for a
-// Store that can tell.
+// checkPayload refuses a MaxPayload that the store's server does not take, if the Store
+// knows what it takes.
 func (s *Scheduler) checkPayload(ctx context.Context) error {
 	store, ok := s.store.(interface {
 		MaxPayload(context.Context) (int, error)

@@ -24,20 +24,21 @@ type NamespaceStats struct {
 	Tasks     int64 // all unfinished tasks
 	Estimated bool  // Tasks is an estimate: there are more than 100,000
 	Preloaded int64 // in the hot set, waiting, due or not
-	Due       int64 // of those, due: waiting for sending
+	Due       int64 // those of Preloaded that are due
 	InFlight  int64 // claimed by workers
 }
 
 // ProcessStats are counters of this process since it began. No I/O.
 type ProcessStats struct {
 	Created, Deleted, Rescheduled uint64 // tasks, by calls of this process
-	// Preloaded counts what the feeder, Create and Reschedule took into the hot set: not
-	// what the auditor found (AuditFinds), nor what a Rollback beyond the horizon added.
+	// Preloaded counts the tasks that the feeder, Create and Reschedule added to the hot set. It
+	// counts neither those that the auditor found (AuditFinds) nor those that a Rollback beyond the
+	// horizon added.
 	Preloaded  uint64
 	Scanned    uint64 // rows that its feeder and auditor read
 	Rebuilds   uint64 // generations that its feeder began
 	AuditFinds uint64 // tasks that its auditor found missing
-	// Errors counts those that no caller was told, by kind.
+	// Errors counts the errors that could not be returned to a caller, by kind.
 	Errors map[string]uint64
 	consumer.Figures
 }
@@ -65,7 +66,7 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	defer func() { <-s.ns.turn }()
 	if s.ns.at.IsZero() || time.Since(s.ns.at) >= time.Second {
 		stats, err := s.readNamespace(ctx)
-		if ctx.Err() != nil { // which tells others nothing
+		if ctx.Err() != nil { // which says nothing about the stores
 			return out, err
 		}
 		s.ns.stats, s.ns.err, s.ns.at = stats, err, time.Now()

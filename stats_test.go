@@ -25,9 +25,9 @@ func (s slowCount) Count(ctx context.Context, limit int) (int64, bool, error) {
 	}
 }
 
-// Who asks for figures waits no longer than its context lasts, also behind another who
+// A caller that asks for figures waits no longer than its context lasts, also behind another that
 // asks; and what becomes of one is nothing to the next.
-func TestStatsWaitForNobodyElse(t *testing.T) {
+func TestStatsDoNotWaitForOtherCalls(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		let := make(chan struct{})
 		s.store = slowCount{s.store, let}

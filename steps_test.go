@@ -17,7 +17,7 @@ import (
 func costs(c map[string]int) (onMySQL, onRedis map[string]int) {
 	many := c["a call of up to 1000 members"]
 	return map[string]int{
-			"Create": c["`Create` of 1 to 1000 rows"], "Delete": c["`Delete` of 1 to 50 rows"], "Drop": c["`Drop` of 1 to 50 rows"], "Move": c["`Move`"],
+			"Create": c["`Create` of 1 to 1000 rows"], "Delete": c["`Delete` of 1 to 50 rows"], "DeleteByID": c["`DeleteByID` of 1 to 50 rows"], "Move": c["`Move`"],
 			"Get": c["`Get`, `Versions`"], "Versions": c["`Get`, `Versions`"], "Scan": c["`Scan` from a cursor"], "ScanFromStart": c["`Scan` from the start"],
 			"Advance": c["`Advance` that has nothing to do"],
 		}, map[string]int{

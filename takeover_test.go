@@ -36,7 +36,7 @@ func (a *apart) State(ctx context.Context, p int) (task.State, error) {
 	return a.Set.State(ctx, p)
 }
 
-// sharedFile is a store whose file several processes have: none can tell who has ended.
+// sharedFile is a store whose file several processes have: none can know which of them has ended.
 type sharedFile struct {
 	durable.Store
 	drop  func()       // before rows are dropped
@@ -56,11 +56,11 @@ func (s *sharedFile) Records(ctx context.Context) (task.Records, error) {
 	return r, err
 }
 
-func (s *sharedFile) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+func (s *sharedFile) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	if s.drop != nil {
 		s.drop()
 	}
-	return s.Store.Drop(ctx, ids, aboveMS)
+	return s.Store.DeleteByID(ctx, ids, aboveMS)
 }
 
 // twoServers runs test in a bubble, on one store and two servers.
@@ -100,8 +100,8 @@ func TestATakeoverIsAnnouncedTwoSecondsBefore(t *testing.T) {
 	})
 }
 
-// While a worker works with a server, that one counts, whoever else comes.
-func TestWhatWorksKeepsTheHotSet(t *testing.T) {
+// While a worker works with a server, that server's generation is current, whichever other comes.
+func TestAServerThatAWorkerUsesKeepsTheHotSet(t *testing.T) {
 	twoServers(t, func(t *testing.T, a, b stores) {
 		run(t, a.scheduler(t, triggerhook.Options{}))
 		sleep(t, 5*time.Second)
@@ -123,7 +123,7 @@ func TestWhatWorksKeepsTheHotSet(t *testing.T) {
 }
 
 // After a failover one process may announce the new master while another one still works with
-// the old one, and takes that back. The new master does not wait for long once nobody does.
+// the old one, and takes that back. The new master does not wait for long once no process works with the old one.
 func TestWhatWasTakenBackIsAnnouncedAgainSoon(t *testing.T) {
 	twoServers(t, func(t *testing.T, a, b stores) {
 		stop := run(t, a.scheduler(t, triggerhook.Options{}))
@@ -141,7 +141,7 @@ func TestWhatWasTakenBackIsAnnouncedAgainSoon(t *testing.T) {
 			sleep(t, 10*time.Millisecond)
 		}
 		if took := time.Since(stopped); took > 6*time.Second {
-			t.Errorf("the other server counts %s after nobody worked with the first one, want 2 s and a short rest", took)
+			t.Errorf("the other server counts %s after the last process had left the first one, want 2 s and a short rest", took)
 		}
 	})
 }
@@ -295,7 +295,7 @@ func TestNothingIsClaimedUnderOldRecords(t *testing.T) {
 	})
 }
 
-// A worker with a longer Lease than any before claims nothing until all who delete know of it.
+// A worker with a longer Lease than any before claims nothing until all processes that delete know of it.
 func TestALongerLeaseIsRecordedTwoSecondsBefore(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		l := &settling{Set: s.set}

@@ -52,8 +52,8 @@ func (g gatedStore) Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 		})
 }
 
-func (g gatedStore) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
-	return pass(ctx, g.p, "DELETE", "DELETE "+list(ids), func(ctx context.Context) ([]task.Row, error) { return g.Store.Drop(ctx, ids, aboveMS) },
+func (g gatedStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+	return pass(ctx, g.p, "DELETE", "DELETE "+list(ids), func(ctx context.Context) ([]task.Row, error) { return g.Store.DeleteByID(ctx, ids, aboveMS) },
 		func(rows []task.Row) string { return g.p.w.refs(rowRefs(rows)) })
 }
 

@@ -23,7 +23,7 @@ import (
 //		Headers map[string]string
 //	}
 //
-// The library changes no field of a Task that it was handed, but for two: Create fills an empty
+// The library changes no field of a Task that it was handed, except two: Create fills an empty
 // ID, and rounds Due up to the millisecond in UTC. An ID may be used again once its task is done
 // or deleted.
 type Task = task.Task
@@ -43,11 +43,11 @@ type Task = task.Task
 //	func (d *Delivery) Context() context.Context
 //
 // Confirm ends the task. Nil: this call deleted the row, durably, and the task is not delivered
-// again (but for a lease or a DeliveryTimeout that had run out before, or a Redis that had lost
+// again (unless a lease or a DeliveryTimeout had run out before, or Redis had lost
 // data). ErrGone: the row was gone before, because another worker confirmed it, or because it was
 // deleted or rescheduled. Confirm waits while MySQL is away, as long as Run runs; ctx bounds the
 // wait and not the act. It counts also after the lease or DeliveryTimeout is over, if the row still
-// stands in this version.
+// exists in this version.
 //
 // ConfirmAsync is Confirm without its answer. A failure is logged and counted, and the task is
 // delivered again. An ErrGone is logged at Info.
@@ -55,7 +55,7 @@ type Task = task.Task
 // Rollback offers the task again, after delay, with Attempt one higher. Nil: it is offered again.
 // ErrGone: its row is gone. Any other error: it is offered again, perhaps without its delay.
 //
-// Context ends when the task is no longer this caller's, and context.Cause tells why: ErrLeaseLost,
+// Context ends when the task is no longer this caller's, and context.Cause says why: ErrLeaseLost,
 // ErrGone (deleted or rescheduled), ErrTimeout (DeliveryTimeout is over), ErrClosed (the drain time
 // is over) or ErrSettled (the answer has arrived).
 //

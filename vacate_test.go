@@ -239,7 +239,7 @@ func TestAServerThatAnswersAgainKeepsTheHotSet(t *testing.T) {
 	})
 }
 
-// A worker that alone reaches no server announces that now and then, and stops nobody.
+// A worker that alone reaches no server announces that now and then, and stops no other worker.
 func TestAWorkerThatIsCutOffTakesNothingAway(t *testing.T) {
 	twoServers(t, func(t *testing.T, first, second stores) {
 		run(t, first.scheduler(t, triggerhook.Options{}))

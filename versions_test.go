@@ -65,7 +65,7 @@ func TestDeleteKnowsOfARescheduledTaskInHand(t *testing.T) {
 			}
 		}
 		if err := sch.Delete(t.Context(), "a"); err != nil {
-			t.Errorf("Delete of a task that nobody has claimed: %v", err)
+			t.Errorf("Delete of a task that no worker has claimed: %v", err)
 		}
 		stop()
 		empty(t, s)
@@ -94,7 +94,7 @@ func TestTheReaperTellsDeleteOfWhatItRemoved(t *testing.T) {
 	})
 }
 
-// For one lease after Redis has lost its data nobody can tell what was claimed before.
+// For one lease after Redis has lost its data no process can know what was claimed before.
 func TestDeleteAfterALossOfDataSaysWhatMayBeInHand(t *testing.T) {
 	for _, p := range []int{1, 4} {
 		t.Run(fmt.Sprintf("mysql97+redis7/p%d", p), func(t *testing.T) {
@@ -256,14 +256,14 @@ func TestAConfirmThatIsNotHeardHidesNothingFromADelete(t *testing.T) {
 	})
 }
 
-// slowDrop is a store whose deletions by ID answer late.
-type slowDrop struct {
+// slowDeleteByID is a store whose deletions by ID answer late.
+type slowDeleteByID struct {
 	durable.Store
 	by time.Duration
 }
 
-func (s *slowDrop) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
-	rows, err := s.Store.Drop(ctx, ids, aboveMS)
+func (s *slowDeleteByID) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+	rows, err := s.Store.DeleteByID(ctx, ids, aboveMS)
 	late := time.NewTimer(s.by)
 	defer late.Stop()
 	select {
@@ -277,7 +277,7 @@ func (s *slowDrop) Drop(ctx context.Context, ids []string, aboveMS int64) ([]tas
 // that takes longer than that does not go by it.
 func TestADeleteThatTakesLongSaysWhatMayHaveBeenInHand(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
-		slow := &slowDrop{Store: s.store}
+		slow := &slowDeleteByID{Store: s.store}
 		s.store = slow
 		sch := s.scheduler(t, triggerhook.Options{})
 		run(t, sch)
@@ -318,7 +318,7 @@ func (b *bornSet) State(ctx context.Context, p int) (task.State, error) {
 // worker had then it may have confirmed before.
 func TestADeleteReckonsFromBeforeItsRow(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
-		slow, born := &slowDrop{Store: s.store}, &bornSet{Set: s.set}
+		slow, born := &slowDeleteByID{Store: s.store}, &bornSet{Set: s.set}
 		s.store, s.set = slow, born
 		sch := s.scheduler(t, triggerhook.Options{Lease: 2 * time.Second})
 		run(t, sch)

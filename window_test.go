@@ -115,7 +115,7 @@ func TestALargerWindowIsAnnouncedFirst(t *testing.T) {
 	})
 }
 
-// The window that somebody else has announced counts within half a minute.
+// The window that another process has announced is effective within half a minute.
 func TestWhatIsFarFollowsTheAnnouncedWindow(t *testing.T) {
 	windowed(t, triggerhook.Options{}, func(t *testing.T, s stores, sch *triggerhook.Scheduler, c *told) {
 		remove := func() int64 {
@@ -177,7 +177,7 @@ func swapWindow(t *testing.T, s durable.Store, old, to task.Window) (bool, error
 
 // A process that has not read the window for half a minute relies on it no more: a Delete of
 // a far task then has to tell the hot set, which it cannot do without the records.
-func TestAnOldWindowIsNotTrusted(t *testing.T) {
+func TestAnOldWindowIsNotUsed(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		w := &windowless{Store: s.store}
 		c := &told{Set: s.set}
@@ -264,12 +264,12 @@ type unreading struct {
 	takes  time.Duration
 }
 
-func (u *unreading) Drop(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
+func (u *unreading) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	if f := u.before; f != nil {
 		u.before = nil
 		f()
 	}
-	rows, err := u.Store.Drop(ctx, ids, task.MaxDue)
+	rows, err := u.Store.DeleteByID(ctx, ids, task.MaxDue)
 	for i, r := range rows {
 		if r.NextMS > aboveMS && r.PrevVer == 0 {
 			rows[i] = task.Row{Ref: task.Ref{ID: r.ID}}
@@ -365,7 +365,7 @@ func TestWhatIsDeletedUnreadMayHaveAnOlderVersion(t *testing.T) {
 
 // No process lives for as long as a larger Window waits until it is used: it is used
 // nevertheless, and not before others know of it.
-func TestALargerWindowIsSettledThoughWorkersRestart(t *testing.T) {
+func TestALargerWindowBecomesEffectiveThoughWorkersRestart(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		s.scheduler(t, triggerhook.Options{}) // whose Window is recorded
 		start := time.Now()
@@ -411,7 +411,7 @@ func TestFeedersThatWaitAtOnceWaitNoShorter(t *testing.T) {
 	})
 }
 
-// deposed is a set that has everybody win its elections.
+// deposed is a set that lets every process win its elections.
 type deposed struct{ hotset.Set }
 
 func (d *deposed) Elect(_ context.Context, _ string, _ time.Duration, roles ...task.Role) ([]task.Term, error) {

@@ -75,7 +75,7 @@ func (s *stage) burstHere(ctx context.Context, book *ledger) ([]line, error) {
 		return nil, err
 	}
 	if l, ok := s.sys.(*limit); ok {
-		err = l.start(ctx) // it has nobody who would preload them
+		err = l.start(ctx) // no process of it would preload them
 	}
 	if err = errors.Join(err, s.preloaded(ctx, instant)); err != nil {
 		return nil, err

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A history of three tasks due at 100, 200 and 300 ms, and of one that nobody asked
-// for; each delivery is an index and when it comes, in ms.
+// A history of three tasks due at 100, 200 and 300 ms, and of one that no caller asked
+// for. Each delivery is an index and when it comes, in ms.
 func TestTheJudgeFindsBadHistories(t *testing.T) {
 	type delivery struct{ i, at int }
 	good := []delivery{{1, 200}, {0, 150}, {2, 301}}

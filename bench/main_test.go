@@ -79,7 +79,7 @@ func TestAScenarioFailsWithItsSystem(t *testing.T) {
 	}
 }
 
-// liar delivers all at once, but for some, and some of it again; and does not
+// liar delivers all but some at once, and delivers some of it again. It does not
 // confirm all of it.
 type liar struct {
 	system

@@ -68,7 +68,7 @@ func workerMain(ctx context.Context, text string) (err error) {
 	return errors.Join(err, sys.close(), d.flush(), f.Close(), json.NewEncoder(os.Stdout).Encode(sums))
 }
 
-// diary writes down deliveries. Nobody is killed here, so it may keep some back.
+// diary writes down deliveries. No process is killed here, so it may keep some back.
 type diary struct {
 	mu  sync.Mutex
 	out *bufio.Writer

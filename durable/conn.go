@@ -13,22 +13,22 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Tries of one call: at most 4, and none later than 2 s after the first has failed, so
-// that a caller learns soon that its server is away, and a deadlock's loser does not.
+// A call has at most 4 tries, and none later than 2 s after the first has failed. So a caller learns
+// soon that its server is away, and a deadlock is not returned to a caller.
 const (
 	tries    = 4
 	tryFor   = 2 * time.Second
 	tryPause = 20 * time.Millisecond
 )
 
-// retry runs f on a connection whose session is set, again after errors that
-// another try may mend, and gives the last error a type.
+// retry runs f on a connection whose session is set. After errors that another try may mend it
+// runs f again. It adds a sentinel to the last error.
 func (m *MySQL) retry(ctx context.Context, act string, f func(*sql.Conn) error) error {
 	return m.retryIf(ctx, act, passing, f)
 }
 
-// bounded is retry for a call that shares no statement: it ends in time also if ctx
-// does not.
+// bounded is retry for a call that shares no statement: it ends after statementTimeout even if ctx
+// does not end.
 func (m *MySQL) bounded(ctx context.Context, act string, f func(context.Context, *sql.Conn) error) error {
 	return m.boundedIn(ctx, fresh, act, f)
 }
@@ -40,7 +40,7 @@ func (m *MySQL) boundedIn(ctx context.Context, in mode, act string, f func(conte
 	return m.silent(own, m.retryIn(own, in, act, passing, func(conn *sql.Conn) error { return f(own, conn) }))
 }
 
-// retryIf is retry with another idea of what another try may mend.
+// retryIf is retry, except that again decides which errors another try may mend.
 func (m *MySQL) retryIf(ctx context.Context, act string, again func(error) bool, f func(*sql.Conn) error) error {
 	return m.retryIn(ctx, fresh, act, again, f)
 }
@@ -50,7 +50,7 @@ func (m *MySQL) retryIn(ctx context.Context, in mode, act string, again func(err
 	pause := retry.NewExponential(tryPause)
 	pause = retry.WithJitterPercent(30, pause)
 	pause = retry.WithMaxRetries(tries-1, pause)
-	var failed time.Time // at first: a try of many statements may take long before it fails
+	var failed time.Time // when the first try failed: a try of many statements may take long before it fails
 	err := retry.Do(ctx, pause, func(ctx context.Context) error {
 		err := m.on(ctx, in, f)
 		if err == nil || !again(err) {
@@ -73,18 +73,18 @@ func (m *MySQL) retryIn(ctx context.Context, in mode, act string, again func(err
 	return fmt.Errorf("%s: %w", act, typed(err))
 }
 
-// passing reports whether err may be gone at the next try.
+// passing reports whether the next try may succeed after err.
 func passing(err error) bool { return passingForMany(err) || known(err).then == apart }
 
-// passingForMany is passing for a group: a lock wait is no reason to try all of
-// them again, but to try each of them alone.
+// passingForMany is passing for a group. After a lock wait the group is not tried again: each of its
+// calls goes alone.
 func passingForMany(err error) bool { return lost(err) || known(err).then == again }
 
 // errAlone tells a caller of a group to try again without the others.
 var errAlone = errors.New("to be tried alone")
 
-// alone reports whether err may be the fault of one of several callers, so that
-// the others are better off without it.
+// alone reports whether one of several calls may have caused err, so that each call should go
+// alone.
 func alone(err error) bool {
 	switch number(err) {
 	case outOfRange, badValue, tooLong:
@@ -93,9 +93,9 @@ func alone(err error) bool {
 	return known(err).then == apart || errors.Is(err, task.ErrTooLarge)
 }
 
-// on runs f on one connection in a mode. The connection is given up where the server at its end takes no writes,
-// or does not work: after a failover it may lead to the server of before for ever, and what
-// is read there is old.
+// on runs f on one connection in a mode. It closes the connection if the server takes no writes, or does
+// not work: after a failover the connection may lead to the former master for ever, and reads there
+// are stale.
 func (m *MySQL) on(ctx context.Context, in mode, f func(*sql.Conn) error) error {
 	conn, err := m.db.Conn(ctx)
 	if err != nil {
@@ -117,9 +117,9 @@ func (m *MySQL) on(ctx context.Context, in mode, f func(*sql.Conn) error) error 
 	return err
 }
 
-// held reports, after a lock wait that was too long, whether the table is what was waited
-// for (LOCK TABLES, an ALTER, FLUSH TABLES WITH READ LOCK) and not a row: a statement that
-// deletes nothing waits too. The server answers both with the same number.
+// held reports, after a lock wait that was too long, whether the table is locked (LOCK TABLES,
+// an ALTER, FLUSH TABLES WITH READ LOCK) and not only a row. The server has the same number for
+// both. If the table is locked, a statement that deletes nothing waits too.
 func (m *MySQL) held(ctx context.Context, conn *sql.Conn) bool {
 	_, err := conn.ExecContext(ctx, m.sql["touch_tasks"])
 	return known(err).then == apart

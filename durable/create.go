@@ -26,11 +26,11 @@ import (
 //     read. A row with its own version was inserted by an earlier call. A call with an id
 //     of another version fails alone. What is left goes back to 1.
 //  3. On a duplicate after a try whose answer was lost, a row that has its own version, or
-//     was moved from it, was inserted by that try, and so were all rows of its call: what is
-//     missing of them has been deleted since, and must not come back.
+//     was moved from it, was inserted by that try, and so were all rows of its call. The rows
+//     of that call that are missing have been deleted since, and must not come back.
 //  4. On an error that one call alone may have caused (a lock wait: a user's
 //     transaction holds one of the rows; a value that does not fit) each call
-//     goes alone, so that one row holds up nobody else.
+//     goes alone, so that one row holds up no other call.
 //
 // A call whose rows take several statements is one transaction, and shares none of them.
 func (m *MySQL) Create(ctx context.Context, rows []task.Row) error {
@@ -117,7 +117,7 @@ func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int
 	if len(open) > 1 {
 		again = passingForMany
 	}
-	landed := false // perhaps: the answer to a try was lost
+	maybeCommitted := false // the answer to a try was lost
 	err := m.retryIn(ctx, certified, "insert", again, func(conn *sql.Conn) error {
 		for i, rows := range open {
 			if err := m.checkSize(rows); err != nil {
@@ -125,8 +125,8 @@ func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int
 				delete(open, i)
 			}
 		}
-		err := m.aboveBound(ctx, conn, earliest(open), func() error { return m.insertOpen(ctx, conn, open, landed, res) })
-		landed = landed || unsure(err)
+		err := m.aboveBound(ctx, conn, earliest(open), func() error { return m.insertOpen(ctx, conn, open, maybeCommitted, res) })
+		maybeCommitted = maybeCommitted || unsure(err)
 		return err
 	})
 	for i, rows := range open {
@@ -152,30 +152,30 @@ func earliest(calls map[int][]task.Row) int64 {
 	return first
 }
 
-// insertOpen inserts what is open and takes out of it whoever cannot be served.
-func (m *MySQL) insertOpen(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, landed bool, res []coalesce.Result[struct{}]) error {
+// insertOpen inserts the rows of the calls in open, and removes from open the calls that have their result (sift).
+func (m *MySQL) insertOpen(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, maybeCommitted bool, res []coalesce.Result[struct{}]) error {
 	for len(open) > 0 {
 		err := m.insert(ctx, conn, open)
 		if number(err) != duplicate {
 			return err
 		}
-		if err := m.sift(ctx, conn, open, landed, res); err != nil {
+		if err := m.sift(ctx, conn, open, maybeCommitted, res); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sift takes out of open what exists: own rows, and the calls of others' rows; and the calls that
-// a try has inserted, if one may have landed.
-func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, landed bool, res []coalesce.Result[struct{}]) error {
+// sift removes from open the rows that an earlier call has inserted, the calls with ids that exist in another
+// version, and, if the commit of an earlier try may have succeeded (maybeCommitted), the calls that it has inserted.
+func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Row, maybeCommitted bool, res []coalesce.Result[struct{}]) error {
 	var ids []string
 	for _, rows := range open {
 		for _, r := range rows {
 			ids = append(ids, r.ID)
 		}
 	}
-	if _, err := m.refresh(ctx, conn); err != nil {
+	if _, err := m.turnFresh(ctx, conn); err != nil {
 		return err
 	}
 	found, err := m.versions(ctx, conn, ids)
@@ -185,7 +185,7 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 	for i, rows := range open {
 		missing, taken := compare(rows, found)
 		switch {
-		case landed && slices.ContainsFunc(rows, func(r task.Row) bool { return isOf(r, found) }):
+		case maybeCommitted && slices.ContainsFunc(rows, func(r task.Row) bool { return isOf(r, found) }):
 			delete(open, i)
 		case len(taken) > 0:
 			res[i].Err = &task.IDError{Exists: taken}
@@ -201,18 +201,18 @@ func (m *MySQL) sift(ctx context.Context, conn *sql.Conn, open map[int][]task.Ro
 
 // isOf reports whether r was found, or what it was moved to.
 func isOf(r task.Row, found map[string]task.Row) bool {
-	stands, ok := found[r.ID]
-	return ok && (stands.Ver == r.Ver || stands.PrevVer == r.Ver)
+	existing, ok := found[r.ID]
+	return ok && (existing.Ver == r.Ver || existing.PrevVer == r.Ver)
 }
 
 // compare returns the rows that do not exist, and the ids of those that do in
 // another version.
 func compare(rows []task.Row, found map[string]task.Row) (missing []task.Row, taken []string) {
 	for _, r := range rows {
-		switch stands, ok := found[r.ID]; {
+		switch existing, ok := found[r.ID]; {
 		case !ok:
 			missing = append(missing, r)
-		case stands.Ver != r.Ver:
+		case existing.Ver != r.Ver:
 			taken = append(taken, r.ID)
 		}
 	}
@@ -281,8 +281,8 @@ func (m *MySQL) insertPart(ctx context.Context, to execer, rows []task.Row) erro
 	return err
 }
 
-// rollback ends a transaction that failed; one that is over already, or whose
-// connection is gone, needs no end.
+// rollback ends a transaction that failed. If it is over already, or its connection is gone, there is
+// nothing to do.
 func rollback(tx *sql.Tx) error {
 	err := tx.Rollback()
 	if errors.Is(err, sql.ErrTxDone) || lost(err) || errors.Is(err, mysql.ErrInvalidConn) {

@@ -15,23 +15,22 @@ import (
 
 // Delete implements Store. Concurrent calls share statements.
 //
-// Protocol of one group: a DELETE of all refs that commits if it met as many rows
-// as it names; else it rolls back, reads FOR UPDATE which rows stand, deletes
-// those, and commits. So each caller learns the truth about its own refs, and
-// the common case costs one statement; of few refs it is one round trip too, for
-// the statement itself counts first. On a lock wait each call goes alone. In a group of
-// servers the second look is a fresh one (FreshRead), so that of what this server has not
-// applied yet nothing is said to be gone.
+// Protocol of one group: one DELETE of all refs commits if it has met as many rows as it
+// names. If not, it rolls back, reads FOR UPDATE which rows exist, deletes those, and
+// commits. So each caller learns the truth about its own refs, and the common case costs one
+// statement. For few refs that is one round trip too, because the statement itself counts
+// first. On a lock wait each call goes alone. In a group of servers the second look is a
+// fresh read (FreshRead), so that no row counts as gone only because this server has not
+// applied it yet.
 //
-// If the answer of a commit was lost, the next try counts those rows as deleted
-// that this commit would have deleted and that are missing now: no others, so a
-// ref that never existed is not said to be deleted. A row that was moved meanwhile is
-// not missing (task.Moved).
+// If the answer to a commit was lost, the next try counts the rows as deleted that this commit
+// would have deleted and that are missing now. It counts no other rows, so a ref that never
+// existed does not count as deleted. A row that was moved meanwhile is not missing (task.Moved).
 //
-// More refs than a statement takes are several commits, which no other call shares: if one
-// fails, those before it stay. Such rows, and those of commits whose answers were lost until the
-// last try, are named by the error (task.UnsureError), so that a caller who goes on
-// trying learns the truth.
+// More refs than a statement takes are several commits, which no other call shares. If one of
+// them fails, those before it stay committed. The error names their rows, and those of commits whose
+// answers were lost in the last try (task.UnsureError), so that a caller that tries again
+// learns the truth.
 func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	if len(refs) == 0 {
 		return nil, nil
@@ -53,7 +52,7 @@ func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	return deleted, nil
 }
 
-// doubtful is err, which says nothing of what became of refs.
+// doubtful wraps err in a task.UnsureError for refs, if there are any.
 func doubtful(refs []task.Ref, err error) error {
 	if len(refs) == 0 {
 		return err
@@ -61,7 +60,7 @@ func doubtful(refs []task.Ref, err error) error {
 	return &task.UnsureError{Refs: refs, Err: err}
 }
 
-// refsShare is a call's share of a statement in rows.
+// refsShare returns a call's share of a statement, in rows.
 func (m *MySQL) refsShare(refs []task.Ref) int {
 	n := 0
 	for _, r := range refs {
@@ -113,7 +112,7 @@ func unique(calls [][]task.Ref) []task.Ref {
 	return slices.Compact(refs)
 }
 
-// resultsFor tells a call which of its refs were deleted; each is given to one call.
+// resultsFor returns which of a call's refs were deleted. Each deleted ref goes to one call.
 func resultsFor(refs []task.Ref, gone map[task.Ref]bool) []bool {
 	mine := make([]bool, len(refs))
 	for i, r := range refs {
@@ -123,8 +122,8 @@ func resultsFor(refs []task.Ref, gone map[task.Ref]bool) []bool {
 	return mine
 }
 
-// deleteRefs deletes in statements of bounded size and returns what it deleted; with
-// an error that is what it has or may have deleted.
+// deleteRefs deletes in statements of bounded size, and returns the refs that it deleted. With an
+// error it returns the refs that it has or may have deleted.
 func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []task.Ref) (map[task.Ref]bool, error) {
 	gone := make(map[task.Ref]bool, len(refs))
 	err := eachPart(ctx, m, refs, m.refShare, func(part []task.Ref) error {
@@ -139,22 +138,22 @@ func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []t
 	return gone, err
 }
 
-// deletion is one statement's worth of refs on its way through its tries.
+// deletion is the refs of one statement, with what its tries have found so far.
 type deletion struct {
 	m     *MySQL
 	refs  []task.Ref
 	gone  map[task.Ref]bool // what was deleted
-	maybe []task.Ref        // what a commit whose answer was lost may have deleted
+	maybe []task.Ref        // what a commit may have deleted whose answer was lost
 	blind bool              // a statement whose answer was lost may have deleted all of refs; if not, none
 }
 
 func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
-	stood, err := d.delete(ctx, conn)
+	deleted, err := d.delete(ctx, conn)
 	if err != nil {
 		return err
 	}
-	d.note(stood)
-	if len(stood) > 0 {
+	d.note(deleted)
+	if len(deleted) > 0 {
 		d.blind = false
 	}
 	d.admit()
@@ -165,7 +164,7 @@ func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
 	for i, r := range d.maybe {
 		ids[i] = r.ID
 	}
-	found, err := d.m.versions(ctx, conn, ids) // the connection is fresh, or all of them were met just now
+	found, err := d.m.versions(ctx, conn, ids) // the connection is fresh, or all rows were met just now
 	if err != nil {
 		return err
 	}
@@ -177,7 +176,7 @@ func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// admit counts what was lost blindly among what may be deleted.
+// admit adds all refs to maybe, if a statement whose answer was lost may have deleted them (blind).
 func (d *deletion) admit() {
 	if d.blind {
 		d.maybe = append(d.maybe, d.refs...)
@@ -192,19 +191,19 @@ func (d *deletion) note(refs []task.Ref) {
 
 // delete returns the refs that it deleted.
 func (d *deletion) delete(ctx context.Context, conn *sql.Conn) ([]task.Ref, error) {
-	if len(d.refs) <= few { // all or none, in one commit: the count tells it all
+	if len(d.refs) <= few { // all or none, in one commit: the count says which
 		n, err := d.m.execDeleteFew(ctx, conn, d.refs)
-		if 0 < n && n < len(d.refs) { // on a server that does not hold what it counts
-			err = fmt.Errorf("%w: of %d rows %d were deleted, and not told which", task.ErrUnavailable, len(d.refs), n)
+		if 0 < n && n < len(d.refs) { // on a server that does not lock the rows that it counts
+			err = fmt.Errorf("%w: %d of %d rows were deleted, and the server does not say which", task.ErrUnavailable, n, len(d.refs))
 		}
 		d.blind = d.blind || unsure(err) || n > 0 && err != nil
 		if n == len(d.refs) || err != nil {
 			return d.refs[:n], err
 		}
-		if old, err := d.m.refresh(ctx, conn); err != nil || len(d.refs) == 1 && !old {
+		if old, err := d.m.turnFresh(ctx, conn); err != nil || len(d.refs) == 1 && !old {
 			return nil, err
 		}
-		return d.deleteStanding(ctx, conn)
+		return d.deleteExisting(ctx, conn)
 	}
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
@@ -220,29 +219,29 @@ func (d *deletion) delete(ctx context.Context, conn *sql.Conn) ([]task.Ref, erro
 	if err := tx.Rollback(); err != nil {
 		return nil, err
 	}
-	if _, err := d.m.refresh(ctx, conn); err != nil {
+	if _, err := d.m.turnFresh(ctx, conn); err != nil {
 		return nil, err
 	}
-	return d.deleteStanding(ctx, conn)
+	return d.deleteExisting(ctx, conn)
 }
 
-func (d *deletion) deleteStanding(ctx context.Context, conn *sql.Conn) ([]task.Ref, error) {
+func (d *deletion) deleteExisting(ctx context.Context, conn *sql.Conn) ([]task.Ref, error) {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := queryVersions(ctx, tx, expand(d.m.sql["lock_tasks"], len(d.refs)), refArgs(d.refs)...)
-	stand := make([]task.Ref, len(rows))
+	existing := make([]task.Ref, len(rows))
 	for i, r := range rows {
-		stand[i] = r.Ref
+		existing[i] = r.Ref
 	}
-	if err == nil && len(stand) > 0 {
-		_, err = d.m.execDelete(ctx, tx, stand)
+	if err == nil && len(existing) > 0 {
+		_, err = d.m.execDelete(ctx, tx, existing)
 	}
 	if err != nil {
 		return nil, errors.Join(err, rollback(tx))
 	}
-	return stand, d.commit(stand, tx.Commit())
+	return existing, d.commit(existing, tx.Commit())
 }
 
 // commit takes the outcome of a commit that deleted refs.
@@ -253,8 +252,8 @@ func (d *deletion) commit(refs []task.Ref, err error) error {
 	return err
 }
 
-// few is how many rows are deleted by the statement that counts them first. It takes two
-// round trips less, and reads each row twice.
+// few is up to how many rows are deleted by the statement that counts them first. That statement saves two
+// round trips, and reads each row twice.
 const few = 50
 
 // execDeleteFew deletes all of few refs or none.

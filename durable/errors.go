@@ -38,7 +38,7 @@ func number(err error) uint16 {
 	return 0
 }
 
-// known is what the table says of err, the zero fault if it is in no table.
+// known is what the table faults says of err, the zero fault if the table does not have it.
 func known(err error) fault {
 	var held *heldError
 	if errors.As(err, &held) {
@@ -47,8 +47,8 @@ func known(err error) fault {
 	return faults[number(err)]
 }
 
-// heldError is a lock wait that is not about a row: the table itself is locked, or all of
-// them are, so the calls of a group would wait one after the other for nothing.
+// heldError is a lock wait that is not about a row: the table or the whole server is locked, so the
+// calls of a group, each alone, would only wait one after the other.
 type heldError struct{ err error }
 
 // Error implements error.
@@ -79,13 +79,13 @@ func untrusted(err error) bool {
 }
 
 // unsure reports whether a commit that ended with err may have happened: its
-// answer was lost, or nobody waited for it any longer. With ErrBadConn nothing was
-// sent.
+// answer was lost, or the caller did not wait for it any longer. With ErrBadConn nothing
+// was sent.
 func unsure(err error) bool {
 	return lost(err) && !errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// typed adds the sentinel that tells what err is.
+// typed adds the sentinel that says what err is.
 func typed(err error) error {
 	kind := kindOf(err)
 	if kind == nil || errors.Is(err, kind) {
@@ -117,7 +117,7 @@ func kindOf(err error) error {
 	return nil
 }
 
-// noSpace is how servers word what the operating system told them: 27 file too large,
+// noSpace is how servers word these errors of the operating system: 27 file too large,
 // 28 no space left on device, 135 no more room in record file (HA_ERR_RECORD_FILE_FULL).
 var noSpace = regexp.MustCompile(`(?i)no space left|disk (is )?full|quota exceeded|file too large|\b(error|errno):? (27|28|135)\b`)
 

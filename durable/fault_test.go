@@ -358,16 +358,16 @@ func lieDetector(t *testing.T, s *durable.MySQL, w *wire, at string, before bool
 		t.Error("Delete of one row answered false")
 	}
 	w.loseOnce(at, before)
-	dropped, err := s.Drop(ctx, append(ids(refs[601:700]), "ghost-a", "ghost-b"), task.MaxDue)
-	check("Drop", err)
-	if len(dropped) != 99 {
-		t.Errorf("Drop of 99 rows and two that never were returned %d", len(dropped))
+	byID, err := s.DeleteByID(ctx, append(ids(refs[601:700]), "ghost-a", "ghost-b"), task.MaxDue)
+	check("DeleteByID", err)
+	if len(byID) != 99 {
+		t.Errorf("DeleteByID of 99 rows and two that never were returned %d", len(byID))
 	}
 	w.loseOnce(at, before)
-	dropped, err = s.Drop(ctx, ids(refs[700:701]), task.MaxDue)
-	check("Drop one", err)
-	if len(dropped) != 1 || dropped[0].Ref != refs[700] {
-		t.Errorf("Drop of one row returned %v", dropped)
+	byID, err = s.DeleteByID(ctx, ids(refs[700:701]), task.MaxDue)
+	check("DeleteByID one", err)
+	if len(byID) != 1 || byID[0].Ref != refs[700] {
+		t.Errorf("DeleteByID of one row returned %v", byID)
 	}
 	w.loseOnce(at, before)
 	deleted, err = s.Delete(ctx, refs[701:])
@@ -398,7 +398,7 @@ func TestALostCertificationIsTriedAgain(t *testing.T) {
 	}
 }
 
-// A caller alone pays one statement, and nobody pays for the session again.
+// A caller alone pays one statement, and no caller pays for the session again.
 func TestOneCallIsOneStatement(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)

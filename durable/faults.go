@@ -8,9 +8,9 @@ type fault struct {
 	then then
 }
 
-// then is what a single call does after a fault. It is no answer to the question
-// whether waiting helps: loops outside of this package wait for whatever is not known to
-// be final, and a number that is not in the table is not.
+// then is what a single call does after a fault. It does not say whether waiting helps: loops
+// outside of this package wait unless an error is known to be final, and a number that is not in the
+// table is not known to be final.
 type then uint8
 
 const (
@@ -18,13 +18,13 @@ const (
 	stop then = iota
 	// again: the statement or transaction had no effect, and the next try may succeed.
 	again
-	// apart: the same, but of a group's calls only one is in the way: each goes alone.
+	// apart: as again, but the cause may be one call of a group, so each of the calls goes alone.
 	apart
 	// leave: the call answers at once, and the connection is given up: the next one
 	// may lead to another server.
 	leave
-	// broken: the connection is lost. The next try may succeed, and what a COMMIT
-	// did is not known.
+	// broken: the connection is lost. The next try may succeed. Whether a COMMIT took effect
+	// is not known.
 	broken
 )
 

@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// FreshRead: a member of a group of MySQL servers (Group Replication) that lags, or that was
-// deposed and does not know it, answers reads from what it has, and a DELETE that meets no row
-// without an error. Both are old, and both are acted upon here: a task whose row is not met is
-// gone, and its member is removed from the hot set; a row that is read is offered
+// FreshRead: a member of a group of MySQL servers (Group Replication) may lag, or may have been
+// deposed without knowing it. Its reads are stale then, and a DELETE there may meet no row, without
+// an error. The library acts upon both: if a row is not met, the task counts as gone, and its
+// member is removed from the hot set; if a row is read, the task is offered
 // (docs/model/stale.pml).
 //
-// Protocol. A statement that reads waits until its server has applied all that the group had
-// ordered before (group_replication_consistency BEFORE); a server that the group does not hear
+// Protocol. A statement that reads waits until its server has applied everything that the group had
+// ordered before (group_replication_consistency BEFORE). A server that the group does not hear
 // answers 3796 or 3797 in place of rows, or nothing until its caller gives up. So each
-// connection is in one of two modes, and each call takes it in the one that it needs:
+// connection is in one of two modes, and each call puts it in the mode that it needs:
 //
-//   - fresh: it waits as above. All calls that read.
-//   - certified: it does not wait. Calls that write: what a statement changes is certified by the
-//     group when it commits, wherever it ran, so that a change which was made of old rows fails.
-//     What such a statement has not met is not certified. Before a call concludes anything
-//     from that it turns its connection to fresh, and looks again.
+//   - fresh: the connection waits as above. All calls that read use it.
+//   - certified: the connection does not wait. Calls that write use it: the group certifies what a
+//     statement changes when it commits, so a change that was made on stale rows fails. The group
+//     does not certify that a row was not met. Before a call concludes anything from that it turns
+//     its connection to fresh, and looks again.
 //
-// A server that is alone, or that knows no BEFORE (before 8.0.14), stays in fresh, which costs
+// A server that is alone, or that has no BEFORE (before 8.0.14), stays in fresh, which costs
 // nothing there.
 type mode uint8
 
@@ -45,8 +45,8 @@ type groupModes struct {
 	certified string // empty: the session is always fresh
 }
 
-// newGroupModes makes them for a server with these variables. In fresh, wait_timeout bounds the
-// wait inside the server, whose thread does not notice that its client has gone.
+// newGroupModes returns the modes for a server with these variables. In fresh, wait_timeout bounds the
+// wait inside the server, because a thread of the server does not notice that its client has gone.
 func newGroupModes(has map[string]string) groupModes {
 	is, known := has[consistency]
 	if !known {
@@ -67,8 +67,8 @@ func newGroupModes(has map[string]string) groupModes {
 	return g
 }
 
-// link is what is known of a driver's connection whose session is set. Whichever call has the
-// connection has the link.
+// link is what is known of a driver's connection whose session is set. The call that uses the
+// connection owns its link.
 type link struct {
 	group groupModes
 	mode  mode
@@ -90,15 +90,15 @@ func (l *link) turn(ctx context.Context, conn *sql.Conn, to mode) error {
 	return err
 }
 
-// refresh turns conn to fresh, and reports whether that has changed anything: if so, what a
-// statement has not met before is to be looked for again.
-func (m *MySQL) refresh(ctx context.Context, conn *sql.Conn) (changed bool, err error) {
+// turnFresh turns conn to fresh, and reports whether that has changed anything. If it has, the caller
+// looks again for the rows that its statement has not met.
+func (m *MySQL) turnFresh(ctx context.Context, conn *sql.Conn) (changed bool, err error) {
 	key, err := driverConn(conn)
 	if err != nil {
 		return false, err
 	}
 	l := m.linkOf(key)
-	if l == nil { // forgotten since, or not to be told from others
+	if l == nil { // forgotten since, or it cannot be compared with others
 		s := m.session.Load()
 		if s == nil {
 			return false, nil

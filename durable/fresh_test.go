@@ -146,8 +146,8 @@ func TestWhatAWriteDoesNotMeetIsLookedForAgain(t *testing.T) {
 	})
 }
 
-// A deletion of many far rows whose commit had no answer asks in fresh which of them stand.
-func TestALostDropAsksInFresh(t *testing.T) {
+// A deletion of many far rows whose commit had no answer asks in fresh which of them exist.
+func TestALostDeletionByIDAsksInFresh(t *testing.T) {
 	t.Run("mysql97", func(t *testing.T) {
 		t.Parallel()
 		s, w := member(t, "--loose-group-replication-consistency=EVENTUAL")
@@ -156,9 +156,9 @@ func TestALostDropAsksInFresh(t *testing.T) {
 		mustCreate(t, s, rows)
 		w.take()
 		w.loseOnce("COMMIT", false)
-		got, err := s.Drop(t.Context(), idsOf(rows), line)
-		if err != nil || !durabletest.SameDropped(got, unread(rows)) {
-			t.Fatalf("Drop answered %v, %v", got, err)
+		got, err := s.DeleteByID(t.Context(), idsOf(rows), line)
+		if err != nil || !durabletest.SameDeleted(got, unread(rows)) {
+			t.Fatalf("DeleteByID answered %v, %v", got, err)
 		}
 		mode := ""
 		for _, c := range w.take() {

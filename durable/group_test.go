@@ -104,8 +104,8 @@ func writes(s *durable.MySQL, refs []task.Ref) map[string]answer {
 		"Move": func(ctx context.Context) (bool, error) {
 			return s.Move(ctx, refs[1], task.Row{Ref: task.Ref{ID: refs[1].ID, Ver: 2}, NextMS: 9})
 		},
-		"Drop": func(ctx context.Context) (bool, error) {
-			rows, err := s.Drop(ctx, []string{refs[2].ID}, 0)
+		"DeleteByID": func(ctx context.Context) (bool, error) {
+			rows, err := s.DeleteByID(ctx, []string{refs[2].ID}, 0)
 			return len(rows) == 1, err
 		},
 	}

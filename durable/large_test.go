@@ -49,8 +49,8 @@ func TestEachStatementHasATimeOfItsOwn(t *testing.T) {
 			_, err := s.Delete(t.Context(), refsOf(rows))
 			return err
 		}},
-		"Drop": {1200, func(s *durable.MySQL, rows []task.Row) error {
-			_, err := s.Drop(t.Context(), idsOf(rows), task.MaxDue)
+		"DeleteByID": {1200, func(s *durable.MySQL, rows []task.Row) error {
+			_, err := s.DeleteByID(t.Context(), idsOf(rows), task.MaxDue)
 			return err
 		}},
 	} {
@@ -137,15 +137,15 @@ func TestLargeCallsAreAloneInTheirFault(t *testing.T) {
 	}
 }
 
-// A Drop of many reads no versions beyond those that it deletes next: one that ends in the
+// A DeleteByID of many reads no versions beyond those that it deletes next: one that ends in the
 // middle has not read in vain.
-func TestADropOfManyReadsNoFurtherThanItDeletes(t *testing.T) {
+func TestADeletionByIDOfManyReadsNoFurtherThanItDeletes(t *testing.T) {
 	s, w := slowLink(t, 0)
 	rows, refs := numbered(1000)
 	mustCreate(t, s, rows)
 	w.take()
-	if got, err := s.Drop(t.Context(), ids(refs), task.MaxDue); err != nil || len(got) != len(rows) {
-		t.Fatalf("Drop of %d answered %d, %v", len(rows), len(got), err)
+	if got, err := s.DeleteByID(t.Context(), ids(refs), task.MaxDue); err != nil || len(got) != len(rows) {
+		t.Fatalf("DeleteByID of %d answered %d, %v", len(rows), len(got), err)
 	}
 	last := ""
 	for _, c := range w.take() {
@@ -158,7 +158,7 @@ func TestADropOfManyReadsNoFurtherThanItDeletes(t *testing.T) {
 	}
 }
 
-// The context of its caller ends a large call, and nothing of it stands.
+// The context of its caller ends a large call, and none of its rows is there.
 func TestACallersContextEndsALargeCreate(t *testing.T) {
 	s, w := slowLink(t, 0)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -194,8 +194,8 @@ func TestAFailedDeletionOfManyIsProgress(t *testing.T) {
 			}
 			return n, err
 		},
-		"Drop": func(s *durable.MySQL, refs []task.Ref) (int, error) {
-			rows, err := s.Drop(t.Context(), ids(refs), task.MaxDue)
+		"DeleteByID": func(s *durable.MySQL, refs []task.Ref) (int, error) {
+			rows, err := s.DeleteByID(t.Context(), ids(refs), task.MaxDue)
 			return len(rows), err
 		},
 	} {

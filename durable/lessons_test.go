@@ -71,7 +71,7 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 }
 
 // waiting returns once a transaction waits for a lock. (Servers renew what they tell of
-// transactions only if nobody has asked for 100 ms.)
+// transactions only if no client has asked for 100 ms.)
 func waiting(t *testing.T, db *sql.DB) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-time.After(150 * time.Millisecond) {
@@ -83,7 +83,7 @@ func waiting(t *testing.T, db *sql.DB) {
 			return
 		}
 	}
-	t.Fatal("nobody waits for a lock")
+	t.Fatal("no transaction waits for a lock")
 }
 
 // pagesRead is how many pages the server looks at for one scan.
@@ -104,7 +104,7 @@ func pagesRead(t *testing.T, db *sql.DB, s *durable.MySQL, after task.Cursor) in
 }
 
 // Deleted rows stay in the index until they are purged, which a long transaction of
-// somebody else holds up. A scan begins at its bound, and does not wade through
+// another client holds up. A scan begins at its bound, and does not wade through
 // those before it.
 func TestAScanDoesNotWadeThroughDeletedRows(t *testing.T) {
 	server := testserver.Own(t, testserver.MySQL)

@@ -19,7 +19,7 @@ const (
 	// lockPoll is how often it asks. It does not wait inside the server: a limit of the
 	// client or of the server on one statement may be shorter.
 	lockPoll = 200 * time.Millisecond
-	// unlockWait bounds the release of that lock, which ends with its connection anyhow.
+	// unlockWait bounds the release of that lock. The lock ends with its connection in any case.
 	unlockWait = 5 * time.Second
 )
 
@@ -29,8 +29,8 @@ type migrationLock struct {
 	held bool // false: the server has no such locks
 }
 
-// lock takes it, or does without where the server or a proxy refuses GET_LOCK (Percona XtraDB
-// Cluster under pxc_strict_mode=ENFORCING). That is safe, if slower: each statement of a
+// lock takes the lock, or does without it where the server or a proxy refuses GET_LOCK (Percona XtraDB
+// Cluster under pxc_strict_mode=ENFORCING). That is safe, but slower: each statement of a
 // migration may run at the same time in several processes. CREATE TABLE has IF NOT EXISTS, a
 // column that exists (1060) is taken for added, INSERT is IGNORE, and a migration is recorded
 // after it was run. The server runs statements that change one table one after another, and a cluster
@@ -69,21 +69,21 @@ func (m *MySQL) lock(ctx context.Context, conn *sql.Conn) (migrationLock, error)
 	}
 }
 
-// refusesLocks reports whether GET_LOCK was answered with an error of the server that does not
-// say that it is away, or that the connection or the statement was ended.
+// refusesLocks reports whether err is an answer to GET_LOCK which means that the server has no such locks. Errors
+// that say that the server is away, or that the connection or the statement has ended, do not mean that.
 func refusesLocks(err error) bool {
 	var my *mysql.MySQLError
 	if !errors.As(err, &my) {
 		return false
 	}
-	if my.Number == 1105 { // Percona's "prohibits use of GET_LOCK"; of others it tells nothing
+	if my.Number == 1105 { // Percona's "prohibits use of GET_LOCK"; other servers use the number for anything
 		return true
 	}
 	f := known(err)
 	return f.kind == nil || f.kind == task.ErrRefused || f.then == leave && my.Number == 1290
 }
 
-// unlock releases it, if it is held.
+// unlock releases the lock, if this process has it.
 func (l migrationLock) unlock(ctx context.Context, conn *sql.Conn) error {
 	if !l.held {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// A deletion that fails says what it may have deleted, and has: its caller, who goes
+// A deletion that fails names the rows that it may have deleted, and has: its caller, which goes
 // on trying, meets no rows then.
 func TestAFailedDeleteNamesWhatItMayHaveDeleted(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
@@ -64,9 +64,9 @@ func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
 					deleted, err := s.Delete(t.Context(), refs)
 					return err == nil && !deleted[0] && !slices.Contains(deleted[1:], false), err
 				},
-				"Drop": func() (bool, error) {
-					dropped, err := s.Drop(t.Context(), ids(refs), task.MaxDue)
-					return len(dropped) == n && slices.ContainsFunc(dropped, func(r task.Row) bool { return r.Ref == to.Ref && r.PrevVer == refs[0].Ver }), err
+				"DeleteByID": func() (bool, error) {
+					deleted, err := s.DeleteByID(t.Context(), ids(refs), task.MaxDue)
+					return len(deleted) == n && slices.ContainsFunc(deleted, func(r task.Row) bool { return r.Ref == to.Ref && r.PrevVer == refs[0].Ver }), err
 				},
 			} {
 				if err := s.Create(t.Context(), rows); err != nil {
@@ -81,7 +81,7 @@ func TestADeletionThatWasLostDoesNotCountWhatWasMoved(t *testing.T) {
 					t.Errorf("%s of %d, of which one was moved: as it should be: %t, %v", act, n, ok, err)
 				}
 				w.mend()
-				if _, err := s.Drop(t.Context(), ids(refs), task.MaxDue); err != nil {
+				if _, err := s.DeleteByID(t.Context(), ids(refs), task.MaxDue); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -108,9 +108,9 @@ func (w *wire) loseThen(prefix string, f func()) {
 	}
 }
 
-// The same of a Drop, whose caller knows no versions: the error names them, those of
-// before too.
-func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
+// A DeleteByID does the same, although its caller knows no versions: the error names them, and the previous
+// versions too.
+func TestAFailedDeletionByIDNamesWhatItMayHaveDeleted(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)
 		rows, refs := numbered(1500)
@@ -135,10 +135,10 @@ func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				w.cut(c.at)
-				_, err := s.Drop(t.Context(), c.ids, task.MaxDue)
+				_, err := s.DeleteByID(t.Context(), c.ids, task.MaxDue)
 				w.mend()
 				if err == nil {
-					t.Fatal("Drop succeeded")
+					t.Fatal("DeleteByID succeeded")
 				}
 				got := task.Unsure(err)
 				slices.SortFunc(got, func(a, b task.Ref) int { return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(b.Ver, a.Ver)) })
@@ -150,8 +150,8 @@ func TestAFailedDropNamesWhatItMayHaveDropped(t *testing.T) {
 	})
 }
 
-// A deletion of few that was lost had deleted all or none: what stands at the next try
-// says that it was none, so that what never was is not said to be deleted.
+// A deletion of few rows whose answer was lost had deleted all or none. If the next try finds a row, it was none, so a
+// row that never existed does not count as deleted.
 func TestALostDeletionOfFewDoesNotCountWhatNeverWas(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)

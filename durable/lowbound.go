@@ -11,45 +11,46 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// LowBound: no row that stands is due before the low bound, so that reads may start there. A
-// deleted row stays in the table until no transaction can see it any more: behind an old
-// transaction there are millions of such dead rows, all of them at the head of the table, and
-// a read that starts at its head reads them all (docs/model/lowbound.pml).
+// LowBound: no row is due before the low bound, so that reads may start there. A deleted row
+// stays in the table, dead, until no transaction can see it any more. Behind an old
+// transaction there are millions of dead rows, all of them at the head of the table, and
+// a read that starts at the head reads them all (docs/model/lowbound.pml).
 //
 // Protocol. The bound is a value in {ns}_meta. It is changed by compare and swap alone, and each
 // change gives it another version.
 //
-//   - A writer (Create, Move) of a row that is recent, due at now - recentFor or later, does
-//     nothing, for the bound stays boundMargin behind now. A writer of an earlier row holds the
-//     bound before it commits: it lowers it to the row's due time if need be, and for holdFor
-//     nobody raises it above that.
-//   - After its commit a writer looks at the time again. If it took longer than recentTrust, or
-//     than holdTrust after it held the bound, it holds the bound now, and only then answers.
-//   - A raiser (Advance) reads the value, then looks for the first row that stands between the
-//     bound and the earlier of now - boundMargin and a hold that has not ended, and swaps. If a
-//     writer has held the bound meanwhile, the swap fails.
-//   - A reader reads the bound and then rows from there on. It misses only what is committed
+//   - A writer (Create, Move) of a recent row, which is due at now - recentFor or later, does
+//     nothing, because the bound stays boundMargin behind now. A writer of an earlier row holds
+//     the bound before it commits: it lowers the bound to the row's due time if need be, and for
+//     holdFor no process raises it above that.
+//   - After its commit a writer looks at the time again. If the commit took longer than
+//     commitWithin, or ended later than holdValidFor after the writer held the bound, it holds
+//     the bound now, and answers only then.
+//   - A raiser (Advance) reads the value. Then it looks for the first row between the bound and
+//     an end: now - boundMargin, or a hold that has not ended if that is earlier. Then it swaps.
+//     If a writer has held the bound meanwhile, the swap fails.
+//   - A reader reads the bound, and then rows from there on. It misses only rows that are committed
 //     after it has read the bound.
 //
-// A row can come to stand below the bound nevertheless: its writer died right after a commit
-// that took long, or is a process of an older version, or has a clock that differs by more than
-// clocksDiffer. Every sweepEvery, Advance sweeps what lies below the bound, a bounded part
-// at a time, and lowers the bound to what it finds.
+// A row may be below the bound nevertheless, if its writer died right after a commit that took
+// long, or is a process of an older version, or has a clock that differs by more than
+// clocksDiffer. Every sweepEvery, Advance looks for rows below the bound, a bounded part
+// at a time, and lowers the bound to the first row that it finds.
 const (
 	recentFor    = 5 * time.Second
-	recentTrust  = 5 * time.Second
+	commitWithin = 5 * time.Second
 	clocksDiffer = 10 * time.Second
-	boundMargin  = recentFor + recentTrust + clocksDiffer
-	holdTrust    = 30 * time.Second
-	holdFor      = holdTrust + 3*clocksDiffer
-	// holdGrain is to what a held time is rounded down, so that a writer of ever earlier rows
-	// does not hold the bound for each.
+	boundMargin  = recentFor + commitWithin + clocksDiffer
+	holdValidFor = 30 * time.Second
+	holdFor      = holdValidFor + 3*clocksDiffer
+	// holdGrain: the time of a hold is rounded down to a multiple of it, so that a writer of ever
+	// earlier rows does not hold the bound for each.
 	holdGrain  = 10 * time.Minute
 	sweepEvery = 10 * time.Minute
 	// stepsAtOnce is how many looks for rows, of which each takes a second at most, Advance
 	// makes in one call to raise the bound.
 	stepsAtOnce = 10
-	// raiseBy is by how much at least the bound is raised: an idle namespace is seldom
+	// raiseBy is the least step by which the bound is raised, so that an idle namespace is seldom
 	// written to.
 	raiseBy   = 10 * time.Second
 	swapTries = 10
@@ -61,11 +62,11 @@ const lowName = "low_bound"
 // lowBound is the recorded value. The zero one means that nothing is recorded.
 type lowBound struct {
 	Ver     int64 // random, of each change
-	LowMS   int64 // no row that stands is due before it
-	HoldMS  int64 // nobody raises LowMS above it before UntilMS
-	UntilMS int64
-	SweepMS int64 // up to here the sweep that is under way has come; 0: none is
-	SweptMS int64 // when the last one ended
+	LowMS   int64 // no row is due before it
+	HoldMS  int64 // no process raises LowMS above it before UntilMS
+	UntilMS int64 // when the hold ends
+	SweepMS int64 // how far the sweep that is under way has come; 0: none is under way
+	SweptMS int64 // when the last sweep ended
 }
 
 func (b lowBound) text() []byte {
@@ -80,7 +81,7 @@ func parseLow(text []byte) (b lowBound, err error) {
 	return b, nil
 }
 
-// lowState is what this process knows of the bound, and relies on.
+// lowState is what this process knows of the bound.
 type lowState struct {
 	now func() time.Time
 
@@ -91,10 +92,10 @@ type lowState struct {
 	heldMS int64 // what this process has held the bound at
 	held   time.Time
 	halved int  // how often a range is halved before rows are looked for in it
-	cut    bool // the server has cut a look off in this call of Advance
+	cut    bool // the server has ended a statement of this call of Advance because it took too long
 }
 
-// width is how much of a range to look through at once.
+// width returns which part of a range one statement reads.
 func (l *lowState) width(of int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,7 +108,7 @@ func (l *lowState) halve() {
 	l.halved, l.cut = min(l.halved+1, 62), true
 }
 
-// begin begins a call of Advance: after one in which no look was cut off, ranges are halved once less.
+// begin begins a call of Advance. If the server has ended no statement of the call before, ranges are halved once less.
 func (l *lowState) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,8 +118,8 @@ func (l *lowState) begin() {
 	l.cut = false
 }
 
-// elapsed is how long ago t was, by the monotonic clock or by the other one, which goes on
-// while a machine is suspended.
+// elapsed is how long ago t was, by the monotonic clock or by the wall clock, whichever says more: the
+// wall clock goes on while a machine is suspended.
 func (l *lowState) elapsed(t time.Time) time.Duration {
 	now := l.now()
 	return max(now.Sub(t), now.Round(0).Sub(t.Round(0)))
@@ -130,9 +131,9 @@ func (l *lowState) learn(b lowBound, asked time.Time) {
 	l.known, l.read = b.LowMS, asked
 }
 
-// recent reports whether a row is far enough above all that the bound can be now. If the
-// bound was higher than this process's clock allows, that clock is behind, and the bound tells
-// better what is recent.
+// recent reports whether a row is due so late that the bound cannot have reached it. If the
+// bound was higher than this process's clock allows, that clock is behind, and recent goes by the
+// bound and not by the clock.
 func (l *lowState) recent(nextMS int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,11 +144,11 @@ func (l *lowState) recent(nextMS int64) bool {
 	return nextMS >= from-recentFor.Milliseconds()
 }
 
-// isHeld reports whether this process holds the bound at or before nextMS, and may rely on it.
+// isHeld reports whether this process holds the bound at or before nextMS, for long enough still.
 func (l *lowState) isHeld(nextMS int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.holds && l.heldMS <= nextMS && l.elapsed(l.held) <= holdTrust
+	return l.holds && l.heldMS <= nextMS && l.elapsed(l.held) <= holdValidFor
 }
 
 func (l *lowState) noteHold(ms int64, at time.Time) {
@@ -156,8 +157,8 @@ func (l *lowState) noteHold(ms int64, at time.Time) {
 	l.holds, l.heldMS, l.held = true, ms, at
 }
 
-// aboveBound runs commit, which makes rows stand of which the first is next offered at nextMS, so that
-// none of them comes to stand below the bound.
+// aboveBound runs commit, which commits rows. The first of them is next offered at nextMS. aboveBound makes sure
+// that none of them is below the bound afterwards.
 func (m *MySQL) aboveBound(ctx context.Context, conn *sql.Conn, nextMS int64, commit func() error) error {
 	looked := m.low.now()
 	recent := m.low.recent(nextMS)
@@ -169,16 +170,16 @@ func (m *MySQL) aboveBound(ctx context.Context, conn *sql.Conn, nextMS int64, co
 	if err := commit(); err != nil {
 		return err
 	}
-	if recent && m.low.elapsed(looked) <= recentTrust || m.low.isHeld(nextMS) {
+	if recent && m.low.elapsed(looked) <= commitWithin || m.low.isHeld(nextMS) {
 		return nil
 	}
 	return m.hold(ctx, conn, nextMS)
 }
 
-// hold has nobody raise the bound above nextMS for holdFor, and lowers it to that if need be.
+// hold makes sure that no process raises the bound above nextMS for holdFor, and lowers the bound to nextMS if need be.
 func (m *MySQL) hold(ctx context.Context, conn *sql.Conn, nextMS int64) error {
 	nextMS = max(0, nextMS-nextMS%holdGrain.Milliseconds())
-	if _, err := m.refresh(ctx, conn); err != nil {
+	if _, err := m.turnFresh(ctx, conn); err != nil {
 		return err
 	}
 	for range swapTries {
@@ -221,7 +222,7 @@ func (m *MySQL) readLow(ctx context.Context, conn *sql.Conn) (b lowBound, err er
 	return b, err
 }
 
-// learnLow takes the bound out of what is recorded: creators read that from time to time.
+// learnLow removes the bound from the records, and notes it: creators read the records from time to time.
 func (m *MySQL) learnLow(values map[string]string, asked time.Time) error {
 	value, is := values[lowName]
 	if !is {
@@ -246,16 +247,16 @@ func (m *MySQL) swapLow(ctx context.Context, conn *sql.Conn, is, to lowBound) (b
 	if _, err := conn.ExecContext(ctx, stmt, args...); err != nil {
 		return false, err
 	}
-	now, err := m.readLow(ctx, conn) // rather than the count, which does not tell of a try whose answer was lost
+	now, err := m.readLow(ctx, conn) // not by the count, which does not include a try whose answer was lost
 	return err == nil && now == to, err
 }
 
-// startOf returns where a read of what lies after a cursor starts.
+// startOf returns where a read of the rows after a cursor starts.
 func (m *MySQL) startOf(ctx context.Context, conn *sql.Conn, after task.Cursor) (task.Cursor, error) {
 	m.low.mu.Lock()
 	above := after.NextMS > m.low.known
 	m.low.mu.Unlock()
-	if above { // it is the bound that has been lowered, if any
+	if above { // the bound can only have been lowered below the cursor
 		return after, nil
 	}
 	b, err := m.readLow(ctx, conn)
@@ -265,7 +266,7 @@ func (m *MySQL) startOf(ctx context.Context, conn *sql.Conn, after task.Cursor) 
 	return after, err
 }
 
-// Advance implements Store: it raises the low bound, and sweeps what lies below it.
+// Advance implements Store: it raises the low bound, and looks for rows below it.
 func (m *MySQL) Advance(ctx context.Context, nowMS int64) error {
 	nowMS = min(nowMS, m.low.now().UnixMilli())
 	m.low.begin()
@@ -287,8 +288,8 @@ func (m *MySQL) Advance(ctx context.Context, nowMS int64) error {
 	return err
 }
 
-// step reads the bound and swaps it for what change answers. It reports whether there is more to do: not
-// where another process has changed the bound meanwhile.
+// step reads the bound and swaps it for what change returns. It reports whether there is more to do; there is not if
+// another process has changed the bound meanwhile.
 func (m *MySQL) step(ctx context.Context, act string, change func(context.Context, *sql.Conn, lowBound) (lowBound, bool, error)) (more bool, err error) {
 	err = m.bounded(ctx, act, func(ctx context.Context, conn *sql.Conn) error {
 		is, err := m.readLow(ctx, conn)
@@ -307,7 +308,7 @@ func (m *MySQL) step(ctx context.Context, act string, change func(context.Contex
 	return more, err
 }
 
-// raise answers the bound as it may be now, and whether it may be raised on from there.
+// raise returns the bound as it may be now, and whether it may be raised further.
 func (m *MySQL) raise(ctx context.Context, conn *sql.Conn, is lowBound, nowMS int64) (to lowBound, more bool, err error) {
 	top := nowMS - boundMargin.Milliseconds()
 	if nowMS < is.UntilMS {
@@ -332,9 +333,9 @@ func (m *MySQL) raise(ctx context.Context, conn *sql.Conn, is lowBound, nowMS in
 	return to, !found && end > is.LowMS && end < top, nil
 }
 
-// sweep answers the bound after a step of the sweep, if it is time for one. The answer differs
-// also if nothing was found, so that a raiser that looked before a row stood does not swap after
-// the sweep.
+// sweep returns the bound after a step of the sweep, if it is time for one. The value differs
+// even if nothing was found, so that a raiser that looked before a row was committed does not swap
+// after the sweep.
 func (m *MySQL) sweep(ctx context.Context, conn *sql.Conn, is lowBound, nowMS int64) (to lowBound, err error) {
 	to = is
 	every := sweepEvery.Milliseconds()
@@ -354,10 +355,10 @@ func (m *MySQL) sweep(ctx context.Context, conn *sql.Conn, is lowBound, nowMS in
 	return to, nil
 }
 
-// firstOf looks for the first row that stands in a range of due times, or in the earlier part of it: that
+// firstOf looks for the first row in a range of due times, or in the earlier part of the range, which
 // ends at end. A range with millions of dead rows takes too long to read at once, and no
-// statistics of the server count them. So a look that the server has cut off is made
-// again in half the range, in the next call of Advance. end is from then.
+// statistics of the server count them. If the server ends the statement, firstOf finds nothing and
+// end is from: the next call of Advance tries half the range.
 func (m *MySQL) firstOf(ctx context.Context, conn *sql.Conn, from, below int64) (end, first int64, found bool, err error) {
 	if below <= from {
 		return below, 0, false, nil

@@ -223,7 +223,7 @@ func oldRow(id string) []task.Row {
 	return []task.Row{{Ref: task.Ref{ID: id, Ver: 7}, NextMS: hourAgo() + 100}}
 }
 
-// Whatever a writer and one who raises the bound do at the same time: once the writer has its
+// Whatever a writer and a raiser of the bound do at the same time: once the writer has its
 // answer, a read from the start meets its row.
 func TestNoRowIsBelowTheLowBound(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {

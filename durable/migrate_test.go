@@ -140,7 +140,7 @@ func TestMigrateWaitsForTheTable(t *testing.T) {
 	})
 }
 
-// A lock that is never given back is told.
+// If a lock is never given back, Migrate returns an error that says so.
 func TestMigrateThatEndsTellsItsCaller(t *testing.T) {
 	server := testserver.Shared(t, testserver.MySQL)
 	name := server.Database(t)

@@ -46,17 +46,20 @@ type Options struct {
 // MySQL is the Store for production: MySQL 5.7, 8 and 9, MariaDB 10.6 and later,
 // through go-sql-driver/mysql.
 //
-// It sets on each connection that it takes from its *sql.DB, once and in one statement, what
-// changes the meaning of its statements or how long they take, and leaves it so: give it
-// a *sql.DB of its own. Whatever the DSN, the server's configuration or init_connect say,
-// that is: the character set binary, sql_mode STRICT_ALL_TABLES and no other, READ
-// COMMITTED, no read-only transactions, autocommit, completion_type, unique_checks,
-// sql_select_limit, sql_big_selects, sql_safe_updates, max_sort_length and the time zone; waits
-// of 1 s for a row and 2 s for a table, max_execution_time and MariaDB's max_statement_time of
-// 10 s; wsrep_sync_wait on a cluster; and how long lists of ids are looked up. In a group of servers (Group
-// Replication) reads are made under group_replication_consistency BEFORE, with a wait_timeout of 10 s,
-// and writes under what the group is configured with. Before MySQL 8.0.14 there is no BEFORE, and
-// a member that lags, or was deposed, is not noticed.
+// It needs a *sql.DB of its own, because it sets the session of each connection, once and in
+// one statement, and leaves it set. It sets what changes the meaning of its statements or how
+// long they take, whatever the DSN, the server's configuration or init_connect say:
+//
+//   - the character set binary, sql_mode STRICT_ALL_TABLES and no other, READ COMMITTED, no
+//     read-only transactions, autocommit, completion_type, unique_checks, sql_select_limit,
+//     sql_big_selects, sql_safe_updates, max_sort_length, the time zone, and how the server looks up
+//     long lists of ids;
+//   - waits of 1 s for a row and 2 s for a table, max_execution_time and MariaDB's
+//     max_statement_time of 10 s;
+//   - wsrep_sync_wait on a cluster. In a group of servers (Group Replication) reads use
+//     group_replication_consistency BEFORE, with a wait_timeout of 10 s, and writes use what the
+//     group is configured with. Before MySQL 8.0.14 there is no BEFORE, and a member that lags, or was
+//     deposed, is not noticed.
 //
 // interpolateParams=true saves round trips and is recommended.
 type MySQL struct {
@@ -67,26 +70,26 @@ type MySQL struct {
 	timeout time.Duration           // statementTimeout
 	server  atomic.Int64            // the server's max_allowed_packet, 0 until known
 	packet  atomic.Int64            // the same, or less if the driver takes less
-	groups                          // of calls that come together
-	lone    groups                  // of calls that failed in a group, each alone
-	session atomic.Pointer[session] // nil until it was learned
+	groups                          // of calls that share statements
+	lone    groups                  // of calls that failed in a group; each goes alone
+	session atomic.Pointer[session] // nil until the first connection has asked its server
 	low     lowState                // what is known of the low bound
-	allFar  atomic.Bool             // the last Drop of many met all of them, later than its aboveMS and never moved
+	allFar  atomic.Bool             // all rows of the last DeleteByID with many ids were far: later than its aboveMS, and never moved
 
 	mu    sync.Mutex
 	ready map[any]*link // driver connections whose session is set
 }
 
-// groups is where calls wait for the statement that they share.
+// groups has the calls that wait for a statement that they share.
 type groups struct {
 	creates coalesce.Group[[]task.Row, struct{}]
 	deletes coalesce.Group[[]task.Ref, []bool]
-	drops   coalesce.Group[dropping, []task.Row]
+	byID    coalesce.Group[deletionByID, []task.Row]
 	finds   coalesce.Group[[]string, []task.Ref]
 }
 
 // NewMySQL returns the Store of a namespace in the database that db's DSN names.
-// It does no I/O and starts nothing; who opened db closes it. The error matches
+// It does no I/O and starts nothing. The caller that opened db closes it. The error matches
 // task.ErrInvalid.
 func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 	if o.Namespace == "" {
@@ -112,7 +115,7 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 	return m, nil
 }
 
-// group makes g take up to most calls together, 0 being as many as fit.
+// group makes up to most calls of g share a statement. A most of 0 means as many as fit.
 func (m *MySQL) group(g *groups, most int) {
 	g.creates = coalesce.Group[[]task.Row, struct{}]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.share, Flush: m.createAll,
@@ -120,18 +123,18 @@ func (m *MySQL) group(g *groups, most int) {
 	g.deletes = coalesce.Group[[]task.Ref, []bool]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
 	}
-	g.drops = coalesce.Group[dropping, []task.Row]{
-		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Flush: m.dropAll,
-		Weigh: func(d dropping) int { return m.idsShare(d.ids) },
+	g.byID = coalesce.Group[deletionByID, []task.Row]{
+		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Flush: m.deleteAllByID,
+		Weigh: func(d deletionByID) int { return m.idsShare(d.ids) },
 	}
 	g.finds = coalesce.Group[[]string, []task.Ref]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.idsShare, Flush: m.findAll,
 	}
 }
 
-// one makes one call. It shares statements with others through g, unless its share is more
-// than one statement: then it goes by itself at once. So it neither makes others wait for its
-// many statements, nor does its failure become theirs, and its own context ends it.
+// one makes one call. The call shares statements with others through g. If it needs more than one
+// statement it goes alone and at once: others do not wait for its many statements and do not
+// share its failure, and its own context ends it.
 func one[T, R any](ctx context.Context, g *coalesce.Group[T, R], alone func(context.Context, []T) []coalesce.Result[R], call T, share int) (R, error) {
 	if share <= maxRows {
 		return g.Do(ctx, call)
@@ -184,7 +187,7 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 		if err := update(ctx, conn); moved || err != nil {
 			return err
 		}
-		old, err := m.refresh(ctx, conn)
+		old, err := m.turnFresh(ctx, conn)
 		if err == nil && old {
 			err = update(ctx, conn)
 		}
@@ -195,8 +198,8 @@ func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 		if err != nil {
 			return err
 		}
-		stands, ok := found[ref.ID]
-		if moved = ok && stands.Ver == to.Ver; !moved && maybe {
+		existing, ok := found[ref.ID]
+		if moved = ok && existing.Ver == to.Ver; !moved && maybe {
 			return task.ErrGone
 		}
 		return nil
@@ -368,7 +371,7 @@ func expand(stmt string, n int) string {
 	return strings.NewReplacer("{ids}", marks, "{vers}", marks).Replace(stmt)
 }
 
-// idArgs binds ids as bytes, so that no character set has a say.
+// idArgs binds ids as bytes, so that no character set applies to them.
 func idArgs(ids []string) []any {
 	args := make([]any, len(ids))
 	for i, id := range ids {

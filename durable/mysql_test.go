@@ -125,7 +125,7 @@ func works(t *testing.T, s *durable.MySQL) {
 }
 
 // A user's transaction that holds one row fails that row's caller alone.
-func TestALockedRowHoldsUpNobodyElse(t *testing.T) {
+func TestALockedRowHoldsUpNoOtherCall(t *testing.T) {
 	for _, kind := range sqlKinds {
 		t.Run(string(kind), func(t *testing.T) {
 			db := testserver.Shared(t, kind).DB(t, "")

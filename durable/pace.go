@@ -10,7 +10,7 @@ import (
 )
 
 // statementTimeout bounds a statement with all its tries, whatever the context of its
-// caller is: a connection that never answers, nor breaks, holds up no caller for longer.
+// caller is: a connection that neither answers nor breaks holds up no caller for longer.
 // A call of many rows takes many statements. Each of them has this time, so that neither a
 // far server nor the number of rows ends a call.
 const statementTimeout = 10 * time.Second
@@ -38,8 +38,8 @@ func (m *MySQL) next(ctx context.Context) {
 	}
 }
 
-// silent makes the end of a statement's time the fault of the server: the caller's context
-// did not end.
+// silent turns the end of a statement's time into ErrUnavailable: the server did not answer in
+// time, and the caller's context has not ended.
 func (m *MySQL) silent(ctx context.Context, err error) error {
 	if err == nil || !errors.Is(context.Cause(ctx), errSilent) || errors.Is(err, errAlone) {
 		return err

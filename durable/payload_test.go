@@ -73,7 +73,7 @@ func measured(t *testing.T, kind testserver.Kind) (*durable.MySQL, *meter) {
 	return migrated(t, db), m
 }
 
-// No answer has more than task.MostBytes of payloads, but for one of a single row.
+// No answer has more than task.MostBytes of payloads, except one of a single row.
 func TestNoAnswerHasMoreThanSomeMiB(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, m := measured(t, kind)
@@ -114,8 +114,8 @@ func TestNoAnswerHasMoreThanSomeMiB(t *testing.T) {
 	})
 }
 
-// Of rows each of which is longer than an answer of many, one comes whole: whoever asks again
-// for the others gets on.
+// Of rows each of which is longer than an answer of many, one comes whole, so a caller that
+// asks again for the others gets on.
 func TestOneOfManyLongRowsComesWhole(t *testing.T) {
 	s, m := measured(t, testserver.MySQL)
 	var ids []string

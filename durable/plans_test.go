@@ -147,7 +147,7 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 	for i := range many {
 		many[i] = task.Ref{ID: ids[i], Ver: 1}
 	}
-	far := func(from int) { _, _ = s.Drop(t.Context(), ids[from:from+60], 20_000_000) }
+	far := func(from int) { _, _ = s.DeleteByID(t.Context(), ids[from:from+60], 20_000_000) }
 	far(500) // it reads them, and takes the next ones for such too
 	old := func() { _, _ = s.Delete(t.Context(), []task.Ref{{ID: ids[0], Ver: 1}, {ID: ids[1], Ver: 1}}) }
 	return []planCase{

@@ -49,7 +49,7 @@ func (m *MySQL) SwapRecord(ctx context.Context, name, old, to string) (swapped b
 		if _, err := conn.ExecContext(ctx, stmt, args...); err != nil {
 			return err
 		}
-		var is []byte // rather than the count, which does not tell of a try whose answer was lost
+		var is []byte // not by the count, which does not include a try whose answer was lost
 		err := conn.QueryRowContext(ctx, m.sql["get_meta"], []byte(name)).Scan(&is)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = nil
@@ -60,7 +60,7 @@ func (m *MySQL) SwapRecord(ctx context.Context, name, old, to string) (swapped b
 	return swapped, err
 }
 
-// checkRecord refuses what the table does not hold.
+// checkRecord refuses a record that the table cannot hold.
 func checkRecord(name, value string) error {
 	if len(name) < 1 || len(name) > task.MaxRecordName || len(value) < 1 || len(value) > task.MaxRecord {
 		return fmt.Errorf("%w: record %q of %d bytes, want a name of 1 to %d and a value of 1 to %d bytes",
@@ -69,5 +69,5 @@ func checkRecord(name, value string) error {
 	return nil
 }
 
-// newIdentity is of a store that has none: 26 random letters and digits.
+// newIdentity returns an identity for a store that has none: 26 random letters and digits.
 func newIdentity() string { return rand.Text() }

@@ -42,7 +42,7 @@ func TestAnOlderSchemaIsBroughtUpToDate(t *testing.T) {
 			if err := s.Migrate(t.Context(), 1); err != nil {
 				t.Fatalf("Migrate, died=%v: %v", died, err)
 			}
-			got, err := s.Drop(t.Context(), []string{"a"}, task.MaxDue)
+			got, err := s.DeleteByID(t.Context(), []string{"a"}, task.MaxDue)
 			if err != nil || len(got) != 1 || got[0].Ref != (task.Ref{ID: "a", Ver: 7}) || got[0].PrevVer != 0 {
 				t.Errorf("the row of before: %v, %v", got, err)
 			}

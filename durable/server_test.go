@@ -151,8 +151,8 @@ func life(t *testing.T, s *durable.MySQL) error {
 	return errors.Join(err, gone)
 }
 
-// A small max_allowed_packet makes statements small, and fails nobody but a row
-// that is larger.
+// A small max_allowed_packet makes statements small, and only a row that is
+// larger fails.
 func TestASmallPacketMakesSmallStatements(t *testing.T) {
 	for _, kind := range sqlKinds {
 		for _, params := range []string{"", "interpolateParams=true"} {

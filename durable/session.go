@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// What the session of each connection is set to, whatever the DSN, the server's
-// configuration, or its init_connect made of it: all that changes the meaning of a
-// statement, or how long one takes. It is one statement a connection.
+// This file sets the session of each connection: every variable that changes the meaning of a
+// statement, or how long one takes, whatever the DSN, the server's configuration or its
+// init_connect say. It takes one statement for each connection.
 
-// lockWait is how long a statement waits, in seconds, for a lock of the whole table, which
-// others hold who change, lock or back up tables. It is much shorter than a call waits, so that
-// what a call has given up does not land minutes later, and the threads of the server that wait
-// are no more than the calls that do.
+// lockWait is how long a statement waits, in seconds, for a lock of the whole table, as a
+// backup or an ALTER takes it. It is much shorter than the time that a call has, so that a
+// statement does not take effect minutes after its call was given up, and no more threads of the server
+// wait than calls.
 const lockWait = 2
 
 // basics are known to every server.
@@ -32,10 +32,10 @@ const lockWait = 2
 //     nothing new.
 //   - unique_checks: without them a second row of an id could come in.
 //   - sql_select_limit: rows that a read left out would be taken for absent.
-//   - sql_big_selects: else max_join_size may refuse a page.
-//   - sql_safe_updates: else some servers refuse a deletion by a list of ids.
+//   - sql_big_selects: without it max_join_size may refuse a page.
+//   - sql_safe_updates: if it is on, some servers refuse a deletion by a list of ids.
 //   - max_sort_length: ids are ordered by all their bytes.
-//   - time_zone: nothing here depends on it, and nothing will.
+//   - time_zone: no statement depends on it, and none will.
 var basics = fmt.Sprintf("SET SESSION character_set_client = 'binary', character_set_connection = 'binary', character_set_results = 'binary',"+
 	" sql_mode = 'STRICT_ALL_TABLES', lock_wait_timeout = %d, innodb_lock_wait_timeout = 1, autocommit = 1, completion_type = 0,"+
 	" unique_checks = 1, sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_safe_updates = 0, max_sort_length = 1024,"+
@@ -45,11 +45,11 @@ var basics = fmt.Sprintf("SET SESSION character_set_client = 'binary', character
 //
 //   - READ COMMITTED: no gap locks, and a retry sees what others committed. The
 //     variable's name differs; some servers have both.
-//   - read_only: else each write is refused.
+//   - read_only: if it is on, each write is refused.
 //   - max_execution_time (milliseconds, of reads), and MariaDB's max_statement_time (seconds, of
-//     writes too): what no caller waits for any longer ends.
-//   - wsrep_sync_wait: on a cluster (Galera) reads, and what deletions and updates look for, see
-//     what was committed on other nodes before.
+//     writes too): a statement ends when no caller waits for it any longer.
+//   - wsrep_sync_wait: on a cluster (Galera) reads, deletions and updates see what was committed
+//     on other nodes before.
 //   - group_replication_consistency: the same in a group of MySQL servers. FreshRead tells more
 //     (fresh.go).
 //   - in_predicate_conversion_threshold, of MariaDB: a list of 1000 ids stays a list, and is not
@@ -70,7 +70,7 @@ var extras = [...]struct{ name, value string }{
 
 const maxStatementTime = "max_statement_time"
 
-// isolate is for a server that names no variable for it.
+// isolate is for a server that has no variable for the isolation level.
 const isolate = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 // session is what is sent to each new connection.
@@ -81,12 +81,12 @@ type session struct {
 	learned time.Time
 }
 
-// relearn is after how long the next new connection is asked anew what its server knows: it may
-// have been upgraded, or a proxy may lead to another one.
+// relearn is after how long a new connection asks its server again which variables it has: the
+// server may have been upgraded, or a proxy may lead to another one.
 const relearn = time.Minute
 
-// set sets the session, once a connection, and puts it in a mode. A driver's connection that cannot
-// be told from others (a wrapper that is a plain struct) is set each time, and stays fresh.
+// set sets the session of a connection once, and puts it in a mode. A driver's connection that cannot
+// be compared with others (a wrapper that is a plain struct) is set each time, and stays fresh.
 func (m *MySQL) set(ctx context.Context, conn *sql.Conn, to mode) error {
 	key, err := driverConn(conn)
 	if err != nil {
@@ -104,7 +104,7 @@ func (m *MySQL) set(ctx context.Context, conn *sql.Conn, to mode) error {
 	return l.turn(ctx, conn, to)
 }
 
-// driverConn is the driver's connection, nil if it cannot be told from others.
+// driverConn is the driver's connection, nil if it cannot be compared with others.
 func driverConn(conn *sql.Conn) (key any, err error) {
 	err = conn.Raw(func(dc any) error {
 		if reflect.TypeOf(dc).Comparable() {
@@ -125,7 +125,7 @@ func (m *MySQL) linkOf(key any) *link {
 func (m *MySQL) setAnew(ctx context.Context, conn *sql.Conn) (*session, error) {
 	if s := m.session.Load(); s != nil && time.Since(s.learned) < relearn {
 		err := s.set(ctx, conn)
-		if number(err) != unknownVar { // else this server is not like that from which it was learned
+		if number(err) != unknownVar { // otherwise this server has other variables than the one that was asked
 			return s, err
 		}
 	}

@@ -101,7 +101,7 @@ var hostile = []string{
 var hostileOf = map[string]string{"max_execution_time": "1000", "max_statement_time": "1", "tx_read_only": "1", "transaction_read_only": "1",
 	"tx_isolation": "'SERIALIZABLE'", "transaction_isolation": "'SERIALIZABLE'", "wsrep_sync_wait": "0", "range_optimizer_max_mem_size": "1"}
 
-// The server imposes a session on whoever comes, and does not listen to what the client
+// The server imposes a session on each client, and does not listen to what the client
 // says of its character set. What changes a statement's meaning or length is the library's.
 func TestTheSessionIsOurs(t *testing.T) {
 	for _, kind := range sqlKinds {

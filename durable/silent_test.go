@@ -13,7 +13,7 @@ import (
 )
 
 // A server that takes statements and never answers, on connections that do not
-// break, is unavailable to callers who set no limit of their own. A worker that
+// break, is unavailable to callers that set no limit of their own. A worker that
 // waits for it for ever keeps the leases of what it cannot deliver.
 func TestASilentServerIsUnavailable(t *testing.T) {
 	t.Run("mysql97", func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// A user who must come over TLS does, when the client trusts the server's authority,
+// A user that must come over TLS does, when the client trusts the server's authority,
 // and only then.
 func TestTLSWithAnAuthorityOfOnesOwn(t *testing.T) {
 	for _, kind := range []testserver.Kind{testserver.MySQL, testserver.MariaDB} { // 5.6 is too old for the client's TLS
@@ -63,7 +63,7 @@ func TestTLSWithAnAuthorityOfOnesOwn(t *testing.T) {
 
 // A server that takes no connection without TLS does not take one later either: Check,
 // Migrate and Run say so at once.
-func TestTLSThatIsRequiredIsToldAtTheStart(t *testing.T) {
+func TestTLSThatIsRequiredIsReportedAtTheStart(t *testing.T) {
 	for _, kind := range []testserver.Kind{testserver.MySQL, testserver.MariaDB} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +82,7 @@ func TestTLSThatIsRequiredIsToldAtTheStart(t *testing.T) {
 
 // So are an account that is locked, one whose password has expired, and a certificate
 // of an authority that the client does not know.
-func TestAccountsThatMayNotComeInAreToldAtTheStart(t *testing.T) {
+func TestAccountsThatMayNotComeInAreReportedAtTheStart(t *testing.T) {
 	for _, kind := range []testserver.Kind{testserver.MySQL, testserver.MariaDB} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()

@@ -14,7 +14,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// line is what Drop is told in these tests, and farRows are due later than that.
+// line is what DeleteByID is told in these tests, and farRows are due later than that.
 const line = 1_000_000
 
 // farRows returns n rows whose IDs begin so.
@@ -43,17 +43,17 @@ func mustCreate(t *testing.T, s *durable.MySQL, rows []task.Row) {
 	}
 }
 
-// learnFar has the store delete far rows, so that it takes the next ones for such too.
+// learnFar has the store delete far rows, so that it expects the next rows to be far too.
 func learnFar(t *testing.T, s *durable.MySQL) {
 	t.Helper()
 	rows := farRows("learn", 60)
 	mustCreate(t, s, rows)
-	if got, err := s.Drop(t.Context(), idsOf(rows), line); len(got) != len(rows) || err != nil {
-		t.Fatalf("Drop of %d rows answered %d, %v", len(rows), len(got), err)
+	if got, err := s.DeleteByID(t.Context(), idsOf(rows), line); len(got) != len(rows) || err != nil {
+		t.Fatalf("DeleteByID of %d rows answered %d, %v", len(rows), len(got), err)
 	}
 }
 
-// unread is what Drop answers of rows that it has not read.
+// unread is what DeleteByID answers of rows that it has not read.
 func unread(rows []task.Row) []task.Row {
 	all := make([]task.Row, len(rows))
 	for i, r := range rows {
@@ -69,17 +69,17 @@ func none(t *testing.T, s *durable.MySQL) {
 	}
 }
 
-// Many far rows are deleted unread once a call has met such; the first that are not far,
-// or moved, or absent, are read, and nothing is deleted before.
-func TestFarRowsAreDroppedUnread(t *testing.T) {
+// Many far rows are deleted unread once a call has met only far rows. If one of them is not far, or was moved, or is
+// absent, all are read before anything is deleted.
+func TestFarRowsAreDeletedUnread(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)
-		drop := func(ids []string, above int64, want []task.Row) (selects int) {
+		deleteByID := func(ids []string, above int64, want []task.Row) (selects int) {
 			t.Helper()
 			w.take()
-			got, err := s.Drop(t.Context(), ids, above)
-			if err != nil || !durabletest.SameDropped(got, want) {
-				t.Errorf("Drop of %d answered %v, %v; want %v", len(ids), got, err, want)
+			got, err := s.DeleteByID(t.Context(), ids, above)
+			if err != nil || !durabletest.SameDeleted(got, want) {
+				t.Errorf("DeleteByID of %d answered %v, %v; want %v", len(ids), got, err, want)
 			}
 			none(t, s)
 			return len(w.calls("SELECT id, ver"))
@@ -91,17 +91,17 @@ func TestFarRowsAreDroppedUnread(t *testing.T) {
 			if round == 0 {
 				want = rows
 			}
-			if n := drop(idsOf(rows), line, want); n != reads {
+			if n := deleteByID(idsOf(rows), line, want); n != reads {
 				t.Errorf("round %d: %d statements read versions, want %d", round, n, reads)
 			}
 		}
 		few := rows[:50]
 		mustCreate(t, s, few)
-		if n := drop(idsOf(few), line, few); n != 1 {
+		if n := deleteByID(idsOf(few), line, few); n != 1 {
 			t.Errorf("of few %d statements read versions, want 1", n)
 		}
 		mustCreate(t, s, rows)
-		drop(idsOf(rows), task.MaxDue, rows)
+		deleteByID(idsOf(rows), task.MaxDue, rows)
 		for name, change := range map[string]func(rows []task.Row) (ids []string, want []task.Row){
 			"one is near": func(rows []task.Row) ([]string, []task.Row) {
 				rows[7].NextMS = line
@@ -125,19 +125,19 @@ func TestFarRowsAreDroppedUnread(t *testing.T) {
 		} {
 			learnFar(t, s)
 			ids, want := change(farRows("far", 60))
-			if n := drop(ids, line, want); n == 0 {
+			if n := deleteByID(ids, line, want); n == 0 {
 				t.Errorf("%s, and nothing was read", name)
 			}
 		}
 		learnFar(t, s) // of two statements one meets a near row
 		rows[1500].NextMS = line
 		mustCreate(t, s, rows[:2000])
-		drop(idsOf(rows[:2000]), line, append(unread(rows[:1000]), rows[1000:2000]...))
+		deleteByID(idsOf(rows[:2000]), line, append(unread(rows[:1000]), rows[1000:2000]...))
 	})
 }
 
-// Whatever the connection is lost at, a Drop of far rows tells the truth.
-func TestALostDropOfFarRowsDoesNotLie(t *testing.T) {
+// Whatever the connection is lost at, a DeleteByID of far rows tells the truth.
+func TestALostDeletionOfFarRowsDoesNotLie(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)
 		rows := farRows("far", 60)
@@ -146,10 +146,10 @@ func TestALostDropOfFarRowsDoesNotLie(t *testing.T) {
 				learnFar(t, s)
 				mustCreate(t, s, rows)
 				w.loseOnce(at, before)
-				got, err := s.Drop(t.Context(), idsOf(rows), line)
+				got, err := s.DeleteByID(t.Context(), idsOf(rows), line)
 				w.mend()
-				if err != nil || !durabletest.SameDropped(got, unread(rows)) {
-					t.Errorf("lost at %s, before it: %t: Drop answered %d rows, %v", at, before, len(got), err)
+				if err != nil || !durabletest.SameDeleted(got, unread(rows)) {
+					t.Errorf("lost at %s, before it: %t: DeleteByID answered %d rows, %v", at, before, len(got), err)
 				}
 				none(t, s)
 			}
@@ -159,7 +159,7 @@ func TestALostDropOfFarRowsDoesNotLie(t *testing.T) {
 
 // A COMMIT of far rows whose answer was lost, with one created anew before the next try:
 // that one is read.
-func TestALostDropOfFarRowsMeetsWhatWasCreatedAnew(t *testing.T) {
+func TestALostDeletionOfFarRowsMeetsWhatWasCreatedAnew(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)
 		other := open(t, w.open(t))
@@ -181,19 +181,19 @@ func TestALostDropOfFarRowsMeetsWhatWasCreatedAnew(t *testing.T) {
 			return false, after
 		}
 		w.mu.Unlock()
-		got, err := s.Drop(t.Context(), idsOf(rows), line)
+		got, err := s.DeleteByID(t.Context(), idsOf(rows), line)
 		w.mend()
 		want := append(unread(append(slices.Clone(rows[:3]), rows[4:]...)), anew)
-		if err != nil || !durabletest.SameDropped(got, want) {
-			t.Errorf("Drop answered %v, %v", got, err)
+		if err != nil || !durabletest.SameDeleted(got, want) {
+			t.Errorf("DeleteByID answered %v, %v", got, err)
 		}
 		none(t, s)
 	})
 }
 
-// A DELETE of far rows whose connection was lost has no effect, and a Drop that fails
+// A DELETE of far rows whose connection was lost has no effect, and a DeleteByID that fails
 // names none of them: the hot set need not be told.
-func TestAFailedDropOfFarRowsDeletesNothingLater(t *testing.T) {
+func TestAFailedDeletionOfFarRowsDeletesNothingLater(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, w := wired(t, kind)
 		rows := farRows("far", 60)
@@ -201,12 +201,12 @@ func TestAFailedDropOfFarRowsDeletesNothingLater(t *testing.T) {
 			learnFar(t, s)
 			mustCreate(t, s, rows)
 			w.cut(at)
-			_, err := s.Drop(t.Context(), idsOf(rows), line)
+			_, err := s.DeleteByID(t.Context(), idsOf(rows), line)
 			w.mend()
 			if err == nil || len(task.Unsure(err)) > 0 {
 				t.Errorf("lost at %s: %v, which names %v", at, err, task.Unsure(err))
 			}
-			got, err := s.Drop(t.Context(), idsOf(rows), line)
+			got, err := s.DeleteByID(t.Context(), idsOf(rows), line)
 			if len(got) != left || err != nil {
 				t.Errorf("lost at %s: %d rows were left, %v; want %d", at, len(got), err, left)
 			}
@@ -242,9 +242,9 @@ func TestAGroupOfFarRowsThatWasLostIsNotAbsent(t *testing.T) {
 			mustCreate(t, s, rows)
 			each(t, 16, func(i int) error {
 				mine := rows[i*60 : (i+1)*60]
-				got, err := s.Drop(t.Context(), idsOf(mine), line)
-				if err == nil && !durabletest.SameDropped(got, unread(mine)) {
-					err = fmt.Errorf("call %d: Drop answered %d rows of 60", i, len(got))
+				got, err := s.DeleteByID(t.Context(), idsOf(mine), line)
+				if err == nil && !durabletest.SameDeleted(got, unread(mine)) {
+					err = fmt.Errorf("call %d: DeleteByID answered %d rows of 60", i, len(got))
 				}
 				return err
 			})
@@ -256,8 +256,8 @@ func TestAGroupOfFarRowsThatWasLostIsNotAbsent(t *testing.T) {
 	})
 }
 
-// Calls that share a statement have lines of their own: what one must not leave unread is
-// read, whoever comes with it.
+// Calls that share a statement have lines of their own: rows that one call must not leave
+// unread are read, whichever calls share the statement.
 func TestAGroupGoesByItsLatestLine(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind testserver.Kind) {
 		s, _ := wired(t, kind)
@@ -270,9 +270,9 @@ func TestAGroupGoesByItsLatestLine(t *testing.T) {
 				if i%2 > 0 {
 					above = task.MaxDue
 				}
-				got, err := s.Drop(t.Context(), idsOf(mine), above)
-				if err == nil && (len(got) != len(mine) || i%2 > 0 && !durabletest.SameDropped(got, mine)) {
-					err = fmt.Errorf("call %d: Drop answered %d rows of 60, not all of them read", i, len(got))
+				got, err := s.DeleteByID(t.Context(), idsOf(mine), above)
+				if err == nil && (len(got) != len(mine) || i%2 > 0 && !durabletest.SameDeleted(got, mine)) {
+					err = fmt.Errorf("call %d: DeleteByID answered %d rows of 60, not all of them read", i, len(got))
 				}
 				return err
 			})

@@ -20,8 +20,8 @@ const hearing = 2 * time.Second
 
 // Check implements Set. It subscribes to p's channel, tries each command that the scripts
 // use, EVAL and EVALSHA too, on a key of its own under p's hash tag, and waits until it
-// hears what it has published; then it looks at the server's settings, as State does. All
-// that is refused is named in one error.
+// hears the message that it has published. Then it looks at the server's settings, as State
+// does. One error names everything that is refused.
 func (r *Redis) Check(ctx context.Context, p int) error {
 	message := rand.Text()
 	sub := r.rdb.Subscribe(ctx)                        // to nothing yet, which is no I/O
@@ -85,7 +85,7 @@ func (r *Redis) tryAll(ctx context.Context, p int, message string) error {
 			last = errors.Join(last, fmt.Errorf("%s of a script on keys %s*: %w", way.name, k.prefix, err))
 			continue
 		}
-		if err := r.judge(&answer{verb: "check", rest: v}); err != nil {
+		if err := r.judge(&reply{verb: "check", rest: v}); err != nil {
 			return errors.Join(last, err)
 		}
 	}
@@ -97,8 +97,8 @@ var (
 	clustered = regexp.MustCompile(`(?m)^cluster_enabled:1`)
 )
 
-// judge tells what of an answer of check.lua is wrong with the server.
-func (r *Redis) judge(a *answer) error {
+// judge returns what is wrong with the server, by a reply of check.lua.
+func (r *Redis) judge(a *reply) error {
 	a.str() // status
 	a.int() // time
 	a.int() // no generation
@@ -115,12 +115,12 @@ func (r *Redis) judge(a *answer) error {
 	return judgeCommands(failed)
 }
 
-// errMoved is what the node of a cluster says of a key that lies elsewhere.
+// errMoved is what a node of a cluster answers for a key that is on another node.
 var errMoved = commandError("MOVED")
 
-// judgeCommands tells what is wrong, of commands and their errors in turn. A server that
-// is out of memory, and one that has not all sections of INFO (miniredis), is not
-// refused; what passes, as a failover does, is told as what it is.
+// judgeCommands returns what is wrong, by commands and their errors in turn. A server that
+// is out of memory, and one that lacks sections of INFO (miniredis), is not refused. An
+// error that will pass, as in a failover, keeps its own kind.
 func judgeCommands(failed []string) error {
 	var refused []string
 	var why, other error
@@ -154,5 +154,5 @@ type commandError string
 // Error is what the command answered.
 func (e commandError) Error() string { return string(e) }
 
-// RedisError makes it one of the errors that servers answer.
+// RedisError marks it as an error that a server has answered.
 func (commandError) RedisError() {}

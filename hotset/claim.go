@@ -8,27 +8,27 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// answerBytes is how many bytes of records the answer of one claim may hold, unless a
-// partition's answers were lost: a server may limit what waits for a client, and a claim
-// is given 2 s.
+// answerBytes is how many bytes of entries the answer to one claim may have, unless answers
+// of the partition were lost: a server may limit what waits for a client, and a claim has
+// 2 s.
 const answerBytes = 1 << 20
 
-// easing is what is known of answers to claims from one partition that were lost: it is
-// level times halved how many members a claim takes, and each time quartered how many bytes
-// of records its answer may hold.
+// easing makes the claims from one partition smaller after their answers were lost. Each
+// level halves how many members a claim takes, and quarters how many bytes of entries its
+// answer may have.
 type easing struct {
 	level int
-	since time.Time // that it is so
+	since time.Time // when the level last changed
 }
 
 const (
-	// easeMost is the greatest level: then 31 members, and 1 KiB.
+	// easeMost is the greatest level: a claim takes 31 members and 1 KiB then.
 	easeMost = 5
 	// easeFor is how long a level lasts, unless another answer is lost.
 	easeFor = 30 * time.Second
 )
 
-// room is how many members and bytes a claim from p asks for.
+// room returns how many members and bytes a claim from p asks for.
 func (r *Redis) room(p int) (members, bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,8 +39,8 @@ func (r *Redis) room(p int) (members, bytes int) {
 	return chunk >> e.level, answerBytes >> (2 * e.level)
 }
 
-// ease notes that the answer to a claim from p was lost: the claim was made again, and
-// found its batch.
+// ease raises the level of p. The answer to a claim was lost: the claim was repeated, and found
+// its batch.
 func (r *Redis) ease(p int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,21 +58,21 @@ func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease
 	if a.int() == 1 {
 		r.ease(p)
 	}
-	members, records := a.list(), a.list()
-	if len(members) != len(records) {
-		return b, fmt.Errorf("claim from partition %d: %d members but %d records", p, len(members), len(records))
+	members, entries := a.list(), a.list()
+	if len(members) != len(entries) {
+		return b, fmt.Errorf("claim from partition %d: %d members but %d entries", p, len(members), len(entries))
 	}
-	if b.Claims, err = parseClaims(members, records); err != nil {
+	if b.Claims, err = parseClaims(members, entries); err != nil {
 		return b, fmt.Errorf("claim from partition %d: %w", p, err)
 	}
 	return b, a.err
 }
 
-// slab is how many claims share what their payloads are allocated in: few enough
-// that one which is kept for long keeps little alive.
+// slab is how many claims share one allocation for their payloads: few enough that a
+// payload that is kept for long keeps little memory alive.
 const slab = 16
 
-func parseClaims(members, records []any) ([]task.Claim, error) {
+func parseClaims(members, entries []any) ([]task.Claim, error) {
 	if len(members) == 0 {
 		return nil, nil
 	}
@@ -83,7 +83,7 @@ func parseClaims(members, records []any) ([]task.Claim, error) {
 		n := 0
 		for i := range some {
 			var err error
-			if some[i], payloads[i], err = parseClaim(members[from+i], records[from+i]); err != nil {
+			if some[i], payloads[i], err = parseClaim(members[from+i], entries[from+i]); err != nil {
 				return nil, err
 			}
 			n += len(payloads[i])
@@ -99,18 +99,18 @@ func parseClaims(members, records []any) ([]task.Claim, error) {
 	return claims, nil
 }
 
-func parseClaim(m, rec any) (c task.Claim, payload string, err error) {
+func parseClaim(m, entry any) (c task.Claim, payload string, err error) {
 	text, _ := m.(string)
 	if c.Ref, err = parseMember(text); err != nil {
 		return c, "", err
 	}
-	switch rec := rec.(type) {
+	switch entry := entry.(type) {
 	case nil:
 		c.Lost = true
 	case string:
-		c.Entry, payload, err = splitRecord(c.Ref, rec)
+		c.Entry, payload, err = splitEntry(c.Ref, entry)
 	default:
-		err = fmt.Errorf("record of %q is a %T", c.ID, rec)
+		err = fmt.Errorf("entry of %q is a %T", c.ID, entry)
 	}
 	return c, payload, err
 }

@@ -42,7 +42,7 @@ func TestAClaimLeavesOutPayloadsThatDoNotFit(t *testing.T) {
 	whole := 0
 	for i, c := range claim(t, s, "t", 1000, 1000) {
 		if want := fmt.Sprintf("%04d", i); c.ID != want || c.NextMS != int64(1+i) || c.Attempt != 3 || c.Lost {
-			t.Fatalf("claim %d is %+v, want that of %s, whole but for its payload", i, c, want)
+			t.Fatalf("claim %d is %+v, want that of %s, whole except for its payload", i, c, want)
 		}
 		if c.External == (len(c.Payload) > 0) || !c.External && len(c.Payload) != lengths[i] {
 			t.Errorf("claim %d: External %t with a payload of %d bytes, want one of %d or none", i, c.External, len(c.Payload), lengths[i])
@@ -62,8 +62,8 @@ func TestAClaimLeavesOutPayloadsThatDoNotFit(t *testing.T) {
 	}
 }
 
-// A record that was lost is none that does not fit.
-func TestAClaimTellsLostRecordsFromLongOnes(t *testing.T) {
+// An entry that was lost is not reported as one that does not fit.
+func TestAClaimTellsLostEntriesFromLongOnes(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
 	all := sized(10, 10, 2<<20, 10)

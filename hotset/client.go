@@ -32,12 +32,13 @@ func checkClient(rdb redis.UniversalClient) error {
 	return err
 }
 
-// nodes is how many nodes of a cluster are called at once, about: each has connections of
-// its own.
+// nodes is about how many nodes of a cluster are called at once. Each node has connections
+// of its own.
 const nodes = 3
 
-// connections is how many connections a client has for calls, at most; 0 if that cannot be
-// seen. A hard limit is one of each node, so it is taken for the whole.
+// connections returns how many connections a client has for calls at most, 0 if that cannot
+// be seen. A hard limit holds for each node, and all calls may go to one node, so the limit
+// of one node is taken for all calls together.
 func connections(rdb redis.UniversalClient) int {
 	if c, is := find[plain](rdb); is {
 		return least(c.Options().PoolSize, c.Options().MaxActiveConns)
@@ -48,7 +49,7 @@ func connections(rdb redis.UniversalClient) int {
 	return 0
 }
 
-// least is the lesser of two limits, of which 0 is none.
+// least returns the lesser of two limits; a limit of 0 means none.
 func least(a, b int) int {
 	if a <= 0 || b > 0 && b < a {
 		return max(0, b)
@@ -56,7 +57,7 @@ func least(a, b int) int {
 	return a
 }
 
-// wrapped is how deep holds and find look into what is wrapped around a client.
+// wrapped is how many levels deep holds and find look for a client inside its wrappers.
 const wrapped = 5
 
 // holds reports whether v is a C, or a pointer to one that wraps it in a field.

@@ -24,7 +24,7 @@ func cluster(t *testing.T) *redis.ClusterClient {
 }
 
 // The client is that of the master that Sentinels name.
-func TestSetThroughSentinel(t *testing.T) {
+func TestTheSetWorksThroughSentinel(t *testing.T) {
 	t.Parallel()
 	rdb := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: testserver.MasterName, SentinelAddrs: testserver.OwnSentinel(t).Addrs()})
 	t.Cleanup(func() { rdb.Close() })
@@ -38,7 +38,7 @@ func TestSetThroughSentinel(t *testing.T) {
 }
 
 // All keys of a partition lie on one node (no CROSSSLOT), and partitions on several.
-func TestSetOnACluster(t *testing.T) {
+func TestTheSetWorksOnACluster(t *testing.T) {
 	t.Parallel()
 	rdb := cluster(t)
 	t.Run("redis7+cluster", func(t *testing.T) {

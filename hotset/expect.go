@@ -9,17 +9,17 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// NewGeneration returns a number for a generation: random, and below 2^53, for Lua holds
-// numbers as doubles.
+// NewGeneration returns a number for a generation: random, and below 2^53, because Lua
+// holds numbers as doubles.
 func NewGeneration() int64 { return 1 + rand.Int64N(1<<53-2) }
 
-// expectation is what a Set was told last of what the durable store records.
+// expectation is what the last call of Expect said that the durable store records.
 type expectation struct {
 	identity    string
-	generations []int64 // by partition; nil: not told
+	generations []int64 // by partition; nil: Expect was not called
 }
 
-// isCurrent returns a function that reports whether a generation of partition p is current, as far as is known.
+// isCurrent returns a function that reports whether a generation of partition p is current. Any is, before Expect was called.
 func (e expectation) isCurrent(p int) func(generation int64) bool {
 	return func(generation int64) bool { return e.generations == nil || e.generations[p] == generation }
 }
@@ -31,17 +31,17 @@ func (r *Redis) Expect(e task.Expected) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.told.identity != "" && r.told.identity != e.Identity {
-		return fmt.Errorf("expect: %w", mismatch(r.config.Namespace, r.told.identity, e.Identity))
+	if r.expected.identity != "" && r.expected.identity != e.Identity {
+		return fmt.Errorf("expect: %w", mismatch(r.config.Namespace, r.expected.identity, e.Identity))
 	}
-	if r.told.generations != nil && !slices.Equal(r.told.generations, e.Generations) {
-		note(r.moved)
+	if r.expected.generations != nil && !slices.Equal(r.expected.generations, e.Generations) {
+		signal(r.moved)
 	}
-	r.told = expectation{e.Identity, e.Generations}
+	r.expected = expectation{e.Identity, e.Generations}
 	return nil
 }
 
-// CheckExpected refuses what no Set of that Config can be told.
+// CheckExpected reports whether a Set with that Config can take e: the error matches task.ErrInvalid.
 func CheckExpected(c Config, e task.Expected) error {
 	for _, b := range []byte(e.Identity) {
 		if b < '0' || b > '9' && b < 'A' || b > 'Z' && b < 'a' || b > 'z' {
@@ -54,19 +54,19 @@ func CheckExpected(c Config, e task.Expected) error {
 	return nil
 }
 
-// caller is what the scripts of partition p are told of who calls.
+// caller returns the first argument of each script of partition p (prelude.lua), and the identity in it.
 func (r *Redis) caller(p int) (text, identity string) {
 	r.mu.Lock()
-	told := r.told
+	expected := r.expected
 	r.mu.Unlock()
-	text = strconv.Itoa(r.config.Partitions) + " " + told.identity + " "
-	if told.generations != nil {
-		text += strconv.FormatInt(told.generations[p], 10)
+	text = strconv.Itoa(r.config.Partitions) + " " + expected.identity + " "
+	if expected.generations != nil {
+		text += strconv.FormatInt(expected.generations[p], 10)
 	}
-	return text, told.identity
+	return text, expected.identity
 }
 
-// mismatch tells of a hot set that is another durable store's, and how to mend that.
+// mismatch is the error for a hot set that belongs to another durable store. It says how to mend that.
 func mismatch(ns, of, own string) error {
 	return fmt.Errorf("%w: the hot set of namespace %q belongs to the durable store with identity %s, this process works with that of identity %s. "+
 		"If another database uses this Redis, one of the two needs another namespace (or Redis database); if this database was made anew, "+

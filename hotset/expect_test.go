@@ -27,7 +27,7 @@ func TestTheHotSetOfAnotherStoreIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	wish.Generation = 8
-	if f, err := one.Horizon(t.Context(), 0, wish); err != nil || !f.Fresh { // that of a caller that was told nothing names no store: cold
+	if f, err := one.Horizon(t.Context(), 0, wish); err != nil || !f.New { // that of a caller that was told nothing names no store: cold
 		t.Fatalf("Horizon: %+v, %v", f, err)
 	}
 	if _, err := one.Elect(t.Context(), "one", time.Minute, task.Feeder); err != nil {
@@ -42,7 +42,7 @@ func TestTheHotSetOfAnotherStoreIsRefused(t *testing.T) {
 		"Remove":  func() error { _, err := two.Remove(t.Context(), 0, "", []task.Ref{{ID: "a", Ver: 1}}); return err },
 		"Elect":   func() error { _, err := two.Elect(t.Context(), "two", time.Minute, task.Auditor); return err },
 	} {
-		for _, err := range []error{call(), clock()} { // the clock is asked for also after an answer that told the time
+		for _, err := range []error{call(), clock()} { // the clock is asked for also after an answer that had the time
 			if !errors.Is(err, task.ErrMismatch) || !strings.Contains(err.Error(), "ONE") || !strings.Contains(err.Error(), "TWO") {
 				t.Errorf("%s, or Clock after it, on another store's hot set: %v, want ErrMismatch that names both", name, err)
 			}
@@ -52,6 +52,6 @@ func TestTheHotSetOfAnotherStoreIsRefused(t *testing.T) {
 		t.Errorf("after that its own State is %+v, %v", st, err)
 	}
 	if terms, err := one.Elect(t.Context(), "other", time.Minute, task.Auditor); err != nil || !terms[0].Held {
-		t.Errorf("after that the election of its own is %+v, %v; want that nobody holds it", terms, err)
+		t.Errorf("after that the election of its own is %+v, %v; want no holder", terms, err)
 	}
 }

@@ -11,39 +11,39 @@ import (
 )
 
 // maxLeases is the most batches of a partition that Find looks through; where
-// there are more, whoever has a record and does not wait counts as claimed.
+// there are more, a member that has an entry and does not wait counts as claimed.
 const maxLeases = 20_000
 
 // findWork bounds members times leases of one script, by which it costs.
 const findWork = 50_000
 
-// Find implements Set. Leases are listed first and the script checks the list, as
-// scripts touch no key that was not named; after three lists that were outdated
-// at once, a member with a record counts as claimed.
+// Find implements Set. It lists the leases first, and the script checks the list, because a
+// script touches no key that was not named. If three lists are outdated when the script
+// runs, a member with an entry counts as claimed.
 //
-// Many members times many leases are too much for scripts: then the batches are
-// read whole first, outside, and only who has a record and is in none of them is
-// looked for by the script that names all batches.
+// Many members times many leases are too much for one script. Then Find first reads the
+// batches whole, outside of scripts. The script that names all batches looks only for the
+// members that have an entry and are in none of the batches.
 func (r *Redis) Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error) {
 	found := make([]task.FindResult, len(refs))
-	open := make([]int, len(refs))
+	unknown := make([]int, len(refs))
 	for i := range refs {
-		open[i] = i
+		unknown[i] = i
 	}
 	for range 3 {
 		var err error
-		if open, err = r.findSome(ctx, p, refs, open, found); err != nil || len(open) == 0 {
+		if unknown, err = r.findSome(ctx, p, refs, unknown, found); err != nil || len(unknown) == 0 {
 			return found, err
 		}
 	}
-	for _, i := range open {
+	for _, i := range unknown {
 		found[i].Outcome = task.FindClaimed
 	}
 	return found, nil
 }
 
-// findSome asks once about the refs of these indices and returns those whose
-// answer is open.
+// findSome asks once about the refs of these indices, and returns the indices of those
+// that have no answer yet.
 func (r *Redis) findSome(ctx context.Context, p int, refs []task.Ref, index []int, found []task.FindResult) ([]int, error) {
 	tokens, err := r.leases(ctx, p)
 	if errors.Is(err, task.ErrCold) {
@@ -60,24 +60,25 @@ func (r *Redis) findSome(ctx context.Context, p int, refs []task.Ref, index []in
 	return r.ask(ctx, p, refs, index, tokens, found)
 }
 
-// siftClaimed answers for all but those who have a record and are in no batch.
+// siftClaimed answers for all refs except those that have an entry and are in no batch. It
+// returns the indices of these.
 func (r *Redis) siftClaimed(ctx context.Context, p int, refs []task.Ref, index []int, tokens []string, found []task.FindResult) ([]int, error) {
 	claimed, err := r.claimed(ctx, p, tokens)
 	if err != nil {
 		return nil, err
 	}
-	open, err := r.ask(ctx, p, refs, index, nil, found)
+	unknown, err := r.ask(ctx, p, refs, index, nil, found)
 	if err != nil {
 		return nil, err
 	}
 	for _, i := range index {
-		held := claimed[member(refs[i])]
-		if held && (found[i].Outcome == findAgain || found[i].Outcome == task.FindAbsent) {
+		inBatch := claimed[encodeMember(refs[i])]
+		if inBatch && (found[i].Outcome == findAgain || found[i].Outcome == task.FindAbsent) {
 			found[i].Outcome = task.FindClaimed
 		}
 	}
-	left := open[:0]
-	for _, i := range open {
+	left := unknown[:0]
+	for _, i := range unknown {
 		if found[i].Outcome == findAgain {
 			left = append(left, i)
 		}
@@ -85,8 +86,8 @@ func (r *Redis) siftClaimed(ctx context.Context, p int, refs []task.Ref, index [
 	return left, nil
 }
 
-// leases lists the tokens of all batches, maxLeases at most, a page at a time. A batch that
-// comes or goes between two pages may be missing or be named twice: find.lua compares.
+// leases lists the tokens of all batches, maxLeases at most, page by page. A batch that
+// comes or goes between two pages may be missing or be listed twice: find.lua notices that.
 func (r *Redis) leases(ctx context.Context, p int) ([]string, error) {
 	const page = 2000
 	var all []string
@@ -107,9 +108,9 @@ func (r *Redis) leases(ctx context.Context, p int) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-// claimed reads the members of batches, several batches at a time: as many as make up
-// about answerBytes if the next ones are like those before, and at most twice as many as
-// the last time.
+// claimed reads the members of batches, several batches at a time: as many as have about
+// answerBytes if they are like the batches before, and at most twice as many as the last
+// time.
 func (r *Redis) claimed(ctx context.Context, p int, tokens []string) (map[string]bool, error) {
 	const most = 200
 	all := map[string]bool{}
@@ -151,15 +152,15 @@ func (r *Redis) members(ctx context.Context, p int, tokens []string) ([][]string
 	})
 }
 
-// ask asks the script, which looks through the batches of tokens, and returns
-// whose answer is open.
+// ask asks the script, which looks through the batches of tokens, and returns the indices
+// of the refs that the script could not answer for.
 func (r *Redis) ask(ctx context.Context, p int, refs []task.Ref, index []int, tokens []string, found []task.FindResult) ([]int, error) {
 	args := []any{len(tokens)}
 	for _, t := range tokens {
 		args = append(args, t)
 	}
 	step := min(chunk/3, max(1, findWork/(len(tokens)+1))) // three values a member come back
-	var open []int
+	var unknown []int
 	for start := 0; start < len(index); start += step {
 		part := index[start:min(start+step, len(index))]
 		members := make([]task.Ref, len(part))
@@ -176,12 +177,12 @@ func (r *Redis) ask(ctx context.Context, p int, refs []task.Ref, index []int, to
 		for _, i := range part {
 			found[i] = task.FindResult{Outcome: outcome(a, findOutcome), NextMS: a.int(), Attempt: int(a.int())}
 			if found[i].Outcome == findAgain {
-				open = append(open, i)
+				unknown = append(unknown, i)
 			}
 		}
 		if a.err != nil {
 			return nil, a.err
 		}
 	}
-	return open, nil
+	return unknown, nil
 }

@@ -20,37 +20,37 @@ import (
 func FuzzMember(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id string, ver int64, junk string) {
 		if ref := (task.Ref{ID: id, Ver: ver}); id != "" {
-			if got, err := parseMember(member(ref)); err != nil || got != ref {
+			if got, err := parseMember(encodeMember(ref)); err != nil || got != ref {
 				t.Errorf("%+v came back as %+v, %v", ref, got, err)
 			}
 		}
 		got, err := parseMember(junk)
-		if err == nil && (member(got) != junk || got.ID == "") {
+		if err == nil && (encodeMember(got) != junk || got.ID == "") {
 			t.Errorf("%q was read as %+v", junk, got)
 		}
 	})
 }
 
-// A record is read as what was written; junk is read the same way twice, or refused.
-func FuzzRecord(f *testing.F) {
+// An entry is read as it was written. Junk is read the same way twice, or refused.
+func FuzzEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, due, exec int64, attempt int, payload []byte, external bool, junk string) {
 		ref := task.Ref{ID: "a", Ver: 1}
 		e := task.Entry{Ref: ref, NextMS: due, DueMS: exec, Attempt: attempt, Payload: payload, External: external}
 		if attempt%2 != 0 {
 			e.Headers = junk
 		}
-		got, err := parseRecord(ref, record(e))
+		got, err := parseEntry(ref, encodeEntry(e))
 		if external {
 			e.Payload, e.Headers = nil, ""
 		}
 		if err != nil || !sameEntry(got, e) {
 			t.Errorf("%+v came back as %+v, %v", e, got, err)
 		}
-		read, err := parseRecord(ref, junk)
+		read, err := parseEntry(ref, junk)
 		if err != nil {
 			return
 		}
-		if again, err := parseRecord(ref, record(read)); err != nil || !sameEntry(again, read) {
+		if again, err := parseEntry(ref, encodeEntry(read)); err != nil || !sameEntry(again, read) {
 			t.Errorf("%q was read as %+v, then as %+v, %v", junk, read, again, err)
 		}
 		if read.External && len(read.Payload)+len(read.Headers) > 0 {

@@ -8,13 +8,13 @@ import (
 
 // gate bounds how many calls of a Set are under way at once, to as many as its client has
 // connections. So no call fails because a hard limit of the pool is reached
-// (MaxActiveConns), and a server that hangs leaves no more goroutines behind than that,
-// though go-redis goes on waiting after the context of a call has ended.
+// (MaxActiveConns). go-redis goes on waiting after the context of a call has ended, but a
+// server that hangs holds up no more goroutines than there are connections.
 //
-// A call that keeps what workers hold, or brings work, goes before the many calls of
-// creators and readers (urgent): 64 creators on two connections cost no lease.
+// Urgent calls, which keep leases or bring work, go before the calls of creators and
+// readers, which may be many: 64 creators on two connections cost no lease.
 //
-// Invariants: free is at least 0, and above 0 only if no call waits; a call that has
+// Invariants: free is at least 0, and above 0 only if no call waits. A call that has
 // entered leaves exactly once.
 type gate struct {
 	mu     sync.Mutex
@@ -23,7 +23,7 @@ type gate struct {
 	others []chan struct{}
 }
 
-// newGate returns a gate of so many places; nil, which bounds nothing, if that is 0.
+// newGate returns a gate with that many places. For 0 places it returns nil, which bounds nothing.
 func newGate(places int) *gate {
 	if places <= 0 {
 		return nil
@@ -31,7 +31,7 @@ func newGate(places int) *gate {
 	return &gate{free: places}
 }
 
-// enter waits for a place, or for the end of ctx, whose error it returns then.
+// enter waits for a place. If ctx ends before, enter returns its error.
 func (g *gate) enter(ctx context.Context, urgent bool) error {
 	if g == nil {
 		return nil
@@ -58,7 +58,7 @@ func (g *gate) enter(ctx context.Context, urgent bool) error {
 	}
 }
 
-// forgo ends a wait. A place that was given to it meanwhile goes to the next one.
+// forgo ends a wait. If the call has been given a place meanwhile, that goes to the next call.
 func (g *gate) forgo(turn chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -93,13 +93,13 @@ func (g *gate) next() {
 	g.free++
 }
 
-// crowd are the verbs of creators and readers, of whom there may be any number.
+// crowd are the verbs of creators and readers. There may be any number of these calls, and they are not urgent.
 var crowd = map[string]bool{"add": true, "clock": true, "find": true, "leases": true}
 
-// await returns what f does, or ctx.Err() as soon as ctx ends: a go-redis client
-// heeds the end of a context while it waits for an answer only if it was told to,
-// and then its own timeout and retries may take many seconds, or for ever. f goes on, in
-// the place that it has in the gate, so it keeps nothing of its caller's.
+// await returns what f returns, or ctx.Err() as soon as ctx ends. A go-redis client that waits
+// for an answer ends with the context only if its options say so; otherwise its own timeouts and
+// retries may take many seconds, or for ever. f goes on after the end of ctx, and keeps its place in
+// the gate, so it must not use anything that belongs to its caller.
 func await[T any](ctx context.Context, g *gate, urgent bool, f func() (T, error)) (T, error) {
 	var none T
 	if err := g.enter(ctx, urgent); err != nil {

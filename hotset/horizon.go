@@ -23,13 +23,13 @@ func (r *Redis) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task
 	if err != nil {
 		return task.PartitionStatus{}, err
 	}
-	s, waiting := a.feeding(), int(a.int())
-	s.Fresh = a.int() == 1
+	s, waiting := a.status(), int(a.int())
+	s.New = a.int() == 1
 	s.Server = a.str()
 	if a.err != nil || s.Members < f.Limit {
 		return s, a.err
 	}
-	if s.Members-waiting >= f.Limit { // nobody who waits fits in
+	if s.Members-waiting >= f.Limit { // the members that do not wait fill the partition alone
 		if swept, err := r.sweep(ctx, p); swept || err != nil {
 			return s, err // the next round sees what is left
 		}
@@ -40,15 +40,15 @@ func (r *Redis) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task
 	return r.retreat(ctx, p, f, s)
 }
 
-// maxWipes is how many pieces of 1000 batches one Horizon ends before it begins a
-// generation; with more it answers ErrCold, and the next one goes on.
+// maxWipes is how many times one Horizon ends up to 1000 batches before it begins a
+// generation. If batches are left it answers ErrCold, and the next Horizon goes on.
 const maxWipes = 1000
 
 // begin ends batches of the old generation, and begins a new one if none is left.
-func (r *Redis) begin(ctx context.Context, p int, f task.HorizonRequest) (*answer, error) {
+func (r *Redis) begin(ctx context.Context, p int, f task.HorizonRequest) (*reply, error) {
 	tokens, err := await(ctx, r.gate, true, func() ([]string, error) { return r.rdb.ZRange(ctx, r.keys[p].lease(), 0, chunk-1).Result() })
 	if err != nil {
-		return &answer{}, r.typed("list leases", p, err)
+		return &reply{}, r.typed("list leases", p, err)
 	}
 	generation := f.Generation
 	if generation == 0 {
@@ -61,8 +61,8 @@ func (r *Redis) begin(ctx context.Context, p int, f task.HorizonRequest) (*answe
 	return r.run(ctx, p, "horizon", r.batches(p, tokens), args...)
 }
 
-// retreat drops members until the partition is within its limit, at most
-// some calls long: the next Horizon goes on.
+// retreat drops members until the partition is within its limit, in at most 100 calls: the
+// next Horizon goes on.
 func (r *Redis) retreat(ctx context.Context, p int, f task.HorizonRequest, s task.PartitionStatus) (task.PartitionStatus, error) {
 	var skip int64
 	before := s.HorizonMS
@@ -72,7 +72,7 @@ func (r *Redis) retreat(ctx context.Context, p int, f task.HorizonRequest, s tas
 			return s, err
 		}
 		server := s.Server
-		s = a.feeding()
+		s = a.status()
 		s.Server = server
 		s.Retreated = s.HorizonMS < before
 		kept, dropped := a.int(), a.int()
@@ -87,11 +87,11 @@ func (r *Redis) retreat(ctx context.Context, p int, f task.HorizonRequest, s tas
 // sweepEvery is how often a partition is swept at most: it reads all that it holds.
 const sweepEvery = 5 * time.Second
 
-// sweep drops the records of members that are nowhere, and reports whether there were
-// any: they do not wait, nor are they in a batch that has a lease, because Redis lost
-// the key that held them. They count as members, so that a partition which is full of
-// them takes nothing in for good: the horizon stays, and what the auditor would find
-// of them, as it grows late, lies beyond.
+// sweep drops the entries of lost members, and reports whether there were any. A lost
+// member neither waits nor is in a batch that has a lease, because Redis lost the key that
+// had it. It still counts as a member, so a partition that is full of lost members would add
+// nothing more for good: the horizon stays where it is, and the auditor would not add the
+// late rows, because they lie beyond it.
 func (r *Redis) sweep(ctx context.Context, p int) (bool, error) {
 	r.mu.Lock()
 	recent := time.Since(r.swept[p]) < sweepEvery
@@ -128,10 +128,10 @@ func (r *Redis) sweep(ctx context.Context, p int) (bool, error) {
 	}
 }
 
-// swept is about how many members are looked at a time in a sweep.
+// swept is about how many members a sweep reads at a time.
 const swept = 200
 
-// drop has Find drop the records of those members that are nowhere, and returns how
+// drop has Find drop the entries of those members that are lost (sweep), and returns how
 // many there were.
 func (r *Redis) drop(ctx context.Context, p int, members []string, claimed map[string]bool) (n int, err error) {
 	var refs []task.Ref

@@ -30,15 +30,15 @@ func (k keys) agent() string             { return k.prefix + "agent" }
 func (k keys) wake() string              { return k.prefix + "wake" }
 func (k keys) check() string             { return k.prefix + "check" }
 
-// recordFormat is the format of members and records, which each generation notes in meta. A partition of another format
+// entryFormat is the format of members and entries, which each generation notes in meta. A partition of another format
 // is refused (MISMATCH): prelude.lua compares it, horizon.lua writes it.
-const recordFormat = "2"
+const entryFormat = "2"
 
 // verLen is the length of a version at the end of a member, big-endian.
 const verLen = 8
 
-// member is how a version of a task is written: its id and its version.
-func member(r task.Ref) string {
+// encodeMember returns how Redis names a version of a task: its id and its version.
+func encodeMember(r task.Ref) string {
 	var text strings.Builder
 	writeMember(&text, r)
 	return text.String()
@@ -59,19 +59,19 @@ func parseMember(m string) (task.Ref, error) {
 	return task.Ref{ID: m[:at], Ver: int64(binary.BigEndian.Uint64([]byte(m[at:])))}, nil
 }
 
-// recordLen is how long a record is besides its headers and payload, about.
-const recordLen = 45
+// entryLen is about how long an encoded entry is without its headers and payload.
+const entryLen = 45
 
-// record is how the rest is written: next_ms:due_ms:attempt:flag:rest. The flag is "i" for a payload that is inline,
-// which is the rest; "h" for headers and a payload that are, where the rest is the headers' length, a colon, the headers and the payload;
-// and "x" for what is not inline, without a rest.
-func record(e task.Entry) string {
+// encodeEntry returns what Redis keeps for a member: next_ms:due_ms:attempt:flag:rest. With the flag "i" the rest is the
+// payload. With "h" it is the length of the headers, a colon, the headers and the payload. With "x" headers and payload are
+// in the durable store alone, and there is no rest.
+func encodeEntry(e task.Entry) string {
 	var text strings.Builder
-	writeRecord(&text, e)
+	writeEntry(&text, e)
 	return text.String()
 }
 
-func writeRecord(to *strings.Builder, e task.Entry) {
+func writeEntry(to *strings.Builder, e task.Entry) {
 	var number [20]byte
 	for _, n := range [...]int64{e.NextMS, e.DueMS, int64(e.Attempt)} {
 		to.Write(append(strconv.AppendInt(number[:0], n, 10), ':'))
@@ -90,27 +90,27 @@ func writeRecord(to *strings.Builder, e task.Entry) {
 	to.Write(e.Payload)
 }
 
-func parseRecord(ref task.Ref, rec string) (task.Entry, error) {
-	e, payload, err := splitRecord(ref, rec)
+func parseEntry(ref task.Ref, entry string) (task.Entry, error) {
+	e, payload, err := splitEntry(ref, entry)
 	if payload != "" {
 		e.Payload = []byte(payload)
 	}
 	return e, err
 }
 
-// splitRecord is parseRecord but for the payload, which it leaves as text.
-func splitRecord(ref task.Ref, rec string) (e task.Entry, payload string, err error) {
+// splitEntry is parseEntry, except that it leaves the payload as text.
+func splitEntry(ref task.Ref, entry string) (e task.Entry, payload string, err error) {
 	e.Ref = ref
 	var nums [3]int64
-	rest := rec
+	rest := entry
 	for i := range nums {
 		text, after, ok := strings.Cut(rest, ":")
 		if !ok {
-			return e, "", fmt.Errorf("record of %q has a strange shape", ref.ID)
+			return e, "", fmt.Errorf("entry of %q has a strange shape", ref.ID)
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return e, "", fmt.Errorf("record of %q has a strange number: %w", ref.ID, err)
+			return e, "", fmt.Errorf("entry of %q has a strange number: %w", ref.ID, err)
 		}
 		nums[i], rest = n, after
 	}
@@ -128,7 +128,7 @@ func splitRecord(ref task.Ref, rec string) (e task.Entry, payload string, err er
 		ok = false
 	}
 	if !ok {
-		return e, "", fmt.Errorf("record of %q has a strange shape", ref.ID)
+		return e, "", fmt.Errorf("entry of %q has a strange shape", ref.ID)
 	}
 	return e, payload, nil
 }

@@ -20,8 +20,8 @@ func (r *Redis) typed(act string, p int, err error) error {
 	return fmt.Errorf("%s in partition %d: %w", act, p, err)
 }
 
-// kindOf is the kind of err. What only a client of a cluster can follow is refused for
-// any other, for a slot that lies elsewhere is never found then.
+// kindOf is the kind of err. MOVED and ASK are refused unless the client is one of a
+// cluster: any other client would never find a slot that is on another node.
 func (r *Redis) kindOf(err error) error {
 	if moved(err) && r.single {
 		return fmt.Errorf("%w: the server is a node of a cluster, and the client is not one of clusters: use redis.NewClusterClient", task.ErrRefused)
@@ -29,9 +29,9 @@ func (r *Redis) kindOf(err error) error {
 	return kindOf(err)
 }
 
-// kinds are what servers say, by what it means: a server's error begins with one of
-// these, or a script's does. Redis 6.2 words errors of scripts in its own way (inScript),
-// and those of rights have no code before Redis 7.2.
+// kinds are the beginnings of errors that servers and scripts answer, by what they mean.
+// Redis 6.2 words the errors of scripts in its own way (inScript), and errors about rights
+// have no code before Redis 7.2.
 var kinds = []struct {
 	kind     error
 	prefixes []string

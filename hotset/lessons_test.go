@@ -194,7 +194,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	if _, err := s2.Extend(context.Background(), 0, task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute}); !errors.Is(err, task.ErrCold) {
 		t.Errorf("Extend on the replica: %v, want ErrCold", err)
 	}
-	if after := warm(t, s2); !after.Fresh || after.Members != 0 {
+	if after := warm(t, s2); !after.New || after.Members != 0 {
 		t.Errorf("the next generation: %+v, want a fresh one that is empty", after)
 	}
 	if _, err := s2.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {
@@ -202,7 +202,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	}
 }
 
-// Whose key was lost (an eviction) is nowhere, but has a record. A partition that is full
+// A member whose key was lost (an eviction) neither waits nor is in a batch, but has an entry. A partition that is full
 // of such members would take nothing in for good, and what lies beyond its horizon
 // would never fire (found by torture).
 func TestAPartitionFullOfLostMembersIsSwept(t *testing.T) {

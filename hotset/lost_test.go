@@ -9,7 +9,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Lost leases may mean old data: a worker is told to register, not to give up.
+// Lost leases may mean old data: a worker has to register, and not to give up.
 // Old data, which a failover or a snapshot brings back, may hold batches and leases
 // that were reaped since; it names another server.
 func TestBatchesOfAnotherServerAreCold(t *testing.T) {
@@ -58,7 +58,7 @@ func TestALostTombstoneIsALossOfData(t *testing.T) {
 				t.Errorf("Claim: %+v, %v, want ErrCold", b, err)
 			}
 			next := warm(t, s)
-			if !next.Fresh || next.Members != 0 {
+			if !next.New || next.Members != 0 {
 				t.Errorf("the next Horizon answered %+v, want a new generation", next)
 			}
 			if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrStale) {

@@ -2,8 +2,8 @@ package hotset
 
 import "github.com/triggerhook/triggerhook/task"
 
-// Codes by which the scripts tell what became of a member. The header of each script names those
-// that it returns.
+// Codes by which the scripts say what became of a member; prelude.lua has a name for each. The header
+// of each script has those that it returns.
 const (
 	codeAbsent    = 0 // remove, release, find
 	codeWaiting   = 1 // add, feed, remove, release, find
@@ -95,8 +95,8 @@ func findOutcome(code int64) (task.FindOutcome, bool) {
 }
 
 // outcomes reads a code for each of n members, with the function of its script. A cold partition
-// tells none: each outcome is the zero value.
-func outcomes[T any](a *answer, n int, of func(code int64) (T, bool)) []T {
+// has sent none: each outcome is the zero value.
+func outcomes[T any](a *reply, n int, of func(code int64) (T, bool)) []T {
 	all := make([]T, n)
 	if a.asOf.Generation == 0 {
 		return all
@@ -107,8 +107,8 @@ func outcomes[T any](a *answer, n int, of func(code int64) (T, bool)) []T {
 	return all
 }
 
-// outcome reads one code. The script does not return what the function of the script refuses.
-func outcome[T any](a *answer, of func(code int64) (T, bool)) T {
+// outcome reads one code. If the function of the script refuses the code the reply is wrong.
+func outcome[T any](a *reply, of func(code int64) (T, bool)) T {
 	o, ok := of(a.int())
 	if !ok {
 		a.fail("has a strange outcome")

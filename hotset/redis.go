@@ -18,17 +18,17 @@ import (
 //go:embed lua/*.lua
 var files embed.FS
 
-// chunk is the most members that one call of a script takes: unpack overflows
-// beyond some thousands, and a script is to be short. Where they come with their payloads a
-// call has no more than task.MostBytes either, but for one of a single member.
+// chunk is the most members that one call of a script takes: unpack overflows beyond some
+// thousands, and a script must be short. A call that carries payloads has at most
+// task.MostBytes too, except a call with a single member.
 const chunk = 1000
 
-// entryBytes is how much of a call an entry takes besides its id, headers and payload, at most: its
-// version, four numbers, its due time once more, and what stands around them.
+// entryBytes is how many bytes of a call an entry takes at most, without its id, headers and payload: its
+// version, four numbers, its due time once more, and the protocol's bytes around them.
 const entryBytes = 128
 
-// together returns how many of entries go in the next call.
-func together(entries []task.Entry) int {
+// callSize returns how many of entries go in the next call.
+func callSize(entries []task.Entry) int {
 	sum := 0
 	for i, e := range entries {
 		sum += len(e.ID) + entryBytes
@@ -65,31 +65,31 @@ type Redis struct {
 	keys    []keys
 	scripts map[string]*redis.Script
 	doubted chan struct{} // has an element once the server of a subscription may be gone
-	moved   chan struct{} // the same: another one may have taken its place
+	moved   chan struct{} // has an element once another server may have the current generation
 
-	mu    sync.Mutex
-	told  expectation
-	seen  []sighting  // by partition
-	reach []reach     // the same
-	swept []time.Time // the same
-	eased []easing    // the same
+	mu       sync.Mutex
+	expected expectation
+	seen     []sighting  // by partition
+	reach    []reach     // the same
+	swept    []time.Time // the same
+	eased    []easing    // the same
 }
 
-// reach is the last horizon that an add told, and about when.
+// reach is the horizon that the last add answered, and about when.
 type reach struct {
 	ms int64
 	at time.Time
 }
 
-// sighting is the last moment of a partition that an answer told.
+// sighting is the moment of a partition that the last reply had.
 type sighting struct {
 	asOf task.AsOf
-	at   time.Time // before it was asked for, by the local monotonic clock
+	at   time.Time // before the call was sent, by the local monotonic clock
 }
 
-// NewRedis returns the Set of a namespace. It does no I/O and starts nothing; who
-// opened rdb closes it. The client's own retries are welcome: each script may be
-// run again. The error matches task.ErrInvalid.
+// NewRedis returns the Set of a namespace. It does no I/O and starts nothing. The caller
+// that opened rdb closes it. The client may retry calls by itself, because each script may
+// be run again. The error matches task.ErrInvalid.
 func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	if o.Namespace == "" {
 		o.Namespace = task.DefaultNamespace
@@ -117,11 +117,11 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	return r, err
 }
 
-// alone are the scripts that stand without the prelude: elect has no partition, and check
-// is to name each right that is missing.
+// alone are the scripts that have no prelude: elect has no partition, and check must name
+// each right that is missing.
 var alone = map[string]bool{"elect": true, "check": true}
 
-// loadScripts puts the verb's name and the prelude before each verb but those that stand alone.
+// loadScripts puts the verb's name and the prelude before each script, except those that have none (alone).
 func loadScripts() (map[string]*redis.Script, error) {
 	prelude, err := files.ReadFile("lua/prelude.lua")
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *Redis) Config() Config { return r.config }
 // Clock implements Set.
 func (r *Redis) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	r.mu.Lock()
-	s, isCurrent := r.seen[p], r.told.isCurrent(p)
+	s, isCurrent := r.seen[p], r.expected.isCurrent(p)
 	r.mu.Unlock()
 	if s.asOf.Generation != 0 && isCurrent(s.asOf.Generation) && time.Since(s.at) < task.TombstoneTTL/2 {
 		return s.asOf, nil
@@ -180,7 +180,7 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 func (r *Redis) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
 	rest, taken := page.Entries, 0
 	for {
-		part := rest[:together(rest)]
+		part := rest[:callSize(rest)]
 		rest = rest[len(part):]
 		loaded := page.Loaded
 		if len(rest) > 0 {
@@ -191,7 +191,7 @@ func (r *Redis) Feed(ctx context.Context, p int, page task.FeedRequest) (task.Pa
 		if err != nil {
 			return task.PartitionStatus{}, err
 		}
-		s := a.feeding()
+		s := a.status()
 		taken += int(a.int())
 		if s.Taken = taken; len(rest) == 0 || a.err != nil {
 			return s, a.err
@@ -203,7 +203,7 @@ func (r *Redis) Feed(ctx context.Context, p int, page task.FeedRequest) (task.Pa
 func (r *Redis) Add(ctx context.Context, p int, add task.AddRequest) ([]task.AddOutcome, error) {
 	var all []task.AddOutcome
 	for rest := add.Entries; len(rest) > 0; {
-		part := rest[:together(rest)]
+		part := rest[:callSize(rest)]
 		rest = rest[len(part):]
 		some, err := r.addPart(ctx, p, add, part)
 		if all = append(all, some...); err != nil {
@@ -241,12 +241,12 @@ func (r *Redis) addPart(ctx context.Context, p int, add task.AddRequest, part []
 	return outcomes(a, len(part), addOutcome), a.err
 }
 
-// margin is how far above the horizon as it was known, and the time since, is far:
-// a feeder's rounds raise it in steps of up to 5 s.
+// margin: a due time is far if it is later than the horizon that was seen last, plus the time
+// since, plus this margin. A feeder's rounds raise the horizon in steps of up to 5 s.
 const margin = 10 * time.Second
 
-// farFrom reports whether it is worth a call to ask first whether the horizon is
-// still below that due time: then nothing that is due later need be sent.
+// farFrom reports whether addPart should ask for the horizon first, with a call of its own: if it is
+// still at or below that due time, no entry needs to be sent.
 func (r *Redis) farFrom(p int, nextMS int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -286,7 +286,7 @@ func (r *Redis) Release(ctx context.Context, p int, rel task.ReleaseRequest) ([]
 	return all, err
 }
 
-// perMember runs a script that takes members last and has an outcome for each.
+// perMember runs a script whose last arguments are members, and which has an outcome for each of them.
 func perMember[T any](ctx context.Context, r *Redis, p int, verb, token string, refs []task.Ref, of func(code int64) (T, bool), args ...any) (asOf task.AsOf, all []T, err error) {
 	for start := 0; start < len(refs); start += chunk {
 		part := refs[start:min(start+chunk, len(refs))]
@@ -362,7 +362,7 @@ func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Durati
 // Elect implements Set.
 func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
 	r.mu.Lock()
-	identity := r.told.identity
+	identity := r.expected.identity
 	r.mu.Unlock()
 	args := []any{identity, holder, term.Milliseconds()}
 	for _, role := range roles {
@@ -374,7 +374,7 @@ func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, ro
 	if err != nil {
 		return nil, r.typed("elect", 0, err)
 	}
-	a := answer{verb: "elect", rest: v}
+	a := reply{verb: "elect", rest: v}
 	status := a.str()
 	a.int() // time
 	a.int() // no generation
@@ -383,7 +383,7 @@ func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, ro
 	}
 	terms := make([]task.Term, len(roles))
 	for i := range terms {
-		terms[i] = task.Term{Held: a.int() == 1, Epoch: a.int(), Left: time.Duration(a.int()) * time.Millisecond, Fresh: a.int() == 1}
+		terms[i] = task.Term{Held: a.int() == 1, Epoch: a.int(), Left: time.Duration(a.int()) * time.Millisecond, New: a.int() == 1}
 	}
 	return terms, a.err
 }

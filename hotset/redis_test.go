@@ -81,7 +81,7 @@ func model(t *testing.T, rdb *redis.Client, partitions int, turned bool, pass fu
 			lost := []string{tag + "meta"}
 			if all {
 				lost = rdb.Keys(rt.Context(), tag+"*").Val()
-				lost = slices.DeleteFunc(lost, func(k string) bool { return k == tag+"agent" }) // who holds a role is no member's concern
+				lost = slices.DeleteFunc(lost, func(k string) bool { return k == tag+"agent" }) // the holder of a role does not matter here
 			}
 			if err := rdb.Unlink(rt.Context(), append(lost, tag+"none")...).Err(); err != nil {
 				rt.Fatal(err)
@@ -129,7 +129,7 @@ func TestAFlushOrARestartIsCold(t *testing.T) {
 			if st, err := s.State(t.Context(), 0); err != nil || st.StartMS != after.StartMS {
 				t.Errorf("State says that it began at %d, %v; want %d", st.StartMS, err, after.StartMS)
 			}
-			if !after.Fresh || after.AsOf.Generation == before.AsOf.Generation || after.Members != 0 || after.ReadyMS-after.StartMS < 2000 {
+			if !after.New || after.AsOf.Generation == before.AsOf.Generation || after.Members != 0 || after.ReadyMS-after.StartMS < 2000 {
 				t.Errorf("the next generation is %+v after %+v", after, before)
 			}
 			if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: before.AsOf, Entries: one("a")}); !errors.Is(err, task.ErrStale) {
@@ -225,7 +225,7 @@ func TestEveryKeyHasItsPartitionsTagAndNoTTL(t *testing.T) {
 	}
 }
 
-// Lost keys, as after an eviction: Find tells of orphans, whom Add then takes.
+// Lost keys, as after an eviction: Find reports orphans, which Add then adds.
 func TestFindDropsOrphans(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)

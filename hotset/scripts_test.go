@@ -111,7 +111,7 @@ func checkUses(t *testing.T, verb, header, body string) {
 			if n, _ := strconv.Atoi(m[2]); m[1] == c.name {
 				named = slices.DeleteFunc(named, func(v int) bool { return v == n })
 				used = slices.DeleteFunc(used, func(v int) bool { return v == n })
-				if !regexp.MustCompile(c.name + `(\[[^\d\]]|\[\d+ [+*]|, \d)|take\(\d`).MatchString(body) {
+				if !regexp.MustCompile(c.name + `(\[[^\d\]]|\[\d+ [+*]|, \d)|add_members\(\d`).MatchString(body) {
 					t.Errorf("%s.lua names %s[%d] as a list and reads none", verb, c.name, n)
 				}
 			}
@@ -125,6 +125,78 @@ func checkUses(t *testing.T, verb, header, body string) {
 		if !slices.Equal(named, used) {
 			t.Errorf("%s.lua: the header names %s %v, the body reads %v", verb, c.name, named, used)
 		}
+	}
+}
+
+var (
+	argument = regexp.MustCompile(`(?m)^-- ((?:KEYS|ARGV)\[\d+\])  (\w+)(?:  |$)`)
+	assigned = regexp.MustCompile(`(?m)^local ([\w, ]+) = (.*)$`)
+	one      = regexp.MustCompile(`\b(?:KEYS|ARGV)\[\d+\]`)
+)
+
+// badNames returns which arguments of a script its body reads under another name than its header gives them, or in more than one place.
+func badNames(header, body string) (bad []string) {
+	called := map[string][]string{} // the names that the body gives to an argument
+	for _, m := range assigned.FindAllStringSubmatch(body, -1) {
+		names := strings.Split(m[1], ", ")
+		for i, value := range strings.Split(m[2], ", ") {
+			if arg := one.FindString(value); arg != "" && i < len(names) {
+				called[arg] = append(called[arg], names[i])
+			}
+		}
+	}
+	for _, m := range argument.FindAllStringSubmatch(header, -1) {
+		arg, name := m[1], m[2]
+		if lists.MatchString("-- "+arg+"  "+name) || strings.Contains(header, "-- "+arg+"  "+name+", ") {
+			continue // a list is read by an index
+		}
+		if got := called[arg]; len(got) != 1 || got[0] != name || strings.Count(body, arg) != 1 {
+			bad = append(bad, fmt.Sprintf("%s is %q in the header, and %q in the body, which reads it in %d places", arg, name, got, strings.Count(body, arg)))
+		}
+	}
+	return bad
+}
+
+func TestEveryScriptNamesItsArgumentsAsItsHeaderDoes(t *testing.T) {
+	for verb, text := range readLua(t) {
+		if header, body := split(text); verb != "prelude" {
+			for _, bad := range badNames(header, body) {
+				t.Errorf("%s.lua: %s", verb, bad)
+			}
+		}
+	}
+	for name, text := range map[string]string{
+		"another name":   "-- ARGV[2]  limit  most\nlocal most = ARGV[2]\n",
+		"another order":  "-- ARGV[2]  limit  most\n-- ARGV[3]  skip  kept\nlocal limit, skip = ARGV[3], ARGV[2]\n",
+		"a second place": "-- ARGV[2]  limit  most\nlocal limit = ARGV[2]\nreturn ARGV[2]\n",
+		"no name":        "-- ARGV[2]  limit  most\nreturn {'OK', now, ARGV[2]}\n",
+	} {
+		if header, body := split(text); len(badNames(header, body)) == 0 {
+			t.Errorf("%s was not noticed in %q", name, text)
+		}
+	}
+}
+
+// The prelude's numbers for answers, and its other constants, are those of Go.
+func TestThePreludeHasTheConstantsOfGo(t *testing.T) {
+	text := readLua(t)["prelude"]
+	line := regexp.MustCompile(`(?m)^local (ABSENT[A-Z_, ]*) = ([\d, ]*)$`).FindStringSubmatch(text)
+	if line == nil {
+		t.Fatal("the prelude names no answers")
+	}
+	names, values := strings.Split(line[1], ", "), strings.Split(line[2], ", ")
+	want := map[string]int{"ABSENT": codeAbsent, "WAITING": codeWaiting, "CLAIMED": codeClaimed, "ELSEWHERE": codeElsewhere,
+		"BEYOND": codeBeyond, "DEAD": codeDead, "ORPHAN": codeOrphan, "PRESENT": codePresent, "ASK_AGAIN": codeAgain}
+	if len(names) != len(want) || len(values) != len(want) {
+		t.Fatalf("the prelude has answers %q with values %q, want the %d of Go", names, values, len(want))
+	}
+	for i, name := range names {
+		if n, is := want[name]; !is || values[i] != strconv.Itoa(n) {
+			t.Errorf("the prelude has %s = %s, want %d (of Go: %t)", name, values[i], n, is)
+		}
+	}
+	if other := fmt.Sprintf("local T, FORMAT = %d, '%s'", task.TombstoneTTL.Microseconds(), entryFormat); !strings.Contains(text, other) {
+		t.Errorf("the prelude lacks %q", other)
 	}
 }
 
@@ -290,11 +362,11 @@ func callAll(t *testing.T, r *Redis) {
 // What a server may answer is an error at worst.
 func TestStrangeAnswersAreErrors(t *testing.T) {
 	for _, v := range [][]any{nil, {"OK"}, {int64(1)}, {"OK", "x", int64(1)}, {"WHAT", int64(1), int64(1)}} {
-		a := &answer{verb: "x", rest: v}
+		a := &reply{verb: "x", rest: v}
 		a.str()
 		a.int()
 		a.int()
-		a.feeding()
+		a.status()
 		a.indices(3)
 		if a.err == nil {
 			t.Errorf("%v was read without an error", v)
@@ -303,7 +375,7 @@ func TestStrangeAnswersAreErrors(t *testing.T) {
 	for _, m := range []any{nil, 7, "short", "a" + "12345678"} {
 		for _, rec := range []any{7, "", "1:2:3", "1:2:x:i:", "1:2:3:toolong:"} {
 			if c, _, err := parseClaim(m, rec); err == nil {
-				t.Errorf("member %v with record %v was read as %+v", m, rec, c)
+				t.Errorf("member %v with entry %v was read as %+v", m, rec, c)
 			}
 		}
 	}
@@ -405,7 +477,7 @@ func TestWhatACheckFindsIsJudged(t *testing.T) {
 		says            string
 	}{{true, known, "cluster_enabled:0\r\n", ""}, {true, known, "# Cluster\r\ncluster_enabled:1\r\n", "NewClusterClient"},
 		{false, known, "cluster_enabled:1\r\n", ""}, {false, "run_id:abc\r\n", "", "master_replid"}, {false, "redis_version:7\r\n", "", "run_id"}, {true, "", "", ""}} {
-		a := &answer{verb: "check", rest: []any{"OK", int64(1), int64(0), c.server, c.cluster, []any{}}}
+		a := &reply{verb: "check", rest: []any{"OK", int64(1), int64(0), c.server, c.cluster, []any{}}}
 		if err := (&Redis{single: c.single}).judge(a); (err == nil) != (c.says == "") || err != nil && (!errors.Is(err, task.ErrRefused) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("a server that says %q and %q: %v, want an error that says %q", c.server, c.cluster, err, c.says)
 		}

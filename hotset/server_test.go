@@ -99,7 +99,7 @@ func TestAnIdleSetCostsFewCommands(t *testing.T) {
 	}
 }
 
-// deaf is a connection that loses answers while it is told to.
+// deaf is a connection that loses answers while its switch is on.
 type deaf struct {
 	net.Conn
 	lose *atomic.Int32
@@ -115,7 +115,7 @@ func (d deaf) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// The client sends a claim again whose answer was lost: nobody's batch is left.
+// The client sends a claim again whose answer was lost: no batch is left that no worker knows.
 func TestAClaimWhoseAnswerWasLostIsClaimedOnce(t *testing.T) {
 	addr := testserver.Shared(t, testserver.Redis).Addr
 	var lose atomic.Int32
@@ -174,7 +174,7 @@ func TestScriptsMayBeFlushedInMidRun(t *testing.T) {
 	}
 }
 
-// A claim for nobody takes nobody.
+// A claim with a limit of 0 takes no member.
 func TestAClaimOfNoneChangesNothing(t *testing.T) {
 	s := open(t, client(t, testserver.Shared(t, testserver.Redis).Addr), 1)
 	add(t, s, warm(t, s), many(3))
@@ -267,7 +267,7 @@ func TestFindAmongThousandsOfBatches(t *testing.T) {
 	}
 	for _, c := range b2.Claims {
 		if answers[c.Ref] != task.FindClaimed {
-			t.Errorf("%s, whose record is lost: %v, want Claimed", c.ID, answers[c.Ref])
+			t.Errorf("%s, whose entry is lost: %v, want Claimed", c.ID, answers[c.Ref])
 		}
 	}
 }
@@ -284,7 +284,7 @@ func TestANewGenerationEndsAllBatches(t *testing.T) {
 		}
 	}
 	rdb.HSet(t.Context(), key(s, "meta"), "server", "another")
-	if again := warm(t, s); !again.Fresh || again.AsOf.Generation == f.AsOf.Generation {
+	if again := warm(t, s); !again.New || again.AsOf.Generation == f.AsOf.Generation {
 		t.Fatalf("Horizon: %+v, want a new generation", again)
 	}
 	if keys := rdb.Keys(t.Context(), "*").Val(); len(keys) != 1 {
@@ -312,7 +312,7 @@ func TestAFullServerStillRetreats(t *testing.T) {
 	}
 }
 
-// After the clock stepped back the set goes on: what is told now is fresh.
+// After the clock stepped back the set goes on: an as_of from now is valid.
 func TestAClockThatSteppedBackStopsNothing(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
@@ -356,7 +356,7 @@ func TestAReleaseOfAnyDelay(t *testing.T) {
 	}
 }
 
-// Who asks through a client that is closed is told so, for waiting mends nothing.
+// A call through a closed client answers ErrClosed, because waiting mends nothing.
 func TestAClosedClientIsErrClosed(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: testserver.Shared(t, testserver.Redis).Addr})
 	s := open(t, rdb, 1)

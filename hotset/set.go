@@ -1,7 +1,7 @@
-// Package hotset holds the tasks due before the horizon, waiting or claimed. It
-// is a rebuildable index of the durable store, never the truth. NewRedis is the
-// Set for production; hotset/local is the embedded one; hotsettest is the suite
-// that both pass.
+// Package hotset holds the tasks that are due before the horizon, waiting or claimed. It
+// is an index that can be rebuilt from the durable store, which alone is the truth. NewRedis
+// returns the Set for production, hotset/local has the embedded one, and hotsettest has the
+// tests that both pass.
 package hotset
 
 import (
@@ -22,25 +22,26 @@ type Config struct {
 // is one version of a task; the caller routes it with task.Partition. All
 // methods may be called by any number of goroutines and processes at once, and
 // each is atomic in its partition. Slices handed to a method are not changed,
-// nor retained after it returns.
+// and not retained after it returns.
 //
 // A partition has one clock, which alone decides what is due and when a lease
 // ends. A partition without a generation is cold: Claim, Add, Feed, Extend and
-// Release answer task.ErrCold until Horizon has made one. Cold is also one whose
-// server is not the one that the generation began on. Horizon, State, Find, Expired
-// and Add with a Token look at that always, Claim where it takes members or finds its
-// batch, Extend where it is given a batch or a member. What the others do there ends
-// with the next generation.
+// Release answer task.ErrCold until Horizon has made one.
+//
+// A partition is also cold if its server is not the one that the generation began on.
+// Horizon, State, Find, Expired and Add with a Token always look at that. Claim does where it
+// takes members or finds its batch, and Extend where it is given a batch or a member. The
+// other methods do not, and what they change there ends with the next generation.
 //
 // Invariants, for each partition and whatever the order of calls:
 //
 //	I1  A member is waiting or in one batch, never both.
 //	I2  A member that was removed is refused (task.AddDead) for at least
-//	    task.TombstoneTTL, and what a caller knows from earlier than that, or
-//	    from another generation, is refused whole (task.ErrStale).
-//	I3  The epoch of the feeder never falls; an older feeder is refused
-//	    (task.ErrAborted), as is one of another generation.
-//	I4  loaded never passes the horizon; both fall together or not at all.
+//	    task.TombstoneTTL. A call whose AsOf is older than that, or of another
+//	    generation, is refused as a whole (task.ErrStale).
+//	I3  The epoch of the feeder never falls. A feeder with an older epoch is
+//	    refused (task.ErrAborted), and so is one of another generation.
+//	I4  loaded never passes the horizon. Both fall together, or neither does.
 //
 // Errors match a sentinel of package task: ErrUnavailable (the outcome of a
 // write is unknown), ErrMismatch (the partition records another number of
@@ -50,92 +51,101 @@ type Set interface {
 	// Config returns what the set was made with. No I/O.
 	Config() Config
 
-	// Expect tells the set what the durable store records of it, as the caller has
-	// read; until it is told, any generation is taken for the current one. From then on a partition that
-	// records another identity answers task.ErrMismatch to every call, as does Elect,
-	// and one whose generation is not the current one is cold for every call and
-	// answers task.ErrOther (an ErrCold); State tells of it by Other, Find and Expired
-	// find nothing. Horizon begins a generation there, as on any cold partition. A
-	// generation records the identity at its beginning, and so does the first election.
-	// No I/O. ErrMismatch: this Set was told another identity before. ErrInvalid: an
-	// identity of other than letters and digits, or another number of partitions.
+	// Expect tells the set what the caller has read of it in the durable store. Before the
+	// first Expect any generation is taken for the current one. No I/O.
+	//
+	// After it, every call to a partition that has another identity answers
+	// task.ErrMismatch, and so does Elect. A partition whose generation is not the current
+	// one is cold, and calls answer task.ErrOther (an ErrCold); State sets Other, and Find and
+	// Expired find nothing. Horizon begins a generation there, as on any cold partition. A
+	// generation stores the identity when it begins, and so does the first election.
+	//
+	// ErrMismatch: Expect was called with another identity before. ErrInvalid: the identity
+	// has characters that are neither letters nor digits, or e has another number of partitions.
 	Expect(e task.Expected) error
 
-	// Clock returns a moment of partition p that lies before the call's end
+	// Clock returns a moment of partition p that lies before the end of this call,
 	// and at most TombstoneTTL/2 before its beginning. It asks the server only
-	// if no answer to an earlier call is that recent. Generation is 0 if the
+	// if no reply to an earlier call is that recent. Generation is 0 if the
 	// partition is cold.
 	Clock(ctx context.Context, p int) (task.AsOf, error)
 
-	// Check tries whether the set can work with p's server: that it may use each
-	// command and channel that the methods need, hears what it publishes, and whatever
-	// State looks at. It changes nothing, and any number of processes may check at once.
-	// ErrRefused names all that is missing; waiting mends none of it.
+	// Check tests whether the set can work with p's server: whether it may use each
+	// command and channel that the methods need, whether it hears what it publishes, and what
+	// State checks. It changes nothing, and any number of processes may check at once.
+	// ErrRefused names everything that is missing; waiting mends none of it.
 	Check(ctx context.Context, p int) error
 
-	// State reports what p holds. A cold partition holds nothing; that is no
-	// error. ErrRefused: the server's settings would lose members in silence.
+	// State reports what p holds. A cold partition holds nothing, which is no
+	// error. ErrRefused: with its settings the server would lose members without an error.
 	State(ctx context.Context, p int) (task.State, error)
 
-	// Horizon begins a feeder's round on p: it makes a new, empty generation
-	// if the partition is cold and f.Look is not set (f.Generation, which is the
-	// current one by the records), and raises the horizon to f.HorizonMS, never
-	// lowering it. A partition that holds f.Limit members or more keeps its
-	// horizon; one that holds more retreats: horizon and loaded fall to the
-	// time of the member that is one too many, and the waiting members due at
-	// or above it are dropped, some at each call: not those with attempts, of
-	// which, and of their delay, their rows may not know.
+	// Horizon begins a feeder's round on p. If the partition is cold and f.Look is not
+	// set, it begins a new, empty generation: f.Generation, which the durable store records as
+	// current. It raises the horizon to f.HorizonMS, and never lowers it to that.
+	//
+	// A partition that holds f.Limit members or more keeps its horizon. One that holds more
+	// retreats: horizon and loaded fall to the time of the first member that is too many, and
+	// the waiting members that are due at or above it are dropped, some at each call. Members
+	// with attempts stay, because their rows may know neither the attempts nor the delay.
 	Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error)
 
-	// Feed takes the page's entries in, unless they are members already,
-	// removed (I2), or not below the horizon, and then moves loaded to
+	// Feed adds the page's entries, except those that are members already, were
+	// removed (I2), or are not below the horizon. Then it moves loaded to
 	// page.Loaded, but not beyond the horizon and never back.
 	Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error)
 
-	// Add takes entries in and returns an outcome for each, in order: AddTaken,
-	// AddPresent, AddBeyond or AddDead; where AddBeyond and another are true, either
-	// of them. With a.Token the entries are put into that batch under a.Lease, whatever
-	// the horizon and also those that wait, whose record becomes the entry: AddClaimed,
-	// AddElsewhere or AddDead.
+	// Add adds entries and returns an outcome for each, in order: AddTaken,
+	// AddPresent, AddBeyond or AddDead. Where AddBeyond and another are true, the
+	// outcome may be either.
+	//
+	// With a.Token Add puts the entries into that batch, under a.Lease and whatever
+	// the horizon: AddClaimed, AddElsewhere or AddDead. A member that waits moves into
+	// the batch, and what the set holds of it becomes the entry.
 	Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error)
 
-	// Remove removes members for good, leaves tombstones, and tells of each
-	// what it was: RemoveWaiting, RemoveClaimed or RemoveAbsent. token names the batch that the
-	// caller holds them in, and then the outcomes tell nothing; "" if it holds
-	// none. RemoveClaimed then tells that a worker holds some version of the task, or
-	// may: one was removed while a batch held it, by this call (also if it is made
-	// again, as its answer was lost), or by another whose tombstone stands. A cold
-	// partition answers RemoveAbsent and nil: the next generation reads the rows.
+	// Remove removes members for good, leaves tombstones, and returns for each
+	// what it was: RemoveWaiting, RemoveClaimed or RemoveAbsent. A cold partition
+	// answers RemoveAbsent and nil: the next generation reads the rows.
+	//
+	// token names the batch that the caller holds the members in; the outcomes say nothing
+	// then. It is "" if the caller holds none. RemoveClaimed then means that a worker has, or
+	// may have, some version of the task in hand: a version was removed while it was in a batch,
+	// by this call, by an earlier try of it whose reply was lost, or by another call whose
+	// tombstone still exists.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
 
-	// Claim moves at most limit due members into the batch called token, oldest
-	// first, under a lease of that length, at most 1000. A token that names a
-	// batch already returns that batch, with its lease renewed: a claim whose
-	// answer was lost is repeated with the same token. A set may bound the bytes of
-	// its answer: it takes fewer members then, or leaves payloads out, as if they were
-	// External; of a batch that is returned again it may leave out all.
+	// Claim moves at most limit due members, and at most 1000, into the batch called
+	// token, oldest first, under a lease of that length. If a batch of that name
+	// exists already, Claim renews its lease and returns it: a claim whose reply was
+	// lost is repeated with the same token.
+	//
+	// A set may bound the bytes of its reply: it takes fewer members then, or leaves
+	// payloads out, as if they were External. Of a batch that existed before it may leave
+	// out all payloads.
 	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
 
-	// Extend renews the leases of the batches h.Tokens and tells which of them
-	// had none left, and which of h.Refs are members no more. A lease that is
-	// over but was not reaped yet is renewed. ErrAborted: the generation is
-	// another than h.Generation; nothing was renewed, and the caller registers
-	// what it holds (Add with Token). ErrCold: register once a generation has
+	// Extend renews the leases of the batches h.Tokens, and returns which of them
+	// had no lease any more, and which of h.Refs are no longer members. A lease that is
+	// over but was not reaped yet is renewed. ErrAborted: the generation is not
+	// h.Generation; nothing was renewed, and the caller registers what it holds
+	// (Add with Token). ErrCold: the caller registers once a generation has
 	// begun; some leases may have been renewed.
 	Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error)
 
 	// Release gives members of a batch back and returns an outcome for each, in order:
-	// ReleaseWaiting (it waits again, at the time that r names), ReleaseDead, ReleaseAbsent,
-	// ReleaseElsewhere (not in this batch: it was given back before), or ReleaseBeyond
-	// (r.Delay puts it at or beyond the horizon: it stays in the batch). With
-	// r.Expired it changes nothing and answers ReleaseLeased unless the lease is
-	// over; ErrStale then guards the reading of the rows. Without Refs it ends
-	// the lease of a batch that has lost all its members. ErrCold: nothing was
-	// given back, and the next generation reads the rows.
+	// ReleaseWaiting (it waits again, until the time that r names), ReleaseDead,
+	// ReleaseAbsent, ReleaseElsewhere (not in this batch: it was given back before), or
+	// ReleaseBeyond (r.Delay puts it at or beyond the horizon: it stays in the batch).
+	// ErrCold: nothing was given back, and the next generation reads the rows.
+	//
+	// With r.Expired it gives back only if the lease is over; otherwise it changes nothing and
+	// returns ReleaseLeased. ErrStale: the rows were read as of a moment that is too old.
+	// Without Refs it ends the lease of a batch that has lost all its members.
 	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error)
 
-	// Find tells where members are, each at some moment of the call. The record of a
-	// FindOrphan is dropped by the call, so that Add takes the member
+	// Find returns where members are, each at some moment of the call. It drops
+	// what the set still holds of a FindOrphan, so that Add adds that member
 	// again. A cold partition holds nothing: FindAbsent.
 	Find(ctx context.Context, p int, refs []task.Ref) ([]task.FindResult, error)
 
@@ -144,14 +154,13 @@ type Set interface {
 	Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error)
 
 	// Elect asks for roles under the name of holder, for a term of that
-	// length, and renews those that it holds; it answers for each role in
-	// order. A term of 0 resigns. The election of all roles lives in
-	// partition 0.
+	// length, and renews the roles that holder has. It answers for each role, in
+	// order. A term of 0 resigns. All roles are elected in partition 0.
 	Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error)
 
-	// Watch sends on wake, dropping what does not fit, whenever an earlier
-	// member than all waiting ones came in somewhere, and after each
-	// (re)connection. It returns when ctx ends (nil), or with the error that
-	// it cannot mend by connecting again: ErrRefused, ErrClosed.
+	// Watch sends on wake, if wake has room, whenever a partition gets a waiting
+	// member that is earlier than all others there, and after each connection. It
+	// returns nil when ctx ends, or an error that connecting again cannot mend:
+	// ErrRefused, ErrClosed.
 	Watch(ctx context.Context, wake chan<- struct{}) error
 }

@@ -21,7 +21,7 @@ func TestTombstonesOutliveWhatIsKnown(t *testing.T) {
 		f = warm(t, s)
 	}
 	now := f.AsOf.TimeUS / task.TombstoneTTL.Microseconds()
-	for _, ago := range []int64{1, 2} { // the tombstone is of that many periods ago; 3 ago is too old for anybody
+	for _, ago := range []int64{1, 2} { // the tombstone is of that many periods ago; 3 ago is too old to matter
 		ref := task.Ref{ID: fmt.Sprint("gone ", ago), Ver: 1}
 		rdb.HSet(t.Context(), key(s, "meta"), "period", now)
 		if _, err := s.Remove(t.Context(), 0, "", []task.Ref{ref}); err != nil {
@@ -42,8 +42,8 @@ func TestTombstonesOutliveWhatIsKnown(t *testing.T) {
 	}
 }
 
-// Old tombstones take no memory: whoever calls next drops them, however long nobody
-// called, as when a namespace' last worker ended with all that it had just confirmed.
+// Old tombstones take no memory: the next call drops them, after a pause of any
+// length, as when the last worker of a namespace has ended right after many confirms.
 func TestOldTombstonesAreDropped(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	for _, ago := range []int64{3, 4, 5, 1000} {
@@ -65,8 +65,8 @@ func TestOldTombstonesAreDropped(t *testing.T) {
 	}
 }
 
-// A server that took over has a clock that is behind, by minutes, what the one before
-// it had told. Its generation begins by its own clock, and goes on.
+// A server that took over has a clock that is minutes behind the times that the server before it has answered. Its
+// generation begins by its own clock, and goes on.
 func TestANewGenerationGoesByItsServersClock(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
@@ -74,8 +74,8 @@ func TestANewGenerationGoesByItsServersClock(t *testing.T) {
 	ahead := f.AsOf.TimeUS/task.TombstoneTTL.Microseconds() + 30
 	rdb.HSet(t.Context(), key(s, "meta"), "server", "another", "period", ahead)
 	next := warm(t, s)
-	if now := time.Now().UnixMicro(); !next.Fresh || next.AsOf.TimeUS > now+1e6 || next.StartMS > now/1000+1000 {
-		t.Errorf("the next generation began at %d ms, as of %d us, and it is %d us; fresh=%t", next.StartMS, next.AsOf.TimeUS, now, next.Fresh)
+	if now := time.Now().UnixMicro(); !next.New || next.AsOf.TimeUS > now+1e6 || next.StartMS > now/1000+1000 {
+		t.Errorf("the next generation began at %d ms, as of %d us, and it is %d us; new=%t", next.StartMS, next.AsOf.TimeUS, now, next.New)
 	}
 	pause := time.NewTimer(20 * time.Millisecond)
 	<-pause.C
@@ -87,9 +87,9 @@ func TestANewGenerationGoesByItsServersClock(t *testing.T) {
 	}
 }
 
-// Whatever tells the time also remembers it: else a clock that steps back could
-// outlive a tombstone with knowledge that it had told before.
-func TestToldTimeIsRemembered(t *testing.T) {
+// Each script that answers the time also stores it. Otherwise, after the clock has stepped back, an as_of from
+// before could outlive a tombstone.
+func TestClockRemembersTheTimeOfEachReply(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
 	f := warm(t, s)

@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// quiet is for how long a subscription hears nothing until it asks whether its server
-	// is there; with no answer for as long once more it connects anew.
+	// quiet is how long a subscription may hear nothing before it asks whether its server is
+	// there. Without an answer for as long once more it connects anew.
 	quiet = 10 * time.Second
-	// proof is how long a server that is doubted has to answer its subscriber, which connects
-	// anew after that. A failover takes longer than a needless new connection.
+	// proof is how long a server has to answer its subscriber once a call has failed. After
+	// that the subscriber connects anew: a needless connection costs less time than a failover.
 	proof = 500 * time.Millisecond
-	// closing is how long the end of a subscription is waited for. It takes no time, unless
-	// its server hangs while it connects.
+	// closing is how long listen waits for the end of a subscription. It takes no time, unless
+	// the server hangs while the subscription connects.
 	closing = 100 * time.Millisecond
 )
 
 // Watch implements Set. It subscribes to the channels of all partitions on one
 // connection, and connects and subscribes anew when that fails. It asks whether its server
-// is there when it has heard nothing for quiet, and when a call fails; and subscribes anew when
-// another generation is current, which may be on another server, though its own still answers. It
-// returns what connecting again cannot mend: that the server refuses it, or that the client
-// is closed.
+// is there when it has heard nothing for quiet, and when a call fails. It subscribes anew when
+// another generation becomes current, because that may be on another server though its own still
+// answers. It returns an error that connecting again cannot mend: the server refuses it, or
+// the client is closed.
 func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
 	channels := make([]string, len(r.keys))
 	for p, k := range r.keys {
@@ -92,11 +92,13 @@ func (r *Redis) listen(ctx context.Context, channels []string, wake chan<- struc
 	}
 }
 
-// errDoubted: the server of a subscription does not answer it, or another one may count.
+// errDoubted: the server of a subscription does not answer it, or another server may have
+// the current generation.
 var errDoubted = errors.New("the subscription is given up")
 
-// doubt reports true once sub is to be given up: another generation is current, or its server,
-// which is doubted, does not answer. It reports false when the subscription has ended.
+// doubt returns true once sub is to be given up: another generation is current, or a call has
+// failed and the server of sub does not answer either. It returns false when the subscription
+// has ended.
 func (r *Redis) doubt(ctx context.Context, sub *redis.PubSub, heard, ended <-chan struct{}) bool {
 	for {
 		select {
@@ -107,7 +109,7 @@ func (r *Redis) doubt(ctx context.Context, sub *redis.PubSub, heard, ended <-cha
 		case <-r.doubted:
 		}
 		select {
-		case <-heard: // of before
+		case <-heard: // from before the question
 		default:
 		}
 		if sub.Ping(ctx) != nil {
@@ -124,16 +126,16 @@ func (r *Redis) doubt(ctx context.Context, sub *redis.PubSub, heard, ended <-cha
 	}
 }
 
-// note puts an element into c, unless one is there.
-func note(c chan<- struct{}) {
+// signal puts an element into c, unless one is there.
+func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// hear wakes for each message and each subscription that the server has confirmed; heard
-// has an element once the server has said anything.
+// hear wakes for each message and each subscription that the server has confirmed. It puts
+// an element into heard whenever the server has said anything.
 func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, wake, heard chan<- struct{}) error {
 	if err := sub.Subscribe(ctx, channels...); err != nil {
 		return r.heard(err)
@@ -152,11 +154,11 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 			return r.heard(err)
 		}
 		asked = false
-		note(heard)
+		signal(heard)
 		if _, pong := m.(*redis.Pong); pong {
 			continue
 		}
-		note(wake)
+		signal(wake)
 	}
 }
 

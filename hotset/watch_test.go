@@ -74,7 +74,7 @@ func subscribed(t *testing.T, s *hotset.Redis) <-chan struct{} {
 }
 
 // A subscription whose server does not answer any more is made anew as soon as a call has
-// failed: until it stands nobody hears of earlier tasks. By its own rests it would take 20 s.
+// failed: until then no worker hears of earlier tasks. By its own pauses the subscription would need 20 s.
 func TestAFailedCallProvesTheSubscription(t *testing.T) {
 	var w wires
 	rdb := redis.NewClient(&redis.Options{Addr: testserver.Shared(t, testserver.Redis).Addr, Dialer: w.dial, MaxRetries: -1, ReadTimeout: 200 * time.Millisecond})

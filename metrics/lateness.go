@@ -17,7 +17,7 @@ type lateness struct {
 	fixed, native prometheus.Metric
 }
 
-// newLateness makes it of what st counts.
+// newLateness makes the histogram from the counts of st.
 func newLateness(desc *prometheus.Desc, st triggerhook.ProcessStats) (prometheus.Metric, error) {
 	var n uint64
 	buckets := make(map[float64]uint64, len(consumer.LatenessBounds))

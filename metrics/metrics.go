@@ -64,8 +64,8 @@ func number(namespace string) string {
 }
 
 // NewCollector returns a collector of s. All its metrics have the labels namespace and
-// scheduler, of which the latter is no other collector's in this process: any number of
-// collectors of one namespace may stand in one registry.
+// scheduler. No other collector of this process has the same value of scheduler, so one registry
+// may have any number of collectors of one namespace.
 func NewCollector(s *triggerhook.Scheduler) *Collector {
 	type P = triggerhook.ProcessStats
 	type S = triggerhook.Stats

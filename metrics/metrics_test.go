@@ -243,7 +243,7 @@ func TestTheFiguresAgreeWithALedger(t *testing.T) {
 		create(t, s, "near", 11, time.Now().Add(40*time.Second))
 		create(t, s, "now", 20, time.Now().Add(-time.Millisecond))
 		l = ledger{created: 38, due: 20, ahead: 11}
-		l.agree(t, "created, nobody consumes", c)
+		l.agree(t, "created, no worker consumes", c)
 
 		var hand []*triggerhook.Delivery
 		for range 8 {
@@ -331,7 +331,7 @@ func TestMishapsAreCounted(t *testing.T) {
 			d.ConfirmAsync()     // after its timeout: else the drain waits for an answer
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			go func() { // else the oldest waits, and the auditor asks after nobody younger
+			go func() { // otherwise the oldest waits, and the auditor asks for no younger task
 				for d := range s.Deliveries(ctx) {
 					d.ConfirmAsync()
 				}

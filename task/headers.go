@@ -38,7 +38,7 @@ func EncodeHeaders(headers map[string]string) (string, error) {
 	return encoded, nil
 }
 
-// checkHeaders refuses what cannot be encoded, the first by its key.
+// checkHeaders refuses headers that cannot be encoded. It names the first of them by its key.
 func checkHeaders(headers map[string]string) error {
 	size := HeadersSize(headers)
 	if size > MaxHeaders {

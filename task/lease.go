@@ -7,7 +7,7 @@ import (
 )
 
 // Lease is the longest lease of a namespace's workers in milliseconds, as they have recorded
-// it. Neither value shrinks. The zero Lease says that none is recorded.
+// it. Neither value falls. The zero Lease means that none is recorded.
 type Lease struct {
 	EffectiveMS int64 // no worker has used a longer one
 	AnnouncedMS int64 // what EffectiveMS is to be; at least that
@@ -23,15 +23,15 @@ func (l Lease) MarshalText() ([]byte, error) {
 
 // UnmarshalText reads what MarshalText wrote.
 func (l *Lease) UnmarshalText(text []byte) error {
-	settled, announced, two := strings.Cut(string(text), " ")
+	effective, announced, two := strings.Cut(string(text), " ")
 	if !two {
-		announced = settled
+		announced = effective
 	}
-	s, err1 := strconv.ParseInt(settled, 10, 64)
+	e, err1 := strconv.ParseInt(effective, 10, 64)
 	a, err2 := strconv.ParseInt(announced, 10, 64)
-	if err1 != nil || err2 != nil || s < 1 || a < s {
+	if err1 != nil || err2 != nil || e < 1 || a < e {
 		return fmt.Errorf("%w: recorded lease_ms %q, want one or two numbers above 0, the second no less than the first", ErrMismatch, text)
 	}
-	l.EffectiveMS, l.AnnouncedMS = s, a
+	l.EffectiveMS, l.AnnouncedMS = e, a
 	return nil
 }

@@ -9,7 +9,7 @@ type AddOutcome uint8
 
 // Outcomes of Add.
 const (
-	AddTaken     AddOutcome = iota + 1 // it was no member, and waits now
+	AddTaken     AddOutcome = iota + 1 // it was added: it was no member, and waits now
 	AddPresent                         // it was a member before, waiting or claimed, and is as it was
 	AddBeyond                          // not taken: its NextMS is not below the horizon
 	AddDead                            // not taken: it was removed, and has a tombstone
@@ -37,7 +37,7 @@ const (
 	ReleaseElsewhere                           // unchanged: it is a member, but not in the batch that the request names
 	ReleaseBeyond                              // it stays in its batch: the delay ends at or beyond the horizon
 	ReleaseDead                                // it was removed, and has a tombstone
-	ReleaseAbsent                              // it is no member, or the hot set lost its record; it is in no batch now
+	ReleaseAbsent                              // it is no member, or the hot set lost its entry; it is in no batch now
 )
 
 // FindOutcome is where Find found one member.
@@ -48,5 +48,5 @@ const (
 	FindAbsent  FindOutcome = iota // it is no member, or the partition is cold
 	FindWaiting                    // it waits
 	FindClaimed                    // it is in a batch
-	FindOrphan                     // it had a record but was neither waiting nor in a batch with a lease; the record is dropped
+	FindOrphan                     // it had an entry but was neither waiting nor in a batch with a lease; the entry is dropped
 )

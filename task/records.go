@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Names of what the processes of a namespace record in its durable store.
+// Names of the records of a namespace: what its processes record in its durable store.
 const (
 	RecordIdentity = "identity"  // random text that tells this durable store from any other
 	RecordWindow   = "window_ms" // a Window
@@ -15,18 +15,18 @@ const (
 	RecordGeneration = "generation:"
 )
 
-// MaxRecord is how many bytes a record has at most, and MaxRecordName the same of its name.
+// MaxRecord is how many bytes a record has at most, and MaxRecordName how many its name has.
 const (
 	MaxRecord     = 255
 	MaxRecordName = 64
 )
 
-// Records are what is recorded, by name, each as text that is not empty.
+// Records are the records of a namespace. Each is text that is not empty.
 type Records struct {
 	Values map[string]string // by name
-	// Past are the names of those that a process recorded which has ended, as far as the
-	// store can tell: one that a single process has to itself knows it of all that was
-	// recorded before that process opened it. Nil: the store cannot tell.
+	// Past are the names of the records whose process has ended. Only a store that one process
+	// has to itself can know that: its records from before this process opened it. Nil: the
+	// store cannot know.
 	Past map[string]bool
 }
 
@@ -49,9 +49,9 @@ func (r Records) Lease() (l Lease, err error) {
 	return l, err
 }
 
-// Generation is what is recorded of a partition: which generation of the hot set counts, on
-// which server, and what is announced to take its place. The zero Generation says that none
-// counts, and none is announced.
+// Generation is the record of a partition: which generation of the hot set is current, on which
+// server, and which generation is announced to take its place. The zero Generation means that none
+// is current, and none is announced.
 type Generation struct {
 	Current Place // the current generation
 	Next    Place // the one that is announced to take its place
@@ -63,12 +63,12 @@ type Place struct {
 	Server     string // the server's own identity, without a space; may be empty
 }
 
-// Anywhere is the Server of what is announced while no server answers: whichever does may take
-// over. No server has that identity.
+// Anywhere is the Server of an announcement that is made while no server answers: any server may
+// take over. No server has that identity.
 const Anywhere = "*"
 
-// On reports whether p is on the process of that server. What follows a colon tells which
-// data it has: that changes when a replica is promoted.
+// On reports whether p is on the process of that server. The part of an identity after the colon names
+// the server's data, and changes when a replica is promoted; On does not compare it.
 func (p Place) On(server string) bool {
 	own, _, _ := strings.Cut(p.Server, ":")
 	other, _, _ := strings.Cut(server, ":")
@@ -78,7 +78,7 @@ func (p Place) On(server string) bool {
 // GenerationName is the name of the record of partition p.
 func GenerationName(p int) string { return RecordGeneration + strconv.Itoa(p) }
 
-// Generation returns what is recorded of partition p.
+// Generation returns the record of partition p.
 func (r Records) Generation(p int) (g Generation, err error) {
 	if text := r.Values[GenerationName(p)]; text != "" {
 		err = g.UnmarshalText([]byte(text))

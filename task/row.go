@@ -17,9 +17,9 @@ type Ref struct {
 // NewVer returns a new version.
 func NewVer() int64 { return 1 + rand.Int64N(math.MaxInt64) }
 
-// UnsureError is the error of a deletion or a move that may have taken effect on the rows
-// of Refs nevertheless, or has. A caller that tries a deletion again counts those of them
-// that are missing then as deleted by itself, unless they were moved (Moved).
+// UnsureError is the error of a deletion or a move that may, in spite of the error, have taken effect on
+// the rows of Refs. A caller that tries a deletion again counts those of them that are missing then
+// as deleted by itself, unless they were moved (Moved).
 type UnsureError struct {
 	Refs []Ref // the versions whose rows may be deleted or moved
 	Err  error // what happened
@@ -80,19 +80,19 @@ func (c Cursor) Less(o Cursor) bool {
 	return c.NextMS < o.NextMS || c.NextMS == o.NextMS && c.ID < o.ID
 }
 
-// Prev returns the previous version, which may still be in the hot set if who moved
-// the row has died; false if there was none.
+// Prev returns the previous version. It may still be in the hot set if the process that moved the
+// row has died. False: there was none.
 func (r Row) Prev() (Ref, bool) { return Ref{r.ID, r.PrevVer}, r.PrevVer != 0 }
 
-// Moved reports whether a row that is found in place of ref was moved there: then nobody
-// had deleted ref. One that was not moved since it was created was created anew after
-// ref's row was gone. The zero Row stands for none.
+// Moved reports whether found, the row that has the ID of ref now, is the row of ref after a move:
+// then ref was not deleted. A row that has not been moved since its creation was created after the row of
+// ref was gone. The zero Row means that there is none.
 func Moved(ref Ref, found Row) bool {
 	return found.ID == ref.ID && found.Ver != ref.Ver && found.PrevVer != 0
 }
 
-// Versions returns all that the hot set may hold of the tasks of rows: their versions
-// of before where there are any, and then those of rows, in order.
+// Versions returns all versions that the hot set may hold of the tasks of rows: first the previous
+// versions, where there are any, and then those of rows, in order.
 func Versions(rows []Row) []Ref {
 	refs := make([]Ref, 0, len(rows))
 	for _, r := range rows {
@@ -106,5 +106,5 @@ func Versions(rows []Row) []Ref {
 	return refs
 }
 
-// Cursor returns the place of the row itself.
+// Cursor returns the place of the row in the order of Scan.
 func (r Row) Cursor() Cursor { return Cursor{r.NextMS, r.ID} }

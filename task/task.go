@@ -41,8 +41,8 @@ const MaxID = 128
 // RFC 3339 and MySQL's DATETIME end.
 const MaxDue int64 = 253402300799999
 
-// CheckID returns nil for a legal ID, else an error that matches ErrInvalid and
-// names the value and the rule.
+// CheckID returns nil for a legal ID. For any other it returns an error that matches
+// ErrInvalid and names the value and the rule.
 func CheckID(id string) error {
 	switch {
 	case id == "":
@@ -70,7 +70,7 @@ func DueMS(due time.Time) (int64, error) {
 		return 0, fmt.Errorf("%w: due %s lies before 1970", ErrInvalid, due.UTC().Format(time.RFC3339Nano))
 	}
 	ms := MaxDue + 1
-	if due.Unix() <= MaxDue/1000 { // else UnixMilli may overflow
+	if due.Unix() <= MaxDue/1000 { // otherwise UnixMilli may overflow
 		ms = due.UnixMilli()
 	}
 	if due.Nanosecond()%int(time.Millisecond) != 0 {
@@ -88,16 +88,16 @@ func Partition(id string, n int) int {
 	if n == 1 {
 		return 0
 	}
-	sum := ^uint32(0) // crc32.ChecksumIEEE would have id copied to the heap
+	sum := ^uint32(0) // crc32.ChecksumIEEE would need a copy of id on the heap
 	for i := range len(id) {
 		sum = crc32.IEEETable[byte(sum)^id[i]] ^ sum>>8
 	}
 	return int(^sum % uint32(n))
 }
 
-// CheckNamespace returns nil for a legal namespace, else an error that matches
-// ErrInvalid. A namespace is a table prefix and a key prefix, so it is narrow:
-// [a-z][a-z0-9_]{0,31}.
+// CheckNamespace returns nil for a legal namespace. For any other it returns an error that
+// matches ErrInvalid. A namespace is a prefix of tables and of keys, so few characters are
+// legal: [a-z][a-z0-9_]{0,31}.
 func CheckNamespace(ns string) error {
 	ok := len(ns) >= 1 && len(ns) <= 32 && ns[0] >= 'a' && ns[0] <= 'z'
 	for i := 0; ok && i < len(ns); i++ {
@@ -133,9 +133,10 @@ var (
 	// ErrClosed: Run or Handle has begun to drain, or has returned; or a store, or the
 	// client of one, is closed.
 	ErrClosed = errors.New("closed")
-	// ErrLeaseLost, the cause of the end of a Delivery's Context: its lease is over.
+	// ErrLeaseLost is the cause of the end of a Delivery's Context: its lease is over.
 	ErrLeaseLost = errors.New("lease is over")
-	// ErrTimeout, such a cause too: the caller has had the delivery for DeliveryTimeout.
+	// ErrTimeout is the cause of the end of a Delivery's Context: the caller has had the
+	// delivery for DeliveryTimeout.
 	ErrTimeout = errors.New("delivery timeout")
 	// ErrAbandoned: a handler has not returned when Handle does, or a caller has not
 	// answered when the drain is over.
@@ -158,7 +159,7 @@ var (
 	ErrDiskFull = fmt.Errorf("%w: disk full", ErrUnavailable)
 )
 
-// IDError tells which of several tasks an error is about. errors.Is matches the
+// IDError names the tasks of a call that an error is about. errors.Is matches the
 // sentinel of each list that is not empty.
 type IDError struct {
 	Invalid  []string // ErrInvalid
@@ -197,7 +198,7 @@ func (e *IDError) lists() [4]idList {
 	return [4]idList{{ErrInvalid, e.Invalid}, {ErrExists, e.Exists}, {ErrNotFound, e.NotFound}, {ErrClaimed, e.Claimed}}
 }
 
-// sample names the first of ids. An empty one names nothing, so those are counted.
+// sample names the first of ids. It counts the empty ones, because they have no name.
 func sample(ids []string) string {
 	const most = 3
 	var parts []string

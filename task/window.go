@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Window is how far beyond the hot set's time the horizon may be, in milliseconds, by
-// what the processes of a namespace have recorded. EffectiveMS and AnnouncedMS never shrink.
-// The zero Window says that none is recorded.
+// Window is how far beyond the hot set's time the horizon may be, in milliseconds, as the processes
+// of a namespace have recorded it. EffectiveMS and AnnouncedMS never fall. The zero Window means that
+// none is recorded.
 type Window struct {
 	EffectiveMS int64 // no feeder raises a horizon further; 0: none has begun yet
 	AnnouncedMS int64 // what EffectiveMS is to be; at least that
-	WaitedMS    int64 // for so long at least AnnouncedMS has been recorded; 0 if it is settled
+	WaitedMS    int64 // how long at least AnnouncedMS has been recorded; 0 if it is effective
 }
 
 // MarshalText returns the values, for a store; WaitedMS only if it is not 0.

@@ -24,8 +24,8 @@
 
 #define T      2          /* how old what an add knows may be */
 #define LATE   2          /* how much further than far a line is */
-#define TRUST  1
-#define WAIT   (TRUST + T + 1)
+#define TRUST  1          /* windowMaxAge in internal/horizon */
+#define WAIT   (TRUST + T + 1)   /* effectiveAfter */
 #define W0     1
 #define W1     5
 #if RESTART

@@ -18,7 +18,7 @@
    BYSETTLED (Delete goes by what is settled), NOTRUST (a deleter never reads again), NONEISSHORT (with FIRST: if nothing is recorded
    a deleter takes the shortest), YOUNGLATE (Delete asks how old the generation is when it ends, not when it began). */
 
-#define TRUST 1
+#define TRUST 1            /* record.MaxAge in the code, and HOLD is record.Hold */
 #define HOLD  (TRUST + 1)
 #define SHORT 1            /* a Lease that was recorded before */
 #define MAX   3

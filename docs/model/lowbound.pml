@@ -22,8 +22,8 @@
    SWEEPQUIET (with OLD: a sweep that has found nothing leaves the value as it is). */
 
 #define REC    1
-#define TRUST  1
-#define LEAN   1
+#define TRUST  1          /* commitWithin in durable/lowbound.go */
+#define LEAN   1          /* holdValidFor */
 #ifdef NOMARGIN
 #define MARGIN 0
 #else

@@ -95,7 +95,7 @@ byte gen[4], meta[4], mem[4];                              /* Redis: generation,
 bool open[4], tomb[4], again[4], down[4];                 /* again: it is offered again, so who claims it looks at its row */
 
 byte at[4], kg[4], ks[4];                                 /* processes 1 and 2, and the deleter: the server they reach; what they know */
-byte trust[4];
+byte trust[4];                                            /* record.Partition.Usable in the code */
 bool same[3];                                             /* the records are as the feeder has read them: its swap succeeds */
 bool live[3], seen[3];                                    /* Run works; it has seen the announcement while its own server counted */
 byte hold[3], hg[3];                                      /* what the worker holds, of which generation */

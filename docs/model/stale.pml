@@ -7,7 +7,7 @@
    of the group is, and reads once its member has applied what lies before it. A DELETE that meets no row changes nothing, so it is
    not certified: the call asks with a read that waits, and tries again if the row is there.
 
-   Processes: Creator is Create. Worker is a claim and settler.deleteRows. Deleter is Drop and Delete. Reader is the feeder and the
+   Processes: Creator is Create. Worker is a claim and settler.deleteRows. Deleter is DeleteByID and Delete. Reader is the feeder and the
    auditor (they add a row that stands), and the reaper (it removes a member whose row is gone). Applier is a member; Expeller
    ends a membership. Forgetter lets a tombstone go: not while a creator or reader still goes by what it knows from before the removal (AsOfBeforeRead).
    Checked: what a Delete or a Confirm that returned nil has removed is not claimed again; only of a row that is deleted is it said that it is

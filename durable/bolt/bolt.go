@@ -50,7 +50,7 @@ const flights = 1
 
 // Open opens or makes the file at path and locks it until Close. ErrUnavailable:
 // another process has it open, and has not closed it within a second. ErrInvalid: bad
-// options, or this process has it open, by this path or another one; that is told at once.
+// options, or this process has it open, by this path or another one; Open returns that at once.
 func Open(path string, o Options) (*Store, error) {
 	if o.Namespace == "" {
 		o.Namespace = task.DefaultNamespace
@@ -67,7 +67,7 @@ func Open(path string, o Options) (*Store, error) {
 	if err := s.open(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if absent != nil { // a new file is only there for good once its folder says so
+	if absent != nil { // a new file is safe only once its folder is flushed
 		if err := syncDir(filepath.Dir(path)); err != nil {
 			return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, s.Close()))
 		}
@@ -101,8 +101,8 @@ func (s *Store) Close() error {
 // Namespace implements durable.Store.
 func (s *Store) Namespace() string { return s.ns }
 
-// flush runs many writes in one commit. A write looks before it changes anything,
-// so one that fails has changed nothing, and the others commit all the same.
+// flush runs many writes in one commit. A write looks before it changes anything, so a
+// write that fails has changed nothing, and the others are still committed.
 func (s *Store) flush(writes []func(*bbolt.Tx) error) []coalesce.Result[struct{}] {
 	res := make([]coalesce.Result[struct{}], len(writes))
 	committing := false
@@ -172,9 +172,9 @@ func (s *Store) table(tx *bbolt.Tx) (*table, error) {
 	return t, nil
 }
 
-// format is what the file is written in. Beside it the file records the oldest format whose library reads and
+// format is the format of the file. The file also records the oldest format whose library reads and
 // writes the file as it is ("compatible"), as the schema of durable.MySQL does: a library of an older format opens a newer
-// file if that says so, and leaves both records as they are.
+// file if "compatible" allows it, and leaves both records as they are.
 const (
 	format     = 3
 	compatible = 3
@@ -306,7 +306,7 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 				return &brokenError{err} // others before it may be gone
 			}
 			if ok && r.Ver == ref.Ver {
-				if err := t.drop(r); err != nil {
+				if err := t.remove(r); err != nil {
 					return &brokenError{err}
 				}
 				deleted[i] = true
@@ -326,11 +326,11 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	return deleted, nil
 }
 
-// Drop implements durable.Store. It reads all rows.
-func (s *Store) Drop(ctx context.Context, ids []string, _ int64) ([]task.Row, error) {
+// DeleteByID implements durable.Store. It reads all rows.
+func (s *Store) DeleteByID(ctx context.Context, ids []string, _ int64) ([]task.Row, error) {
 	own := slices.Clone(ids)
-	var dropped []task.Row
-	err := s.write(ctx, fmt.Sprintf("drop %d tasks", len(ids)), func(tx *bbolt.Tx) error {
+	var deleted []task.Row
+	err := s.write(ctx, fmt.Sprintf("delete %d tasks by id", len(ids)), func(tx *bbolt.Tx) error {
 		t, err := s.table(tx)
 		if err != nil {
 			return err
@@ -338,24 +338,24 @@ func (s *Store) Drop(ctx context.Context, ids []string, _ int64) ([]task.Row, er
 		for _, id := range own {
 			r, ok, err := t.get(id)
 			if err == nil && ok {
-				err = t.drop(r)
+				err = t.remove(r)
 			}
 			if err != nil {
 				return &brokenError{err} // others before it may be gone
 			}
 			if r.Payload, r.Headers = nil, ""; ok {
-				dropped = append(dropped, r)
+				deleted = append(deleted, r)
 			}
 		}
 		return nil
 	})
 	if commitFailed(err) {
-		return nil, doubtful(task.Versions(dropped), err)
+		return nil, doubtful(task.Versions(deleted), err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return dropped, nil
+	return deleted, nil
 }
 
 // Move implements durable.Store.
@@ -377,7 +377,7 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 		old := r
 		r.Ver, r.PrevVer, r.NextMS, r.DueMS, r.Attempt = to.Ver, r.Ver, to.NextMS, to.DueMS, to.Attempt
 		r.Payload = slices.Clone(r.Payload)
-		if err := errors.Join(t.drop(old), t.put(r)); err != nil {
+		if err := errors.Join(t.remove(old), t.put(r)); err != nil {
 			return &brokenError{err}
 		}
 		moved = true
@@ -386,7 +386,7 @@ func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, erro
 	if commitFailed(err) && moved {
 		return false, doubtful([]task.Ref{ref}, err)
 	}
-	return err == nil && moved, err // in this order: while err says that ctx ended, moved may yet be written
+	return err == nil && moved, err // in this order: if err says that ctx has ended, moved may still be written
 }
 
 // Advance implements durable.Store. A row that was deleted is not read again, so there is no
@@ -428,7 +428,7 @@ func (t *table) put(r task.Row) error {
 	return err
 }
 
-func (t *table) drop(r task.Row) error {
+func (t *table) remove(r task.Row) error {
 	return errors.Join(t.rows.Delete(rowKey(r.NextMS, r.ID)), t.ids.Delete([]byte(r.ID)), t.prev.Delete([]byte(r.ID)),
 		t.ids.SetSequence(t.ids.Sequence()-1))
 }
@@ -457,7 +457,7 @@ func (t *table) decode(k, v []byte) (task.Row, error) {
 
 const header = 30 // bytes before headers and payload: due, ver, attempt, created, and the length of the headers
 
-// decode reads a row. One that is cut short is the file's damage.
+// decode reads a row. If the row is too short the file is damaged.
 func decode(k, v []byte) (task.Row, error) {
 	if len(k) <= 8 || len(v) < header {
 		return task.Row{}, fmt.Errorf("the file is damaged: row %q has %d bytes, at least %d are due", k, len(v), header)

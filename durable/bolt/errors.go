@@ -11,7 +11,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// brokenError is of a write that may have changed something before it failed.
+// brokenError is the error of a write that may have changed something before it failed.
 type brokenError struct{ err error }
 
 // Error implements error.
@@ -20,8 +20,8 @@ func (e *brokenError) Error() string { return e.err.Error() }
 // Unwrap returns what the file said.
 func (e *brokenError) Unwrap() error { return e.err }
 
-// commitError is of a commit that failed, for want of room as a rule. It has most likely
-// changed nothing; where the last flush failed it may be found done.
+// commitError is the error of a commit that failed, usually because there was no room. It has most
+// likely changed nothing; if only the last flush failed it may have taken effect.
 type commitError struct{ err error }
 
 // Error implements error.
@@ -43,8 +43,8 @@ func doubtful(refs []task.Ref, err error) error {
 	return &task.UnsureError{Refs: refs, Err: err}
 }
 
-// typed adds the sentinel that tells what err is. bbolt words some errors of the operating
-// system itself, without wrapping them, when it makes its file larger.
+// typed adds the sentinel that says what err is. When bbolt makes its file larger, it returns some
+// errors of the operating system in words of its own, without wrapping them.
 func typed(err error) error {
 	var kind error
 	switch {

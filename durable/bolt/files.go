@@ -11,8 +11,9 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// openFiles are the files that this process has open. The lock of a file cannot tell its own
-// process from others, and where locks belong to processes it does not part two Stores at all.
+// openFiles are the files that this process has open. The lock of a file does not say whether this
+// process or another one has it, and where locks belong to processes it does not keep two Stores of
+// one process apart.
 var openFiles files
 
 type files struct {
@@ -20,7 +21,7 @@ type files struct {
 	all []os.FileInfo
 }
 
-// open opens a file that this process does not have open. It looks before it opens: where
+// open opens a file, if this process does not have it open. It looks before it opens: where
 // locks belong to processes, closing a second descriptor would end the lock of the first.
 func (o *files) open(name string, flag int, mode os.FileMode) (*os.File, os.FileInfo, error) {
 	o.mu.Lock()
@@ -40,14 +41,14 @@ func (o *files) open(name string, flag int, mode os.FileMode) (*os.File, os.File
 	return f, is, nil
 }
 
-// forget forgets a file that open has answered; nil is none.
+// forget removes a file that open has returned from openFiles. It does nothing with nil.
 func (o *files) forget(file os.FileInfo) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all = slices.DeleteFunc(o.all, func(f os.FileInfo) bool { return f == file })
 }
 
-// syncDir flushes the entries of a folder. Windows has no such thing.
+// syncDir flushes the entries of a folder. It does nothing on Windows, which cannot.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -20,12 +20,12 @@ import (
 // A file that may not grow, nor be written, is a full disk: calls say so, nothing of what
 // they asked for is there, and once there is room they succeed. The limit is the process's,
 // so it is a process of its own.
-func TestAFullDiskIsTold(t *testing.T) {
+func TestAFullDiskIsErrDiskFull(t *testing.T) {
 	if os.Getenv("TRIGGERHOOK_FULL") != "" {
 		fullDisk(t)
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestAFullDiskIsTold$", "-test.v")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestAFullDiskIsErrDiskFull$", "-test.v")
 	cmd.Env = append(os.Environ(), "TRIGGERHOOK_FULL=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
@@ -68,8 +68,8 @@ func fullDisk(t *testing.T) {
 	if _, err := s.Delete(ctx, refs); !errors.Is(err, task.ErrDiskFull) || !slices.Equal(task.Unsure(err), refs) {
 		t.Errorf("Delete: %v, unsure of %d, want ErrDiskFull, and unsure of all", err, len(task.Unsure(err)))
 	}
-	if _, err := s.Drop(ctx, []string{"1", "absent"}, 0); !errors.Is(err, task.ErrDiskFull) || !slices.Equal(task.Unsure(err), refs[1:2]) {
-		t.Errorf("Drop: %v, unsure of %v, want ErrDiskFull, and unsure of the one that is there", err, task.Unsure(err))
+	if _, err := s.DeleteByID(ctx, []string{"1", "absent"}, 0); !errors.Is(err, task.ErrDiskFull) || !slices.Equal(task.Unsure(err), refs[1:2]) {
+		t.Errorf("DeleteByID: %v, unsure of %v, want ErrDiskFull, and unsure of the one that is there", err, task.Unsure(err))
 	}
 	for ref, want := range map[task.Ref][]task.Ref{refs[1]: refs[1:2], {ID: "absent", Ver: 1}: nil} {
 		to := task.Row{Ref: task.Ref{ID: ref.ID, Ver: 1000}}

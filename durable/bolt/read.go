@@ -8,15 +8,15 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// answer is what a read returns: copies of rows, for the file's memory is only there while
-// it is read.
+// answer is what a read returns: copies of rows, because the memory of the file is valid only during
+// the transaction.
 type answer struct {
 	rows []task.Row
 	held int // bytes of payloads
 }
 
-// add adds a row, without its payload and headers if that is longer than inline, or more than an answer
-// holds beside those before it.
+// add adds a row. It leaves out its payload and headers if they are longer than inline, or if the answer has no
+// room left for them.
 func (a *answer) add(r task.Row, inline int) {
 	if r.Size > inline || len(a.rows) > 0 && a.held+r.Size > task.MostBytes {
 		r.Payload, r.Headers = nil, ""

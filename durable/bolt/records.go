@@ -9,7 +9,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Records implements durable.Store. The file is this process's alone, so whoever recorded
+// Records implements durable.Store. This process alone has the file, so a process that recorded
 // something before it was opened has ended.
 func (s *Store) Records(ctx context.Context) (task.Records, error) {
 	r := task.Records{Values: map[string]string{}, Past: map[string]bool{}}

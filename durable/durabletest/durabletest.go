@@ -38,8 +38,8 @@ func Run(t *testing.T, open Open) {
 		{"GroupedDeletesLearnTheirOwnResults", groupedDeletes},
 		{"DeleteIsFencedByVersion", deleteIsFenced},
 		{"OneOfManyDeletersWins", oneDeleterWins},
-		{"DropTellsWhatItWas", dropTellsWhatItWas},
-		{"DropMeetsMovers", dropMeetsMovers},
+		{"DeleteByIDTellsWhatItWas", deleteByIDTellsWhatItWas},
+		{"DeleteByIDMeetsMovers", deleteByIDMeetsMovers},
 		{"RecordsAreSwapped", recordsAreSwapped},
 		{"RecordsAreApart", recordsAreApart},
 		{"WindowsAreSwapped", windowsAreSwapped},
@@ -163,7 +163,7 @@ func createIsAllOrNone(t *testing.T, s durable.Store) {
 		t.Errorf("IDError names %q, want b and d", ide.Exists)
 	}
 	if n := len(get(t, s, "a", "b", "c", "d")); n != 2 {
-		t.Errorf("%d rows stand after a Create that failed, want 2", n)
+		t.Errorf("%d rows exist after a Create that failed, want 2", n)
 	}
 }
 
@@ -185,11 +185,11 @@ func createMany(t *testing.T, s durable.Store) {
 		t.Fatalf("Create of 2500 rows with one that exists: %v", err)
 	}
 	if n := len(scanAll(t, s, 1000)); n != 1 {
-		t.Fatalf("%d rows stand after a Create that failed, want 1", n)
+		t.Fatalf("%d rows exist after a Create that failed, want 1", n)
 	}
 	create(t, s, all...)
 	if n := len(scanAll(t, s, 1000)); n != 2500 {
-		t.Errorf("%d rows stand, want 2500", n)
+		t.Errorf("%d rows exist, want 2500", n)
 	}
 }
 
@@ -230,7 +230,7 @@ func groupedCalls(t *testing.T, s durable.Store) {
 	}
 	wg.Wait()
 	if n := len(scanAll(t, s, 1000)); n != 55 {
-		t.Errorf("%d rows stand, want 55", n)
+		t.Errorf("%d rows exist, want 55", n)
 	}
 }
 
@@ -251,7 +251,7 @@ func groupedDeletes(t *testing.T, s durable.Store) {
 	}
 	wg.Wait()
 	if n := len(scanAll(t, s, 1000)); n != 29 {
-		t.Errorf("%d rows stand, want 29", n)
+		t.Errorf("%d rows exist, want 29", n)
 	}
 }
 
@@ -434,6 +434,6 @@ func partitions(t *testing.T, s durable.Store) {
 		t.Errorf("Check with what is recorded: %v", err)
 	}
 	if n := len(get(t, s, "a")); n != 1 {
-		t.Errorf("%d rows stand after a second Migrate, want 1", n)
+		t.Errorf("%d rows exist after a second Migrate, want 1", n)
 	}
 }

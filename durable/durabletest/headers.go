@@ -59,6 +59,6 @@ func longHeaders(t *testing.T, s durable.Store) {
 		t.Errorf("Create with headers that are too long: %v, want ErrTooLarge", err)
 	}
 	if n := len(get(t, s, "a", "b")); n != 0 {
-		t.Errorf("%d rows stand", n)
+		t.Errorf("%d rows exist", n)
 	}
 }

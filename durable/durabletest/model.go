@@ -19,7 +19,7 @@ import (
 
 // Model runs one random sequence of calls on s and compares each answer with that
 // of a map of rows, and all rows after each step. S is migrated; Model empties it
-// first, and nobody else uses it meanwhile.
+// first, and no other caller uses it meanwhile.
 //
 //	func TestModel(t *testing.T) {
 //		s := open(t)
@@ -31,18 +31,18 @@ func Model(rt *rapid.T, s durable.Store) {
 	m := &model{s: s, rows: map[string]task.Row{}, vers: map[int64]bool{}}
 	m.empty(rt)
 	rt.Repeat(map[string]func(*rapid.T){
-		"":         m.compare,
-		"create":   m.create,
-		"delete":   m.delete,
-		"drop":     m.drop,
-		"droppers": m.droppers,
-		"move":     m.move,
-		"get":      m.get,
-		"scan":     m.scan,
-		"count":    m.count,
-		"advance":  m.advance,
-		"together": m.together,
-		"rivals":   m.rivals,
+		"":             m.compare,
+		"create":       m.create,
+		"delete":       m.delete,
+		"deleteByID":   m.deleteByID,
+		"deletersByID": m.deletersByID,
+		"move":         m.move,
+		"get":          m.get,
+		"scan":         m.scan,
+		"count":        m.count,
+		"advance":      m.advance,
+		"together":     m.together,
+		"rivals":       m.rivals,
 	})
 }
 
@@ -278,8 +278,8 @@ func (m *model) delete(rt *rapid.T) {
 	}
 }
 
-// willDrop applies a Drop and returns its answer.
-func (m *model) willDrop(ids []string) (want []task.Row) {
+// willDeleteByID applies a DeleteByID and returns its answer.
+func (m *model) willDeleteByID(ids []string) (want []task.Row) {
 	for _, id := range ids {
 		if r, ok := m.rows[id]; ok {
 			m.willDelete(r.Ref)
@@ -289,37 +289,37 @@ func (m *model) willDrop(ids []string) (want []task.Row) {
 	return want
 }
 
-// callDrop says what is wrong with the answer.
-func (m *model) callDrop(ctx context.Context, ids []string, want []task.Row) error {
-	got, err := m.s.Drop(ctx, ids, task.MaxDue)
-	if err != nil || !SameDropped(got, want) {
-		return fmt.Errorf("drop of %q:%s, %w; want%s", ids, short(got), orNil(err), short(want))
+// callDeleteByID says what is wrong with the answer.
+func (m *model) callDeleteByID(ctx context.Context, ids []string, want []task.Row) error {
+	got, err := m.s.DeleteByID(ctx, ids, task.MaxDue)
+	if err != nil || !SameDeleted(got, want) {
+		return fmt.Errorf("delete by id of %q:%s, %w; want%s", ids, short(got), orNil(err), short(want))
 	}
 	return nil
 }
 
-func (m *model) drop(rt *rapid.T) {
+func (m *model) deleteByID(rt *rapid.T) {
 	ids := drawIDs(rt, 0, 5)
-	if err := m.callDrop(rt.Context(), ids, m.willDrop(ids)); err != nil {
+	if err := m.callDeleteByID(rt.Context(), ids, m.willDeleteByID(ids)); err != nil {
 		rt.Fatal(err)
 	}
 }
 
-// droppers drop the same ids at once: each row is one's alone.
-func (m *model) droppers(rt *rapid.T) {
+// deletersByID delete the same ids at once: each row is one's alone.
+func (m *model) deletersByID(rt *rapid.T) {
 	ids := drawIDs(rt, 1, 5)
-	want := m.willDrop(ids)
-	got := make([][]task.Row, rapid.SampledFrom([]int{2, 3, 16}).Draw(rt, "droppers"))
+	want := m.willDeleteByID(ids)
+	got := make([][]task.Row, rapid.SampledFrom([]int{2, 3, 16}).Draw(rt, "deleters"))
 	calls := make([]func(context.Context) error, len(got))
 	for i := range calls {
 		calls[i] = func(ctx context.Context) (err error) {
-			got[i], err = m.s.Drop(ctx, ids, task.MaxDue)
+			got[i], err = m.s.DeleteByID(ctx, ids, task.MaxDue)
 			return err
 		}
 	}
 	err := errors.Join(atOnce(rt.Context(), calls)...)
-	if all := slices.Concat(got...); err != nil || !SameDropped(all, want) {
-		rt.Fatalf("%d droppers of %q:%s, %v; want%s", len(calls), ids, short(all), err, short(want))
+	if all := slices.Concat(got...); err != nil || !SameDeleted(all, want) {
+		rt.Fatalf("%d deleters of %q:%s, %v; want%s", len(calls), ids, short(all), err, short(want))
 	}
 }
 
@@ -401,10 +401,10 @@ func (m *model) advance(rt *rapid.T) {
 func (m *model) together(rt *rapid.T) {
 	var calls []func(context.Context) error
 	for _, id := range drawIDs(rt, 2, len(modelIDs)) {
-		switch rapid.SampledFrom([]string{"create", "delete", "drop", "move"}).Draw(rt, "call") {
-		case "drop":
-			want := m.willDrop([]string{id})
-			calls = append(calls, func(ctx context.Context) error { return m.callDrop(ctx, []string{id}, want) })
+		switch rapid.SampledFrom([]string{"create", "delete", "deleteByID", "move"}).Draw(rt, "call") {
+		case "deleteByID":
+			want := m.willDeleteByID([]string{id})
+			calls = append(calls, func(ctx context.Context) error { return m.callDeleteByID(ctx, []string{id}, want) })
 		case "create":
 			rows := m.drawRows(rt, []string{id})
 			taken := m.willCreate(rows)

@@ -30,8 +30,8 @@ func heavy(t *testing.T, s durable.Store) map[string]task.Row {
 	return all
 }
 
-// getInParts: rows may come without their payloads where those are many bytes, with their
-// lengths. Whoever asks again for these gets them whole, as many as fit.
+// getInParts: where the payloads have many bytes, rows may come without them, but with their
+// lengths. A caller that asks again for these rows gets as many of them whole as fit.
 func getInParts(t *testing.T, s durable.Store) {
 	all := heavy(t, s)
 	var ids []string

@@ -1,2 +1,2 @@
--- The versions, with times, of the ids that exist. Index: id, by force: else, of few rows, all with their payloads are read.
+-- The versions, with times, of the ids that exist. Index: id, by force: without it the servers read a table of few rows whole, with payloads.
 SELECT id, ver, prev_ver, next_ms FROM `{ns}_task` FORCE INDEX (id) WHERE id IN ({ids})

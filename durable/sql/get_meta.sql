@@ -1,2 +1,2 @@
--- A recorded value.
+-- One record.
 SELECT value FROM `{ns}_meta` WHERE name = ?

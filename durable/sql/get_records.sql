@@ -1,2 +1,2 @@
--- All that is recorded: some values, and one for each partition. Index: PRIMARY, whole.
+-- All records: a few, and one for each partition. Index: PRIMARY, whole.
 SELECT name, value FROM `{ns}_meta`

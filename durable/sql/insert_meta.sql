@@ -1,2 +1,2 @@
--- Records a value unless one is recorded.
+-- Adds a record, unless there is one of that name.
 INSERT IGNORE INTO `{ns}_meta` (name, value) VALUES (?, ?)

@@ -1,2 +1,2 @@
--- Replaces a recorded value, if it is still that. Index: PRIMARY.
+-- Replaces a record, if it still has that value. Index: PRIMARY.
 UPDATE `{ns}_meta` SET value = ? WHERE name = ? AND value = ?

@@ -162,7 +162,7 @@ func (l *ledger) settled() bool {
 }
 
 // hopeless reports whether all that is to be delivered has no row any more:
-// somebody took them out of the store.
+// another program has taken the rows out of the store.
 func (l *ledger) hopeless(ctx context.Context, store durable.Store) bool {
 	stand := map[string]bool{}
 	if err := eachRow(ctx, store, func(r task.Row) { stand[r.ID] = true }); err != nil {

@@ -130,8 +130,8 @@ func work(ctx context.Context, f flags, s *triggerhook.Scheduler, store durable.
 	return outcome(running, <-done)
 }
 
-// outcome is that of Handle, which ctx was to end. Whoever ends it at once may be before its
-// first look at the stores: that is said, and no failure.
+// outcome is that of Handle, which ctx was to end. If ctx ends at once, Handle may not have looked
+// at the stores yet: that is said, and is no failure.
 func outcome(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, triggerhook.ErrUnavailable) {
 		fmt.Fprintln(os.Stderr, "quickstart: stopped before it began to work:", err)

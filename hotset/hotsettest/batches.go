@@ -149,9 +149,9 @@ func (k *kit) removed(what string, refs []task.Ref, want ...task.RemoveOutcome) 
 	}
 }
 
-// A task of which a worker has some version is claimed in each of its versions: the
-// worker may hand it out yet, whoever removed which. What its own holder removed is
-// in nobody's hands.
+// If a worker has some version of a task, the task is claimed in each of its versions: the
+// worker may still hand it out, whichever caller removed which version. If the holder itself
+// has removed its version, the task is in no worker's hands.
 func removeTellsOfOtherVersions(k *kit) {
 	k.warm()
 	a, b, c, d := entry("a", 1), entry("b", 1), entry("c", 1), entry("d", 1)
@@ -175,7 +175,7 @@ func removeTellsOfOtherVersions(k *kit) {
 }
 
 // A holder whose lease had ended, and whose batch was given back in part or whole,
-// has done the work: its rows are gone, and nobody is offered them again.
+// has done the work: its rows are gone, and the members are not offered again.
 func removeTakesGivenBack(k *kit) {
 	k.warm()
 	a, b, c := entry("a", 1), entry("b", 2), entry("c", 3)

@@ -21,7 +21,7 @@ func (k *kit) begin(generation int64) task.PartitionStatus {
 	k.Helper()
 	f, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 1000, Generation: generation})
 	k.must(err)
-	if !f.Fresh || f.AsOf.Generation != generation {
+	if !f.New || f.AsOf.Generation != generation {
 		k.Fatalf("Horizon began %+v, want generation %d", f, generation)
 	}
 	return f
@@ -40,13 +40,13 @@ func looksFirst(k *kit) {
 		k.Errorf("Horizon for another server answered %v, want ErrCold", err)
 	}
 	f, err = k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 10, Generation: 7, Server: f.Server})
-	if err != nil || !f.Fresh || f.AsOf.Generation != 7 || f.Server != st.Server {
+	if err != nil || !f.New || f.AsOf.Generation != 7 || f.Server != st.Server {
 		k.Errorf("Horizon for this server answered %+v, %v; want generation 7", f, err)
 	}
 }
 
-// oneGenerationCounts: nothing is read from, nor written to, a generation that is not current.
-func oneGenerationCounts(k *kit) {
+// oneGenerationIsCurrent: nothing is read from, nor written to, a generation that is not current.
+func oneGenerationIsCurrent(k *kit) {
 	k.expect("A1", 11)
 	k.begin(11)
 	k.add(task.AddTaken, entry("a", 1), entry("b", 1))
@@ -107,7 +107,7 @@ func anotherGenerationBegins(k *kit) {
 	k.expect("A1", 12)
 	wish := task.HorizonRequest{Epoch: 5, HorizonMS: far, Limit: 1000, Generation: 12}
 	f, err := k.Horizon(k.Context(), k.p, wish)
-	if err != nil || !f.Fresh || f.AsOf.Generation != 12 || f.Members != 0 {
+	if err != nil || !f.New || f.AsOf.Generation != 12 || f.Members != 0 {
 		k.Fatalf("Horizon began %+v, %v; want generation 12, empty", f, err)
 	}
 	if _, err := k.Add(k.Context(), k.p, task.AddRequest{AsOf: old, Entries: []task.Entry{entry("a", 1)}}); !errors.Is(err, task.ErrStale) {

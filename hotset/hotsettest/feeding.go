@@ -35,10 +35,10 @@ func coldSaysSo(k *kit) {
 
 func generationBeginsEmpty(k *kit) {
 	f := k.warm()
-	if !f.Fresh || f.AsOf.Generation == 0 || f.Members != 0 || f.Loaded != (task.Cursor{}) || f.HorizonMS != far || f.ReadyMS < f.StartMS {
+	if !f.New || f.AsOf.Generation == 0 || f.Members != 0 || f.Loaded != (task.Cursor{}) || f.HorizonMS != far || f.ReadyMS < f.StartMS {
 		k.Errorf("first Horizon answered %+v", f)
 	}
-	if again := k.warm(); again.Fresh || again.AsOf.Generation != f.AsOf.Generation || again.StartMS != f.StartMS {
+	if again := k.warm(); again.New || again.AsOf.Generation != f.AsOf.Generation || again.StartMS != f.StartMS {
 		k.Errorf("second Horizon answered %+v after %+v", again, f)
 	}
 	asOf, err := k.Clock(k.Context(), k.p)
@@ -178,7 +178,7 @@ func addTwiceIsOnce(k *kit) {
 	other.Attempt = 9
 	k.add(task.AddPresent, other)
 	if b := k.claimed("t", "a"); b.Claims[0].Attempt != 0 {
-		k.Errorf("a second Add changed the record: %+v", b.Claims[0])
+		k.Errorf("a second Add changed the entry: %+v", b.Claims[0])
 	}
 	k.add(task.AddPresent, other)
 	k.claimed("t2")
@@ -217,7 +217,7 @@ func membersComeBackWhole(k *kit) {
 	}
 }
 
-// A partition may be full of members that workers hold: nobody is dropped, and the
+// A partition may be full of members that workers hold. None of them is dropped, and the
 // horizon stays.
 func fullOfClaimed(k *kit) {
 	f := k.warm()

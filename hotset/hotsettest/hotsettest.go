@@ -77,7 +77,7 @@ var claims = []struct {
 	{"ManyMembersInOneCall", manyMembers},
 	{"PartitionsAreIndependent", independent},
 	{"HorizonLooksBeforeItBegins", looksFirst},
-	{"OneGenerationCounts", oneGenerationCounts},
+	{"OneGenerationIsCurrent", oneGenerationIsCurrent},
 	{"AnotherGenerationBegins", anotherGenerationBegins},
 	{"TheIdentityIsKept", identityIsKept},
 }
@@ -218,34 +218,34 @@ func state(k *kit) {
 
 func elect(k *kit) {
 	ctx := k.Context()
-	stand := func(who string, term time.Duration) []task.Term {
+	elect := func(holder string, term time.Duration) []task.Term {
 		k.Helper()
-		got, err := k.Elect(ctx, who, term, task.Feeder, task.Auditor)
+		got, err := k.Elect(ctx, holder, term, task.Feeder, task.Auditor)
 		if k.must(err); len(got) != 2 {
 			k.Fatalf("Elect for 2 roles answered %+v", got)
 		}
 		return got
 	}
-	first := stand("a", time.Minute) // longer than any load holds up what follows
-	if !first[0].Held || !first[1].Held || !first[0].Fresh || first[0].Epoch == 0 {
+	first := elect("a", time.Minute) // longer than any load holds up what follows
+	if !first[0].Held || !first[1].Held || !first[0].New || first[0].Epoch == 0 {
 		k.Fatalf("first Elect answered %+v", first)
 	}
-	if got := stand("b", time.Minute); got[0].Held || got[0].Left <= 0 || got[0].Left > time.Minute {
+	if got := elect("b", time.Minute); got[0].Held || got[0].Left <= 0 || got[0].Left > time.Minute {
 		k.Errorf("a rival was answered %+v", got)
 	}
-	if got := stand("a", 50*time.Millisecond); !got[0].Held || got[0].Fresh || got[0].Epoch != first[0].Epoch {
+	if got := elect("a", 50*time.Millisecond); !got[0].Held || got[0].New || got[0].Epoch != first[0].Epoch {
 		k.Errorf("renewal was answered %+v after %+v", got, first)
 	}
 	var next []task.Term
-	k.until("the term ends", func() bool { next = stand("b", time.Minute); return next[0].Held && next[1].Held })
+	k.until("the term ends", func() bool { next = elect("b", time.Minute); return next[0].Held && next[1].Held })
 	if next[0].Epoch <= first[0].Epoch {
 		k.Errorf("the next holder's epoch is %d after %d", next[0].Epoch, first[0].Epoch)
 	}
-	if got := stand("a", time.Minute); got[0].Held {
+	if got := elect("a", time.Minute); got[0].Held {
 		k.Errorf("two hold a role: %+v", got)
 	}
-	stand("b", 0)
-	if got := stand("a", time.Minute); !got[0].Held || !got[0].Fresh || got[0].Epoch <= next[0].Epoch {
+	elect("b", 0)
+	if got := elect("a", time.Minute); !got[0].Held || !got[0].New || got[0].Epoch <= next[0].Epoch {
 		k.Errorf("after a resignation Elect answered %+v", got)
 	}
 }

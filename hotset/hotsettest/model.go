@@ -28,8 +28,8 @@ type World struct {
 }
 
 // Model runs one random sequence of calls on w and compares each answer, and the
-// state after each, with a model that is made from the contract alone: maps of who
-// waits, who is in which batch, and who was removed.
+// state after each, with a model that is made from the contract alone: maps of the
+// members that wait, that are in each batch, and that were removed.
 //
 //	rapid.Check(t, func(rt *rapid.T) { hotsettest.Model(rt, hotsettest.World{Set: open(), Pass: wait}) })
 //
@@ -133,7 +133,7 @@ func (m *model) sync(rt *rapid.T, p *modelPart) span {
 	return at
 }
 
-// part draws a partition, and reads its clock if nobody did so before.
+// part draws a partition, and reads its clock if no call has done so before.
 func (m *model) part(rt *rapid.T) *modelPart {
 	p := m.parts[rapid.IntRange(0, len(m.parts)-1).Draw(rt, "partition")]
 	if p.now == 0 {
@@ -257,8 +257,8 @@ func (p *modelPart) time(rt *rapid.T, what string) int64 {
 	return rapid.SampledFrom([]int64{1, 2, 3, now - 5000, now, now + 1, now + 5000, now + 60_000, now + hour, far + 1, far + 2, far + 3}).Draw(rt, what)
 }
 
-// entries draws some that are not known to be removed since a moment: whoever read
-// a row saw it standing.
+// entries draws some that are not known to be removed since a moment: a caller that adds a
+// row has seen it exist then.
 func (p *modelPart) entries(rt *rapid.T, since task.AsOf, low int) []task.Entry {
 	var old []task.Entry
 	for _, e := range p.known {
@@ -344,7 +344,7 @@ func drawLease(rt *rapid.T) time.Duration {
 	return rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, 15 * time.Second, time.Hour}).Draw(rt, "lease")
 }
 
-// end forgets batches that have nobody, and nobody who may be left.
+// end forgets batches that have no member, and none that may be left.
 func (p *modelPart) end() {
 	for t, b := range p.batches {
 		if p.held(t) == 0 && len(b.ghosts) == 0 {

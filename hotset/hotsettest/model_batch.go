@@ -279,8 +279,8 @@ func (m *model) remove(rt *rapid.T) {
 	p.end()
 }
 
-// wantRemoved compares the answers to a removal by nobody's token. A mark stands within
-// ttl, and may do so for longer.
+// wantRemoved compares the answers to a removal without a token. A mark lasts for ttl, and may last
+// longer.
 func (p *modelPart) wantRemoved(rt *rapid.T, refs []task.Ref, got []task.RemoveOutcome, at span) {
 	held := map[string]bool{}
 	for _, ref := range refs {
@@ -339,33 +339,33 @@ func (m *model) expired(rt *rapid.T) {
 	if err != nil || len(got) > limit || len(got) > 0 && (p.gen == 0 || at.hi < since.lo) {
 		rt.Fatalf("Expired of at most %d at %v, none before %v: %+v, %v", limit, at, since, got, err)
 	}
-	told := map[string]bool{}
+	seen := map[string]bool{}
 	for _, r := range got {
 		b, n := p.batches[r.Token], 0
-		if b == nil || at.hi < b.ends.lo || told[r.Token] {
-			rt.Fatalf("Expired told at %v of %+v, which is %+v", at, r, b)
+		if b == nil || at.hi < b.ends.lo || seen[r.Token] {
+			rt.Fatalf("Expired at %v of %+v, which is %+v", at, r, b)
 		}
-		told[r.Token] = true
+		seen[r.Token] = true
 		for _, ref := range r.Refs {
 			x := p.members[ref]
 			if x != nil && x.token == r.Token {
 				n++
 			} else if !b.ghosts[ref] {
-				rt.Fatalf("Expired told of %+v in batch %q, the member is %+v", ref, r.Token, x)
+				rt.Fatalf("Expired returned %+v in batch %q, the member is %+v", ref, r.Token, x)
 			}
 		}
 		if n != p.held(r.Token) {
-			rt.Fatalf("Expired told of %d members of batch %q, which has %d", n, r.Token, p.held(r.Token))
+			rt.Fatalf("Expired returned %d members of batch %q, which has %d", n, r.Token, p.held(r.Token))
 		}
 	}
 	for t, b := range p.batches {
-		if len(got) < limit && at.lo >= since.hi && at.lo >= b.ends.hi && p.held(t) > 0 && !told[t] {
-			rt.Fatalf("Expired at %v told of %+v and not of %q, whose lease ended at %v", at, got, t, b.ends)
+		if len(got) < limit && at.lo >= since.hi && at.lo >= b.ends.hi && p.held(t) > 0 && !seen[t] {
+			rt.Fatalf("Expired at %v returned %+v and not %q, whose lease ended at %v", at, got, t, b.ends)
 		}
 	}
 }
 
-// modelTerm is who holds a role.
+// modelTerm is the holder of a role.
 type modelTerm struct {
 	holder string
 	ends   span // us
@@ -377,10 +377,10 @@ func (m *model) elect(rt *rapid.T) {
 	if p.now == 0 {
 		m.sync(rt, p)
 	}
-	who := rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "holder")
+	holder := rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "holder")
 	length := rapid.SampledFrom([]time.Duration{0, 5 * time.Millisecond, 5 * time.Second, time.Hour}).Draw(rt, "term")
 	roles := rapid.SampledFrom([][]task.Role{{task.Feeder}, {task.Auditor, task.Feeder}}).Draw(rt, "roles")
-	got, err := m.Elect(rt.Context(), who, length, roles...)
+	got, err := m.Elect(rt.Context(), holder, length, roles...)
 	at := m.sync(rt, p)
 	if err != nil || len(got) != len(roles) {
 		rt.Fatalf("Elect of %d roles: %+v, %v", len(roles), got, err)
@@ -389,31 +389,31 @@ func (m *model) elect(rt *rapid.T) {
 		if m.terms[role] == nil {
 			m.terms[role] = &modelTerm{}
 		}
-		if !m.terms[role].stand(who, length, at, got[i]) {
-			rt.Fatalf("%s stood for %s of %v at %v and was answered %+v, it was %+v", who, role, length, at, got[i], *m.terms[role])
+		if !m.terms[role].matches(holder, length, at, got[i]) {
+			rt.Fatalf("%s asked for %s of %v at %v and was answered %+v, it was %+v", holder, role, length, at, got[i], *m.terms[role])
 		}
 	}
 }
 
-// stand takes an answer over, and reports whether it is right.
-func (t *modelTerm) stand(who string, length time.Duration, at span, got task.Term) bool {
+// matches takes an answer over, and reports whether it is right.
+func (t *modelTerm) matches(holder string, length time.Duration, at span, got task.Term) bool {
 	runs, over := at.lo < t.ends.hi, at.hi >= t.ends.lo // may be
 	left := span{(t.ends.lo - at.hi) / 1000, (t.ends.hi - at.lo) / 1000}
-	begins := got.Held && got.Fresh && got.Epoch > t.epoch && over
-	renews := got.Held && !got.Fresh && got.Epoch == t.epoch && runs && t.holder == who
+	begins := got.Held && got.New && got.Epoch > t.epoch && over
+	renews := got.Held && !got.New && got.Epoch == t.epoch && runs && t.holder == holder
 	const ms = int64(time.Millisecond / time.Microsecond)
 	switch {
-	case length == 0 && !got.Held && !got.Fresh && got.Epoch == t.epoch:
-		if t.holder == who && runs {
+	case length == 0 && !got.Held && !got.New && got.Epoch == t.epoch:
+		if t.holder == holder && runs {
 			t.ends = span{0, at.hi}
 			return got.Left == 0
 		}
 		return within(got.Left.Milliseconds(), span{max(0, left.lo-1), max(0, left.hi+1)})
 	case length > 0 && (begins || renews):
-		t.holder, t.epoch = who, got.Epoch
+		t.holder, t.epoch = holder, got.Epoch
 		t.ends = span{at.lo + length.Microseconds() - ms, at.hi + length.Microseconds() + ms}
 		return within(got.Left.Milliseconds(), span{length.Milliseconds() - 1, length.Milliseconds() + 1})
-	case length > 0 && !got.Held && !got.Fresh && got.Epoch == t.epoch && runs && t.holder != who:
+	case length > 0 && !got.Held && !got.New && got.Epoch == t.epoch && runs && t.holder != holder:
 		return within(got.Left.Milliseconds(), span{max(0, left.lo-1), left.hi + 1})
 	}
 	return false

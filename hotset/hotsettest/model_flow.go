@@ -36,14 +36,14 @@ func (m *model) horizon(rt *rapid.T) {
 	if len(p.members) > f.Limit {
 		m.retreat(rt, p, f, got)
 	}
-	if got.Fresh || got.Retreated != (p.horizon < before) {
+	if got.New || got.Retreated != (p.horizon < before) {
 		rt.Fatalf("Horizon %+v answered %+v, the horizon was %d", f, got, before)
 	}
 	m.feeding(rt, p, got)
 }
 
 func (m *model) begin(rt *rapid.T, p *modelPart, f task.HorizonRequest, got task.PartitionStatus, err error, at span) {
-	if err != nil || !got.Fresh || got.Retreated || got.AsOf.Generation == 0 || got.ReadyMS < got.StartMS || !within(got.StartMS, span{at.lo / 1000, at.hi / 1000}) {
+	if err != nil || !got.New || got.Retreated || got.AsOf.Generation == 0 || got.ReadyMS < got.StartMS || !within(got.StartMS, span{at.lo / 1000, at.hi / 1000}) {
 		rt.Fatalf("Horizon of a cold partition: %+v, %v; it is %v us", got, err, at)
 	}
 	if slices.ContainsFunc(p.moments[:len(p.moments)-1], func(a task.AsOf) bool { return a.Generation == got.AsOf.Generation }) {
@@ -63,7 +63,7 @@ func (m *model) feeding(rt *rapid.T, p *modelPart, got task.PartitionStatus) {
 	}
 }
 
-// retreat takes over how far the horizon fell, and who was dropped.
+// retreat takes over how far the horizon fell, and which members were dropped.
 func (m *model) retreat(rt *rapid.T, p *modelPart, f task.HorizonRequest, got task.PartitionStatus) {
 	var waiting []*modelMember
 	for _, x := range p.members {
@@ -202,7 +202,7 @@ func (m *model) register(rt *rapid.T) {
 	}
 	a := task.AddRequest{AsOf: p.moment(rt), Token: token, Lease: drawLease(rt)}
 	a.Entries = p.entries(rt, a.AsOf, 1)
-	for i := range a.Entries { // what its holder knows of it may be newer than the record
+	for i := range a.Entries { // its holder may know more of it than the entry in the set has
 		a.Entries[i].Attempt += rapid.IntRange(0, 1).Draw(rt, "more attempts")
 	}
 	got, err := m.Add(rt.Context(), p.n, a)

@@ -2,8 +2,8 @@ package local
 
 import stdheap "container/heap"
 
-// heap is a binary heap of waiting members, the earliest first; each knows its
-// place in it, so that any can be taken out in O(log n).
+// heap is a binary heap of waiting members, the earliest first. Each item knows its
+// index in the heap, so that any can be removed in O(log n).
 type heap struct{ items order }
 
 func (h *heap) len() int        { return len(h.items) }

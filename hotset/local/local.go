@@ -21,16 +21,16 @@ type Options struct {
 	Partitions int    // 1 to hotset.MaxPartitions, 1 if zero
 }
 
-// Set is a hotset.Set in memory. Each partition has a lock of its own, and the
-// order of who waits is a heap, so calls cost as much as the members they name,
-// times log n.
+// Set is a hotset.Set in memory. Each partition has a lock of its own, and the waiting
+// members are in a heap, so the cost of a call is the number of members that it names times
+// log n.
 type Set struct {
 	config hotset.Config
 	server string // its own identity: this process and this Set
 	parts  []*partition
 
 	mu       sync.Mutex
-	told     task.Expected
+	expected task.Expected
 	terms    map[task.Role]term
 	watchers map[chan<- struct{}]struct{}
 }
@@ -93,26 +93,26 @@ func on[R any](ctx context.Context, s *Set, p int, act string, f func(*partition
 	return r, err
 }
 
-// isCurrent reports whether a generation of partition p is current, as far as s was told.
+// isCurrent reports whether a generation of partition p is current. Any is, before Expect was called.
 func (s *Set) isCurrent(p int, generation int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.told.Identity == "" || s.told.Generations[p] == generation
+	return s.expected.Identity == "" || s.expected.Generations[p] == generation
 }
 
-// Expect implements hotset.Set. Whoever calls this Set has told it, and it refuses a second
-// identity, so that no partition is of another one.
+// Expect implements hotset.Set. The Set refuses a second identity, so no partition can belong to
+// another durable store.
 func (s *Set) Expect(e task.Expected) error {
 	if err := hotset.CheckExpected(s.config, e); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.told.Identity != "" && s.told.Identity != e.Identity {
+	if s.expected.Identity != "" && s.expected.Identity != e.Identity {
 		return fmt.Errorf("expect: %w: this set belongs to the durable store with identity %s, and not to that of identity %s",
-			task.ErrMismatch, s.told.Identity, e.Identity)
+			task.ErrMismatch, s.expected.Identity, e.Identity)
 	}
-	s.told = e
+	s.expected = e
 	return nil
 }
 
@@ -128,8 +128,8 @@ func (s *Set) Clock(ctx context.Context, p int) (task.AsOf, error) {
 // Check implements hotset.Set. This process may do all that it does.
 func (s *Set) Check(ctx context.Context, _ int) error { return ctx.Err() }
 
-// State implements hotset.Set. What was claimed before this process is in nobody's
-// hands, so StartMS is 0.
+// State implements hotset.Set. No worker can still have what was claimed before this process
+// began, so StartMS of the first generation is 0.
 func (s *Set) State(ctx context.Context, p int) (task.State, error) {
 	s.mu.Lock()
 	watchers := len(s.watchers)
@@ -141,8 +141,8 @@ func (s *Set) State(ctx context.Context, p int) (task.State, error) {
 	})
 }
 
-// Horizon implements hotset.Set. Nothing can be in flight from before this
-// process, so ReadyMS is StartMS.
+// Horizon implements hotset.Set. No task can be in flight from before this process, so ReadyMS
+// of the first generation is its StartMS.
 func (s *Set) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
 	st, err := on(ctx, s, p, "horizon", func(p *partition) (task.PartitionStatus, error) { return p.raise(f) })
 	st.Server = s.server
@@ -157,13 +157,13 @@ func (s *Set) Feed(ctx context.Context, p int, page task.FeedRequest) (task.Part
 // Add implements hotset.Set.
 func (s *Set) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	return on(ctx, s, p, "add", func(p *partition) ([]task.AddOutcome, error) {
-		if err := p.fresh(a.AsOf); err != nil {
+		if err := p.checkAsOf(a.AsOf); err != nil {
 			return nil, err
 		}
 		if a.Token != "" {
 			return p.register(a), nil
 		}
-		return p.take(a.Entries), nil
+		return p.add(a.Entries), nil
 	})
 }
 
@@ -231,7 +231,7 @@ func (s *Set) Elect(ctx context.Context, holder string, length time.Duration, ro
 				t.ends = now
 			}
 		case mine || !t.ends.After(now):
-			if all[i].Fresh = !mine; !mine {
+			if all[i].New = !mine; !mine {
 				t.epoch = max(t.epoch+1, now.UnixMicro())
 			}
 			t.holder, t.ends, all[i].Held = holder, now.Add(length), true

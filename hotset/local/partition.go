@@ -12,8 +12,8 @@ import (
 
 const chunk = 1000 // most members of one claim, and dropped by one retreat
 
-// partition is what the Redis scripts hold in keys, under their rules; see
-// docs/design.md and hotset/lua. Who waits is in due, who is claimed in a batch.
+// partition is what the Redis scripts keep in the keys of a partition, under the same rules (docs/design.md and
+// hotset/lua). A waiting member is in due, a claimed one in a batch.
 type partition struct {
 	mu     sync.Mutex
 	wake   func()
@@ -22,7 +22,7 @@ type partition struct {
 
 	other      bool  // for that call: the generation is not the current one
 	generation int64 // 0: cold
-	began      int   // how many generations did
+	began      int   // how many generations have begun
 	start      time.Time
 	horizon    int64
 	loaded     task.Cursor
@@ -33,7 +33,7 @@ type partition struct {
 	due     heap
 	batches map[string]*batch
 	gone    [3]map[task.Ref]struct{}
-	marks   [3]map[string]struct{} // ids of which a version was removed while another than who removed it had claimed it
+	marks   [3]map[string]struct{} // ids of tasks that had a version removed while another caller had claimed it
 }
 
 type item struct {
@@ -65,8 +65,8 @@ func (p *partition) asOf() task.AsOf {
 	return task.AsOf{Generation: p.generation, TimeUS: p.now.UnixMicro()}
 }
 
-// fresh is the guard of all that comes from the durable store.
-func (p *partition) fresh(a task.AsOf) error {
+// checkAsOf refuses an AsOf that is older than the tombstones reach back, or of another generation (AsOfBeforeRead).
+func (p *partition) checkAsOf(a task.AsOf) error {
 	switch {
 	case p.generation == 0:
 		return task.ErrCold
@@ -76,7 +76,7 @@ func (p *partition) fresh(a task.AsOf) error {
 	return nil
 }
 
-func (p *partition) dead(r task.Ref) bool {
+func (p *partition) hasTombstone(r task.Ref) bool {
 	for _, g := range p.gone {
 		if _, is := g[r]; is {
 			return true
@@ -108,7 +108,7 @@ func (p *partition) next() int64 {
 	return p.due.items[0].score
 }
 
-func (p *partition) feeding() task.PartitionStatus {
+func (p *partition) status() task.PartitionStatus {
 	s := task.PartitionStatus{AsOf: p.asOf(), StartMS: p.start.UnixMilli(), ReadyMS: p.start.UnixMilli(), HorizonMS: p.horizon,
 		Loaded: p.loaded, Members: len(p.members)}
 	if p.began > 1 { // this process may hold tasks of an earlier one
@@ -137,8 +137,8 @@ func (p *partition) raise(f task.HorizonRequest) (task.PartitionStatus, error) {
 			return task.PartitionStatus{AsOf: task.AsOf{TimeUS: p.now.UnixMicro()}}, task.ErrCold
 		}
 		p.begin(f)
-		s := p.feeding()
-		s.Fresh = true
+		s := p.status()
+		s.New = true
 		return s, nil
 	}
 	p.epoch = f.Epoch
@@ -146,18 +146,18 @@ func (p *partition) raise(f task.HorizonRequest) (task.PartitionStatus, error) {
 		p.horizon = max(p.horizon, f.HorizonMS)
 	}
 	if len(p.members) <= f.Limit {
-		return p.feeding(), nil
+		return p.status(), nil
 	}
 	before := p.horizon
 	p.retreat(f.Limit)
-	s := p.feeding()
+	s := p.status()
 	s.Retreated = p.horizon < before
 	return s, nil
 }
 
-// retreat lowers the horizon to the time of the member that is one too many and
-// drops who waits beyond it and is due there; one that was put off stays, and one
-// that has attempts: its row may not know of them, nor of its delay.
+// retreat lowers the horizon to the time of the first member that is too many. It drops the members that
+// wait beyond the horizon and whose rows are due there. A member with attempts stays, because its row may know neither
+// the attempts nor the delay.
 func (p *partition) retreat(limit int) {
 	sorted := slices.Clone(p.due.items)
 	slices.SortFunc(sorted, func(a, b *item) int { return cmp.Compare(a.score, b.score) })
@@ -184,11 +184,11 @@ func (p *partition) feed(page task.FeedRequest) (task.PartitionStatus, error) {
 	case page.AsOf.Generation != p.generation || page.Epoch < p.epoch:
 		return task.PartitionStatus{}, task.ErrAborted
 	}
-	if err := p.fresh(page.AsOf); err != nil {
+	if err := p.checkAsOf(page.AsOf); err != nil {
 		return task.PartitionStatus{}, err
 	}
 	taken := 0
-	for _, a := range p.take(page.Entries) {
+	for _, a := range p.add(page.Entries) {
 		if a == task.AddTaken {
 			taken++
 		}
@@ -200,16 +200,16 @@ func (p *partition) feed(page task.FeedRequest) (task.PartitionStatus, error) {
 	if to.NextMS >= p.loaded.NextMS {
 		p.loaded = to
 	}
-	s := p.feeding()
+	s := p.status()
 	s.Taken = taken
 	return s, nil
 }
 
-func (p *partition) take(entries []task.Entry) []task.AddOutcome {
+func (p *partition) add(entries []task.Entry) []task.AddOutcome {
 	outcomes := make([]task.AddOutcome, len(entries))
 	for i, e := range entries {
 		switch {
-		case p.dead(e.Ref):
+		case p.hasTombstone(e.Ref):
 			outcomes[i] = task.AddDead
 		case e.NextMS >= p.horizon:
 			outcomes[i] = task.AddBeyond
@@ -245,7 +245,7 @@ func (p *partition) register(a task.AddRequest) []task.AddOutcome {
 	for i, e := range a.Entries {
 		it := p.members[e.Ref]
 		switch {
-		case p.dead(e.Ref):
+		case p.hasTombstone(e.Ref):
 			outcomes[i] = task.AddDead
 			continue
 		case it != nil && it.batch != nil && it.batch != b:
@@ -256,7 +256,7 @@ func (p *partition) register(a task.AddRequest) []task.AddOutcome {
 			p.members[e.Ref] = it
 		case it.batch == nil:
 			p.due.remove(it)
-			it.Entry = copyEntry(e) // its holder knows of rollbacks that the row does not
+			it.Entry = copyEntry(e) // its holder may know rollbacks that the row does not have
 		}
 		outcomes[i] = task.AddClaimed
 		it.batch, b.members[e.Ref] = b, it
@@ -314,7 +314,7 @@ func (p *partition) marked(id string) bool {
 	return false
 }
 
-// leave takes a member out of its batch; an empty batch ends with its lease.
+// leave takes a member out of its batch. A batch without members ends, and its lease with it.
 func (p *partition) leave(it *item) {
 	b := it.batch
 	it.batch = nil
@@ -380,16 +380,16 @@ func (p *partition) release(r task.ReleaseRequest) ([]task.ReleaseOutcome, error
 		return nil, task.ErrCold
 	}
 	b := p.batches[r.Token]
-	held := false // by a lease that lives
+	leased := false // the lease of b is not over
 	if r.Expired {
-		if err := p.fresh(r.AsOf); err != nil {
+		if err := p.checkAsOf(r.AsOf); err != nil {
 			return nil, err
 		}
-		held = b != nil && b.ends.After(p.now)
+		leased = b != nil && b.ends.After(p.now)
 	}
 	outcomes := make([]task.ReleaseOutcome, len(r.Refs))
 	for i, ref := range r.Refs {
-		if outcomes[i] = task.ReleaseLeased; !held {
+		if outcomes[i] = task.ReleaseLeased; !leased {
 			outcomes[i] = p.giveBack(b, ref, r)
 		}
 	}
@@ -399,7 +399,7 @@ func (p *partition) release(r task.ReleaseRequest) ([]task.ReleaseOutcome, error
 func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task.ReleaseOutcome {
 	it := p.members[ref]
 	switch {
-	case p.dead(ref):
+	case p.hasTombstone(ref):
 		return task.ReleaseDead
 	case it == nil:
 		return task.ReleaseAbsent

@@ -8,8 +8,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Old tombstones take no memory: whoever calls next drops them, however long nobody
-// called.
+// Old tombstones take no memory: the next call drops them, after a pause of any
+// length.
 func TestOldTombstonesAreDropped(t *testing.T) {
 	for _, pause := range []time.Duration{3 * task.TombstoneTTL, 4 * task.TombstoneTTL, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {

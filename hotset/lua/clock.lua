@@ -1,4 +1,4 @@
--- clock: what time it is in the partition, and which generation.
+-- clock: what time it is in the partition, and which generation it has.
 --
 -- RETURNS  {OK, now, generation or 0}
 -- COST     O(1)

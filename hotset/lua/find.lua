@@ -1,26 +1,27 @@
--- find: where members are; drops the records of those that are nowhere.
+-- find: where members are; drops the entries of members that neither wait nor are in a batch.
 --
 -- KEYS[8]  batches      that have a lease, as the caller has read
 -- ARGV[2]  n            number of their tokens
 -- ARGV[3]  token, ... n times, member, ... the rest; at most 1000
--- RETURNS  {OK, now, generation or 0, answer, ms, attempt, ...}: 0 absent, 1 waiting, 2 claimed, 6 orphan, 8 again (leases changed)
+-- RETURNS  {OK, now, generation or 0, answer, next_ms, attempt, ...}: 0 absent, 1 waits, 2 claimed, 6 orphan,
+--          8 ask again: leases changed
 -- COST     O(k n)
--- A repeat is harmless: who was an orphan is absent then, which is the same to its caller.
-if not gen or server() ~= m[10] then return {'COLD', now, 0} end
-local n, out = tonumber(ARGV[2]), {}
-local complete = redis.call('ZCARD', lease) == n
+-- A repeat is harmless: a member that was an orphan is absent then, which is the same to its caller.
+local n = tonumber(ARGV[2])
+if not gen or server() ~= origin then return {'COLD', now, 0} end
+local complete, out = redis.call('ZCARD', lease) == n, {}
 for i = 1, n do complete = complete and redis.call('ZSCORE', lease, ARGV[2 + i]) and true end
 for i = 3 + n, #ARGV do
   local member = ARGV[i]
-  local at, record = redis.call('ZSCORE', waiting, member), redis.call('HGET', tasks, member)
-  local answer = at and 1 or 0 -- waiting, absent
+  local next_ms, entry = redis.call('ZSCORE', waiting, member), redis.call('HGET', tasks, member)
+  local answer = next_ms and WAITING or ABSENT
   for k = 8, 7 + n do
-    if answer == 0 and redis.call('SISMEMBER', KEYS[k], member) == 1 then answer = 2 end -- claimed
+    if answer == ABSENT and redis.call('SISMEMBER', KEYS[k], member) == 1 then answer = CLAIMED end
   end
-  if answer == 0 and record then answer = complete and 6 or 8 end -- orphan, again
-  if answer == 6 then redis.call('HDEL', tasks, member) end
+  if answer == ABSENT and entry then answer = complete and ORPHAN or ASK_AGAIN end
+  if answer == ORPHAN then redis.call('HDEL', tasks, member) end
   out[#out + 1] = answer
-  out[#out + 1] = tonumber(at or 0)
-  out[#out + 1] = tonumber(string.match(record or '', '^%d+:%d+:(%d+)') or 0)
+  out[#out + 1] = tonumber(next_ms or 0)
+  out[#out + 1] = tonumber(string.match(entry or '', '^%d+:%d+:(%d+)') or 0)
 end
 return {'OK', now, gen, unpack(out)}

@@ -34,9 +34,9 @@ func TestABrokenPromiseIsSeen(t *testing.T) {
 		"two killed ones had it":         {a + b + "b c 9 900; b c 9 5000; b c 1 7000; d c 1 0", ""},
 		"one is lost":                    {a + c, "1 lost"},
 		"one is early":                   {a + b + "b c 1 -1; d c 1 0", "1 early"},
-		"one in living hands came again": {a + b + "b c 1 900; b c 2 950; d c 1 0", "1 delivered again though nobody held them was killed"},
-		"one was given up":               {a + b + "b c 1 900; l c 1 0; b c 2 950; d c 2 0", "1 delivered again though nobody held them was killed"},
-		"one rose from the dead":         {a + b + c + "; b c 1 950; d c 1 0", "1 delivered again though nobody held them was killed; 1 delivered after they were confirmed"},
+		"one in living hands came again": {a + b + "b c 1 900; b c 2 950; d c 1 0", "1 delivered again though the worker that held them was alive"},
+		"one was given up":               {a + b + "b c 1 900; l c 1 0; b c 2 950; d c 2 0", "1 delivered again though the worker that held them was alive"},
+		"one rose from the dead":         {a + b + c + "; b c 1 950; d c 1 0", "1 delivered again though the worker that held them was alive; 1 delivered after they were confirmed"},
 		"one was not confirmed":          {a + b + "b c 1 900; f c 1 0", "1 confirms that failed"},
 	} {
 		got, err := verdictOn(t, v.lines)

@@ -6,7 +6,7 @@
 //
 // It prints one line a scenario, and its exit status is 1 if a promise was broken.
 //
-// What a promise is judged by is written by those whom it is kept for: a worker
+// The processes that a promise is made to write down what it is judged by. A worker
 // writes one unbuffered line before each delivery's work and one after it, so what
 // a killed worker did counts; the driver writes down what Create acknowledged.
 package main

@@ -14,8 +14,8 @@ import (
 
 const producers = 4
 
-// producer creates tasks one by one, at a steady rate, until it is stopped. What
-// Create acknowledged joins the run's tasks; after an error nobody knows.
+// producer creates tasks one by one, at a steady rate, until it is stopped. A task that
+// Create acknowledged joins the run's tasks; after an error it may exist or not.
 type producer struct {
 	r    *run
 	quit context.CancelFunc

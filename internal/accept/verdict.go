@@ -62,7 +62,7 @@ func (r *run) judge() error {
 	v.Late50, v.Late99, v.LateMax = late(0.5), late(0.99), late(1)
 	r.never("lost", v.Lost)
 	r.never("early", v.Early)
-	r.never("delivered again though nobody held them was killed", v.Unexplained)
+	r.never("delivered again though the worker that held them was alive", v.Unexplained)
 	r.never("delivered after they were confirmed", v.Ghosts)
 	r.never("confirms that failed", v.Failed)
 	r.below("p99 lateness in ms", v.Late99, float64(r.size.late99.Milliseconds()))

@@ -88,7 +88,7 @@ func (f *feeder) prepare(ctx context.Context, p int) (scan *partitionScan, again
 	if err != nil || again > 0 {
 		return nil, again, err
 	}
-	if st.Fresh {
+	if st.New {
 		f.o.Counts.Rebuilds.Add(1)
 		f.o.Report.Info("new generation of the hot set", "partition", p)
 	}

@@ -68,7 +68,7 @@ func mayBe(next task.Place, server string) bool {
 }
 
 // makeCurrent records that a generation is current, in place of what s is, and returns its number.
-func (f *feeder) makeCurrent(ctx context.Context, p int, s record.Standing, it task.Place) (generation int64, wait time.Duration, err error) {
+func (f *feeder) makeCurrent(ctx context.Context, p int, s record.Partition, it task.Place) (generation int64, wait time.Duration, err error) {
 	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Current: it})
 	if err != nil || !swapped {
 		return 0, feedEvery, err
@@ -86,7 +86,7 @@ func (f *feeder) makeCurrent(ctx context.Context, p int, s record.Standing, it t
 
 // noteVeto notes that what this feeder has announced was taken back, and announces nothing for a
 // while. A set in this process's memory is of no use to another process, so its work ends.
-func (f *feeder) noteVeto(p int, s record.Standing, server string) {
+func (f *feeder) noteVeto(p int, s record.Partition, server string) {
 	mine := f.announced[p]
 	if mine == 0 || s.Next.Generation == mine {
 		return
@@ -125,7 +125,7 @@ func (e *Elector) Release(ctx context.Context) {
 	if !e.o.Set.Config().InProcess || k.Exclusive {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), record.FreshenTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), record.RefreshIfOldTimeout)
 	defer cancel()
 	for p := range e.o.parts {
 		st, err := e.o.Set.State(ctx, p)

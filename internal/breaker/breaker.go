@@ -19,7 +19,7 @@ const (
 	// A call normally takes milliseconds.
 	slowAfter = 500 * time.Millisecond
 	// probeWait is how long a probe may be without an answer until the breaker opens. A call
-	// to a partition that has stopped to answer ends after slowAfter and probeWait, whatever
+	// to a partition that has stopped answering ends after slowAfter and probeWait, whatever
 	// the timeouts of the client are.
 	probeWait = 500 * time.Millisecond
 	// probeCall is the timeout of one probe. If the partition has not answered by then, the
@@ -27,8 +27,8 @@ const (
 	probeCall = 2 * time.Second
 	// probeRest is the least time between the beginnings of two probes.
 	probeRest = 200 * time.Millisecond
-	// forgetAfter is for how long an open breaker probes its partition although no call asks
-	// for that partition.
+	// forgetAfter is how long an open breaker probes its partition although no call asks for
+	// that partition.
 	forgetAfter = 10 * time.Second
 	// callTimeout is how long a call may take if its partition answers probes. scanTimeout is
 	// the same for calls that may look at everything that a partition holds, or that carry a
@@ -59,7 +59,7 @@ const (
 //
 // A slow call goes on while its partition answers probes, for it may carry much over a slow
 // link. Extend waits for the breaker to close, instead of failing, so that leases are
-// extended as soon as a server is back. Watch goes past the breaker: it waits for nothing but
+// extended as soon as a server is back. Watch goes past the breaker: it only waits for the end of
 // its context.
 //
 // The goroutine of a partition exists only while that partition is suspected or open.
@@ -121,7 +121,7 @@ func ask[R any](ctx context.Context, b *Breaker, p int, most time.Duration, do f
 	if err == nil || bounded.Err() == nil {
 		return r, err
 	}
-	if ctx.Err() == nil { // neither an answer, nor its caller's end
+	if ctx.Err() == nil { // err is no answer, and the caller has not ended the call
 		return r, fmt.Errorf("%w: no answer within %s: %w: %w", task.ErrUnavailable, time.Since(began).Round(time.Millisecond), context.Cause(bounded), err)
 	}
 	b.suspect(p) // the caller gave the call up: perhaps it would never have an answer

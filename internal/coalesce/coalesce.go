@@ -1,37 +1,36 @@
 // Package coalesce lets many waiting calls share one statement.
 //
-// A flight is one flush under way. A call that finds none, while nobody else is
-// expected, is flushed at once and alone: one caller alone pays nothing for grouping.
-// Calls that come while a flight is under way wait, and go together with the next. So
+// A flight is one flush under way. If there is no flight, and no further call is
+// expected, a call is flushed at once and alone: a single caller pays nothing for
+// grouping. Calls that come while a flight is under way wait, and share the next flight. So
 // groups grow with the load.
 //
-// When a further flight takes off is what decides the cost: each has a price of its
-// own (a commit, a script) that is the same for one item and for a hundred, and each
-// takes what the one before it would have taken a moment later. Protocol:
+// The number of flights decides the cost. Each flight has a price of its own (a commit, a
+// script) that is the same for one item and for a hundred. A flight that takes off early
+// leaves fewer items for the flight before it. Protocol:
 //
-//  1. What waits takes off if no flight is under way that may land soon, or if it
-//     weighs at least Worth, and never in more than Parallel flights.
-//  2. A flight may land soon for as long as Patience after it took off. After that
-//     it holds up nobody: one that hangs costs those who wait Patience once, and not
-//     its whole timeout, and a far server's flights overlap.
-//  3. The rule is asked when a call comes, when a flight lands, and, if calls wait,
-//     Patience after the last flight took off, or when nobody is waited for any more
-//     (rule 5): so no call waits on something that never happens, unless Parallel
-//     flights hang. Calls take off in the order in which they came.
-//  4. A flight that lands hands out its answers, and lets their callers run before
-//     it takes off again: who calls again at once goes along, instead of waiting for
-//     the flight after. Else callers in a loop part into two groups that take turns.
-//  5. Callers that need a moment between two calls (for another store, say) would part
-//     all the same. So when the last flight lands, and what waits weighs less than Worth,
-//     those whom it has answered are waited for. Each call that comes counts as one of
-//     them; how long it took lately until as many had come as were answered is how long
-//     it is expected to take. What waits is held for twice that at most, and for no
-//     longer than the flight took; if they are expected later than that, not at all.
-//  6. What has no hurry may yield to other work (Yields). While it does, it takes off
-//     once each Patience, or each five times as long as the last flight took, if that is
-//     longer: then others, in other processes perhaps, keep what it goes to busy. It also
-//     takes off if it weighs at least Worth. If it does not yield it takes off at once,
-//     for which Ask asks.
+//  1. The calls that wait take off if no flight is under way that may land soon, or if
+//     they weigh at least Worth. There are never more than Parallel flights.
+//  2. A flight may land soon for as long as Patience after it took off. After that no
+//     call waits for it. So a flight that hangs costs the calls that wait Patience once, and
+//     not its whole timeout; and flights to a far server overlap.
+//  3. The Group checks rule 1 when a call comes, when a flight lands, and, if calls wait,
+//     Patience after the last flight took off, or when the wait of rule 5 is over. So no call
+//     waits for something that never happens, unless Parallel flights hang. Calls take off
+//     in the order in which they came.
+//  4. A flight that lands hands out its answers, and lets their callers run before the
+//     next flight takes off. A caller that calls again at once shares that flight. Otherwise
+//     callers in a loop would split into two groups that take turns.
+//  5. Callers that need a moment between two calls (for another store, say) would split
+//     all the same. So when the last flight lands, and the calls that wait weigh less than
+//     Worth, the Group waits for as many calls as the flight has answered. It expects them to
+//     take as long as they took lately. It waits for at most twice that, and no longer than the
+//     flight took. If it expects them later than that, it does not wait.
+//  6. Calls that have no hurry may yield to other work (Yields). While they yield, a flight
+//     takes off once each Patience, or once each five times as long as the last flight took, if
+//     that is longer: the server is busy then, perhaps with other processes. A flight
+//     also takes off if the calls weigh at least Worth. Once they do not yield any more they take
+//     off at once; Ask tells the Group to check that.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package coalesce
@@ -45,7 +44,7 @@ import (
 	"time"
 )
 
-// Result is what a flush answers for one item.
+// Result is the answer of a flush for one item.
 type Result[R any] struct {
 	Value R     // the answer, if Err is nil
 	Err   error // why there is none
@@ -67,8 +66,8 @@ type Group[T, R any] struct {
 	Worth int
 	// Patience is how long after its take-off a flight may land soon.
 	Patience time.Duration
-	// Yields, if it is set, tells whether to yield to other work now (rule 6). It is
-	// called under a lock, and is not to block.
+	// Yields, if it is set, reports whether to yield to other work now (rule 6). It is
+	// called under a lock, and must not block.
 	Yields func() bool
 	// Flush answers for each item, in order. It owns its own deadline: no
 	// caller's context reaches it, because other callers share the flush.
@@ -80,15 +79,15 @@ type Group[T, R any] struct {
 	flights  []*flight     // those under way, in the order in which they took off
 	off      time.Time     // when one took off last
 	took     time.Duration // from take-off to landing, of the one that landed last
-	boarding int           // how many of them are to take what is pending, before they take off or again
+	boarding int           // how many of the flights are about to take pending calls
 	timer    *time.Timer
-	ask      time.Time // when the timer asks; zero: it is not set
+	checkAt  time.Time // when the timer checks rule 1; zero: the timer is not set
 
 	// Of rule 5.
-	landed time.Time     // when a flight landed last
-	owed   int           // whom it answered, less who has come since
-	back   time.Duration // how long it took lately until all had come; 0: not known
-	hold   time.Time     // until when what is pending waits for them
+	landed   time.Time     // when the last flight landed
+	expected int           // how many calls it answered, less the calls that have come since
+	back     time.Duration // how long it took lately until all expected calls had come; 0: not known
+	hold     time.Time     // until when pending calls wait for the expected ones
 }
 
 // flight is one flush under way, or about to be.
@@ -97,7 +96,7 @@ type flight struct{ began time.Time }
 type call[T, R any] struct {
 	item   T
 	weight int
-	done   chan Result[R] // nil: nobody waits
+	done   chan Result[R] // nil: no caller waits
 }
 
 // Go hands item over and returns where its answer will be: exactly one result,
@@ -111,7 +110,7 @@ func (g *Group[T, R]) Go(item T) <-chan Result[R] {
 // Post is Go for callers that learn from Flush itself what became of item.
 func (g *Group[T, R]) Post(item T) { g.add(item, nil) }
 
-// Ask asks whether what waits takes off now, because Yields answers otherwise than it did.
+// Ask checks rule 1 now, because the answer of Yields has changed.
 func (g *Group[T, R]) Ask() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -131,12 +130,12 @@ func (g *Group[T, R]) add(item T, done chan Result[R]) {
 	g.launch()
 }
 
-// count counts a call as one of those that are waited for (rule 5). Under mu.
+// count counts a call as one of the expected ones (rule 5). Under mu.
 func (g *Group[T, R]) count() {
-	if g.owed == 0 {
+	if g.expected == 0 {
 		return
 	}
-	if g.owed--; g.owed > 0 {
+	if g.expected--; g.expected > 0 {
 		return
 	}
 	now := time.Now()
@@ -161,12 +160,12 @@ func (g *Group[T, R]) Do(ctx context.Context, item T) (R, error) {
 	}
 }
 
-// launch asks rule 1 for what is not taken by those who board, and if the answer is
-// no sees to it that it is asked again. Under mu.
+// launch checks rule 1 for the calls that no boarding flight takes. If no flight takes off it
+// sets the timer that checks again. Under mu.
 func (g *Group[T, R]) launch() {
 	left := g.weight - g.boarding*g.most()
 	if len(g.pending) == 0 || left <= 0 || len(g.flights) >= max(g.Parallel, 1) {
-		return // a flight asks, when it has taken what it takes, or lands
+		return // a flight checks, when it has taken its calls, or lands
 	}
 	now := time.Now()
 	if g.ready(left, now) {
@@ -182,14 +181,14 @@ func (g *Group[T, R]) launch() {
 	} else if len(g.flights) > 0 {
 		at = g.last().Add(g.Patience)
 	}
-	if g.ask.IsZero() || at.Before(g.ask) {
-		g.askAt(at, now)
+	if g.checkAt.IsZero() || at.Before(g.checkAt) {
+		g.setTimer(at, now)
 	}
 }
 
-// askAt has rule 1 asked then. Under mu.
-func (g *Group[T, R]) askAt(at, now time.Time) {
-	g.ask = at
+// setTimer has rule 1 checked at that time. Under mu.
+func (g *Group[T, R]) setTimer(at, now time.Time) {
+	g.checkAt = at
 	if g.timer != nil {
 		g.timer.Reset(at.Sub(now))
 		return
@@ -197,12 +196,12 @@ func (g *Group[T, R]) askAt(at, now time.Time) {
 	g.timer = time.AfterFunc(at.Sub(now), func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.ask = time.Time{}
+		g.checkAt = time.Time{}
 		g.launch()
 	})
 }
 
-// ready is rules 1, 5 and 6: whether what weighs so much takes off. Under mu.
+// ready reports whether calls of that weight take off now, by rules 1, 5 and 6. Under mu.
 func (g *Group[T, R]) ready(weight int, now time.Time) bool {
 	switch {
 	case weight >= g.Worth:
@@ -216,10 +215,10 @@ func (g *Group[T, R]) ready(weight int, now time.Time) bool {
 	}
 }
 
-// pace is how often what yields takes off (rule 6). Under mu.
+// pace is how often calls that yield take off (rule 6). Under mu.
 func (g *Group[T, R]) pace() time.Duration { return max(g.Patience, 5*g.took) }
 
-// land notes that f is about to answer so many callers, and to board again.
+// land notes that f is about to answer that many callers, and to board again.
 func (g *Group[T, R]) land(f *flight, callers int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -230,10 +229,10 @@ func (g *Group[T, R]) land(f *flight, callers int) {
 	if callers == 0 {
 		return
 	}
-	if g.owed > 0 { // they have not come by now
+	if g.expected > 0 { // they have not come by now
 		g.back = max(g.back, (g.back+now.Sub(g.landed))/2)
 	}
-	g.landed, g.owed, g.hold = now, callers, now
+	g.landed, g.expected, g.hold = now, callers, now
 	if 0 < g.back && g.back < took {
 		g.hold = now.Add(min(2*g.back, took))
 	}
@@ -263,7 +262,7 @@ func (g *Group[T, R]) fly(f *flight) {
 				calls[i].done <- r
 			}
 		}
-		clear(calls) // else pending's array would keep what was answered
+		clear(calls) // otherwise the array of pending would keep what was answered
 	}
 }
 

@@ -234,7 +234,7 @@ func TestAFlightEndsThatIsNotWorthItBesideAnother(t *testing.T) {
 			at := time.Now()
 			<-few
 			if took, got := time.Since(at), s.look(); took > 3*time.Second || len(got.sizes) != 3 {
-				t.Errorf("who waited beside one of %s took %s more, by flights of %v; want 3 of them", second, took, got.sizes)
+				t.Errorf("calls that waited beside one of %s took %s more, by flights of %v; want 3 of them", second, took, got.sizes)
 			}
 			<-time.After(second)
 		})
@@ -268,7 +268,7 @@ func TestCallsThatComeAtOnceFillTheFirstFlight(t *testing.T) {
 	}
 }
 
-// On one processor nothing but the flight itself decides who runs before it.
+// On one processor only the flight itself decides which callers run before it.
 func TestCallersInALoopShareTheirFlights(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
@@ -306,7 +306,7 @@ func callAgain(g *Group[time.Duration, int], callers, rounds int, ahead, after, 
 	wg.Wait()
 }
 
-func TestCallersWhoComeBackSoonAreWaitedFor(t *testing.T) {
+func TestCallersThatComeBackSoonAreWaitedFor(t *testing.T) {
 	const callers, rounds, flight = 8, 40, 10 * time.Millisecond
 	for _, c := range []struct {
 		after   time.Duration
@@ -318,17 +318,17 @@ func TestCallersWhoComeBackSoonAreWaitedFor(t *testing.T) {
 			began := time.Now()
 			callAgain(&g, callers, rounds, flight/2, c.after, flight)
 			if took, most := time.Since(began), (rounds+2)*(flight+c.after); took > most {
-				t.Errorf("%d rounds of callers who are away for %s took %s, want at most %s", rounds, c.after, took, most)
+				t.Errorf("%d rounds of callers that are away for %s took %s, want at most %s", rounds, c.after, took, most)
 			}
 			if got := s.look(); len(got.sizes) > c.flights {
-				t.Errorf("%d rounds of %d callers who are away for %s took %d flights, of %v; in two groups they take %d",
+				t.Errorf("%d rounds of %d callers that are away for %s took %d flights, of %v; in two groups they take %d",
 					rounds, callers, c.after, len(got.sizes), got.sizes, 2*rounds)
 			}
 		})
 	}
 }
 
-func TestWhoDoesNotComeBackIsWaitedForInVainAWhileOnly(t *testing.T) {
+func TestACallerThatDoesNotComeBackIsWaitedForAWhileOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const flight, back = 10 * time.Millisecond, time.Millisecond
 		var s slow
@@ -346,7 +346,7 @@ func TestWhoDoesNotComeBackIsWaitedForInVainAWhileOnly(t *testing.T) {
 	})
 }
 
-func TestNobodyIsWaitedForWhoComesLaterThanAFlightTakes(t *testing.T) {
+func TestNoCallerIsWaitedForThatComesLaterThanAFlightTakes(t *testing.T) {
 	const flight = 10 * time.Millisecond
 	for ahead := time.Duration(0); ahead < 4*flight; ahead += time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {

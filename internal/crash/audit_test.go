@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// dying stages a batch that nobody extends: its worker has died.
+// dying stages a batch that no worker extends: its worker has died.
 func dying(c *cell, ids ...string) {
 	c.Helper()
 	c.warm()

@@ -86,7 +86,7 @@ func TestAClaimerKilledAfterItDroppedAMemberWithoutARowLeavesNothing(t *testing.
 	})
 }
 
-// A lease ends a lease after its last extension, whoever sent it.
+// A lease ends one lease after its last extension, whichever process sent that.
 func TestAKeeperKilledBeforeItExtendsLosesItsLease(t *testing.T) {
 	killedAt(t, "extend/renew", 1, func(c *cell) {
 		c.warm()

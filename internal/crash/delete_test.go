@@ -21,7 +21,7 @@ func TestADeleterKilledBeforeItsRowHasDeletedNothing(t *testing.T) {
 
 // Members wait that have no row. Delete did not return, so one delivery is allowed;
 // its Confirm finds no row and takes the member out. One whose payload is read from
-// its row is not delivered at all. No lease ends here, and nobody reaps.
+// its row is not delivered at all. No lease ends here, and no reaper acts.
 func TestADeleterKilledBetweenRowAndRemoveLeavesAtMostOneDelivery(t *testing.T) {
 	killedAt(t, "delete/remove", 1, func(c *cell) {
 		c.Lease = 10 * time.Minute
@@ -113,7 +113,7 @@ func TestAReschedulerKilledBeforeItsMoveHasMovedNothing(t *testing.T) {
 
 // The old version waits and has no row: Reschedule did not return, so it may fire
 // at its old time, where its Confirm finds no row. At its new time it fires for
-// certain: that row is in nobody's scan any more, and the auditor finds it.
+// certain: no scan reads that row any more, and the auditor finds it.
 func TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes(t *testing.T) {
 	killedAt(t, "reschedule/remove", 1, func(c *cell) {
 		to := rescheduling(c)

@@ -109,7 +109,7 @@ func TestADrainKilledAfterItResignedHoldsNothing(t *testing.T) {
 		}
 		for _, term := range terms {
 			if !term.Held {
-				c.Errorf("a role is held for %s by who has resigned", term.Left)
+				c.Errorf("a role is held for %s by a process that has resigned", term.Left)
 			}
 		}
 		c.attempts(left, 0)

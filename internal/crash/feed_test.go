@@ -9,7 +9,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// idle is an order to work without any caller who consumes: the background roles
+// idle is an order to work without any caller that consumes: the background roles
 // are what it does.
 var idle = order{Work: &work{}}
 
@@ -21,9 +21,9 @@ func (w *worker) scanned(want uint64) {
 	}
 }
 
-// Nothing is settled: the next feeder is the namespace's first.
-func TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced(t *testing.T) {
-	killedAt(t, "feed/settle", 1, func(c *cell) {
+// No window is effective: the next feeder is the namespace's first.
+func TestTheFirstFeederKilledBeforeItMakesTheWindowEffectiveIsReplaced(t *testing.T) {
+	killedAt(t, "feed/effective", 1, func(c *cell) {
 		c.rows(time.Now(), "a", "b")
 		c.kill(idle)
 		if w, err := c.window(); err != nil || w.EffectiveMS != 0 {
@@ -34,7 +34,7 @@ func TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced(t *testing.T) {
 	})
 }
 
-// A window is settled, and no generation has begun. The next feeder is not the first.
+// A window is effective, and no generation has begun. The next feeder is not the first.
 func TestTheFirstFeederKilledBeforeItBeginsIsReplaced(t *testing.T) {
 	killedAt(t, "feed/horizon", 1, func(c *cell) {
 		c.rows(time.Now(), "a", "b")
@@ -45,7 +45,7 @@ func TestTheFirstFeederKilledBeforeItBeginsIsReplaced(t *testing.T) {
 		c.holds(2, 0, 0)
 		c.next(never).delivers("a 1", "b 1")
 		if st := c.state(0); st.AsOf.TimeUS/1000 < st.StartMS+2000 {
-			c.Errorf("delivered %d ms after the generation began: nobody was waited for", st.AsOf.TimeUS/1000-st.StartMS)
+			c.Errorf("delivered %d ms after the generation began, want a wait for workers to register", st.AsOf.TimeUS/1000-st.StartMS)
 		}
 	})
 }
@@ -64,7 +64,7 @@ func TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced(t *testing.T) {
 	})
 }
 
-// The horizon promises what nobody has read. The next feeder reads from loaded,
+// The horizon may be above rows that no feeder has read. The next feeder reads from loaded,
 // not from the horizon that it finds.
 func TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded(t *testing.T) {
 	killedAt(t, "feed/select", 1, func(c *cell) {
@@ -157,7 +157,7 @@ func TestAFeederKilledAfterItsAddHasLoaded(t *testing.T) {
 }
 
 // soon has tasks fall due while the process that is to die begins a generation and
-// waits for those who register, however long it takes to begin.
+// waits for workers that register, however long it takes to begin.
 func soon(c *cell) (want []string) {
 	c.begun()
 	c.kill(idle, func() {
@@ -188,8 +188,8 @@ func TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn(t *testing.T) {
 	})
 }
 
-// What was fed early is read again in turn: it is a member then, whether it waits
-// or is in somebody's hands, and is not offered twice.
+// What was fed early is read again in turn: it is a member then, waiting or
+// claimed, and is not offered twice.
 func TestWhatADeadFeederFedEarlyIsNotFedTwice(t *testing.T) {
 	killedAt(t, "early/end", 1, func(c *cell) {
 		want := soon(c)
@@ -234,7 +234,7 @@ func (c *cell) counting() task.Generation {
 }
 
 // Nothing is recorded. The next feeder records a generation of its own.
-func TestAFeederKilledBeforeItsGenerationCountsIsReplaced(t *testing.T) {
+func TestAFeederKilledBeforeItsGenerationIsCurrentIsReplaced(t *testing.T) {
 	killedAt(t, "generation/record", 1, func(c *cell) {
 		c.begun()
 		c.rows(time.Now(), "a", "b")
@@ -247,7 +247,7 @@ func TestAFeederKilledBeforeItsGenerationCountsIsReplaced(t *testing.T) {
 }
 
 // A generation is current that was never begun. The next feeder makes another one current, at once.
-func TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced(t *testing.T) {
+func TestAFeederKilledBeforeItBeginsTheCurrentGenerationIsReplaced(t *testing.T) {
 	killedAt(t, "generation/begin", 1, func(c *cell) {
 		c.begun()
 		c.rows(time.Now(), "a", "b")
@@ -276,8 +276,8 @@ func TestAFeederKilledBeforeItAnnouncesIsReplaced(t *testing.T) {
 	})
 }
 
-// It is announced, and not settled. The next feeder of the same server waits, and settles.
-func TestAFeederKilledBeforeItSettlesWhatItAnnouncedIsReplaced(t *testing.T) {
+// It is announced, and not current. The next feeder of the same server waits, and makes it current.
+func TestAFeederKilledBeforeItMakesCurrentWhatItAnnouncedIsReplaced(t *testing.T) {
 	killedAt(t, "generation/settle", 1, func(c *cell) {
 		c.elsewhere()
 		c.rows(time.Now(), "a", "b")

@@ -114,7 +114,7 @@ func (w *work) do(ctx context.Context, sch *triggerhook.Scheduler) error {
 		case w.Stop:
 			stopWhenQueued(sch, stop)
 		}
-		select {} // whoever waits for an answer waits for ever
+		select {} // a process that waits for an answer waits for ever
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 type worker struct {
 	c    *cell
 	sch  *triggerhook.Scheduler
-	idle bool                          // nobody consumes: the background roles are what it does
+	idle bool                          // it does not consume, and has only the background roles
 	hold func(d *triggerhook.Delivery) // before it confirms
 	stop func()
 
@@ -136,5 +136,5 @@ func (w *worker) finds(want uint64) {
 	}
 }
 
-// roles changes the next worker into one with which nobody consumes.
+// roles changes the next worker into one that does not consume.
 func roles(w *worker, _ *place) { w.idle = true }

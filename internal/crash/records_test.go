@@ -8,8 +8,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// announced stages a partition that works, and whose place another server is announced to
-// take. Whoever announced that has ended.
+// announced stages a partition that works, while another server is announced to take its
+// place. The process that announced that has ended.
 func (c *cell) announced() (counts task.Place) {
 	c.Helper()
 	c.warm()
@@ -83,7 +83,7 @@ func releasing(c *cell) (left int) {
 	return int(n)
 }
 
-// What counts died with its process, which nobody can tell. The next worker announces its own
+// The current generation has died with its process, which no other process can know. The next worker announces its own
 // hot set, and makes it current two seconds later.
 func TestAProcessKilledBeforeItReleasesItsHotSetIsFollowedAfterAWhile(t *testing.T) {
 	killedAt(t, "release/record", 1, func(c *cell) {
@@ -141,7 +141,7 @@ func (c *cell) waits() {
 	began := time.Now()
 	for _, d := range c.next(never).delivers("a 1", "b 1") {
 		if waited := d.at.Sub(began); waited < 2*time.Second {
-			c.Errorf("killed at %s, and the next worker delivered after %s, want 2 s or more: not all who delete know of its Lease", c.point, waited)
+			c.Errorf("killed at %s, and the next worker delivered after %s, want 2 s or more: not all processes that delete know of its Lease", c.point, waited)
 		}
 	}
 	c.leased(task.Lease{EffectiveMS: 3000, AnnouncedMS: 3000})
@@ -156,15 +156,15 @@ func TestAWorkerKilledBeforeItAnnouncesItsLeaseIsFollowedByOneThatDoes(t *testin
 }
 
 // The Lease is announced. The next worker cannot tell for how long, so it waits for itself.
-func TestAWorkerKilledBeforeItSettlesItsLeaseIsFollowedByOneThatWaits(t *testing.T) {
-	killedAt(t, "lease/settle", 1, func(c *cell) {
+func TestAWorkerKilledBeforeItMakesItsLeaseEffectiveIsFollowedByOneThatWaits(t *testing.T) {
+	killedAt(t, "lease/effective", 1, func(c *cell) {
 		longer(c, task.Lease{EffectiveMS: 1000, AnnouncedMS: 3000})
 		c.waits()
 	})
 }
 
-// The Lease is settled: the next worker uses it.
-func TestAWorkerKilledAfterItSettledItsLeaseHasRecordedIt(t *testing.T) {
+// The Lease is effective: the next worker uses it.
+func TestAWorkerKilledAfterItMadeItsLeaseEffectiveHasRecordedIt(t *testing.T) {
 	killedAt(t, "lease/end", 1, func(c *cell) {
 		longer(c, task.Lease{EffectiveMS: 3000, AnnouncedMS: 3000})
 		c.next(never).delivers("a 1", "b 1")

@@ -24,7 +24,7 @@ func flushed(c *cell) {
 	v.died()
 }
 
-// Nobody said that the task is in hand: the new generation loads its row, and
+// No worker has registered the task: the new generation loads its row, and
 // attempts begin anew.
 func TestAHolderKilledBeforeItReadsWhatToRegisterIsForgotten(t *testing.T) {
 	killedAt(t, "register/read", 1, func(c *cell) {

@@ -19,7 +19,7 @@ func TestAConfirmKilledBeforeItsRowIsRedelivered(t *testing.T) {
 }
 
 // The task is done, though its caller does not know. The reaper reads rows before
-// it gives anything back; nobody claims here, who would look at the row too.
+// it gives anything back. No worker claims here, because it would look at the row too.
 func TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered(t *testing.T) {
 	killedAt(t, "confirm/forget", 1, func(c *cell) {
 		c.warm()
@@ -113,7 +113,7 @@ func TestAPostponementKilledBeforeItsMoveLosesItsLease(t *testing.T) {
 }
 
 // The row has another version, and the batch holds one that has none: the reaper
-// compares versions, not IDs. Nobody claims until it has.
+// compares versions, not IDs. No worker claims until it has.
 func TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay(t *testing.T) {
 	killedAt(t, "postpone/remove", 1, func(c *cell) {
 		old := postponing(c)

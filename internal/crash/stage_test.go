@@ -119,7 +119,7 @@ func (c *cell) window() (w task.Window, err error) {
 }
 
 // begun stages a namespace that some feeder has worked in, so that a new generation
-// waits for those who may hold something.
+// waits for workers that may hold something.
 func (c *cell) begun() {
 	c.Helper()
 	is, err := c.window()

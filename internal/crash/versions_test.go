@@ -9,8 +9,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Who moves a row may die before the old version has left the hot set. The row names
-// it, so whoever deletes the task, or moves it on, takes it along (docs/model,
+// The process that moves a row may die before the old version has left the hot set. The row names
+// that version, so a call that deletes the task, or moves it again, removes it too (docs/model,
 // versions.pml).
 
 // moved leaves what a rescheduler leaves that died between Move and remove.

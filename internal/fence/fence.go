@@ -1,5 +1,5 @@
-// Package fence makes calls to the hot set under records that are recent enough for what
-// each call does.
+// Package fence makes sure that each call to the hot set uses records of the durable store
+// that are recent enough for what the call does.
 package fence
 
 import (
@@ -15,26 +15,26 @@ import (
 )
 
 const (
-	// claimWait is how long a claim waits for records that it may rely on; then it goes by
-	// what is known, because deliveries go on while the durable store is away.
+	// claimWait is how long a claim waits for usable records. After that it uses the records
+	// that it has, because deliveries go on while the durable store is away.
 	claimWait = time.Second
-	// extendWait is the same of an extension: a lease may be as short as a second.
+	// extendWait is the same for an extension: a lease may be as short as a second.
 	extendWait = 200 * time.Millisecond
-	// rereadAfter is how old the records are that a claim reads again because it met a
-	// generation that is not current. The next claim comes soon.
+	// rereadAfter is how old records must be for a claim to read them again after it met a
+	// generation that is not current. The next claim comes soon, and would read them again.
 	rereadAfter = 200 * time.Millisecond
 	// elsewhereWait is how soon a removal looks again whether this server's generation is current.
 	elsewhereWait = 200 * time.Millisecond
 )
 
 // ErrElsewhere: a removal cannot reach the members that may be offered, because they are on
-// another server. No caller was told nil of it.
+// another server. The removal has not returned nil to any caller.
 var ErrElsewhere = fmt.Errorf("%w: the current hot set is not on the server that this process works with", task.ErrUnavailable)
 
-// Fence is a hotset.Set whose calls follow OneGeneration: each call is made under records
-// that were read, and that are recent enough for what the call does. The Set refuses a call
-// that meets a generation that is not current. The Fence then reads the records again, because
-// they may have changed, and makes the call once more.
+// Fence is a hotset.Set whose calls follow OneGeneration: the records of the durable store were
+// read before each call, and are recent enough for what the call does. The Set refuses a
+// call that meets a generation that is not current. The Fence then reads the records again,
+// because they may have changed, and makes the call once more.
 type Fence struct {
 	set     hotset.Set
 	records *record.Reader
@@ -67,7 +67,7 @@ func (f *Fence) Elect(ctx context.Context, holder string, term time.Duration, ro
 	return terms, err
 }
 
-// ready reads the records if that was never done.
+// ready reads the records if this process has never read them.
 func (f *Fence) ready(ctx context.Context) error {
 	if _, _, ok := f.records.Last(); ok {
 		return nil
@@ -75,8 +75,8 @@ func (f *Fence) ready(ctx context.Context) error {
 	return f.records.Refresh(ctx)
 }
 
-// fenced makes a call on partition p, and once more if it met a generation that does not
-// count and the records have changed since they were read.
+// fenced makes a call on partition p. If the call met a generation that is not current, and
+// the records have changed meanwhile, fenced makes it once more.
 func fenced[R any](ctx context.Context, f *Fence, p int, call func() (R, error)) (R, error) {
 	var none R
 	if err := f.ready(ctx); err != nil {
@@ -112,12 +112,12 @@ func (f *Fence) Check(ctx context.Context, p int) error {
 func (f *Fence) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	a, err := fenced(ctx, f, p, func() (task.AsOf, error) { return f.set.Clock(ctx, p) })
 	if errors.Is(err, task.ErrOther) {
-		return a, nil // cold, as the generation that is there does not count
+		return a, nil // cold, because its generation is not current
 	}
 	return a, err
 }
 
-// State implements hotset.Set. It reads the records again if the generation that is there does not count.
+// State implements hotset.Set. It reads the records again if the partition has a generation that is not current.
 func (f *Fence) State(ctx context.Context, p int) (task.State, error) {
 	if err := f.ready(ctx); err != nil {
 		return task.State{}, err
@@ -133,7 +133,7 @@ func (f *Fence) State(ctx context.Context, p int) (task.State, error) {
 	return f.set.State(ctx, p)
 }
 
-// Horizon implements hotset.Set. It takes a generation that is not current for a cold partition itself.
+// Horizon implements hotset.Set. The Set itself treats a partition whose generation is not current as cold.
 func (f *Fence) Horizon(ctx context.Context, p int, w task.HorizonRequest) (task.PartitionStatus, error) {
 	if err := f.ready(ctx); err != nil {
 		return task.PartitionStatus{}, err
@@ -168,11 +168,11 @@ func (f *Fence) Expired(ctx context.Context, p int, limit int, lease time.Durati
 	return fenced(ctx, f, p, func() ([]task.ExpiredBatch, error) { return f.set.Expired(ctx, p, limit, lease) })
 }
 
-// Claim claims under records that may be relied upon before the claim and after it. A generation
-// that is announced after they were read cannot begin before the claim returns. So each claimed
-// task is due before the next generation begins. Delete relies on that (claimedBeforeLoss).
+// Claim needs usable records before it is sent and after it has returned. A generation that is
+// announced after they were read cannot begin before the claim returns. So each claimed task is
+// due before the next generation begins. Delete relies on that (claimedBeforeLoss).
 func (f *Fence) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	if err := f.rely(ctx, p, claimWait); err != nil {
+	if err := f.usable(ctx, p, claimWait); err != nil {
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, err)
 	}
 	b, err := f.set.Claim(ctx, p, token, limit, lease)
@@ -188,7 +188,7 @@ func (f *Fence) Claim(ctx context.Context, p int, token string, limit int, lease
 		return b, err
 	}
 	f.records.Use()
-	if err := f.rely(ctx, p, claimWait); err != nil {
+	if err := f.usable(ctx, p, claimWait); err != nil {
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, err)
 	}
 	if s := f.records.Partition(p); s.Current.Generation != b.AsOf.Generation {
@@ -197,22 +197,22 @@ func (f *Fence) Claim(ctx context.Context, p int, token string, limit int, lease
 	return b, nil
 }
 
-// Extend implements hotset.Set. Like Claim it needs records that may be relied upon, before it is sent.
+// Extend implements hotset.Set. Like Claim it needs usable records before it is sent.
 func (f *Fence) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	f.records.Use()
-	if err := f.rely(ctx, p, extendWait); err != nil {
+	if err := f.usable(ctx, p, extendWait); err != nil {
 		return task.ExtendResult{}, fmt.Errorf("extend in partition %d: %w", p, err)
 	}
 	return fenced(ctx, f, p, func() (task.ExtendResult, error) { return f.set.Extend(ctx, p, h) })
 }
 
-// rely returns nil if what is known of partition p may be relied upon; if not, it reads the
-// records again, for at most timeout. If they cannot be read because the durable store is
-// away, it goes by what is known: no process can take over that does not reach the store. But
-// it does not once something is announced. ErrCold: another server is about to take over.
-func (f *Fence) rely(ctx context.Context, p int, timeout time.Duration) error {
+// usable returns nil if this process may use the records of partition p (record.Partition). If
+// not, it reads them again, for at most timeout. If that fails because the durable store is
+// away, the old records are used, unless they have an announcement: a process that does not reach
+// the store cannot take over. ErrCold: another server is about to take over.
+func (f *Fence) usable(ctx context.Context, p int, timeout time.Duration) error {
 	s := f.records.Partition(p)
-	if s.Relied || s.Known && (s.Away || s.Current.Generation == 0) && s.Next == (task.Place{}) {
+	if s.Usable || s.Known && (s.Away || s.Current.Generation == 0) && s.Next == (task.Place{}) {
 		return nil
 	}
 	short, cancel := context.WithTimeout(ctx, timeout)
@@ -231,17 +231,17 @@ func (f *Fence) rely(ctx context.Context, p int, timeout time.Duration) error {
 	return nil
 }
 
-// Remove implements hotset.Set. A removal with a token is passed on: a worker holds the
-// members. Without a token the row was deleted before, and the answer is nil only if no server
-// may offer the task: the removal needs records that may be relied upon after the row was
-// deleted. If the current generation is on another server than the one that answers,
-// Remove waits until a generation of this server counts, or ctx ends.
+// Remove implements hotset.Set. A removal with a token is passed on, because a worker holds
+// the members. Without a token the row was deleted before, and Remove returns nil only if no
+// server may offer the task: it needs records that are usable after the row was deleted. If
+// the current generation is on another server than the one that answers, Remove waits until
+// a generation of this server is current, or ctx ends.
 func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	remove := func() (task.RemoveResult, error) { return f.set.Remove(ctx, p, token, refs) }
 	if token != "" {
 		r, err := fenced(ctx, f, p, remove)
 		if errors.Is(err, task.ErrOther) {
-			return task.RemoveResult{AsOf: r.AsOf, Outcomes: make([]task.RemoveOutcome, len(refs))}, nil // its batch is not there
+			return task.RemoveResult{AsOf: r.AsOf, Outcomes: make([]task.RemoveOutcome, len(refs))}, nil // the batch is not in the current generation
 		}
 		return r, err
 	}
@@ -251,7 +251,7 @@ func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 		switch {
 		case here && err == nil:
 			return r, nil
-		case elsewhere != nil && ctx.Err() != nil: // a look that ctx has cut off tells less
+		case elsewhere != nil && ctx.Err() != nil: // err may only say that ctx has ended
 			return r, fmt.Errorf("remove from partition %d: %w", p, elsewhere)
 		case err != nil:
 			return r, fmt.Errorf("remove from partition %d: %w", p, err)
@@ -261,11 +261,11 @@ func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 	}
 }
 
-// removeHere makes a removal of n members that have no row any more, under records that may be relied
-// upon, and reports whether this server holds all that may be offered. If it does not the
-// removal is to be made again.
+// removeHere removes n members that have no row any more, with usable records. It reports
+// whether the server that answered is the only one that may offer tasks. If not, the caller makes
+// the removal again.
 func (f *Fence) removeHere(ctx context.Context, p, n int, remove func() (task.RemoveResult, error)) (r task.RemoveResult, here bool, err error) {
-	if !f.records.Partition(p).Relied {
+	if !f.records.Partition(p).Usable {
 		if err := f.records.Refresh(ctx); err != nil {
 			return r, false, err
 		}
@@ -274,7 +274,7 @@ func (f *Fence) removeHere(ctx context.Context, p, n int, remove func() (task.Re
 	if err != nil && !errors.Is(err, task.ErrOther) {
 		return r, false, err
 	}
-	if err == nil && r.AsOf.Generation != 0 { // if it is not the current one, that has changed meanwhile
+	if err == nil && r.AsOf.Generation != 0 { // if it is not the current generation, that has changed meanwhile
 		return r, r.AsOf.Generation == f.records.Partition(p).Current.Generation, nil
 	}
 	if here, err = f.here(ctx, p); here {
@@ -283,9 +283,9 @@ func (f *Fence) removeHere(ctx context.Context, p, n int, remove func() (task.Re
 	return r, here, err
 }
 
-// here reports whether a cold partition p holds all that may be offered, which is nothing:
-// the current generation, if any, was on the server that answers, and the next one reads
-// the rows that stand when it begins.
+// here reports whether no server may offer tasks of partition p, which is cold: the current
+// generation, if any, was on the server that answers, and the next generation reads only the
+// rows that exist when it begins.
 func (f *Fence) here(ctx context.Context, p int) (bool, error) {
 	st, err := f.set.State(ctx, p)
 	if err != nil {

@@ -47,7 +47,7 @@ func (c *check) cause(s *story, p, d *delivery) string {
 
 // gaveBack reports whether a is a Rollback that may have given its task back. One
 // that met no row in the end may have done so before, where Redis's answers were
-// lost and it tried again: somebody else finished the task meanwhile.
+// lost and it tried again: another worker finished the task meanwhile.
 func (c *check) gaveBack(a *act) bool {
 	return a.op == Rollback && (a.may() || a.result == Gone && c.parted(a.who, a.begin, a.end) != nil)
 }
@@ -110,7 +110,7 @@ func (f *fault) hits(who string) bool {
 // Kinds of faults that the rules know.
 const (
 	Stop    = "stop"    // stops a process and lets it go on later
-	Starved = "starved" // nobody's will: the machine did not let a process run
+	Starved = "starved" // the machine did not let a process run
 )
 
 // stopped reports whether process who was stopped for a while between from and

@@ -19,7 +19,7 @@ const (
 	Untrue      = "untrue"          // a Confirm or Delete that returned nil although the row was certainly gone before, or a Delete of what a handler had
 	Overdue     = "overdue"         // a delivery later than Bound after its time and the last fault, or than Prompt in a fault that excuses no lateness
 	GivenUp     = "given up"        // a Confirm that ended without an outcome although its process went on
-	Inexact     = "not in the file" // a delivery of a task that nobody created
+	Inexact     = "not in the file" // a delivery of a task that was never created
 )
 
 // Limits are what the rules are relative to.
@@ -58,7 +58,7 @@ type Verdict struct {
 	LateMax    time.Duration  // the greatest
 	Faults     map[string]int // by kind
 	Variants   map[string]int // by kind and variant
-	Starved    int            // times that a process was not let run, by nobody's will
+	Starved    int            // how often the machine did not let a process run
 	// Worst is how late a delivery was at most, by the kind of the fault that it
 	// waited through or that came last before it, counted from the fault's end.
 	Worst map[string]time.Duration
@@ -73,7 +73,7 @@ type check struct {
 	Limits
 	v    *Verdict
 	late []time.Duration
-	calm []int64 // by fault, in order: the latest end of it and those before it, but for those that excuse no lateness
+	calm []int64 // by fault, in order: the latest end of it and those before it, except those that excuse no lateness
 }
 
 // Check judges the history by the promises of docs/design.md:

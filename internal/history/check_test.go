@@ -152,12 +152,12 @@ func TestEachRuleFindsItsBadHistories(t *testing.T) {
 	}{
 		"a millisecond before it is due":                                    {Early, [][]Event{made, taken(998, 998, "w1", "t1"), deliver(999, "w1", 1, 1000), w1End}},
 		"before a rollback's delay is over":                                 {Early, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(1500)}},
-		"at a time that nobody asked for":                                   {Inexact, [][]Event{made, taken(1000, 1002, "w1", "t1"), deliver(1500, "w1", 1, 900), confirm(1600, 1610, "w1", 1, Gone), w2(5000)}},
+		"at a time that no caller asked for":                                {Inexact, [][]Event{made, taken(1000, 1002, "w1", "t1"), deliver(1500, "w1", 1, 900), confirm(1600, 1610, "w1", 1, Gone), w2(5000)}},
 		"never delivered":                                                   {Lost, [][]Event{made}},
 		"created by a call whose answer was lost, and never delivered":      {Lost, [][]Event{create(0, 10, 1000, Unknown), create(20, 30, 1000, Exists)}},
 		"the rescheduled one is never delivered":                            {Lost, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone)}},
 		"rolled back and never seen again":                                  {Lost, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 0, OK)}},
-		"its worker was killed and nobody else had it":                      {Lost, [][]Event{made, w1, crash(1100, "w1")}},
+		"its worker was killed and no other had it":                         {Lost, [][]Event{made, w1, crash(1100, "w1")}},
 		"its row stands at the end":                                         {Lost, [][]Event{made, w1, confirm(1100, none, "w1", 1, ""), {{Who: "nemesis", Op: Left, ID: "a"}}}},
 		"delivered after Delete returned nil":                               {Ghost, [][]Event{made, remove(500, 510, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
 		"delivered after Delete, though claimed before":                     {Ghost, [][]Event{made, taken(1000, 1002, "w1", "t1"), remove(1010, 1020, OK), deliver(1030, "w1", 1, 1000)}},
@@ -211,7 +211,7 @@ func TestEachRuleFindsItsBadHistories(t *testing.T) {
 	}
 }
 
-// What the promises allow is not held against anybody, and is counted by cause.
+// What the promises allow breaks no rule, and is counted by cause.
 func TestWhatThePromisesAllowPasses(t *testing.T) {
 	for name, good := range map[string]struct {
 		cause string
@@ -240,7 +240,7 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 		"killed while it confirmed":                                                 {LeaseCrash, [][]Event{made, w1, confirm(1100, none, "w1", 1, ""), crash(1500, "w1"), w2(4500)}},
 		"its worker was stopped":                                                    {LeaseFault + Stop, [][]Event{made, w1, parting(1500, 9000, Stop, "w1"), w2(4500), confirm(9100, 9110, "w1", 1, Gone)}},
 		"confirmed after its lease had run out":                                     {LeaseFault + Stop, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"), taken(4300, 4301, "w2", "t2"), confirm(4290, 4298, "w1", 1, OK), deliver(4302, "w2", 1, 1000), confirm(4303, 4304, "w2", 1, Gone)}},
-		"nobody reached Redis":                                                      {LeaseFault + "cut", [][]Event{made, w1, parting(1500, 4200, "cut", ""), w2(4500)}},
+		"no process reached Redis":                                                  {LeaseFault + "cut", [][]Event{made, w1, parting(1500, 4200, "cut", ""), w2(4500)}},
 		"Redis lost data":                                                           {LostData, [][]Event{made, w1, hit(1500, 1600, "flushall", "", true), w2(2500)}},
 		"the answer of its Confirm is unknown":                                      {UnknownEnd, [][]Event{made, w1, ending(1190, "w1"), confirm(1100, 1200, "w1", 1, Unknown), w2(2500)}},
 		"created again as the answer was unknown":                                   {CreatedAgain, [][]Event{create(0, 1200, 1000, Unknown), w1, w1End, create(1300, 1310, 1000, OK), w2(1320)}},

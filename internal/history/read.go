@@ -270,7 +270,7 @@ func (h *History) settle() {
 func Story(r io.Reader, id string) ([]string, error) {
 	var out, waiting []string
 	tokens := map[string]bool{}
-	claims := map[call]string{} // beginnings, of which nobody knows yet what they take
+	claims := map[call]string{} // beginnings of claims whose members are not known yet
 	err := lines(r, func(e Event, line []byte) {
 		if key := (call{e.Who, e.Call, Claim, ""}); e.Op == Claim && !e.End {
 			claims[key] = string(line)

@@ -64,7 +64,7 @@ type Member struct {
 type Event struct {
 	At      int64    `json:"at"`                 // unix microseconds, the machine's clock
 	Who     string   `json:"who"`                // one life of one process
-	Call    int64    `json:"call,omitempty"`     // the same in both lines of an act, unique in Who but for a delivery's answers
+	Call    int64    `json:"call,omitempty"`     // the same in both lines of an act, unique in Who except for a delivery's answers
 	Op      Op       `json:"op"`                 // the act
 	End     bool     `json:"end,omitempty"`      // the line after the act
 	ID      string   `json:"id,omitempty"`       // of the task

@@ -64,11 +64,11 @@ func (s *story) finished() bool {
 	return false
 }
 
-// early: no delivery before its due time; and that is one that somebody asked for.
+// early: no delivery is before its due time, and a caller has asked for that due time.
 func (c *check) early(s *story, d *delivery) {
 	asked := slices.ContainsFunc(s.acts, func(a *act) bool { return a.op != Delete && a.dueMS == d.dueMS && a.begin <= d.at })
 	if !asked {
-		c.broke(Inexact, s, d.at, "%s was handed it for %d, which nobody had asked for", d.who, d.dueMS)
+		c.broke(Inexact, s, d.at, "%s was handed it for %d, which no caller had asked for", d.who, d.dueMS)
 	}
 	if d.at < d.dueMS*1000 {
 		c.broke(Early, s, d.at, "%s was handed it %.3f ms before %d", d.who, ms(d.dueMS*1000-d.at), d.dueMS)

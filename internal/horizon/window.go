@@ -25,24 +25,24 @@ import (
 // it effective. A feeder with a larger Window announces that, waits for effectiveAfter, and
 // makes it effective. Until then it goes as far as the effective window. It records how long it
 // has waited, by its monotonic clock, and the next feeder goes on from there, because all
-// processes may live for less than effectiveAfter. However many feeders record, what is recorded
-// is never more than the time since the announcement: each feeder adds to what it has read only
-// the time since it read it. Creators and deleters read the announced window, rely on it for
-// trust, and look at it and at the time after their commits.
+// processes may live for less than effectiveAfter. The recorded wait is never longer than the
+// time since the announcement, however many feeders record it: each feeder adds to the wait that
+// it has read only the time since it read it. Creators and deleters read the announced window,
+// use it for windowMaxAge, and look at it and at the time after their commits.
 const (
-	// trust is how long creators and deleters rely on the announced window that they have read.
-	trust = 30 * time.Second
+	// windowMaxAge is how long creators and deleters use an announced window that they have read.
+	windowMaxAge = 30 * time.Second
 	// farMargin is how much further than the announced window a task must be due to be far. It
 	// is the sum of four terms:
 	//
 	//	term                     bound   why
-	//	age of an add            T       for so long any process may add what it has read of a row
-	//	clock that steps back    T       by so much at most the hot set's time falls
-	//	age of Clock's answer    T/2     so old may the time be that Clock returns
-	//	feeder's overshoot       T/2     so far beyond that time a feeder may set the horizon
+	//	age of an add            T       how long a process may add a row after it has read it
+	//	clock that steps back    T       how far the hot set's time may fall
+	//	age of Clock's answer    T/2     how old the time may be that Clock returns
+	//	feeder's overshoot       T/2     how far beyond that time a feeder may set the horizon
 	//	difference of clocks     10 s    between processes
 	farMargin      = 3*task.TombstoneTTL + 10*time.Second
-	effectiveAfter = trust + farMargin
+	effectiveAfter = windowMaxAge + farMargin
 	// recordEvery is how often a feeder records how long it has waited.
 	recordEvery = time.Second
 	// firstWithin is how soon after a look that found nothing effective a generation must begin
@@ -53,8 +53,8 @@ const (
 // Max is the largest legal Window.
 const Max = 24 * time.Hour
 
-// far is how far ahead of its own clock a task must be due that no feeder can have asked for,
-// for a process that the hot set does not answer: the largest Window, and a day for the clocks.
+// far is how far ahead of this process's own clock a task must be due to be far, if the hot set
+// does not answer: the largest Window, and a day for the difference of clocks.
 const far = 2 * Max
 
 // Window is what this process knows of the recorded window, besides what the record.Reader
@@ -67,8 +67,8 @@ type Window struct {
 
 	mu     sync.Mutex
 	sawMS  int64         // the largest announced window that it has read
-	waited time.Duration // for so long at least that had been recorded
-	seen   time.Time     // at this time
+	waited time.Duration // how long at least sawMS had been recorded when this process read it
+	seen   time.Time     // when it read that
 
 	first time.Time     // when this process looked, found nothing effective, and made its window effective
 	began map[int]int64 // by partition: the first generation that this process has begun since then
@@ -119,8 +119,8 @@ func (w *Window) Announce(ctx context.Context) error {
 	return err
 }
 
-// Effective returns how far a feeder of this process may go now: Options.Window, or what is
-// effective if that is less. It takes the next step that makes Options.Window effective.
+// Effective returns how far a feeder of this process may go now: Options.Window, or the effective
+// window if that is less. It takes the next step that makes Options.Window effective.
 func (w *Window) Effective(ctx context.Context) (time.Duration, error) {
 	own := w.own.Milliseconds()
 	if k, _, ok := w.records.Last(); ok && k.Window.EffectiveMS >= own {
@@ -136,7 +136,7 @@ func (w *Window) Effective(ctx context.Context) (time.Duration, error) {
 	}
 	to := w.next(is)
 	if to != is {
-		failpoint.Hit("feed/settle")
+		failpoint.Hit("feed/effective")
 		swapped, err := w.swap(ctx, is, to)
 		if err != nil {
 			return 0, err
@@ -154,7 +154,7 @@ func (w *Window) Effective(ctx context.Context) (time.Duration, error) {
 	return time.Duration(min(own, is.EffectiveMS)) * time.Millisecond, nil
 }
 
-// next returns what a feeder is to record in place of is.
+// next returns what a feeder records in place of is.
 func (w *Window) next(is task.Window) task.Window {
 	own, to := w.own.Milliseconds(), is
 	w.mu.Lock()
@@ -186,27 +186,26 @@ func (w *Window) Pending() (within time.Duration, pending bool) {
 	return recordEvery, !ok || k.Window.EffectiveMS < w.own.Milliseconds()
 }
 
-// IsFirstGeneration reports whether the generation of p is the first of the namespace: when
-// this process was about to look, a moment before, no feeder had loaded anything. There are no
-// earlier claims then, so overdue rows may be loaded at once. That is true of one generation of
-// each partition, in one process.
+// IsFirstGeneration reports whether the generation of p is the first of the namespace: a moment
+// before it began, no feeder had loaded anything. There are no earlier claims then, so overdue rows
+// may be loaded at once. It is true for at most one generation of each partition, in one process.
 func (w *Window) IsFirstGeneration(p int, st task.PartitionStatus) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.began == nil {
 		return false
 	}
-	if _, again := w.began[p]; st.Fresh && !again && wait.Elapsed(w.first) < firstWithin {
+	if _, again := w.began[p]; st.New && !again && wait.Elapsed(w.first) < firstWithin {
 		w.began[p] = st.AsOf.Generation
 	}
 	return w.began[p] == st.AsOf.Generation
 }
 
-// FarAbove returns the due time above which tasks are far, if the hot set told asOf so long
-// ago; task.MaxDue if the window is not known.
+// FarAbove returns the due time above which tasks are far, if the hot set answered asOf that long
+// ago. It returns task.MaxDue if the window is not known.
 func (w *Window) FarAbove(asOf task.AsOf, ago time.Duration) int64 {
 	k, age, _ := w.records.Last()
-	if k.Window.AnnouncedMS == 0 || asOf.TimeUS == 0 || age > trust {
+	if k.Window.AnnouncedMS == 0 || asOf.TimeUS == 0 || age > windowMaxAge {
 		return task.MaxDue
 	}
 	return asOf.TimeUS/1000 + (ago + farMargin).Milliseconds() + k.Window.AnnouncedMS

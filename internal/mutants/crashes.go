@@ -8,16 +8,16 @@ const cells = "./internal/crash"
 // by |, must turn red.
 var crashes = []mutant{
 	// What finds it.
-	{"dead-role-is-held", "nobody takes a dead process' roles over", "internal/agent/elector.go",
+	{"dead-role-is-held", "no process takes a dead process' roles over", "internal/agent/elector.go",
 		"term = 2800 * time.Millisecond", "term = 60 * time.Second", cells,
-		"TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced|TestTheFirstFeederKilledBeforeItSettlesTheWindowIsReplaced|" +
-			"TestAFeederKilledBeforeItsGenerationCountsIsReplaced|TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced|" +
-			"TestAFeederKilledBeforeItAnnouncesIsReplaced|TestAFeederKilledBeforeItSettlesWhatItAnnouncedIsReplaced|" +
+		"TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced|TestTheFirstFeederKilledBeforeItMakesTheWindowEffectiveIsReplaced|" +
+			"TestAFeederKilledBeforeItsGenerationIsCurrentIsReplaced|TestAFeederKilledBeforeItBeginsTheCurrentGenerationIsReplaced|" +
+			"TestAFeederKilledBeforeItAnnouncesIsReplaced|TestAFeederKilledBeforeItMakesCurrentWhatItAnnouncedIsReplaced|" +
 			"TestTheFirstFeederKilledBeforeItBeginsIsReplaced|TestAReaperKilledBeforeItReadsRowsIsReplaced|" +
 			"TestAReaperKilledBeforeItDropsWhatHasNoRowIsReplaced|TestAReaperKilledBetweenRemoveAndRequeueIsReplaced|" +
 			"TestAnAuditorKilledBeforeItAsksIsReplaced|TestAnAuditorKilledBetweenFindAndAddIsReplaced|" +
 			"TestADrainKilledBeforeItResignsHoldsItsRolesForATerm"},
-	{"dead-batch-is-kept", "nobody reaps", "internal/agent/reaper.go",
+	{"dead-batch-is-kept", "no process reaps", "internal/agent/reaper.go",
 		"		r.reap(ctx, p)\n", "		_ = p\n", cells,
 		"TestAClaimerKilledAfterItClaimedLosesItsLease|TestAClaimerKilledAfterItHandedOutLosesItsLease|" +
 			"TestAClaimerKilledBeforeItReadsPayloadsLosesItsLease|" +
@@ -27,11 +27,11 @@ var crashes = []mutant{
 			"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand|TestADrainKilledBeforeTheRestGoesBackLosesOnlyWhatIsInHand|" +
 			"TestAHolderKilledAfterItRegisteredLosesItsLease|TestAKeeperKilledBeforeItExtendsLosesItsLease|" +
 			"TestAKeeperKilledAfterItExtendedLosesItsLease|TestAQueueKilledBeforeItGoesBackLosesItsLeases"},
-	{"audit-is-blind", "nobody finds a row that the feeder has read past", "internal/agent/auditor.go",
+	{"audit-is-blind", "no process finds a row that the feeder has read past", "internal/agent/auditor.go",
 		"if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {", "if f.Outcome == 99 {", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
 			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime"},
-	{"feeder-is-blind", "nobody reads the rows ahead", "internal/agent/feeder.go",
+	{"feeder-is-blind", "no feeder reads the rows ahead", "internal/agent/feeder.go",
 		"f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.o.Store.Scan(ctx, task.Cursor{NextMS: max(at.NextMS, below)}, below, pageRows, f.o.InlinePayload)", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder|TestAPostponementKilledBetweenRemoveAndAddIsFed"},
 
@@ -41,21 +41,21 @@ var crashes = []mutant{
 		"TestTheFirstFeederKilledBeforeItBeginsIsReplaced"},
 	{"what-counts-is-begun", "a current generation on this server is begun once more under its number", "internal/agent/takeover.go",
 		"		failpoint.Hit(\"generation/record\")\n", "		if s.Current.On(server) && s.Current.Generation != 0 {\n			return s.Current.Generation, 0, nil\n		}\n		failpoint.Hit(\"generation/record\")\n", cells,
-		"TestAFeederKilledBeforeItBeginsWhatCountsIsReplaced"},
+		"TestAFeederKilledBeforeItBeginsTheCurrentGenerationIsReplaced"},
 	{"round-is-presumed", "a feeder presumes that the one before it had read up to its horizon", "hotset/lua/horizon.lua",
-		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[6]), m[7], members, redis.call('ZCARD', waiting), 0, run}",
-		"return {'OK', now, gen, tonumber(m[4]), horizon, tonumber(m[5]), '', members, redis.call('ZCARD', waiting), 0, run}", cells,
+		"return {'OK', now, gen, start, horizon, loaded_ms, loaded_id, members, redis.call('ZCARD', waiting), 0, run}",
+		"return {'OK', now, gen, start, horizon, horizon, '', members, redis.call('ZCARD', waiting), 0, run}", cells,
 		"TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded|TestAFeederKilledBetweenSelectAndAddHasMovedNothing|" +
 			"TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn|TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn|" +
 			"TestAHolderKilledBeforeItReadsWhatToRegisterIsForgotten|TestAHolderKilledBeforeItRegistersIsForgotten"},
 	{"page-ends-its-millisecond", "loaded skips the rest of a page's last millisecond", "hotset/lua/feed.lua",
-		"'loaded_id', id)", "'loaded_id', string.char(255))", cells, "TestAFeederKilledBetweenTwoPagesIsFollowedFromThere"},
+		"'loaded_id', to_id)", "'loaded_id', string.char(255))", cells, "TestAFeederKilledBetweenTwoPagesIsFollowedFromThere"},
 	{"scan-from-the-first", "a scan begins where the first partition stands", "internal/agent/feeder.go",
 		"if len(unfinished) == 0 || s.loaded.Less(at) {", "if len(unfinished) == 0 {", cells, "TestAFeederKilledBetweenTwoPartitionsLosesNeither"},
 	{"loaded-apart", "a page goes in without loaded", "hotset/lua/feed.lua",
-		"if at >= tonumber(m[6]) then", "if at < 0 then", cells, "TestAFeederKilledAfterItsAddHasLoaded"},
+		"if to_ms >= loaded_ms then", "if to_ms < 0 then", cells, "TestAFeederKilledAfterItsAddHasLoaded"},
 	{"members-fed-again", "what is a member is taken in again", "hotset/lua/prelude.lua",
-		"    elseif have[i] then answers[i] = 7 -- present\n", "", cells,
+		"    elseif stored[i] then answers[i] = PRESENT\n", "", cells,
 		"TestWhatADeadFeederFedEarlyIsNotFedTwice|TestAHolderKilledAfterItRegisteredLosesItsLease"},
 
 	// Creators, deleters, reschedulers.
@@ -63,7 +63,7 @@ var crashes = []mutant{
 		"	failpoint.Hit(\"create/commit\")\n", "	s.adds.Add(parts)\n	failpoint.Hit(\"create/commit\")\n", cells,
 		"TestACreatorKilledBeforeItsCommitLeavesNothing"},
 	{"create-without-add", "a creator leaves its task to the auditor", "create.go",
-		"	failpoint.Hit(\"create/add\")\n	s.adds.Add(parts) // what fails is retried in the background\n", "	_ = parts\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
+		"	failpoint.Hit(\"create/add\")\n	s.adds.Add(parts) // an add that fails is retried in the background\n", "	_ = parts\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
 	{"remove-before-row", "RowFirst: a deleter removes the member before its row is gone", "delete.go",
 		"	failpoint.Hit(\"delete/row\")\n", "	gone, _ := d.s.store.Get(ctx, ids)\n	for _, r := range gone {\n		_, _ = d.s.set.Remove(ctx, task.Partition(r.ID, d.s.parts), \"\", []task.Ref{r.Ref})\n	}\n	failpoint.Hit(\"delete/row\")\n",
 		cells, "TestADeleterKilledBeforeItsRowHasDeletedNothing"},

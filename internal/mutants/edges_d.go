@@ -13,7 +13,7 @@ var edgesD = []mutant{
 	{"confirm-hammers", "a confirm's tries do not go apart", "consumer/confirm.go",
 		"		pause(s.retrying, wait)\n	}\n}\n\n// countUnsure", "		pause(s.retrying, retryPause)\n	}\n}\n\n// countUnsure", "./consumer", "TestConfirmWaitsForWhateverMayPass/unknown"},
 	{"tls-is-waited-for", "a server that takes no connection without TLS is waited for", "durable/faults.go",
-		"	3159: {task.ErrRefused, stop},", "	3159: {task.ErrUnavailable, stop},", "./durable", "TestTLSThatIsRequiredIsToldAtTheStart/mysql97"},
+		"	3159: {task.ErrRefused, stop},", "	3159: {task.ErrUnavailable, stop},", "./durable", "TestTLSThatIsRequiredIsReportedAtTheStart/mysql97"},
 	{"sick-node-kept", "a connection to a node that does not work stays in the pool", "durable/faults.go",
 		"	1047: {task.ErrUnavailable, leave},", "	1047: {task.ErrUnavailable, stop},", "./durable", "TestFaultsOfServersHaveKinds"},
 	{"full-disk-unnamed", "a full disk is any other error of a server", "durable/errors.go",
@@ -39,7 +39,7 @@ var edgesD = []mutant{
 	{"migrate-once", "a table that others hold ends Migrate", "durable/migrate.go",
 		"if number(err) != lockTimeout ||", "if true ||", "./durable", "TestMigrateWaitsForTheTable/mysql97"},
 	{"full-file-unnamed", "a full disk under a bolt file is an error without a kind", "durable/bolt/errors.go",
-		"		kind = task.ErrDiskFull\n", "		return err\n", "./durable/bolt", "TestAFullDiskIsTold"},
+		"		kind = task.ErrDiskFull\n", "		return err\n", "./durable/bolt", "TestAFullDiskIsErrDiskFull"},
 	{"failed-commit-is-sure", "a deletion whose commit failed says that it has deleted nothing", "durable/bolt/bolt.go",
-		"			if commitFailed(err) && deleted[i] {", "			if false && deleted[i] {", "./durable/bolt", "TestAFullDiskIsTold"},
+		"			if commitFailed(err) && deleted[i] {", "			if false && deleted[i] {", "./durable/bolt", "TestAFullDiskIsErrDiskFull"},
 }

@@ -5,9 +5,9 @@ package main
 var edgesE = []mutant{
 	// Rights, and clients that cannot do.
 	{"right-not-tried", "a right that is missing is not told at the start", "hotset/lua/check.lua",
-		"try('ZREMRANGEBYRANK', key, 0, 0)\n", "", "./hotset", "TestTheCheckTriesEveryCommandThatScriptsUse|TestTheCheckNamesWhatIsMissing"},
+		"try('ZREMRANGEBYRANK', scratch, 0, 0)\n", "", "./hotset", "TestTheCheckTriesEveryCommandThatScriptsUse|TestTheCheckNamesWhatIsMissing"},
 	{"check-leaves-key", "a check leaves its key behind", "hotset/lua/check.lua",
-		"local takes = #failed == others\n", "local takes = true\n", "./hotset", "TestTheCheckNamesWhatIsMissing"},
+		"local may_remove = #failed == failed_before\n", "local may_remove = true\n", "./hotset", "TestTheCheckNamesWhatIsMissing"},
 	{"check-refuses-full", "a full server is refused at the start", "hotset/check.go",
 		"case kind == task.ErrTooLarge || ", "case ", "./hotset", "TestWhatACheckFindsIsJudged"},
 	{"run-without-check", "Run works though a right is missing", "scheduler.go",
@@ -19,7 +19,7 @@ var edgesE = []mutant{
 	{"watch-refused-in-silence", "a subscription that is refused is tried for ever, in silence", "hotset/watch.go",
 		"(errors.Is(err, task.ErrRefused) || ", "(", "./hotset", "TestTheCheckNamesWhatIsMissing/redis7"},
 	{"plain-on-cluster", "a client of one server is taken on the node of a cluster that holds the slot", "hotset/check.go",
-		"if r.single && clustered", "if false && clustered", "./hotset", "TestSetOnACluster/a_client_of_one_server_is_refused"},
+		"if r.single && clustered", "if false && clustered", "./hotset", "TestTheSetWorksOnACluster/a_client_of_one_server_is_refused"},
 	{"ring-taken", "a Ring is taken", "hotset/client.go",
 		"if holds[*redis.Ring](rdb) {", "if false {", "./hotset", "TestNewRedisRefusesBadOptions"},
 	{"replicas-taken", "a client that reads from replicas is taken", "hotset/client.go",
@@ -39,9 +39,9 @@ var edgesE = []mutant{
 	{"claim-unbounded", "a claim's answer is of any size", "hotset/lua/claim.lua",
 		"if longest and (longest + 10) * #members <= room then", "if longest then", "./hotset", "TestAClaimLeavesOutPayloadsThatDoNotFit"},
 	{"longest-forgotten", "a claim does not know how long records may be", "hotset/lua/prelude.lua",
-		"  note(longest)\n", "", "./hotset", "TestAClaimLeavesOutPayloadsThatDoNotFit"},
+		"  raise_longest(length)\n", "", "./hotset", "TestAClaimLeavesOutPayloadsThatDoNotFit"},
 	{"repeat-as-large", "a claim whose answer was too large asks for as much again", "hotset/lua/claim.lua",
-		"redis.call('SMEMBERS', KEYS[8]), 0, 1", "redis.call('SMEMBERS', KEYS[8]), room, 1", "./hotset", "TestAClaimLeavesOutPayloadsThatDoNotFit"},
+		"redis.call('SMEMBERS', batch), 0, 1", "redis.call('SMEMBERS', batch), room, 1", "./hotset", "TestAClaimLeavesOutPayloadsThatDoNotFit"},
 	{"claims-as-large", "claims after a lost answer are as large", "hotset/claim.go",
 		"r.ease(p)\n	}", "\n	}", "./hotset", "TestLostAnswersMakeClaimsSmaller"},
 

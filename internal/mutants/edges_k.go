@@ -45,12 +45,12 @@ var edgesK = []mutant{
 		"TestAWorkerKilledBeforeItAnnouncesItsLeaseIsFollowedByOneThatDoes"},
 	{"announced-lease-is-used", "promise 4: a Lease that another has announced is used at once", "internal/record/lease.go",
 		"		case is.EffectiveMS >= own:\n", "		case is.AnnouncedMS >= own:\n", "./internal/crash",
-		"TestAWorkerKilledBeforeItSettlesItsLeaseIsFollowedByOneThatWaits"},
+		"TestAWorkerKilledBeforeItMakesItsLeaseEffectiveIsFollowedByOneThatWaits"},
 	{"announced-lease-is-used-too", "the same, where two begin at once", "internal/record/lease.go",
-		"		case is.EffectiveMS >= own:\n", "		case is.AnnouncedMS >= own:\n", ".", "TestALongerLeaseIsUsedByNobodyBefore"},
+		"		case is.EffectiveMS >= own:\n", "		case is.AnnouncedMS >= own:\n", ".", "TestNoWorkerUsesALongerLeaseBefore"},
 	{"lease-unsettled", "a longer Lease is announced for ever", "internal/record/lease.go",
 		"task.Lease{EffectiveMS: own, AnnouncedMS: is.AnnouncedMS}", "is", "./internal/crash",
-		"TestAWorkerKilledAfterItSettledItsLeaseHasRecordedIt"},
+		"TestAWorkerKilledAfterItMadeItsLeaseEffectiveHasRecordedIt"},
 
 	// Programs that are stopped before they began.
 	{"stopped-worker-fails", "a worker that is stopped at once ends with an error", "internal/accept/worker.go",

@@ -3,7 +3,7 @@ package main
 // houseDesign are of what docs/design.md says of the rules and counts.
 var houseDesign = []mutant{
 	{"feed-any-generation", "FencedScan: a page of another generation is judged by its age alone", "hotset/lua/feed.lua",
-		"if tonumber(ARGV[2]) ~= gen or tonumber(ARGV[4])", "if tonumber(ARGV[4])", "./hotset", "TestSet/redis7/p1/AnOlderFeederIsRefused"},
+		"if tonumber(generation) ~= gen or my_epoch < epoch", "if my_epoch < epoch", "./hotset", "TestSet/redis7/p1/AnOlderFeederIsRefused"},
 	{"few-in-a-transaction", "a deletion of few rows takes three round trips", "durable/delete.go",
 		"const few = 50", "const few = 0", ".", "TestCallsTakeTheRoundTripsThatTheDesignNames"},
 	{"clock-asks-always", "each look at the hot set's time is a round trip", "hotset/redis.go",

@@ -5,7 +5,7 @@ var houseLayout = []mutant{
 	{"fence-without-breaker", "calls go past the circuit breaker", "scheduler.go",
 		"fence.Wrap(protected, ", "fence.Wrap(set, ", ".", "TestHungPartitionsHoldUpNoOthers"},
 	{"set-without-removals", "calls go past the removals, so that none is retried", "scheduler.go",
-		"	s.set = s.removals\n", "	s.set = fenced\n", ".", "TestRemovalsAreTriedAgainUntilTheyLand/bolt"},
+		"	s.set = s.removals\n", "	s.set = fenced\n", ".", "TestRemovalsAreTriedAgainUntilTheySucceed/bolt"},
 	{"decorator-embeds-its-set", "a decorator of the hot set embeds it", "internal/removal/removal.go",
 		"	set    hotset.Set\n", "	set    hotset.Set\n	hotset.Set\n", ".", "TestNothingEmbedsWhatItUses"},
 	{"audits-in-each-round", "the auditor goes by its rounds, however soon they come", "internal/agent/auditor.go",

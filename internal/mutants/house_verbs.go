@@ -22,5 +22,5 @@ var houseVerbs = []mutant{
 	{"outcome-of-another", "a member that waits in no batch is told to be in another one", "hotset/outcome.go",
 		"return task.ReleaseAbsent, true", "return task.ReleaseElsewhere, true", "./hotset", "TestEachScriptTellsOnlyItsOwnOutcomes"},
 	{"code-without-name", "a script has a code that nothing explains", "hotset/lua/release.lua",
-		"answers[i] = 5 -- dead", "answers[i] = 5", "./hotset", "TestEachCodeOfAScriptIsNamed"},
+		"answers[i] = DEAD", "answers[i] = 5", "./hotset", "TestEachCodeOfAScriptIsNamed"},
 }

@@ -5,7 +5,7 @@
 //
 // It works on a copy of the tree. The exit status is 1 if a mutant survived, or no
 // longer fits the code. With --torture the mutants are those that a torture run of
-// a minute has to find, with nobody telling it what to look for.
+// a minute has to find, without being told what to look for.
 package main
 
 import (
@@ -122,6 +122,7 @@ func all() []mutant {
 		houseFace,
 		breadth,
 		houseSchema,
+		houseNames,
 		houseDesign,
 		houseVerbs,
 		houseTranscripts,

@@ -8,7 +8,7 @@ import (
 )
 
 // Each mutant has a name of its own and fits the code, so that a change of the code
-// cannot leave one behind unnoticed until somebody runs them all.
+// cannot leave one behind unnoticed until all of them are run.
 func TestEachMutantFitsTheCode(t *testing.T) {
 	names := map[string]bool{}
 	for _, m := range all() {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxWaiting is how many rows wait at most to be added later. The auditor finds those that
-	// have no place, and those that have waited for maxAge.
+	// maxWaiting is how many rows may wait to be added later. The auditor finds the others, and
+	// those that have waited for maxAge.
 	maxWaiting = 100_000
 	maxAge     = time.Minute
 	// retryRows is how many rows are added in one retry, and retryTimeout bounds that.
@@ -29,7 +29,7 @@ type queue struct {
 	since map[task.Ref]time.Time // when each began to wait
 }
 
-// Enqueue adds rows once the hot set answers again. They stand already, or may stand.
+// Enqueue adds rows once the hot set answers again. The rows are committed, or may be.
 func (a *Adder) Enqueue(rows []task.Row) {
 	if len(rows) == 0 {
 		return
@@ -52,7 +52,7 @@ func (a *Adder) PendingSince(then time.Time) int { return a.queue.waitingSince(t
 // Clear empties the queue, and returns how many rows were in it.
 func (a *Adder) Clear() int { return a.queue.clear() }
 
-// Hurry retries at once what waits.
+// Hurry retries at once all rows that wait.
 func (a *Adder) Hurry() { a.loop.Hurry() }
 
 // Cut ends the retries, and cancels the one that is under way. The queue stays.
@@ -81,15 +81,15 @@ func (a *Adder) retryAll(ctx context.Context) {
 	}
 }
 
-// retry reads which of rows still stand, and adds those.
+// retry reads which of rows still exist, and adds those.
 func (a *Adder) retry(ctx context.Context, p int, rows []task.Row) error {
 	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
 	defer cancel()
-	asOf, stand, err := a.Reread(ctx, p, rows)
-	if err != nil || len(stand) == 0 {
+	asOf, found, err := a.Reread(ctx, p, rows)
+	if err != nil || len(found) == 0 {
 		return err
 	}
-	n, err := a.AddRows(ctx, p, asOf, stand)
+	n, err := a.AddRows(ctx, p, asOf, found)
 	a.added.Add(uint64(n))
 	return err
 }
@@ -101,14 +101,14 @@ func (a *Adder) finish(p int, rows []task.Row, err error) {
 	if err != nil {
 		a.o.Report.Error("add created tasks", err, "tried again in a second", "partition", p)
 	}
-	if err == nil || errors.Is(err, task.ErrMismatch) { // another store's hot set is no place for them
+	if err == nil || errors.Is(err, task.ErrMismatch) { // the hot set belongs to another durable store
 		a.queue.remove(rows)
 	} else if n := a.queue.expire(rows); n > 0 {
 		a.giveUp(n, fmt.Errorf("they have waited for %s: %w", maxAge, err))
 	}
 }
 
-// push queues rows, and returns how many of them there is no place for.
+// push queues rows, and returns for how many of them the queue has no place.
 func (q *queue) push(rows []task.Row) (over int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -153,7 +153,7 @@ func (q *queue) byPartition(parts int) map[int][]task.Row {
 	return all
 }
 
-// remove removes rows from the queue that are in the hot set.
+// remove removes rows from the queue.
 func (q *queue) remove(rows []task.Row) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -162,7 +162,7 @@ func (q *queue) remove(rows []task.Row) {
 	}
 }
 
-// expire removes those of rows that have waited for too long; it returns how many there were.
+// expire removes the rows that have waited for too long, and returns how many there were.
 func (q *queue) expire(rows []task.Row) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -7,12 +7,12 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// group lets concurrent calls share calls to the hot set, whose cost is mostly that of a call
-// and not of its members.
+// group lets concurrent calls share calls to the hot set, because a call costs more than its
+// members.
 //
-// AsOfBeforeRead holds for a group as it does for its calls: the group is added as of the
-// oldest moment that one of them saw, before any of the rows was inserted. Calls that saw
-// different generations do not share a call.
+// AsOfBeforeRead holds for a group as it does for each of its calls: the group is added as of the
+// oldest moment that one of them saw, which was before any of the rows was inserted. Calls that saw
+// different generations do not share a call to the hot set.
 type group = coalesce.Group[PartitionRows, struct{}]
 
 func (a *Adder) newGroup(p int) *group {

@@ -27,8 +27,8 @@ const (
 	// Timeout is how long a caller waits for the hot set: for the clocks before the commit, and
 	// for each maxMembers rows after it. Then the retries take over.
 	Timeout = 100 * time.Millisecond
-	// backoff is for how long callers do not try a partition after a failure, and the pause
-	// between two retries.
+	// backoff is how long callers do not try a partition after a failure, and the pause between
+	// two retries.
 	backoff = time.Second
 	// maxCalls is how many calls that share adds a partition has under way: a second one
 	// arrives while the answer to the first is on its way back.
@@ -50,7 +50,7 @@ type Options struct {
 }
 
 // Adder adds rows to the hot set that were created or moved. Adds of concurrent calls share
-// calls to the Set. What cannot be added now is retried in the background.
+// calls to the Set. An add that fails is retried in the background.
 type Adder struct {
 	o      Options
 	parts  int
@@ -92,7 +92,7 @@ type PartitionRows struct {
 // later.
 func (a *Adder) Stamp(ctx context.Context, rows []task.Row) []PartitionRows {
 	all := a.split(rows)
-	a.o.Records.Freshen(ctx)
+	a.o.Records.RefreshIfOld(ctx)
 	short, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	for i := range all {
@@ -128,7 +128,7 @@ func (a *Adder) split(rows []task.Row) []PartitionRows {
 	return all
 }
 
-// Available reports whether callers are to try a partition.
+// Available reports whether callers should try a partition.
 func (a *Adder) Available(p int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -142,10 +142,10 @@ func (a *Adder) failed(act string, p int, err error) {
 	a.o.Report.Error(act, err, "the task is stored, and is added in a second", "partition", p)
 }
 
-// Add adds rows that were committed after they were stamped, but for those that are far
-// (FarUntold). It also adds where the partition was cold before the commit: a feeder may have
-// begun a generation and read the rows meanwhile, too early to see these. The answer is
-// ErrStale then, and the rows are read again.
+// Add adds rows that were committed after they were stamped, except those that are far
+// (FarUntold). It also adds if the partition was cold before the commit, because a feeder may have
+// begun a generation meanwhile, and read the rows before these were committed. The answer is
+// ErrStale then, and Add reads the rows again.
 func (a *Adder) Add(all []PartitionRows) {
 	var left []task.Row
 	var offered []offer
@@ -175,8 +175,8 @@ type offer struct {
 	done <-chan coalesce.Result[struct{}]
 }
 
-// errLate is what await returns if there is no answer in time. The call itself reports that it
-// has no answer.
+// errLate is what await returns if there is no answer in time. The call itself reports its
+// error.
 var errLate = errors.New("no answer in time")
 
 func (o offer) await(d time.Duration) error {
@@ -190,8 +190,8 @@ func (o offer) await(d time.Duration) error {
 	}
 }
 
-// refused returns the rows that the hot set did not take. It waits Timeout for each answer,
-// and no longer for any once one was late.
+// refused returns the rows that the hot set did not add. It waits Timeout for each answer. Once
+// an answer was late it waits for no further one.
 func refused(all []offer) (left []task.Row) {
 	timeout := Timeout
 	for _, o := range all {

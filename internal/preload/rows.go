@@ -9,7 +9,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// owned copies rows, with the payloads that the hot set takes: the rows are the caller's,
+// owned copies rows, with the payloads that the hot set takes. The rows belong to the caller,
 // which may return before they are written.
 func (a *Adder) owned(rows []task.Row) []task.Row {
 	n := 0
@@ -55,8 +55,8 @@ func (a *Adder) AddRows(ctx context.Context, p int, asOf task.AsOf, rows []task.
 	return 0, fmt.Errorf("add %d tasks: %w", len(rows), task.ErrStale)
 }
 
-// Reread reads the rows that still stand in their version, after it has seen the time, which
-// it returns (AsOfBeforeRead).
+// Reread reads the time of the hot set, and then those of rows that still exist in their version. It
+// returns both (AsOfBeforeRead).
 func (a *Adder) Reread(ctx context.Context, p int, rows []task.Row) (task.AsOf, []task.Row, error) {
 	asOf, err := a.o.Set.Clock(ctx, p)
 	if err != nil {
@@ -68,13 +68,13 @@ func (a *Adder) Reread(ctx context.Context, p int, rows []task.Row) (task.AsOf, 
 		ids[i], known[r.Ref] = r.ID, true
 	}
 	found, err := a.o.Store.Get(ctx, ids)
-	stand := found[:0]
+	same := found[:0]
 	for _, r := range found {
 		if known[r.Ref] {
-			stand = append(stand, r)
+			same = append(same, r)
 		}
 	}
-	return asOf, stand, err
+	return asOf, same, err
 }
 
 // Entries returns rows as the hot set takes them, without payloads that are too long for it.

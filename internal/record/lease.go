@@ -15,10 +15,10 @@ const MaxLease = 10 * time.Minute
 // AnnounceLease records lease, if it is longer than the lease that is recorded, and returns
 // once workers may use it. A worker calls it before its first claim.
 //
-// Protocol. Delete relies for Trust on the longest lease that is announced, and workers use
+// Protocol. Delete uses the longest announced lease that was read within MaxAge, and workers use
 // only what is effective. A process with a longer lease announces it, waits for Hold, and makes
 // it effective. A process that meets the announcement of another one does the same, because the
-// other one may have died. Hold is longer than Trust, so every process that deletes knows of a
+// other one may have died. Hold is longer than MaxAge, so every process that deletes knows of a
 // lease before the first claim with it. While no lease is recorded, Delete assumes MaxLease,
 // so the first one is effective at once. What is recorded never falls.
 func (r *Reader) AnnounceLease(ctx context.Context, lease time.Duration) error {
@@ -49,7 +49,7 @@ func (r *Reader) AnnounceLease(ctx context.Context, lease time.Duration) error {
 			wait.For(ctx, Hold)
 			waited = true
 		default:
-			failpoint.Hit("lease/settle")
+			failpoint.Hit("lease/effective")
 			if _, err := r.swapLease(ctx, is, task.Lease{EffectiveMS: own, AnnouncedMS: is.AnnouncedMS}); err != nil {
 				return err
 			}
@@ -69,11 +69,12 @@ func (r *Reader) swapLease(ctx context.Context, old, to task.Lease) (bool, error
 	return r.store.SwapRecord(ctx, task.RecordLease, string(before), string(after))
 }
 
-// LongestLease is the longest lease of all workers of the namespace, by what was read within
-// Trust.
+// LongestLease is the longest lease of all workers of the namespace. If the records are older
+// than MaxAge it is MaxLease: a worker may have announced a longer lease since they were read, and
+// waited for Hold, so no shorter lease is certain.
 func (r *Reader) LongestLease() time.Duration {
 	k, age, _ := r.Last()
-	if k.Lease.AnnouncedMS == 0 || age > Trust {
+	if k.Lease.AnnouncedMS == 0 || age > MaxAge {
 		return MaxLease
 	}
 	return time.Duration(k.Lease.AnnouncedMS) * time.Millisecond

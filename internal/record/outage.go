@@ -20,18 +20,17 @@ import (
 // Protocol. A worker whose server does not answer cannot know which server will: a replica
 // that is promoted, or the same server after a restart. It announces task.Anywhere. From then
 // on nothing is claimed, as after any announcement. A feeder that finds its partition cold
-// Hold later, on whichever server, makes its generation current at once. If the server that
-// counts answers again, the first worker that reads the announcement takes it back.
+// Hold later, on whichever server, makes its generation current at once. If the server of the
+// current generation answers again, the first worker that reads the announcement takes it back.
 const (
 	// vacateTimeout bounds one call of Vacate, so that roles are renewed in time.
 	vacateTimeout = time.Second
-	// vacateRest is for how long at least a process does not announce an outage again, and at
-	// most it is twice that: if this process alone is cut off, the others take each
-	// announcement back.
+	// vacateRest is how long at least a process does not announce an outage again; at most it is
+	// twice that. If this process alone is cut off, the others take each announcement back.
 	vacateRest = 5 * time.Second
 )
 
-// Outage is which partitions did not answer, and when this process may announce that.
+// Outage has the partitions that did not answer, and when this process may announce that.
 type Outage struct {
 	mu     sync.Mutex
 	failed []bool
@@ -47,7 +46,7 @@ func NewOutage(parts int) *Outage {
 // Noted has an element once a partition has failed.
 func (o *Outage) Noted() <-chan struct{} { return o.noted }
 
-// silent reports whether err says that no server answered that can be worked with.
+// silent reports whether err says that no usable server has answered.
 func silent(err error) bool {
 	return errors.Is(err, task.ErrUnavailable) || errors.Is(err, task.ErrReadOnly) || errors.Is(err, context.DeadlineExceeded)
 }
@@ -63,15 +62,15 @@ func (o *Outage) Note(p int, err error) {
 	wait.Wake(o.noted)
 }
 
-// NoteAll notes how a call ended that was about no partition.
+// NoteAll notes for all partitions how a call ended that names none.
 func (o *Outage) NoteAll(err error) {
 	for p := range o.failed {
 		o.Note(p, err)
 	}
 }
 
-// take returns the partitions that have failed since it was called last, without those that
-// rest.
+// take returns the partitions that have failed since the last take, without those for which this
+// process may not announce anything yet (restFrom).
 func (o *Outage) take() (some []int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -88,15 +87,15 @@ func (o *Outage) take() (some []int) {
 	return some
 }
 
-// restFrom has this process announce nothing of p for a while.
+// restFrom notes that this process announces nothing of p for a while.
 func (o *Outage) restFrom(p int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.rest[p] = time.Now().Add(vacateRest + rand.N(vacateRest))
 }
 
-// Vacate announces, for each partition that has failed and still does not answer, that whichever
-// server answers may take over.
+// Vacate announces that any server may take over, for each partition that has failed and still does
+// not answer.
 func (r *Reader) Vacate(ctx context.Context, o *Outage) {
 	ctx, cancel := context.WithTimeout(ctx, vacateTimeout)
 	defer cancel()
@@ -115,7 +114,7 @@ func (r *Reader) Vacate(ctx context.Context, o *Outage) {
 	}
 }
 
-// vacateOne announces that of partition p, by records that were read just now. Then it reads what it has recorded.
+// vacateOne announces that for partition p, with records that were read just now. Then it reads the records again.
 func (r *Reader) vacateOne(ctx context.Context, p int, o *Outage) error {
 	s := r.Partition(p)
 	if k, _, _ := r.Last(); k.Exclusive || s.Current.Generation == 0 || s.Next != (task.Place{}) {
@@ -133,8 +132,8 @@ func (r *Reader) vacateOne(ctx context.Context, p int, o *Outage) error {
 	return r.Refresh(ctx)
 }
 
-// mute reports whether the server of partition p does not answer, and no announcement is known. A
-// process that knows of one has noted when, and need not ask.
+// mute reports whether the server of partition p does not answer, and no announcement is known. If one
+// is known there is nothing to announce, and mute does not ask the server.
 func (r *Reader) mute(ctx context.Context, p int) bool {
 	if r.Partition(p).Next != (task.Place{}) {
 		return false

@@ -1,21 +1,21 @@
-// Package record knows what the durable store records of the hot set: which generation of
-// each partition counts, how far the horizon may reach, and how long a lease may be.
+// Package record reads and writes the records of a namespace: what its processes record about
+// the hot set in the durable store. They say which generation of each partition is current,
+// how far the horizon may reach, and how long a lease may be.
 //
 // OneGeneration: one generation of each partition is current, on one server, and the durable store
 // records which. A generation that is no longer current has no effect (docs/design.md;
 // docs/model/servers.pml).
 //
-// Protocol. A process relies on what it has read for Trust after the read began, and only if
-// nothing was announced by then. A process that wants to take over from another server
-// announces that, waits for Hold, and makes it effective; only then the new generation begins.
-// Hold is longer than Trust, so whatever any process did in reliance on the generation before
-// is done by then.
+// Protocol. Records are usable for MaxAge after a process began to read them, and only if they
+// have no announcement. A process that wants to take over from another server announces that,
+// waits for Hold, and makes it effective. Only then the new generation begins. Hold is longer
+// than MaxAge, so every process has stopped to use the generation before by then.
 //
-//	Delete    needs records that may be relied upon at a moment after its row was deleted
-//	a claim   needs records that may be relied upon before it is sent and after it is answered
-//	a veto    a worker that meets an announcement of another server, while the generation that
-//	          counts answers it, takes the announcement back: so the hot set does not move
-//	          while any process works with it
+//	Delete    needs records that are usable at a moment after its row was deleted
+//	a claim   needs records that are usable before it is sent and after it has returned
+//	a veto    If a worker meets an announcement of another server while the current generation
+//	          answers it, the worker takes the announcement back. So the hot set does not
+//	          move while any process works with it.
 package record
 
 import (
@@ -34,36 +34,36 @@ import (
 )
 
 const (
-	// Trust is how long a process relies on what it has read.
-	Trust = 1500 * time.Millisecond
-	// Hold is how long an announcement stands before it becomes effective. It is longer than
-	// Trust, by more than the rates of two clocks may differ.
+	// MaxAge is how old records may be that a process uses.
+	MaxAge = 1500 * time.Millisecond
+	// Hold is how long an announcement is recorded before it may become effective. It is longer
+	// than MaxAge, by more than the rates of two clocks may differ.
 	Hold = 2 * time.Second
-	// refreshEvery is how often a worker reads the records while it uses them: more often than
-	// they are relied upon for, and so that an announcement can be vetoed. refreshIdle is the
-	// same of a worker that has not used them for usedFor, until it uses them again.
-	// refreshAlone is the same where no other process can change them.
+	// refreshEvery is how often a worker reads the records while it uses them: often enough that
+	// they are not older than MaxAge, and that it can veto an announcement. refreshIdle is how
+	// often a worker reads them that has not used them for usedFor, until it uses them again.
+	// refreshAlone is how often a process reads them that alone can change them.
 	refreshEvery = time.Second
 	refreshIdle  = 8 * time.Second
 	usedFor      = 3 * time.Second
 	refreshAlone = 5 * time.Second
 	// readTimeout bounds one read.
 	readTimeout = 5 * time.Second
-	// FreshenTimeout is how long Freshen waits for a read.
-	FreshenTimeout = time.Second
+	// RefreshIfOldTimeout is how long RefreshIfOld waits for the records.
+	RefreshIfOldTimeout = time.Second
 	// vetoWait bounds the question whether the current generation answers.
 	vetoWait = 500 * time.Millisecond
 )
 
-// Reader is what this process knows of the records, and what it has told its hot set of them.
+// Reader has the records as this process has read them last, and passes them to its hot set.
 //
-// Invariant: reads follow one another, so what is known never becomes older. What this
-// process records itself it reads again: it never assumes what its own write has left.
+// Invariant: there is one read at a time, so what is known never becomes older. After a write of
+// its own a process reads the records again. It never assumes the effect of a write.
 //
 // A goroutine exists only while a read is under way.
 type Reader struct {
 	store  durable.Store
-	set    hotset.Set // asked whether the current generation answers; told what is read
+	set    hotset.Set // is asked whether the current generation answers, and gets what is read (Expect)
 	parts  int
 	report *report.Reporter
 
@@ -71,16 +71,16 @@ type Reader struct {
 	known    Known
 	read     time.Time     // when the last read that succeeded was about to begin
 	started  int           // reads so far
-	finished int           // the last of them that has ended
+	finished int           // the last read that has ended
 	err      error         // the result of that read
 	reading  chan struct{} // closed when the read under way ends
-	asked    time.Time     // when Freshen last began a read
-	away     bool          // a read failed or took too long, and none has succeeded since
+	asked    time.Time     // when RefreshIfOld last began a read
+	away     bool          // a read has failed or taken too long, and none has succeeded since
 	working  bool          // this process works, so it vetoes
 	used     time.Time     // when this process last claimed, held or fed something, or had a role
-	busy     chan struct{} // has an element once it was used after it had been idle
-	since    []time.Time   // by partition: what is announced was recorded then at the latest
-	abort    func(error)   // ends the work of this process: the hot set is another durable store's
+	busy     chan struct{} // has an element once this process uses the records again after a pause
+	since    []time.Time   // by partition: the announcement was recorded then, or before
+	abort    func(error)   // ends the work of this process: the hot set belongs to another durable store
 	cold     chan struct{} // has an element once a call has met a partition that is cold
 }
 
@@ -92,7 +92,7 @@ type Known struct {
 
 	identity    string
 	generations []task.Generation
-	texts       []string // the same, as they stand
+	texts       []string // the same, as they are recorded
 	past        []bool   // by partition: the process that recorded the generation has ended
 }
 
@@ -128,7 +128,7 @@ func (r *Reader) Refresh(ctx context.Context) error {
 	}
 }
 
-// readOnce reads, vetoes what is to be vetoed, and notes what is known then.
+// readOnce reads the records, vetoes announcements if need be, and notes what is known then.
 func (r *Reader) readOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -173,7 +173,7 @@ func (r *Reader) parse(all task.Records) (k Known, err error) {
 	return k, err
 }
 
-// tell tells the hot set which generations count.
+// tell tells the hot set which generations are current.
 func (r *Reader) tell(k Known) error {
 	e := task.Expected{Identity: k.identity}
 	for _, g := range k.generations {
@@ -184,7 +184,7 @@ func (r *Reader) tell(k Known) error {
 	return err
 }
 
-// note notes what was read, by a read that was about to begin then. Under mu.
+// note notes the records that a read has returned which began at that time. Under mu.
 func (r *Reader) note(k Known, began time.Time) {
 	for p, g := range k.generations {
 		if r.known.generations == nil || r.known.generations[p].Next != g.Next {
@@ -194,8 +194,8 @@ func (r *Reader) note(k Known, began time.Time) {
 	r.known, r.read = k, began
 }
 
-// veto takes announcements back, where this process works with the current generation,
-// and that generation answers.
+// veto takes announcements back, if this process works with the current generation and that
+// generation answers.
 func (r *Reader) veto(ctx context.Context, k Known) {
 	r.mu.Lock()
 	working := r.working
@@ -224,8 +224,8 @@ func (r *Reader) veto(ctx context.Context, k Known) {
 	}
 }
 
-// Swap records to for partition p, if the record still reads old. It returns the new record,
-// and whether it stands now.
+// Swap records to for partition p, if old is what is recorded. It returns to as text, and
+// whether that is recorded now.
 func (r *Reader) Swap(ctx context.Context, p int, old string, to task.Generation) (text string, swapped bool, err error) {
 	b, err := to.MarshalText()
 	if err != nil {
@@ -235,8 +235,8 @@ func (r *Reader) Swap(ctx context.Context, p int, old string, to task.Generation
 	return string(b), swapped, err
 }
 
-// Observe looks at the error of a call to the hot set. It ends the work of this process if the
-// hot set is another durable store's, and has the feeder look if a partition is cold.
+// Observe looks at the error of a call to the hot set. If the hot set belongs to another durable
+// store, Observe ends the work of this process. If a partition is cold, it wakes the feeder.
 func (r *Reader) Observe(err error) {
 	if errors.Is(err, task.ErrCold) {
 		wait.Wake(r.cold)
@@ -268,8 +268,8 @@ func (r *Reader) Work(abort func(error)) (stop func()) {
 	return func() { set(false, func(error) {}) }
 }
 
-// Use notes that this process claims, holds or feeds something, or has a role. A process that
-// works with a hot set that no other process uses has the roles, and so it vetoes.
+// Use notes that this process claims, holds or feeds something, or has a role. If only one
+// process works with a hot set, that process has the roles, and so it vetoes.
 func (r *Reader) Use() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -308,36 +308,36 @@ func (r *Reader) Run(ctx context.Context) {
 	}
 }
 
-// Freshen reads the records if a caller that is about to rely on them would find them old.
-// One caller reads them while the others go on, and it waits for FreshenTimeout at most. After
-// a failure no caller tries again for twice that.
-func (r *Reader) Freshen(ctx context.Context) {
+// RefreshIfOld reads the records if they are older than half of MaxAge. One caller reads them while
+// the others go on, and it waits for RefreshIfOldTimeout at most. After a failure no caller tries
+// again for twice that.
+func (r *Reader) RefreshIfOld(ctx context.Context) {
 	if !r.takeTurn() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, FreshenTimeout)
+	ctx, cancel := context.WithTimeout(ctx, RefreshIfOldTimeout)
 	defer cancel()
 	if err := r.Refresh(ctx); err != nil {
 		r.report.Error("read the records", err, "the hot set is told of far tasks too")
 	}
 }
 
-// takeTurn reports whether the caller is to read the records now, and notes that it does.
+// takeTurn reports whether this caller reads the records now, and notes that it does.
 func (r *Reader) takeTurn() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	every := Trust / 2
+	every := MaxAge / 2
 	if r.away {
-		every = 2 * FreshenTimeout
+		every = 2 * RefreshIfOldTimeout
 	}
-	if wait.Elapsed(r.read) <= Trust/2 || wait.Elapsed(r.asked) <= every {
+	if wait.Elapsed(r.read) <= MaxAge/2 || wait.Elapsed(r.asked) <= every {
 		return false
 	}
 	r.asked = time.Now()
 	return true
 }
 
-// NoteLate notes that a read takes longer than its caller could wait.
+// NoteLate notes that the read under way takes longer than its caller could wait.
 func (r *Reader) NoteLate() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -346,33 +346,33 @@ func (r *Reader) NoteLate() {
 	}
 }
 
-// Last returns what is known, and how old that is; false: nothing is known.
+// Last returns the records that were read last, and how old they are. False: none were read.
 func (r *Reader) Last() (k Known, age time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.known, wait.Elapsed(r.read), r.known.identity != ""
 }
 
-// Standing is what is known of one partition.
-type Standing struct {
+// Partition is the record of one partition, as it was read last.
+type Partition struct {
 	task.Generation
-	Relied bool          // nothing is announced, and the records were read within Trust
-	Known  bool          // something was read
+	Usable bool          // it has no announcement, and is not older than MaxAge
+	Known  bool          // it was read
 	Age    time.Duration // since it was read
 	Away   bool          // reads have failed since
-	Since  time.Time     // Next was recorded then at the latest
-	Text   string        // the record, as it stands
+	Since  time.Time     // Next was recorded then, or before
+	Text   string        // the record as it is in the store
 	Past   bool          // the process that recorded it has ended
 }
 
-// Partition returns what is known of partition p.
-func (r *Reader) Partition(p int) (s Standing) {
+// Partition returns the record of partition p, as it was read last.
+func (r *Reader) Partition(p int) (s Partition) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.Known, s.Away, s.Age = r.known.identity != "", r.away, wait.Elapsed(r.read); !s.Known {
 		return s
 	}
 	s.Generation, s.Text, s.Past, s.Since = r.known.generations[p], r.known.texts[p], r.known.past[p], r.since[p]
-	s.Relied = s.Age <= Trust && s.Next == (task.Place{}) && s.Current.Generation != 0
+	s.Usable = s.Age <= MaxAge && s.Next == (task.Place{}) && s.Current.Generation != 0
 	return s
 }

@@ -27,17 +27,17 @@ const (
 )
 
 // Retrier is a hotset.Set that retries each failed removal until it succeeds (Tombstones):
-// the row is already deleted, and a member left behind would still fire. To repeat a removal
-// after the server lost its data does no harm.
+// the row is already deleted, and a member left behind would still fire. It does no harm to
+// repeat a removal after the server lost its data.
 //
-// What waits here is an older version of a task that may have another version by now. A
-// removal of that version removes the older ones with it, so that no Delete returns nil while
-// its task can still fire in an older version.
+// A version whose removal waits here may be an older version of a task that exists. A
+// removal of the newer version also removes the older ones that wait, so that no Delete returns nil
+// while its task can still fire in an older version.
 //
 // Removals of concurrent calls that name no batch share calls to the Set. They go on when
 // their caller's context ends.
 //
-// If the client of the Set or the durable store is closed, all that waits is given up.
+// If the client of the Set or the durable store is closed, all waiting removals are given up.
 type Retrier struct {
 	set    hotset.Set
 	o      Options
@@ -65,7 +65,7 @@ type removal struct {
 	token  string
 	refs   []task.Ref // under Retrier.mu; only the goroutine of the loop changes it
 	since  time.Time
-	unsure bool // since then it is not known whether the rows are deleted
+	unsure bool // the rows may be deleted or not: the durable store is asked
 }
 
 // group lets the removals of concurrent calls share calls to the Set. Their refs differ,
@@ -121,7 +121,7 @@ func (r *Retrier) removeAll(p int, calls []shared) []coalesce.Result[task.Remove
 			c.end()
 		}
 	}()
-	older := r.OlderVersions(refs) // first, so that what was found of them is known of the others, however many calls it takes
+	older := r.OlderVersions(refs) // first, so that their marks exist when the others are removed (remove.lua), also in a later call
 	res, err := r.set.Remove(ctx, p, "", slices.Concat(older, refs))
 	if err != nil {
 		r.Enqueue(p, refs)
@@ -136,8 +136,8 @@ func (r *Retrier) removeAll(p int, calls []shared) []coalesce.Result[task.Remove
 	return all
 }
 
-// OlderVersions returns what waits to be removed of other versions of the same tasks. A
-// removal that names a batch is about one version, and does not ask.
+// OlderVersions returns the other versions of the same tasks that wait to be removed. A
+// removal that names a batch concerns one version, and does not need them.
 func (r *Retrier) OlderVersions(refs []task.Ref) (all []task.Ref) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

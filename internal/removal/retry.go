@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// unsureFor is how long a DELETE whose answer was lost may take to have its effect.
+	// unsureFor is how long after its call a DELETE whose answer was lost may still take effect.
 	unsureFor = 10 * time.Second
 	// askFor is how long the durable store is asked about such a DELETE, and how long a
 	// removal is retried whose members are on a server that this process does not work with.
@@ -73,7 +73,7 @@ func (r *Retrier) Clear() (n int) {
 	return n
 }
 
-// Hurry retries at once what waits.
+// Hurry retries all waiting removals at once.
 func (r *Retrier) Hurry() { r.loop.Hurry() }
 
 // Cut ends the retries, and cancels the one that is under way. The queue stays.
@@ -150,7 +150,7 @@ func (r *Retrier) retry(ctx context.Context, w *removal) (left []task.Ref, err e
 }
 
 // deleted asks the durable store about an uncertain removal. It returns the versions that have
-// no row any more, and those that are to be asked about again.
+// no row any more, and those about which the loop must ask again.
 func (r *Retrier) deleted(ctx context.Context, w *removal) (gone, left []task.Ref, err error) {
 	ids := make([]string, len(w.refs))
 	for i, ref := range w.refs {
@@ -164,13 +164,13 @@ func (r *Retrier) deleted(ctx context.Context, w *removal) (gone, left []task.Re
 		}
 		return nil, left, err
 	}
-	stand := make(map[task.Ref]bool, len(refs))
+	exists := make(map[task.Ref]bool, len(refs))
 	for _, ref := range refs {
-		stand[ref] = true
+		exists[ref] = true
 	}
 	for _, ref := range w.refs {
 		switch {
-		case !stand[ref]:
+		case !exists[ref]:
 			gone = append(gone, ref)
 		case age <= unsureFor:
 			left = append(left, ref)

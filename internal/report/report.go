@@ -1,5 +1,5 @@
-// Package report is where errors go that no caller can be told: each is counted
-// by its kind and logged once, with what was done about it.
+// Package report counts and logs errors that cannot be returned to a caller. Each error is
+// counted by its kind and logged once, with what happens next.
 package report
 
 import (
@@ -13,21 +13,21 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// quiet is for how long the same error of the same act is not logged again: an
-// outage is one event, however many loops meet it.
-const quiet = 10 * time.Second
+// silentFor is how long the same error of the same act is not logged again: an outage is one
+// event, however many loops meet it.
+const silentFor = 10 * time.Second
 
-// Reporter counts and logs. The zero Reporter counts and logs nowhere.
+// Reporter counts and logs. The zero Reporter counts, and logs nothing.
 type Reporter struct {
-	Logger *slog.Logger // nil: nothing is logged
+	Logger *slog.Logger // nil: it logs nothing
 
 	mu     sync.Mutex
 	counts map[string]uint64
 	last   map[string]time.Time
 }
 
-// Error reports that act failed with err and what happens next. An error that is
-// nil or only says that a context ended is not one.
+// Error reports that act failed with err, and what happens next. It ignores a nil error and
+// context.Canceled.
 func (r *Reporter) Error(act string, err error, next string, args ...any) {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return
@@ -49,7 +49,7 @@ func (r *Reporter) count(kind, key string) bool {
 	}
 	r.counts[kind]++
 	now := time.Now()
-	if at, ok := r.last[key]; ok && now.Sub(at) < quiet {
+	if at, ok := r.last[key]; ok && now.Sub(at) < silentFor {
 		return false
 	}
 	r.last[key] = now
@@ -63,7 +63,7 @@ func (r *Reporter) Info(msg string, args ...any) {
 	}
 }
 
-// Warn logs an event that somebody should look into, and that is no error of an act.
+// Warn logs an event that an operator should look into, and that is no error of an act.
 func (r *Reporter) Warn(msg string, args ...any) {
 	if r.Logger != nil {
 		r.Logger.Warn("triggerhook: "+msg, args...)

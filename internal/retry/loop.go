@@ -1,4 +1,4 @@
-// Package retry tries again what could not be done at once, in the background.
+// Package retry retries in the background what has failed.
 package retry
 
 import (
@@ -9,15 +9,15 @@ import (
 	"github.com/triggerhook/triggerhook/internal/wait"
 )
 
-// Loop tries what waits in a queue, in a goroutine that exists only while something waits.
+// Loop retries what is in a queue, in a goroutine that exists only while the queue has something.
 //
 // Protocol:
 //
 //  1. A call that has queued something calls Start after that. The goroutine ends under mu,
 //     and only if the queue is empty then, so that nothing waits without a goroutine.
 //  2. Hurry makes the next round begin at once.
-//  3. Cut ends the goroutine and cancels the call that is under way; Halt also waits until
-//     both have ended. What waits stays in the queue, and the next Start or Hurry goes on.
+//  3. Cut ends the goroutine and cancels the call that is under way. Halt also waits until
+//     both have ended. The queue stays as it is, and the next Start or Hurry goes on with it.
 //
 // Lock order: mu, then the lock of the queue, which Waiting takes. The exported fields are set
 // before the first call and do not change.

@@ -25,8 +25,8 @@ import (
 // orderEnv is the variable that holds the order.
 const orderEnv = "TRIGGERHOOK_ROLLING_ORDER"
 
-// migrated is what the process says when its Migrate has returned nil. After that each line is the ID of a delivery, but
-// for one: the prefix and works, when the first task was delivered to this process itself.
+// migrated is what the process says when its Migrate has returned nil. After that each line is the ID of a delivery,
+// except one: the prefix and works, when the first task was delivered to this process itself.
 const (
 	migrated = "migrated"
 	works    = "works"

@@ -17,6 +17,8 @@ type module struct {
 	fset *token.FileSet
 	all  []*source
 	pkgs map[string]*pkg // by folder, "" is the root
+
+	scripts map[string]string // the texts of files in Lua and SQL, by path
 }
 
 // source is one file.
@@ -51,9 +53,9 @@ func (p *pkg) label() string {
 	return p.dir
 }
 
-// load parses all Go files below dir, but those of testdata and of hidden folders.
+// load parses all Go files below dir, and reads all files in Lua and SQL, except those of testdata and of hidden folders.
 func load(dir string) (*module, error) {
-	m := &module{fset: token.NewFileSet(), pkgs: map[string]*pkg{}}
+	m := &module{fset: token.NewFileSet(), pkgs: map[string]*pkg{}, scripts: map[string]string{}}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -61,10 +63,16 @@ func load(dir string) (*module, error) {
 		if skip(d) && path != dir {
 			return filepath.SkipDir
 		}
-		if d.IsDir() || !strings.HasSuffix(path, ".go") {
+		if d.IsDir() {
 			return nil
 		}
-		return m.add(dir, path)
+		switch filepath.Ext(path) {
+		case ".go":
+			return m.add(dir, path)
+		case ".lua", ".sql":
+			return m.addScript(dir, path)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", dir, err)
@@ -79,17 +87,28 @@ func skip(d fs.DirEntry) bool {
 	return d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), "."))
 }
 
+// addScript reads one file in Lua or SQL.
+func (m *module) addScript(dir, path string) error {
+	rel, text, err := read(dir, path)
+	m.scripts[rel] = string(text)
+	return err
+}
+
+// read returns a file's path from dir, with slashes, and its text.
+func read(dir, path string) (rel string, text []byte, err error) {
+	if text, err = os.ReadFile(path); err != nil {
+		return "", nil, err
+	}
+	rel, err = filepath.Rel(dir, path)
+	return filepath.ToSlash(rel), text, err
+}
+
 // add parses one file and puts it into its package.
 func (m *module) add(dir, path string) error {
-	text, err := os.ReadFile(path)
+	rel, text, err := read(dir, path)
 	if err != nil {
 		return err
 	}
-	rel, err := filepath.Rel(dir, path)
-	if err != nil {
-		return err
-	}
-	rel = filepath.ToSlash(rel)
 	file, err := parser.ParseFile(m.fset, rel, text, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return err

@@ -20,11 +20,14 @@
 //	                type T has an ExampleT_M. A method needs none if its doc comment says which
 //	                interface it implements, or if it is one of the standard library's (Error,
 //	                Is, Unwrap, String, MarshalText, UnmarshalText). A type has an ExampleT or
-//	                an ExampleT_M, or stands in the signature of what has an Example, or in a
-//	                field of such a type. An Example of an alias counts for what it stands for.
+//	                an ExampleT_M, or is in the signature of what has an Example, or in a
+//	                field of such a type. An Example of an alias counts for the name that it stands for.
 //	                For the other packages what has no Example is only listed.
 //	no-output       Each Example has an "Output:" comment. Without it the Example does not run.
 //	many-names      The root has at most 60 exported names besides its errors.
+//	words           Comments, texts, and the comments of scripts in Lua and SQL use no word of a
+//	                list of archaic words, and no word for people where a row, a member, a call or
+//	                a process is meant ("banned" in words.go).
 package main
 
 import (
@@ -63,6 +66,7 @@ func run(dir string, out io.Writer) (broken int, err error) {
 	m.exampled(&r)
 	m.outputs(&r)
 	m.rootNames(&r)
+	m.worded(&r)
 	return r.print(out), nil
 }
 

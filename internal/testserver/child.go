@@ -19,7 +19,7 @@ type child struct {
 	ended chan struct{} // closed once the process has ended and was waited for
 }
 
-// spawn starts cmd as a child. Its output must be files, or nobody reads it.
+// spawn starts cmd as a child. Its output must be files, because this process reads no pipe.
 func spawn(cmd *exec.Cmd) (*child, error) {
 	endWithParent(cmd)
 	failed := make(chan error)

@@ -15,11 +15,11 @@ import (
 // is not among Kinds.
 const Postgres Kind = "postgres15"
 
-// nobody is who runs PostgreSQL for root, whom it refuses.
-const nobody = 65534
+// nobodyID is the user ID of `nobody`, which runs PostgreSQL if root starts it, because PostgreSQL refuses root.
+const nobodyID = 65534
 
-// preparePostgres makes an empty cluster. For root, whose cache folder nobody else
-// can look into, the programs come into the data folder too, as links.
+// preparePostgres makes an empty cluster. No other user can look into the
+// cache folder of root, so for root the programs come into the data folder too, as links.
 func (s *Server) preparePostgres() error {
 	data := filepath.Join(s.dir, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
@@ -35,7 +35,7 @@ func (s *Server) preparePostgres() error {
 		if err := os.Chmod(s.dir, 0o755); err != nil {
 			return fmt.Errorf("data of %s: %w", s.Kind, err)
 		}
-		if err := os.Chown(data, nobody, nobody); err != nil {
+		if err := os.Chown(data, nobodyID, nobodyID); err != nil {
 			return fmt.Errorf("data of %s: %w", s.Kind, err)
 		}
 	}
@@ -65,7 +65,7 @@ func (s *Server) postgres(prog string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(root, "usr/lib/postgresql/15/bin", prog), args...)
 	cmd.Dir = "/"
 	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
 	}
 	return cmd
 }

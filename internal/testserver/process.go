@@ -8,8 +8,8 @@ import (
 // Process is a program that ends with this one, as the servers do.
 type Process struct{ child *child }
 
-// Spawn starts cmd, which Process then waits for. Its output must be files, or
-// nobody reads it.
+// Spawn starts cmd, which Process then waits for. Its output must be files,
+// because this process reads no pipe.
 func Spawn(cmd *exec.Cmd) (*Process, error) {
 	c, err := spawn(cmd)
 	if err != nil {

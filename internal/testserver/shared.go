@@ -62,7 +62,7 @@ func External(kind Kind) (*Server, error) {
 	return s, nil
 }
 
-// Bring returns a server for whoever needs one of that kind: the one that the
+// Bring returns a server of that kind: the one that the
 // environment names, else a container if a Docker engine answers (main kinds
 // only), else a private one.
 func Bring(ctx context.Context, kind Kind) (*Server, error) {

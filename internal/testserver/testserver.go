@@ -155,7 +155,7 @@ func (s *Server) prepare() error {
 	return nil
 }
 
-// boot starts the process and waits until it answers; a port that somebody else
+// boot starts the process and waits until it answers; a port that another process
 // took meanwhile is exchanged for another, unless s had it before.
 func (s *Server) boot(ctx context.Context) error {
 	given := s.Addr != ""
@@ -178,7 +178,7 @@ func (s *Server) boot(ctx context.Context) error {
 }
 
 // freeAddr finds a port that is free now. It lies below those that the kernel
-// hands out (Linux: from 32768), so that nobody is given it while a test has
+// hands out (Linux: from 32768), so that no process is given it while a test has
 // stopped the server.
 func freeAddr() (string, error) {
 	var err error

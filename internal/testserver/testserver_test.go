@@ -95,7 +95,7 @@ func TestServersEndWithTheirProcess(t *testing.T) {
 }
 
 // PostgreSQL refuses root, and is run as another user for it.
-func TestPostgresAnswersWhoeverStartsIt(t *testing.T) {
+func TestPostgresAnswersWhicheverUserStartsIt(t *testing.T) {
 	s := Own(t, Postgres)
 	v, err := s.Version()
 	if err != nil || !strings.HasPrefix(v, "15.") {

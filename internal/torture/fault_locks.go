@@ -21,7 +21,7 @@ var tableLocks = []struct {
 	{"schema change", (*stage).altered},
 }
 
-// metadataLock: nobody gets at the table of tasks for some seconds, or for longer than
+// metadataLock: no other session gets at the table of tasks for some seconds, or for longer than
 // a call of the library waits. What waits may be given up, and be done all the same
 // once the lock goes.
 func metadataLock(st *stage, r *rand.Rand) error {

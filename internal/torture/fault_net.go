@@ -82,9 +82,9 @@ func slowLinks(st *stage, r *rand.Rand) error {
 	})
 }
 
-// halfOpen: the connections that there are never answer again, nor break; new ones
-// are well. The fault is only the moment: whoever waits on such a connection is to
-// notice by himself.
+// halfOpen: the connections that exist neither answer again nor break; new ones work. The
+// fault is only the moment: a process that waits on such a connection has to notice that
+// itself.
 func halfOpen(st *stage, r *rand.Rand) error {
 	sl, p, to := st.link(r)
 	return st.hit(event("halfopen", sl, to, to), func() error {

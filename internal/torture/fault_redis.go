@@ -63,7 +63,7 @@ func clientKill(st *stage, _ *rand.Rand) error {
 	})
 }
 
-// clientPause: Redis answers nobody for a while.
+// clientPause: Redis answers no client for a while.
 func clientPause(st *stage, r *rand.Rand) error {
 	d := between(r, 200*time.Millisecond, leaseTime)
 	return st.hit(history.Event{Kind: "clientpause", Parts: true}, func() error {

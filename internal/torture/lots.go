@@ -82,7 +82,7 @@ func (w *worker) spoil(r *rand.Rand, name string, all *sync.WaitGroup) {
 	}
 }
 
-// unlot deletes a lot, and tries again what nobody knows the outcome of.
+// unlot deletes a lot, and tries again if the outcome is unknown.
 func (w *worker) unlot(name string) {
 	ids := lotIDs(name)
 	for range 3 {

@@ -41,7 +41,7 @@ func TestATopologyBringsItsOwnServers(t *testing.T) {
 		}
 		_, err := parse([]string{"--topology", name, "--faults", "kill", "--mysql", "a", "--redis", "b"})
 		if (err == nil) != (name == single) {
-			t.Errorf("%s on the servers of somebody else: %v", name, err)
+			t.Errorf("%s on servers that it did not start: %v", name, err)
 		}
 	}
 }

@@ -154,7 +154,7 @@ func TestFaultsAreChosenByName(t *testing.T) {
 	}
 	outside, err := choose([]string{"all"}, single, false)
 	if err != nil || slices.Contains(outside, "mysqlkill") || !slices.Contains(outside, "flushall") {
-		t.Errorf("all on servers of somebody else: %v, %v", outside, err)
+		t.Errorf("all on servers that it did not start: %v, %v", outside, err)
 	}
 	for _, names := range []string{"", "nonsense"} {
 		if _, err := choose([]string{names}, single, true); err == nil {
@@ -163,7 +163,7 @@ func TestFaultsAreChosenByName(t *testing.T) {
 	}
 	for _, name := range []string{"redisold", "mysqloffline", "diskfull"} {
 		if _, err := choose([]string{name}, single, false); err == nil {
-			t.Errorf("a server of somebody else is to feel %s", name)
+			t.Errorf("a server that it did not start is to feel %s", name)
 		}
 	}
 	for _, args := range []string{"--mysql=a", "--redis=b", "--workers=0", "--rate=0", "more"} {

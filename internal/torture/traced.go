@@ -28,7 +28,7 @@ func (t *traced) Claim(ctx context.Context, p int, token string, limit int, leas
 	return b, err
 }
 
-// end records the end of an act that changed something, or of which nobody knows.
+// end records the end of an act that changed something, or whose outcome is unknown.
 func (t *traced) end(e history.Event, err error) {
 	e.End, e.Result = true, history.OK
 	if err != nil {

@@ -104,7 +104,7 @@ const (
 )
 
 // watch records when the machine did not let this process run: its leases may run
-// out then, and that is nobody's fault.
+// out then, which is no fault of the library.
 func (w *worker) watch(ended <-chan struct{}) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

@@ -6,18 +6,18 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// A record is as short as it can be: without headers it has no byte for them.
-func TestARecordHasNoByteForHeadersThatAreNot(t *testing.T) {
+// An entry is as short as it can be: without headers it has no byte for them.
+func TestAnEntryHasNoByteForAbsentHeaders(t *testing.T) {
 	e := task.Entry{Ref: task.Ref{ID: "a", Ver: 1}, NextMS: 20, DueMS: 10, Attempt: 3, Payload: []byte("p:1")}
 	with, long := e, e
 	with.Headers, long.External, long.Headers = `{"k":"v"}`, true, `{"k":"v"}`
 	for want, e := range map[string]task.Entry{"20:10:3:i:p:1": e, `20:10:3:h:9:{"k":"v"}p:1`: with, "20:10:3:x:": long} {
-		if got := record(e); got != want {
+		if got := encodeEntry(e); got != want {
 			t.Errorf("%+v is written as %q, want %q", e, got, want)
 		}
 	}
 	for _, strange := range []string{"1:1:1:h:", "1:1:1:h:0:", "1:1:1:h:-1:x", "1:1:1:h:2:x", "1:1:1:h:x:x", "1:1:1:h:99999999999999999999:x", "1:1:1:x:p", "1:1:1:y:", "1:1:1:i", "1:1:1"} {
-		if got, err := parseRecord(e.Ref, strange); err == nil {
+		if got, err := parseEntry(e.Ref, strange); err == nil {
 			t.Errorf("%q was read as %+v", strange, got)
 		}
 	}
@@ -26,13 +26,13 @@ func TestARecordHasNoByteForHeadersThatAreNot(t *testing.T) {
 // Reading claims without headers allocates what it did before there were any: the claims, and a slab of payloads for each 16.
 func TestClaimsWithoutHeadersAllocateNothingForThem(t *testing.T) {
 	const n = 160
-	members, records := make([]any, n), make([]any, n)
+	members, entries := make([]any, n), make([]any, n)
 	for i := range members {
 		ref := task.Ref{ID: "task", Ver: int64(i)}
-		members[i], records[i] = member(ref), record(task.Entry{Ref: ref, NextMS: 1, DueMS: 1, Payload: []byte("payload")})
+		members[i], entries[i] = encodeMember(ref), encodeEntry(task.Entry{Ref: ref, NextMS: 1, DueMS: 1, Payload: []byte("payload")})
 	}
 	if got := testing.AllocsPerRun(20, func() {
-		if _, err := parseClaims(members, records); err != nil {
+		if _, err := parseClaims(members, entries); err != nil {
 			t.Error(err)
 		}
 	}); got > 1+n/slab {

@@ -10,13 +10,13 @@ import (
 // package hotset, because consumer names what it needs of a set as an interface
 // of its own.
 
-// TombstoneTTL is T of the protocol: for so long at least a removed member is
-// remembered, and for so long at most what was read from the durable store may
-// be added to the hot set.
+// TombstoneTTL is T of the protocol. A removed member is remembered for at least that
+// long, and a row that was read from the durable store may be added to the hot set for
+// at most that long.
 const TombstoneTTL = 10 * time.Second
 
-// RegisterWait is for how long after its beginning a generation loads no row that was due
-// before: workers register what they hold first. Each worker looks once a second.
+// RegisterWait is how long after the beginning of a generation the feeder loads no row that was
+// due before that: workers register first what they hold. Each worker looks once a second.
 const RegisterWait = 2 * time.Second
 
 // Errors of the hot set that its callers act upon and users never see.
@@ -25,14 +25,14 @@ var (
 	// server lost or exchanged its data. The feeder makes a new generation.
 	ErrCold = errors.New("hot set is cold")
 	// ErrOther is an ErrCold: the partition has a generation, but not the one that the
-	// caller takes for the current one. Another one has become current since, or the
-	// current one is on another server: read the records again.
+	// caller expects to be current. Either another one has become current since, or the
+	// current one is on another server. The caller reads the records of the durable store again.
 	ErrOther = fmt.Errorf("%w: it has a generation that is not current", ErrCold)
-	// ErrStale: what the caller knows is older than TombstoneTTL or of another
-	// generation. Read the rows again and try anew.
+	// ErrStale: the caller's AsOf is older than TombstoneTTL or of another
+	// generation. The caller reads the rows again and tries anew.
 	ErrStale = errors.New("knowledge is stale")
-	// ErrAborted: the caller acts for another generation or for an older epoch
-	// than the partition's. Begin anew.
+	// ErrAborted: the caller names another generation than the partition has, or an older
+	// epoch. It begins anew.
 	ErrAborted = errors.New("another generation or a newer feeder")
 )
 
@@ -69,13 +69,13 @@ type Batch struct {
 	Token  string  // the name of the batch
 	Claims []Claim // empty if nothing was due
 	NextMS int64   // when the first of the waiting members is next offered, 0 if none waits
-	// LoadedMS is the due time up to which the feeder has read the rows: those that
-	// are due above it may stand in the durable store alone.
+	// LoadedMS is the due time up to which the feeder has read the rows: a row that is due
+	// later may be in the durable store alone.
 	LoadedMS int64
 }
 
-// MoreDue tells whether the claim has left tasks that are due: members that wait, or
-// perhaps rows that are still to be read.
+// MoreDue reports whether the claim may have left tasks that are due: members that wait, or
+// rows that the feeder has not read yet.
 func (b Batch) MoreDue() bool {
 	now := b.AsOf.TimeUS / 1000
 	return b.NextMS > 0 && b.NextMS <= now || b.LoadedMS <= now
@@ -84,18 +84,18 @@ func (b Batch) MoreDue() bool {
 // Claim is one claimed member.
 type Claim struct {
 	Entry
-	// Lost tells that the hot set had lost the member's record (an eviction): only Ref is
-	// valid then, and the row has the rest.
+	// Lost: the hot set had lost the entry of the member (an eviction). Only Ref is valid then,
+	// and the row has the rest.
 	Lost bool
 }
 
-// AddRequest asks a partition to take members in.
+// AddRequest asks a partition to add members.
 type AddRequest struct {
 	AsOf    AsOf    // seen before their rows were inserted or read
 	Entries []Entry // distinct members
 	// Token, if set, registers the entries as claimed in the batch of that
-	// name, whatever the horizon: what a worker does that holds them while
-	// the hot set begins a new generation.
+	// name, whatever the horizon. A worker does that with what it holds when
+	// the hot set has begun a new generation.
 	Token string
 	Lease time.Duration // of the batch that Token names
 }
@@ -113,25 +113,25 @@ type HorizonRequest struct {
 	Epoch     int64 // of the feeder
 	HorizonMS int64 // raise the horizon to this, unless the partition is full
 	Limit     int   // members that the partition may hold
-	// Look: a cold partition is left as it is, and answers ErrCold.
+	// Look leaves a cold partition as it is: the answer is ErrCold.
 	Look bool
 	// Generation is the one to begin if the partition is cold; 0: a random one.
 	Generation int64
-	// Server, if set, is the server on which it may begin: on another one the partition
-	// stays cold.
+	// Server, if set, is the only server on which the generation may begin: on another one
+	// the partition stays cold.
 	Server string
 }
 
-// PartitionStatus tells the feeder where a partition stands.
+// PartitionStatus is what the feeder learns about a partition.
 type PartitionStatus struct {
 	AsOf      AsOf   // when the answer was given
 	StartMS   int64  // when the generation began, hot-set time
 	ReadyMS   int64  // rows due before StartMS may be loaded from then on
 	HorizonMS int64  // Add takes what is due before it
-	Loaded    Cursor // up to here all rows are in
+	Loaded    Cursor // all rows up to here are in
 	Members   int    // waiting and claimed
 	Taken     int    // entries of this FeedRequest that were no members before
-	Fresh     bool   // this call made the generation
+	New       bool   // this call began the generation
 	Retreated bool   // this call lowered the horizon
 	Server    string // the identity of the server that answers; with ErrCold too
 }
@@ -141,10 +141,10 @@ type ReleaseRequest struct {
 	Token   string        // the name of the batch that they are in
 	Refs    []Ref         // the members
 	Delay   time.Duration // offer them that long from now
-	AtDue   bool          // offer them at their own due time; Delay is ignored
+	AtDue   bool          // offer them at the NextMS of their entries; Delay is ignored
 	Counted bool          // counts as an attempt
-	// Expired is the reaper's: AsOf was seen before the rows were read, all
-	// of which exist; only while the batch's lease is over.
+	// Expired is set by the reaper: give them back only if the lease of the batch is over.
+	// The reaper has read the rows after AsOf, and all of them exist.
 	Expired bool
 	AsOf    AsOf // used with Expired only
 }
@@ -162,8 +162,8 @@ type FindResult struct {
 	Attempt int         // FindWaiting, FindClaimed: rollbacks and lost leases so far
 }
 
-// ExtendRequest names the batches that one process holds in a partition, and the
-// members of them that the process still works on.
+// ExtendRequest names the batches that one process holds in a partition, and those of their
+// members that the process still works on.
 type ExtendRequest struct {
 	Generation int64         // under which they were claimed or registered
 	Tokens     []string      // the names of the batches
@@ -188,17 +188,17 @@ type ExpiredBatch struct {
 type State struct {
 	AsOf      AsOf   // when the answer was given
 	HorizonMS int64  // Add takes what is due before it
-	Loaded    Cursor // up to here all rows are in
+	Loaded    Cursor // all rows up to here are in
 	Waiting   int64  // members that wait, due or not
 	Due       int64  // of those, how many are due
 	Claimed   int64  // members in workers' hands
 	OldestMS  int64  // when the first waiting member is to be offered, 0 if none waits
-	// StartMS is when the generation began, now if there is none: workers may hold
-	// what they had claimed before, and the partition knows nothing of it. 0: such
-	// claims cannot be.
+	// StartMS is when the generation began, or now if there is none. Workers may hold
+	// tasks that they had claimed before that, and the partition does not know it. 0: no
+	// worker can hold a task from before.
 	StartMS int64
 	Server  string // the identity of the server that answers, also if the partition is cold
-	Other   bool   // it is cold for the caller, because its generation does not count
+	Other   bool   // the partition is cold because its generation is not the current one
 	// Watchers is how many calls of Watch are under way, in a set that lives in one
 	// process.
 	Watchers int
@@ -217,7 +217,7 @@ const (
 // Term is the answer to an election.
 type Term struct {
 	Held  bool          // the caller is the holder
-	Epoch int64         // of the holder; greater for each next holder
-	Left  time.Duration // until the present holder's term ends
-	Fresh bool          // this call began the term
+	Epoch int64         // of the holder; each next holder has a greater one
+	Left  time.Duration // until the term of the present holder ends
+	New   bool          // this call began the term
 }

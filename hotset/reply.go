@@ -11,31 +11,31 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// answer reads a script's reply from front to back. The first value of a wrong
-// kind sets err; what is read after that is zero.
-type answer struct {
+// reply reads what a script has returned, from front to back. The first value of a wrong
+// kind sets err, and everything that is read after that is zero.
+type reply struct {
 	verb string
 	asOf task.AsOf
 	rest []any
 	err  error
 }
 
-// failed sees to it that a failover is noticed at once, of which err may tell: the subscriber
-// asks whether its server is there, and the client of a cluster loads its table of slots,
-// which it does each 60 s by itself, and at most each 200 ms.
+// failed has a failover noticed at once, if err may be the effect of one: the subscriber
+// asks whether its server is there, and the client of a cluster loads its table of slots. By
+// itself the client loads that each 60 s; it loads it at most each 200 ms.
 func (r *Redis) failed(err error) {
 	if !errors.Is(err, task.ErrUnavailable) && !errors.Is(err, task.ErrReadOnly) && !errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	note(r.doubted)
+	signal(r.doubted)
 	if r.cluster != nil {
 		r.cluster.ReloadState(context.Background()) // in a goroutine of its own
 	}
 }
 
-// run runs a partition script and turns its status into an error. Whatever it
-// answers tells the partition's time, which Clock hands on.
-func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, args ...any) (*answer, error) {
+// run runs a partition script and turns its status into an error. Every reply has the
+// partition's time, which run notes for Clock.
+func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, args ...any) (*reply, error) {
 	caller, identity := r.caller(p)
 	k := append(r.keys[p].fixed[:len(r.keys[p].fixed):len(r.keys[p].fixed)], batches...)
 	sent := time.Now()
@@ -45,16 +45,16 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 	if err != nil {
 		err = r.typed(verb, p, err)
 		r.failed(err)
-		return &answer{}, err
+		return &reply{}, err
 	}
-	a := &answer{verb: verb, rest: v}
+	a := &reply{verb: verb, rest: v}
 	status := a.str()
 	a.asOf = task.AsOf{TimeUS: a.int()}
 	a.asOf.Generation = a.int()
 	if a.err != nil {
 		return a, a.err
 	}
-	if status == "OTHER" || status == "MISMATCH" { // nothing to go by: Clock asks again
+	if status == "OTHER" || status == "MISMATCH" { // its generation is not current: Clock asks the server again
 		a.asOf.Generation = 0
 	}
 	r.saw(p, a.asOf, sent)
@@ -71,9 +71,9 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 		err = task.ErrAborted
 	case "MISMATCH":
 		partitions, format, of := a.str(), a.str(), a.str()
-		if partitions != strconv.Itoa(r.config.Partitions) || format != recordFormat {
+		if partitions != strconv.Itoa(r.config.Partitions) || format != entryFormat {
 			err = fmt.Errorf("%w: it was made with %s partitions in format %s, this process with %d in format %s",
-				task.ErrMismatch, partitions, format, r.config.Partitions, recordFormat)
+				task.ErrMismatch, partitions, format, r.config.Partitions, entryFormat)
 		}
 		if of != "" && identity != "" && of != identity {
 			err = errors.Join(err, mismatch(r.config.Namespace, of, identity))
@@ -90,7 +90,7 @@ func (r *Redis) saw(p int, asOf task.AsOf, sent time.Time) {
 	r.seen[p] = sighting{asOf, sent}
 }
 
-func (a *answer) next() any {
+func (a *reply) next() any {
 	if len(a.rest) == 0 {
 		a.fail("is too short")
 		return nil
@@ -100,13 +100,13 @@ func (a *answer) next() any {
 	return v
 }
 
-func (a *answer) fail(what string) {
+func (a *reply) fail(what string) {
 	if a.err == nil {
 		a.err = fmt.Errorf("answer of %s %s", a.verb, what)
 	}
 }
 
-func (a *answer) int() int64 {
+func (a *reply) int() int64 {
 	n, ok := a.next().(int64)
 	if !ok {
 		a.fail("has no number where one is due")
@@ -114,7 +114,7 @@ func (a *answer) int() int64 {
 	return n
 }
 
-func (a *answer) str() string {
+func (a *reply) str() string {
 	s, ok := a.next().(string)
 	if !ok {
 		a.fail("has no text where one is due")
@@ -122,7 +122,7 @@ func (a *answer) str() string {
 	return s
 }
 
-func (a *answer) list() []any {
+func (a *reply) list() []any {
 	l, ok := a.next().([]any)
 	if !ok {
 		a.fail("has no list where one is due")
@@ -131,7 +131,7 @@ func (a *answer) list() []any {
 }
 
 // strs reads a list of texts.
-func (a *answer) strs() []string {
+func (a *reply) strs() []string {
 	var all []string
 	for _, v := range a.list() {
 		s, ok := v.(string)
@@ -144,8 +144,8 @@ func (a *answer) strs() []string {
 	return all
 }
 
-// indices reads a list of 1-based indices below n.
-func (a *answer) indices(n int) []int {
+// indices reads a list of indices from 1 to n, and returns them from 0 on.
+func (a *reply) indices(n int) []int {
 	var all []int
 	for _, v := range a.list() {
 		i, ok := v.(int64)
@@ -158,7 +158,7 @@ func (a *answer) indices(n int) []int {
 	return all
 }
 
-func (a *answer) feeding() task.PartitionStatus {
+func (a *reply) status() task.PartitionStatus {
 	s := task.PartitionStatus{AsOf: a.asOf, StartMS: a.int() / 1000, HorizonMS: a.int()}
 	s.ReadyMS = s.StartMS + task.RegisterWait.Milliseconds()
 	s.Loaded = task.Cursor{NextMS: a.int(), ID: a.str()}
@@ -175,21 +175,21 @@ func (r *Redis) batches(p int, tokens []string) []string {
 	return all
 }
 
-// appendEntries and appendMembers write all texts into one, and hand them over as
-// pointers, which fit into an any as they are: a few allocations a call, not a
-// handful a member.
+// appendEntries and appendMembers write all texts into one string, and pass pointers to its
+// parts. A pointer is put into an any without an allocation, so a call needs a few allocations, not
+// several for each member.
 func appendEntries(args []any, entries []task.Entry) []any {
 	var text strings.Builder
 	n := 0
 	for _, e := range entries {
-		n += len(e.ID) + verLen + recordLen + len(e.Headers) + len(e.Payload)
+		n += len(e.ID) + verLen + entryLen + len(e.Headers) + len(e.Payload)
 	}
 	text.Grow(n)
 	ends := make([]int, 0, 2*len(entries))
 	for _, e := range entries {
 		writeMember(&text, e.Ref)
 		ends = append(ends, text.Len())
-		writeRecord(&text, e)
+		writeEntry(&text, e)
 		ends = append(ends, text.Len())
 	}
 	all, from := text.String(), 0
@@ -222,7 +222,7 @@ func appendMembers(args []any, refs []task.Ref) []any {
 	return appendTexts(args, parts)
 }
 
-// appendTexts appends to a copy of args, which several calls may begin with.
+// appendTexts appends to a copy of args, because several calls may begin with the same args.
 func appendTexts(args []any, parts []string) []any {
 	all := make([]any, 0, len(args)+len(parts))
 	all = append(all, args...)
@@ -239,8 +239,8 @@ func bit(b bool) int {
 	return 0
 }
 
-// refuse tells of a server that cannot be worked with. Version and policy are
-// empty where a server does not tell (miniredis).
+// refuse returns an error for a server that the set cannot work with. Version and policy
+// are empty where a server does not say them (miniredis).
 func refuse(version, policy string) error {
 	if strings.HasPrefix(policy, "allkeys-") {
 		return fmt.Errorf("%w: maxmemory-policy is %s, which may evict any key; set noeviction", task.ErrRefused, policy)

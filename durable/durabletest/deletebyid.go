@@ -13,7 +13,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-func dropTellsWhatItWas(t *testing.T, s durable.Store) {
+func deleteByIDTellsWhatItWas(t *testing.T, s durable.Store) {
 	a, b := row("a", 10, "payload"), row("b", 20, "")
 	create(t, s, a, b)
 	for _, due := range []int64{30, 5} {
@@ -24,9 +24,9 @@ func dropTellsWhatItWas(t *testing.T, s durable.Store) {
 		to.PrevVer = a.Ver
 		a = to
 	}
-	got, err := s.Drop(t.Context(), []string{"a", "absent", "b"}, task.MaxDue)
-	if err != nil || !SameDropped(got, []task.Row{a, b}) {
-		t.Errorf("Drop answered%s, %v; want%s", short(got), err, short([]task.Row{a, b}))
+	got, err := s.DeleteByID(t.Context(), []string{"a", "absent", "b"}, task.MaxDue)
+	if err != nil || !SameDeleted(got, []task.Row{a, b}) {
+		t.Errorf("DeleteByID answered%s, %v; want%s", short(got), err, short([]task.Row{a, b}))
 	}
 	if left := get(t, s, "a", "b"); len(left) != 0 {
 		t.Errorf("left are %v", left)
@@ -35,14 +35,14 @@ func dropTellsWhatItWas(t *testing.T, s durable.Store) {
 	if r := get(t, s, "a")["a"]; r.PrevVer != 0 {
 		t.Errorf("a row that was created anew has the version %d before it", r.PrevVer)
 	}
-	if got, err := s.Drop(t.Context(), nil, task.MaxDue); len(got) != 0 || err != nil {
-		t.Errorf("Drop of nothing answered %v, %v", got, err)
+	if got, err := s.DeleteByID(t.Context(), nil, task.MaxDue); len(got) != 0 || err != nil {
+		t.Errorf("DeleteByID of nothing answered %v, %v", got, err)
 	}
 }
 
-// A row that others move, to earlier and later times, is dropped all the same, once,
+// A row that others move, to earlier and later times, is deleted all the same, once,
 // in the version that stood; unread at most if it was never moved.
-func dropMeetsMovers(t *testing.T, s durable.Store) {
+func deleteByIDMeetsMovers(t *testing.T, s durable.Store) {
 	for round := range 10 {
 		n, aboveMS := 20, task.MaxDue
 		if round%2 > 0 {
@@ -54,8 +54,8 @@ func dropMeetsMovers(t *testing.T, s durable.Store) {
 			ids[i] = r.ID
 		}
 		create(t, s, all...)
-		if dropped, err := s.Drop(t.Context(), ids, aboveMS); len(dropped) != n || err != nil { // so that it knows what to expect
-			t.Fatalf("Drop of %d rows answered %d, %v", n, len(dropped), err)
+		if deleted, err := s.DeleteByID(t.Context(), ids, aboveMS); len(deleted) != n || err != nil { // so that it knows what to expect
+			t.Fatalf("DeleteByID of %d rows answered %d, %v", n, len(deleted), err)
 		}
 		create(t, s, all...)
 		var wg sync.WaitGroup
@@ -68,23 +68,23 @@ func dropMeetsMovers(t *testing.T, s durable.Store) {
 		}
 		got, named := make([][]task.Row, 2), make([][]task.Ref, 2)
 		for k := range got {
-			wg.Go(func() { got[k], named[k] = dropAll(t, s, ids, aboveMS) })
+			wg.Go(func() { got[k], named[k] = deleteAllByID(t, s, ids, aboveMS) })
 		}
 		wg.Wait()
-		dropped := countDropped(all, slices.Concat(got...), slices.Concat(named...), last, aboveMS)
+		deleted := countDeleted(all, slices.Concat(got...), slices.Concat(named...), last, aboveMS)
 		for i, ref := range last {
-			if dropped[ref] != 1 || len(dropped) != len(all) {
-				t.Fatalf("round %d: row %d was %+v at last, dropped were %v", round, i, ref, dropped)
+			if deleted[ref] != 1 || len(deleted) != len(all) {
+				t.Fatalf("round %d: row %d was %+v at last, deleted were %v", round, i, ref, deleted)
 			}
 		}
 	}
 }
 
-// moveOften moves a row until it is dropped, or 30 times, and returns its last version. It
-// begins after a moment of random length, so that the droppers come first at times.
+// moveOften moves a row until it is deleted, or 30 times, and returns its last version. It
+// begins after a moment of random length, so that the deleters come first at times.
 func moveOften(t *testing.T, s durable.Store, ref task.Ref) task.Ref {
 	<-time.After(time.Duration(rand.Int64N(int64(2 * time.Millisecond))))
-	for range 30 { // without a bound the droppers might never meet a version that stands
+	for range 30 { // without a bound the deleters might never meet a version that stands
 		to := task.Row{Ref: task.Ref{ID: ref.ID, Ver: rand.Int64()}, NextMS: rand.Int64N(2000)}
 		moved, err := s.Move(t.Context(), ref, to)
 		if errors.Is(err, task.ErrUnavailable) {
@@ -101,24 +101,24 @@ func moveOften(t *testing.T, s durable.Store, ref task.Ref) task.Ref {
 	return ref
 }
 
-// dropAll drops ids, also after deadlocks, and returns the rows, and the versions that an
-// error named as dropped perhaps.
-func dropAll(t *testing.T, s durable.Store, ids []string, aboveMS int64) (got []task.Row, named []task.Ref) {
+// deleteAllByID deletes ids, also after deadlocks, and returns the rows, and the versions that an
+// error named as deleted perhaps.
+func deleteAllByID(t *testing.T, s durable.Store, ids []string, aboveMS int64) (got []task.Row, named []task.Ref) {
 	err := task.ErrUnavailable
 	for errors.Is(err, task.ErrUnavailable) {
-		got, err = s.Drop(t.Context(), ids, aboveMS)
+		got, err = s.DeleteByID(t.Context(), ids, aboveMS)
 		named = append(named, task.Unsure(err)...)
 	}
 	if err != nil {
-		t.Errorf("Drop: %v", err)
+		t.Errorf("DeleteByID: %v", err)
 	}
 	return got, named
 }
 
-// countDropped counts how often each version was dropped. What was dropped unread counts as
+// countDeleted counts how often each version was deleted. What was deleted unread counts as
 // the version that was created, and what was only named counts if it was the last version.
-func countDropped(created, got []task.Row, named, last []task.Ref, aboveMS int64) map[task.Ref]int {
-	first, dropped := map[string]task.Ref{}, map[task.Ref]int{}
+func countDeleted(created, got []task.Row, named, last []task.Ref, aboveMS int64) map[task.Ref]int {
+	first, deleted := map[string]task.Ref{}, map[task.Ref]int{}
 	for _, r := range created {
 		first[r.ID] = r.Ref
 	}
@@ -126,18 +126,18 @@ func countDropped(created, got []task.Row, named, last []task.Ref, aboveMS int64
 		if r.Ver == 0 && aboveMS == 0 {
 			r.Ref = first[r.ID]
 		}
-		dropped[r.Ref]++
+		deleted[r.Ref]++
 	}
 	for _, ref := range named {
 		if slices.Contains(last, ref) {
-			dropped[ref]++
+			deleted[ref]++
 		}
 	}
-	return dropped
+	return deleted
 }
 
-// SameDropped compares what Drop tells of rows, in any order.
-func SameDropped(got, want []task.Row) bool {
+// SameDeleted compares what DeleteByID tells of rows, in any order.
+func SameDeleted(got, want []task.Row) bool {
 	told := func(rows []task.Row) (all []string) {
 		for _, r := range rows {
 			all = append(all, fmt.Sprint(r.Ref, r.PrevVer, r.NextMS))
