@@ -14,7 +14,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// scanned runs f after each read of the window, before its rows are fed.
+// scanned runs f after each read of the window, before its rows are fed. The auditor reads what is
+// overdue alone, in a round of its own that may come first: f does not run after that.
 type scanned struct {
 	durable.Store
 	f func()
@@ -22,7 +23,9 @@ type scanned struct {
 
 func (s *scanned) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error) {
 	rows, err := s.Store.Scan(ctx, after, belowMS, limit, inline)
-	s.f()
+	if belowMS > time.Now().UnixMilli() {
+		s.f()
+	}
 	return rows, err
 }
 
