@@ -118,6 +118,9 @@ func TestLostKeysLoseNoTask(t *testing.T) {
 			_ = inHand.Confirm(t.Context()) // another worker may have it by now
 			cancel()
 			wg.Wait()
+			until(t, "the reaper has ended each batch", 30*time.Second, func() bool {
+				return s.redis.ZCard(t.Context(), fmt.Sprintf("{%s:0}:lease", s.store.Namespace())).Val() == 0
+			})
 			stop()
 			if len(l.early) > 0 {
 				t.Errorf("early: %v", l.early)
