@@ -10,6 +10,9 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
+// Flights is how many statements of concurrent calls may be under way together.
+const Flights = flights
+
 // SetTimeout gives each statement of m this time.
 func (m *MySQL) SetTimeout(d time.Duration) { m.timeout = d }
 

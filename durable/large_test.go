@@ -81,9 +81,10 @@ func differently(rows []task.Row) []task.Row {
 	return all
 }
 
-// holdInserts makes the inserts of more rows than that wait until they are told how they end.
-func holdInserts(w *wire, args int) (end func(error)) {
-	held := make(chan struct{})
+// holdInserts makes the inserts of more arguments than that wait until they are told how they end.
+// Each of them tells waits of it, for which there is room for most.
+func holdInserts(w *wire, args, most int) (waits <-chan struct{}, end func(error)) {
+	held, arrived := make(chan struct{}), make(chan struct{}, most)
 	var with error
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,10 +92,11 @@ func holdInserts(w *wire, args int) (end func(error)) {
 		if !strings.HasPrefix(c.stmt, "INSERT INTO `t_task`") || len(c.args) < args {
 			return nil
 		}
+		arrived <- struct{}{}
 		<-held
 		return with
 	}
-	return func(err error) { with = err; close(held) }
+	return arrived, func(err error) { with = err; close(held) }
 }
 
 // Calls of many statements hang, and fail: small ones that come meanwhile, more than may be
@@ -109,10 +111,13 @@ func TestLargeCallsAreAloneInTheirFault(t *testing.T) {
 		}
 	}
 	s.SetTimeout(time.Minute)
-	end := holdInserts(w, 7*900)
+	waits, end := holdInserts(w, 7*900, len(large))
 	failed := make(chan error, len(large))
 	for _, rows := range large {
 		go func() { failed <- s.Create(t.Context(), rows) }()
+	}
+	for range durable.Flights {
+		<-waits
 	}
 	small, _ := numbered(50)
 	var all sync.WaitGroup
