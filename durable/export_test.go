@@ -22,14 +22,14 @@ func (m *MySQL) SetPacket(bytes int64) { m.packet.Store(bytes) }
 // Later sets the clock by which m keeps the low bound ahead by that much.
 func (m *MySQL) Later(d time.Duration) { m.low.now = func() time.Time { return time.Now().Add(d) } }
 
-// DropTogether drops ids[i] above aboveMS[i] for each i, as calls of Drop that share their statements in that order.
-func (m *MySQL) DropTogether(ids [][]string, aboveMS []int64) ([][]task.Row, error) {
-	calls := make([]dropping, len(ids))
+// DeleteByIDTogether deletes ids[i] above aboveMS[i] for each i, as calls of DeleteByID that share their statements in that order.
+func (m *MySQL) DeleteByIDTogether(ids [][]string, aboveMS []int64) ([][]task.Row, error) {
+	calls := make([]deletionByID, len(ids))
 	for i := range ids {
-		calls[i] = dropping{ids[i], aboveMS[i]}
+		calls[i] = deletionByID{ids[i], aboveMS[i]}
 	}
 	rows, errs := make([][]task.Row, len(ids)), make([]error, len(ids))
-	for i, r := range m.dropAll(calls) {
+	for i, r := range m.deleteAllByID(calls) {
 		rows[i], errs[i] = r.Value, r.Err
 	}
 	return rows, errors.Join(errs...)

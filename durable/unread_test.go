@@ -282,9 +282,9 @@ func TestAGroupGoesByItsLatestLine(t *testing.T) {
 			learnFar(t, s)
 			rows := farRows("far", 2*60)
 			mustCreate(t, s, rows)
-			got, err := s.DropTogether([][]string{idsOf(rows[:60]), idsOf(rows[60:])}, above)
-			if err != nil || !durabletest.SameDropped(got[0], rows[:60]) || !durabletest.SameDropped(got[1], rows[60:]) {
-				t.Errorf("Drops above %d that share a statement answered %d and %d rows of 60, %v; want all of them read", above, len(got[0]), len(got[1]), err)
+			got, err := s.DeleteByIDTogether([][]string{idsOf(rows[:60]), idsOf(rows[60:])}, above)
+			if err != nil || !durabletest.SameDeleted(got[0], rows[:60]) || !durabletest.SameDeleted(got[1], rows[60:]) {
+				t.Errorf("DeleteByIDs above %d that share a statement answered %d and %d rows of 60, %v; want all of them read", above, len(got[0]), len(got[1]), err)
 			}
 			none(t, s)
 		}
