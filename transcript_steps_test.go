@@ -75,6 +75,8 @@ func (w *transcriptWorld) actor(s *step, least, most int) (*proc, error) {
 
 // set sets the trap of crash=before:CALL, crash=after:CALL or late=CALL.
 func (p *proc) set(s *step) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if crash, is := s.arg("crash"); is {
 		when, call, _ := strings.Cut(crash, ":")
 		if when != "before" && when != "after" || call == "" {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +29,8 @@ import (
 type transcriptWorld struct {
 	*names
 	store *bolt.Store
-	hot   []*hotServer // the first one is that of the processes that name none
+	hot   []*hotServer // the first one is that of the processes that name none; the script's goroutine alone reads it
+	many  atomic.Bool  // there are several
 	procs []*proc
 	over  chan struct{} // closed at the end: what is held back goes on then, and fails
 
@@ -89,6 +91,7 @@ func (w *transcriptWorld) server(name string) (*hotServer, error) {
 	}
 	h := &hotServer{Set: set, name: name}
 	w.hot = append(w.hot, h)
+	w.many.Store(len(w.hot) > 1)
 	return h, nil
 }
 
@@ -97,9 +100,11 @@ func (w *transcriptWorld) end() error {
 	var errs []error
 	for _, p := range w.procs {
 		p.die("")
+		p.mu.Lock()
 		for _, t := range p.traps {
 			errs = append(errs, fmt.Errorf("%s: %s:%s was waited for in vain", p.name, t.what, t.call))
 		}
+		p.mu.Unlock()
 	}
 	close(w.over)
 	for _, p := range w.procs {
@@ -290,7 +295,7 @@ func (w *transcriptWorld) record(name, text string) string {
 
 // place is a generation, with its server where there are several.
 func (w *transcriptWorld) place(p task.Place) string {
-	if p.Generation == 0 || len(w.hot) == 1 && p.Server != task.Anywhere {
+	if p.Generation == 0 || !w.many.Load() && p.Server != task.Anywhere {
 		return w.generation(p.Generation)
 	}
 	if p.Server == task.Anywhere {
