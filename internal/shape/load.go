@@ -18,7 +18,7 @@ type module struct {
 	all  []*source
 	pkgs map[string]*pkg // by folder, "" is the root
 
-	scripts map[string]string // the texts of files in Lua and SQL, by path
+	scripts map[string]string // the texts of files in Lua and SQL, and of pages, by path
 }
 
 // source is one file.
@@ -53,7 +53,7 @@ func (p *pkg) label() string {
 	return p.dir
 }
 
-// load parses all Go files below dir, and reads all files in Lua and SQL, except those of testdata and of hidden folders.
+// load parses all Go files below dir, and reads all files in Lua and SQL and all pages, except those of testdata and of hidden folders.
 func load(dir string) (*module, error) {
 	m := &module{fset: token.NewFileSet(), pkgs: map[string]*pkg{}, scripts: map[string]string{}}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -69,7 +69,7 @@ func load(dir string) (*module, error) {
 		switch filepath.Ext(path) {
 		case ".go":
 			return m.add(dir, path)
-		case ".lua", ".sql":
+		case ".lua", ".sql", ".md":
 			return m.addScript(dir, path)
 		}
 		return nil
@@ -87,7 +87,7 @@ func skip(d fs.DirEntry) bool {
 	return d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), "."))
 }
 
-// addScript reads one file in Lua or SQL.
+// addScript reads one file in Lua or SQL, or one page.
 func (m *module) addScript(dir, path string) error {
 	rel, text, err := read(dir, path)
 	m.scripts[rel] = string(text)

@@ -25,7 +25,7 @@
 //	                For the other packages what has no Example is only listed.
 //	no-output       Each Example has an "Output:" comment. Without it the Example does not run.
 //	many-names      The root has at most 60 exported names besides its errors.
-//	words           Comments, texts, and the comments of scripts in Lua and SQL use no word of a
+//	words           Comments, texts, comments of scripts in Lua and SQL, and pages use no word of a
 //	                list of archaic words, and no word for people where a row, a member, a call or
 //	                a process is meant ("banned" in words.go).
 package main

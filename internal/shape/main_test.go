@@ -76,6 +76,7 @@ func TestEachRuleFailsWithPlaceNameAndRule(t *testing.T) {
 		"an opener":               {map[string]string{"x.go": "package x\n\n// f waits. Else it ends.\nfunc f() {\n}\n"}, "FAIL x.go:3: words: \"Else\""},
 		"a word in Lua":           {map[string]string{"x.go": "package x\n", "lua/a.lua": "local a = 1\nreturn a -- whoever it was\n"}, "FAIL lua/a.lua:2: words: \"whoever\""},
 		"a word in SQL":           {map[string]string{"x.go": "package x\n", "a.sql": "-- Nobody reads it.\nSELECT 1\n"}, "FAIL a.sql:1: words: \"Nobody\""},
+		"a phrase of a page":      {map[string]string{"x.go": "package x\n", "docs/a.md": "# A\n\nAll but\nfor one.\n"}, "FAIL docs/a.md:3: words: \"but for\""},
 		"a word that is quoted, or a name": {map[string]string{"x.go": "package x\n\n// f runs as the user `nobody`.\nfunc f(nobody int) string {\n\treturn \"nobody\"\n}\n",
 			"a.lua": "local nobody = 1\n"}, ""},
 		"a word in a mutant, which quotes the code": {map[string]string{"internal/mutants/x.go": "package x\n\nvar text = \"// nobody waits\"\n"}, ""},
