@@ -22,20 +22,20 @@ import (
 // After it has returned, the delivery is Handle's.
 type Handler func(context.Context, *Delivery) error
 
-// Handle is Run with workers goroutines that call h for each delivery. It returns
-// when all is drained, and what Run returns. h is wrapped in Options.Middleware. ErrInvalid: no
-// workers, no h, or a Middleware that returned nil; nothing ran, and Handle may be called again.
+// Handle is Run with goroutines, as many as concurrency says, that call h for each delivery. It returns
+// when all is drained, and what Run returns. h is wrapped in Options.Middleware. ErrInvalid: concurrency
+// is below 1, h is nil, or a Middleware returned nil; nothing ran, and Handle may be called again.
 //
 // A handler that has run for Options.DeliveryTimeout is stuck: its task is offered again, a
-// warning names it, and another goroutine works in its place. At most workers goroutines
-// are started so, and each stuck one that returns, and is answered, ends. When ctx has
-// ended Handle waits for Options.Drain, and 2 s longer for handlers whose contexts have
-// ended by then. ErrAbandoned: some have not returned, and the error names their
-// deliveries; they go on in goroutines of their own, and what they answer later is tried
-// once. What was not answered was given back.
-func (s *Scheduler) Handle(ctx context.Context, workers int, h Handler) error {
-	if workers < 1 || h == nil {
-		return fmt.Errorf("handle: %w: %d workers and handler nil=%t; at least 1 and a handler are needed", ErrInvalid, workers, h == nil)
+// warning names it, and another goroutine works in its place. At most concurrency goroutines
+// are started in place of others. A goroutine whose handler was stuck ends once that has returned and its
+// delivery is settled. When ctx has ended Handle waits for Options.Drain, and 2 s longer for handlers
+// whose contexts have ended by then. ErrAbandoned: some have not returned, and the error names their
+// deliveries. They go on in goroutines of their own, and what they settle later is tried
+// once. What was not settled was given back.
+func (s *Scheduler) Handle(ctx context.Context, concurrency int, h Handler) error {
+	if concurrency < 1 || h == nil {
+		return fmt.Errorf("handle: %w: concurrency %d and handler nil=%t; at least 1 and a handler are needed", ErrInvalid, concurrency, h == nil)
 	}
 	h, err := wrap(h, s.o.Middleware)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Scheduler) Handle(ctx context.Context, workers int, h Handler) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	handlers := s.consumer.Handle(workers, h)
+	handlers := s.consumer.Handle(concurrency, h)
 	err = s.run(ctx)
 	if left := handlers.Stop(); left != nil {
 		err = errors.Join(err, fmt.Errorf("handle: %w", left))

@@ -65,10 +65,13 @@ type queue struct {
 	head  int
 }
 
+// mostTaken is how many places of items, at its front, may be empty before the rest moves there.
+const mostTaken = 64
+
 func (q *queue) len() int { return len(q.items) - q.head }
 
 func (q *queue) push(d *Delivery) {
-	if q.head > 64 && q.head > len(q.items)/2 {
+	if q.head > mostTaken && q.head > len(q.items)/2 {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0

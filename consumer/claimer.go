@@ -26,6 +26,10 @@ const (
 	// starvedFor is for how long claims get nothing, though rows are due that are not in
 	// yet, until confirms yield no more: the hot set may be full of what they confirm.
 	starvedFor = 100 * time.Millisecond
+	// claimRetry is how soon a partition is asked again whose claim failed. It doubles with each
+	// failure, up to mostClaimRetry.
+	claimRetry     = 50 * time.Millisecond
+	mostClaimRetry = time.Second
 	// claimTimeout bounds a claim, which the end of Run does not cut off: what
 	// it takes would lie about until its lease has expired.
 	claimTimeout = 2 * time.Second
@@ -145,7 +149,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 		l.next[p] = now.Add(coldSleep)
 		return 0
 	case err != nil:
-		l.wait = min(max(2*l.wait, 50*time.Millisecond), time.Second)
+		l.wait = min(max(2*l.wait, claimRetry), mostClaimRetry)
 		l.next[p] = now.Add(l.wait)
 		l.c.o.Report.Error("claim", err, "claim again", "partition", p)
 		return 0

@@ -21,6 +21,8 @@ const (
 	// electRetry is how soon an election that failed is held again: a partition that has moved
 	// to another server is not worked with before there is a feeder again.
 	electRetry = 300 * time.Millisecond
+	// resignTimeout bounds the call that resigns all roles.
+	resignTimeout = time.Second
 )
 
 // roles are all background roles.
@@ -108,7 +110,7 @@ func (e *Elector) resign(ctx context.Context) {
 	for _, r := range e.runners {
 		r.stop()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resignTimeout)
 	defer cancel()
 	failpoint.Hit("drain/resign")
 	_, err := e.o.Set.Elect(ctx, e.o.Name, 0, roles...)

@@ -18,6 +18,8 @@ const (
 	// fullRetry is how soon a round comes again that left a partition short of its horizon,
 	// because it is full or failed.
 	fullRetry = 100 * time.Millisecond
+	// earlyAhead is how far beyond the start of a new generation's loading feedEarly feeds.
+	earlyAhead = time.Second
 )
 
 // feeder keeps the hot set full up to the horizon.
@@ -145,7 +147,7 @@ func (f *feeder) horizon(ctx context.Context, p int) (task.HorizonRequest, error
 // loaded, so a crash in it leaves nothing to repair.
 func (f *feeder) feedEarly(ctx context.Context, p int, st task.PartitionStatus, left time.Duration) {
 	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
-	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+left.Milliseconds()+1000)
+	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+(left+earlyAhead).Milliseconds())
 	failpoint.Hit("early/select")
 	rows, err := f.o.Store.Scan(ctx, task.Cursor{NextMS: st.StartMS + 1}, below, pageRows, f.o.InlinePayload)
 	if err == nil {

@@ -17,6 +17,13 @@ import (
 // was deleted or confirmed, and is removed.
 type reaper struct{ o Options }
 
+const (
+	// reapEvery is the longest time between two rounds. A shorter lease is looked after four times a lease.
+	reapEvery = 3 * time.Second
+	// reapBatches is how many batches are asked for at once.
+	reapBatches = 10
+)
+
 func newReaper(o Options) *reaper { return &reaper{o: o} }
 
 // round reaps all partitions once, and returns when to come again.
@@ -24,14 +31,13 @@ func (r *reaper) round(ctx context.Context) time.Duration {
 	for p := range r.o.parts {
 		r.reap(ctx, p)
 	}
-	return min(r.o.Lease/4, 3*time.Second)
+	return min(r.o.Lease/4, reapEvery)
 }
 
 // reap gives the batches of a partition back whose lease has expired.
 func (r *reaper) reap(ctx context.Context, p int) {
 	for {
-		const most = 10
-		expired, err := r.o.Set.Expired(ctx, p, most, r.o.Lease)
+		expired, err := r.o.Set.Expired(ctx, p, reapBatches, r.o.Lease)
 		if err != nil {
 			r.o.Report.Error("look for expired leases", err, "looked for again", "partition", p)
 			return
@@ -44,7 +50,7 @@ func (r *reaper) reap(ctx context.Context, p int) {
 				return
 			}
 		}
-		if len(expired) < most {
+		if len(expired) < reapBatches {
 			return
 		}
 	}

@@ -23,4 +23,10 @@ var houseVerbs = []mutant{
 		"return task.ReleaseAbsent, true", "return task.ReleaseElsewhere, true", "./hotset", "TestEachScriptTellsOnlyItsOwnOutcomes"},
 	{"code-without-name", "a script has a code that nothing explains", "hotset/lua/release.lua",
 		"answers[i] = DEAD", "answers[i] = 5", "./hotset", "TestEachCodeOfAScriptIsNamed"},
+	{"reap-without-end", "the reaper takes a full answer for the last", "internal/agent/reaper.go",
+		"if len(expired) < reapBatches {", "if len(expired) <= reapBatches {", "./internal/agent", "TestTheReaperGoesOnUntilNoneIsLeft"},
+	{"reap-though-renewed", "the reaper gives back what its worker has renewed meanwhile", "internal/agent/reaper.go",
+		"Counted: true, Expired: true, AsOf: asOf}", "Counted: true, AsOf: asOf}", "./internal/agent", "TestTheReaperLeavesALeaseThatWasRenewed"},
+	{"audit-reads-once", "the auditor adds a row that was deleted since it was read", "internal/agent/auditor.go",
+		"a.o.Adder.AddRows(ctx, p, asOf, existing)", "a.o.Adder.AddRows(ctx, p, asOf, rows)", "./internal/agent", "TestTheAuditorAddsOnlyWhatExistsStill"},
 }
