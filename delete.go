@@ -27,14 +27,16 @@ import (
 // as not found, and goes on from there. Once ctx has ended, Delete begins no further 1000.
 //
 // For one Lease after Redis lost its data, or was exchanged, the claims from before are not
-// known. Delete then answers ErrClaimed for each task that was due when Redis was filled again,
-// or had been rescheduled. The same holds for one Lease after the first start of a namespace.
+// known. Delete then answers ErrClaimed for each task that was due when the hot set's new
+// generation began, or whose row had been moved (by a Reschedule, or by a Rollback with a long
+// delay). The same holds for one Lease after the first start of a namespace.
 // That Lease is the longest that is recorded, or 10 minutes if the records cannot be read. The
 // clocks of the Redis servers must agree within a second.
 //
-// Delete also answers ErrClaimed for a due task if its deletion took nine seconds, because a worker
-// may have claimed it meanwhile, and for a task due far ahead if its deletion took ten minutes,
-// because a feeder may have preloaded it meanwhile.
+// Delete also answers ErrClaimed for a task that is due, or whose row was moved, if its deletion
+// took nine seconds, because a worker may have claimed it meanwhile. Many tasks due far ahead are deleted
+// unread: it answers ErrClaimed for them if that took ten minutes, or if the recorded window
+// could not be read, because a feeder may have preloaded them.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		if err := task.CheckID(id); err != nil {

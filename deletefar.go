@@ -20,8 +20,8 @@ type farLine struct {
 }
 
 // lateCommit is how much later than a far task a row must be due to be deleted unread. Its version
-// is not known afterwards, so the row must still be far when the deletion takes effect. No deletion
-// takes as long, and no COMMIT whose connection was lost takes effect as late.
+// is not known afterwards, so the row must still be far when the deletion takes effect. It is far more than
+// unsureFor of internal/removal, because nothing finds out about these rows later.
 const lateCommit = 10 * time.Minute
 
 // drawLine draws the line for a deletion of ids. The line is task.MaxDue, above which no row is due, if the hot set

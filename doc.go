@@ -77,10 +77,11 @@
 //
 //   - Call Migrate before anything else, in each process that may be the first.
 //   - Make handlers idempotent. A task is delivered at least once, and sometimes more often.
-//   - Answer each delivery once, and stop work when its context ends: others may have the task.
+//   - Settle each delivery once (Confirm, ConfirmAsync or Rollback), and stop work when its context
+//     ends: others may have the task.
 //   - Keep the clocks of all Redis servers within a second of each other.
-//   - Open the stores and close them, after Run or Handle has returned. Give MySQL a *sql.DB of
-//     its own. A process without Run calls Flush first.
+//   - Open the stores. Close them after Run or Handle has returned; a process without Run calls
+//     Flush first. Give MySQL a *sql.DB of its own.
 //
 // # What is promised
 //
@@ -99,8 +100,9 @@
 //
 // # Errors
 //
-// Compare with errors.Is. An [IDError] says which of several tasks an error is about. Any other
-// error than these leaves the outcome unknown; a Create with the same tasks may be repeated.
+// Compare with errors.Is. An [IDError] says which of several tasks an error is about. After
+// ErrUnavailable, and after an error that is not in this table, the outcome of a call that writes is unknown; a
+// Create with the same tasks may be repeated.
 //
 //	error           when
 //	ErrInvalid      any call: the input breaks a rule that the message names; nothing was stored
@@ -108,7 +110,7 @@
 //	ErrNotFound     Delete, Reschedule, Get: no task of that ID exists (it may have been confirmed)
 //	ErrClaimed      Delete: it is deleted, but a worker had claimed it before, or may have
 //	ErrGone         Confirm, Rollback: the delivered version no longer exists; cause of a context's end
-//	ErrSettled      Confirm, Rollback: this delivery was answered before; cause of a context's end
+//	ErrSettled      Confirm, Rollback: this delivery was settled before; cause of a context's end
 //	ErrRunning      Run, Handle: one of them is running
 //	ErrClosed       Run, Handle, Consume: Run has begun to end, or has ended; Flush, Create and
 //	                others: a store, or its client, is closed; cause of a context's end

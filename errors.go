@@ -16,7 +16,7 @@ var (
 	ErrTimeout     = task.ErrTimeout     // cause of the end of a Delivery's Context: DeliveryTimeout has passed
 	ErrAbandoned   = task.ErrAbandoned   // Handle has returned before some of its handlers
 	ErrNotMigrated = task.ErrNotMigrated // call Migrate
-	ErrMismatch    = task.ErrMismatch    // namespace or partitions differ from what is recorded
+	ErrMismatch    = task.ErrMismatch    // the namespace, the partitions or the durable store is another one than is recorded
 	ErrRefused     = task.ErrRefused     // the server denies access, or has a setting that the library cannot work with
 	ErrTooLarge    = task.ErrTooLarge    // the server does not take that size
 	ErrReadOnly    = task.ErrReadOnly    // the server takes no writes at present

@@ -18,7 +18,7 @@ import (
 type Options struct {
 	// Window is how far ahead the hot set is kept full: 1 min, 1 s to 24 h. The largest
 	// Window of a namespace is recorded, and a feeder with a larger one uses it about 70 s later.
-	// The hot set is told nothing of tasks that are due beyond it.
+	// The hot set is told nothing of tasks that are due more than 40 s beyond the largest one.
 	Window time.Duration
 	// Lease is how long a claim lasts unless its worker extends it, as it does
 	// while it lives: 15 s, 1 s to 10 min. A crashed worker's tasks fire again

@@ -32,7 +32,7 @@ import (
 // and other processes, may share the namespace.
 type Scheduler struct {
 	store    durable.Store
-	set      hotset.Set // a fence around a breaker around the Set of New, and removals around that
+	set      hotset.Set // removals around a fence around a breaker around the Set of New
 	o        Options
 	parts    int
 	report   *report.Reporter
@@ -42,7 +42,7 @@ type Scheduler struct {
 	adds     *preload.Adder
 	elector  *agent.Elector
 	consumer *consumer.Consumer
-	calls    retry.InFlight // that remove something
+	calls    retry.InFlight // calls under way that remove members
 	failures retry.Failures // of adds and removals that are retried
 	counts   counts
 	ns       namespaceCache
@@ -166,8 +166,9 @@ func (s *Scheduler) setBegun(answer error) {
 	s.begun = answer
 }
 
-// run checks both stores, starts all goroutines of the worker, and ends last. The order of the
-// end: the consumer drains, the roles are resigned, the hot set is told what it was not told.
+// run checks both stores, starts all goroutines of the worker, and returns after all of them. The
+// order of the end: the consumer drains, the roles are resigned, adds and removals that wait are
+// made, and a hot set in memory is released.
 func (s *Scheduler) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -42,8 +42,8 @@ type Task = task.Task
 //	func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error
 //	func (d *Delivery) Context() context.Context
 //
-// Confirm ends the task. Nil: this call deleted the row, durably, and the task is not delivered
-// again (unless a lease or a DeliveryTimeout had run out before, or Redis had lost
+// Confirm ends the task. Nil: this call deleted the row, durably (or found it gone after a try whose answer was
+// lost), and the task is not delivered again (unless a lease or a DeliveryTimeout had run out before, or Redis had lost
 // data). ErrGone: the row was gone before, because another worker confirmed it, or because it was
 // deleted or rescheduled. Confirm waits while MySQL is away, as long as Run runs; ctx bounds the
 // wait and not the act. It counts also after the lease or DeliveryTimeout is over, if the row still

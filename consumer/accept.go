@@ -78,7 +78,7 @@ func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
 		}
 		todo = append(got.cut, todo[len(some):]...)
 		if bytes += got.bytes; bytes >= mostRead && len(todo) > 0 {
-			c.giveBack(context.WithoutCancel(ctx), b, deliveries(todo), task.ReleaseRequest{AtDue: true})
+			c.giveBack(context.WithoutCancel(ctx), b, deliveries(todo), task.ReleaseRequest{AtNext: true})
 			return
 		}
 	}

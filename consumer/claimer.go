@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// stale is how long a task may wait in the local queue before others may
+	// queuedFor is how long a task may wait in the local queue before others may
 	// have it: a slow process does not hoard.
-	stale = time.Second
+	queuedFor = time.Second
 	// longestSleep bounds what a lost wake-up costs.
 	longestSleep = 8 * time.Second
 	// shortestSleep between claims that found less than was wanted: due times
@@ -23,8 +23,8 @@ const (
 	// coldSleep is how long a partition is left to the feeder that is cold, or that has
 	// not loaded all that is due.
 	coldSleep = 50 * time.Millisecond
-	// starvedFor is for how long claims get nothing, though rows are due that are not in
-	// yet, until confirms yield no more: the hot set may be full of what they confirm.
+	// starvedFor is after how long confirms stop yielding: for that time claims got nothing, though
+	// rows are due that are not loaded yet. The hot set may be full of what the confirms would remove.
 	starvedFor = 100 * time.Millisecond
 	// claimRetry is how soon a partition is asked again whose claim failed. It doubles with each
 	// failure, up to mostClaimRetry.
@@ -321,7 +321,7 @@ func (c *Consumer) returnStale(ctx context.Context) time.Duration {
 	c.mu.Lock()
 	for c.queue.len() > 0 {
 		d := c.queue.first()
-		if left := stale - time.Since(d.since); d.life.inBatch() && left > 0 {
+		if left := queuedFor - time.Since(d.since); d.life.inBatch() && left > 0 {
 			again = left
 			break
 		}
@@ -331,7 +331,7 @@ func (c *Consumer) returnStale(ctx context.Context) time.Duration {
 	c.mu.Unlock()
 	for b, ds := range byBatch {
 		failpoint.Hit("return/release")
-		c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtDue: true})
+		c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtNext: true})
 		failpoint.Hit("return/end")
 	}
 	return again

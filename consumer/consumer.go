@@ -13,8 +13,8 @@
 //	keeper     extends leases, registers what is left of its batches with a new generation,
 //	           ends deliveries that take too long; it stops last
 //
-// Invariants, under Consumer.mu: a delivery is in its batch until it is settled, given back
-// or lost (life); it is in the queue, or in one caller's hands, or being settled; a batch
+// Invariants, under Consumer.mu: a delivery is in its batch until its settlement is complete, or it is
+// given back or lost (life); it is in the queue, or in one caller's hands, or being settled; a batch
 // that all its members have left is not in batches, and its lease is extended no more.
 package consumer
 
@@ -86,11 +86,11 @@ type Consumer struct {
 	settler settler
 	figures figures
 
-	running  chan struct{}            // closed when Run begins
-	closed   chan struct{}            // closed when Run stops handing out
-	nudge    chan struct{}            // the claimer looks again
-	handlers atomic.Pointer[Handlers] // nil: Handle was not called
-	backlog  backlog                  // of tasks that are due and wait
+	running    chan struct{}            // closed when Run begins
+	drainBegan chan struct{}            // closed when Run stops handing out
+	nudge      chan struct{}            // the claimer looks again
+	handlers   atomic.Pointer[Handlers] // nil: Handle was not called
+	backlog    backlog                  // of tasks that are due and wait
 
 	mu            sync.Mutex
 	stage         stage
@@ -99,7 +99,7 @@ type Consumer struct {
 	waiters       []chan *Delivery
 	batches       map[string]*batch
 	releases      []failedRelease // that the keeper retries
-	inHand        int             // deliveries whose life is inHand or lost
+	held          int             // deliveries that callers hold: their life is inHand or lost
 	handsEmpty    chan struct{}   // made by drain; closed when inHand is 0
 	settling      int             // settlements under way, and what timeouts give back
 	timingOut     int             // of these, what timeouts give back
@@ -119,7 +119,7 @@ const (
 
 // New returns a Consumer. It does no I/O and starts nothing.
 func New(set Set, store Store, o Options) *Consumer {
-	c := &Consumer{set: set, store: store, o: o, running: make(chan struct{}), closed: make(chan struct{}),
+	c := &Consumer{set: set, store: store, o: o, running: make(chan struct{}), drainBegan: make(chan struct{}),
 		nudge: make(chan struct{}, 1), batches: map[string]*batch{}}
 	c.settler.init(c)
 	return c
@@ -196,7 +196,7 @@ func (c *Consumer) Consume(ctx context.Context) (*Delivery, error) {
 			return d, nil
 		}
 		if suspended {
-			c.giveBack(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.ReleaseRequest{AtDue: true})
+			c.giveBack(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.ReleaseRequest{AtNext: true})
 		}
 	}
 }
@@ -249,7 +249,7 @@ func (c *Consumer) next(ctx context.Context) (*Delivery, error) {
 		return d, nil
 	case <-ctx.Done():
 		return c.leave(w, ctx.Err())
-	case <-c.closed:
+	case <-c.drainBegan:
 		return c.leave(w, fmt.Errorf("consume: %w", task.ErrClosed))
 	}
 }
@@ -273,10 +273,10 @@ func (c *Consumer) nudgeClaimer() {
 	}
 }
 
-// hand puts d into its caller's hands, unless it has left its batch, or is about to be
-// given back: what Consume had taken when the drain began was not in hand yet. suspended: the
-// machine may have been suspended since the lease was extended, or its clock was set. Then the
-// lease may have expired. If it has not, d can be given back.
+// hand puts d into its caller's hands: handed. It does not if d has left its batch, or if the
+// drain has begun: d was not in hand yet then, and is given back. suspended: the machine may have been
+// suspended since the lease was extended, or its clock was set. The lease may have expired then;
+// if it has not, d can be given back.
 func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -288,7 +288,7 @@ func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 		return false, true
 	}
 	d.since, d.life = now, inHand
-	c.inHand++
+	c.held++
 	c.figures.delivered(d.tries, c.sight.now().Sub(time.UnixMilli(d.nextMS)))
 	return true, false
 }
@@ -311,8 +311,8 @@ func (c *Consumer) drain(ctx context.Context) {
 	idle := make(chan struct{})
 	c.mu.Lock()
 	c.stage = draining
-	close(c.closed)
-	if c.inHand > 0 {
+	close(c.drainBegan)
+	if c.held > 0 {
 		c.handsEmpty = idle
 	} else {
 		close(idle)
@@ -342,7 +342,7 @@ func (c *Consumer) drain(ctx context.Context) {
 // draining reports whether Run hands out no more.
 func (c *Consumer) draining() bool {
 	select {
-	case <-c.closed:
+	case <-c.drainBegan:
 		return true
 	default:
 		return false
@@ -354,7 +354,7 @@ func (c *Consumer) draining() bool {
 func (c *Consumer) warnOfUnsettled() {
 	var ids []string
 	c.mu.Lock()
-	n := c.inHand - (c.settling - c.timingOut)
+	n := c.held - (c.settling - c.timingOut)
 	for _, b := range c.batches {
 		b.each(func(d *Delivery) {
 			if d.life == inHand && d.settlement.is(unsettled) {
@@ -385,6 +385,6 @@ func (c *Consumer) returnClaims(ctx context.Context, which func(*Delivery) bool)
 		for _, d := range ds {
 			d.end(task.ErrClosed)
 		}
-		c.giveBack(ctx, b, ds, task.ReleaseRequest{AtDue: true})
+		c.giveBack(ctx, b, ds, task.ReleaseRequest{AtNext: true})
 	}
 }

@@ -115,7 +115,7 @@ func TestABatchThatItsConfirmsEndWasNotLost(t *testing.T) {
 			k.Errorf("%d leases were lost by a confirm that took long, want none; the other delivery: %v", n, context.Cause(second.Context()))
 		}
 		start := time.Now()
-		back := task.ReleaseRequest{Token: token, Refs: []task.Ref{{ID: second.ID, Ver: 2}}, AtDue: true}
+		back := task.ReleaseRequest{Token: token, Refs: []task.Ref{{ID: second.ID, Ver: 2}}, AtNext: true}
 		if a, err := k.set.Set.Release(k.Context(), 0, back); err != nil || a[0] != task.ReleaseWaiting {
 			k.Fatalf("Release by another process: %v, %v", a, err)
 		}

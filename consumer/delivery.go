@@ -20,7 +20,7 @@ type Delivery struct {
 
 	c          *Consumer
 	batch      *batch
-	own        task.Ref // what is above belongs to the caller
+	own        task.Ref // the version that was claimed: the caller may change what is above
 	nextMS     int64
 	dueMS      int64
 	tries      int
@@ -117,7 +117,8 @@ func (d *Delivery) settle() (before settlement, err error) {
 
 // Confirm says that the task is done: nil tells that this call deleted its row,
 // durably; it will not be delivered again, though a delivery that began after this
-// one's lease or DeliveryTimeout was over may be under way. task.ErrGone: the row was
+// one's lease or DeliveryTimeout was over may be under way. If the store's answer was lost, and the
+// row is gone at the next try, the answer is nil too, though another call may have deleted it. task.ErrGone: the row was
 // gone before (deleted, rescheduled, or confirmed by another). task.ErrSettled: d was
 // settled by its caller before. While the durable store is away Confirm waits and goes
 // on trying, as long as Run runs.

@@ -56,6 +56,6 @@ func (c *Consumer) Figures() Figures {
 	defer c.mu.Unlock()
 	f.late.fill(&out)
 	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.settling-c.timingOut), c.sight.now().Sub(time.Now().Round(0))
-	out.InHand = max(0, int64(c.inHand)-out.Confirming)
+	out.InHand = max(0, int64(c.held)-out.Confirming)
 	return out
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// beat is how often the keeper extends: three times a lease, and once a second at
-// least, for it is also how this process learns of a new generation in time to
-// register what it holds.
+// beat is how often the keeper extends: at least three times a lease, and at least once a second,
+// because an extension is also how this process learns of a new generation in time to register
+// what it holds.
 func (c *Consumer) beat() time.Duration { return min(time.Second, c.o.Lease/3) }
 
-// keep extends the leases of live batches until ctx ends. It stops last. Partitions
-// are extended side by side: one whose server hangs holds up its own alone, for a
-// third of a lease.
+// keep extends the leases of live batches until ctx ends. It stops last. Partitions are extended
+// side by side, so that one whose server hangs holds up no other in this beat. The next beat waits
+// for all, for a third of a lease at most.
 func (c *Consumer) keep(ctx context.Context) {
 	tick := time.NewTicker(c.beat())
 	defer tick.Stop()

@@ -279,7 +279,7 @@ func TestAPostponementEndsWithItsLease(t *testing.T) {
 func TestAPostponementLeavesAnotherWorkersTask(t *testing.T) {
 	away := func(k *kit) {
 		ref := task.Ref{ID: "t000000", Ver: 1}
-		if _, err := k.set.Set.Release(k.Context(), 0, task.ReleaseRequest{Token: k.set.token, Refs: []task.Ref{ref}, AtDue: true}); err != nil {
+		if _, err := k.set.Set.Release(k.Context(), 0, task.ReleaseRequest{Token: k.set.token, Refs: []task.Ref{ref}, AtNext: true}); err != nil {
 			k.Fatal(err)
 		}
 		if b, err := k.set.Set.Claim(k.Context(), 0, "another worker's", 10, time.Hour); err != nil || len(b.Claims) != 1 {

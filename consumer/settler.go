@@ -22,8 +22,8 @@ const (
 // yield to them: one group of these confirms goes each yieldPace, or less often where the store is
 // busy with those of other processes. A row that is deleted takes as long as
 // five deliveries. So a burst is delivered first, and then confirmed with all that the
-// servers give: of 300,000 tasks due at once the last comes after 1.27 s on two cores, and
-// after 3.7 s if nothing yields (docs/performance.md). What takes longer than burstFor is a backlog.
+// servers give: of 300,000 tasks due at once the last comes after 0.99 s on two cores, and
+// after 3.66 s if nothing yields (docs/performance.md). What takes longer than burstFor is a backlog.
 // Confirms bound a backlog anyway, and after a crash no more of it is to be delivered again than
 // need be. What is due while claims get nothing for starvedFor is a backlog too: in a full hot set
 // only confirms make room for it.
@@ -126,7 +126,7 @@ func (c *Consumer) noteComplete(n int) {
 }
 
 // final reports whether waiting cannot mend err, for a worker that has been running: its
-// store was closed, or is another one than it was. No other error is known to be final: a right
+// store was closed, is another one than it was, or refuses what it was given. No other error is known to be final: a right
 // that was revoked, a password that is rotated, a table that is swapped or restored come
 // back, and so does a server whose errors are in no list. A delivery whose settlement waits is
 // in hand, and counted as confirming. If the settlement is given up the task is handled again, and

@@ -54,7 +54,7 @@ func (c *Consumer) leaveHands(d *Delivery) {
 		return
 	}
 	d.life = ended
-	if c.inHand--; c.inHand == 0 && c.handsEmpty != nil {
+	if c.held--; c.held == 0 && c.handsEmpty != nil {
 		close(c.handsEmpty)
 		c.handsEmpty = nil
 	}

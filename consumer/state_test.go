@@ -48,8 +48,8 @@ func TestEachStepOfADeliverysLife(t *testing.T) {
 			states = append(states, names[d.life])
 		}
 		got := strings.Join(states, " ")
-		if got != c.want || con.inHand != c.inHand || len(con.batches) != c.batches || b.left != c.batches || d.life.inBatch() != (c.batches == 1) {
-			t.Errorf("after %q: states %q, %d in hand, %d batches with %d left, in its batch: %t; want %q, %d, %d, %t", c.steps, got, con.inHand, len(con.batches),
+		if got != c.want || con.held != c.inHand || len(con.batches) != c.batches || b.left != c.batches || d.life.inBatch() != (c.batches == 1) {
+			t.Errorf("after %q: states %q, %d in hand, %d batches with %d left, in its batch: %t; want %q, %d, %d, %t", c.steps, got, con.held, len(con.batches),
 				b.left, d.life.inBatch(), c.want, c.inHand, c.batches, c.batches == 1)
 		}
 	}

@@ -15,8 +15,8 @@ import (
 //
 // A method that returns nil from a write has made it durable. If ctx ends in
 // mid-write the outcome is unknown, and the error matches ctx.Err(). Deadlocks,
-// waits for a row's lock and lost connections are tried again, at most 4 tries within 2 s
-// and never past ctx. Errors match a sentinel of package task where one fits:
+// waits for a row's lock and lost connections are tried again: at most 4 tries, none later
+// than 2 s after the first one failed, and none after ctx has ended. Errors match a sentinel of package task where one fits:
 // ErrUnavailable, ErrDiskFull, ErrReadOnly, ErrTooLarge, ErrNotMigrated, ErrRefused, and
 // ErrClosed once the store is closed.
 //

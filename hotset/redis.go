@@ -274,7 +274,7 @@ func (r *Redis) Release(ctx context.Context, p int, rel task.ReleaseRequest) ([]
 	if rel.Delay > 0 && rel.Delay%time.Millisecond > 0 {
 		delay++ // never early
 	}
-	if rel.AtDue {
+	if rel.AtNext {
 		delay = -1
 	}
 	args := []any{rel.Token, delay, bit(rel.Counted), bit(rel.Expired), rel.AsOf.Generation, rel.AsOf.TimeUS}

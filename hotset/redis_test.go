@@ -174,7 +174,7 @@ func TestAFullServerStillClaimsAndRemoves(t *testing.T) {
 		t.Errorf("Extend at maxmemory: %v, %v", e, err)
 	}
 	a, bb := b.Claims[0].Ref, b.Claims[1].Ref
-	if got, err := s.Release(t.Context(), 0, task.ReleaseRequest{Token: "t", Refs: []task.Ref{a}, AtDue: true, Counted: true}); err != nil || got[0] != task.ReleaseWaiting {
+	if got, err := s.Release(t.Context(), 0, task.ReleaseRequest{Token: "t", Refs: []task.Ref{a}, AtNext: true, Counted: true}); err != nil || got[0] != task.ReleaseWaiting {
 		t.Errorf("Release at maxmemory: %v, %v", got, err)
 	}
 	if _, err := s.Remove(t.Context(), 0, "t", []task.Ref{bb}); err != nil {

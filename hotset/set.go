@@ -30,8 +30,8 @@ type Config struct {
 //
 // A partition is also cold if its server is not the one that the generation began on.
 // Horizon, State, Find, Expired and Add with a Token always look at that. Claim does where it
-// takes members or finds its batch, and Extend where it is given a batch or a member. The
-// other methods do not, and what they change there ends with the next generation.
+// takes members or finds its batch, Extend where it is given a batch or a member, and Remove
+// where it has no Token. The other calls do not, and what they change there ends with the next generation.
 //
 // Invariants, for each partition and whatever the order of calls:
 //
@@ -41,7 +41,7 @@ type Config struct {
 //	    generation, is refused as a whole (task.ErrStale).
 //	I3  The epoch of the feeder never falls. A feeder with an older epoch is
 //	    refused (task.ErrAborted), and so is one of another generation.
-//	I4  loaded never passes the horizon. Both fall together, or neither does.
+//	I4  loaded never passes the horizon. If the horizon falls below it, loaded falls with it.
 //
 // Errors match a sentinel of package task: ErrUnavailable (the outcome of a
 // write is unknown), ErrMismatch (the partition records another number of

@@ -2,8 +2,8 @@
 // neither MySQL, Redis nor their backups hold them in the clear.
 //
 // The key comes from a Ring, which has an ID for each key. The ID stands in the task's header
-// KeyHeader. To rotate, give all processes a Ring that has the new key besides, then one whose current key
-// that is, and remove the old key once the last task that was sealed with it is done.
+// KeyHeader. To rotate, give all processes a Ring that also has the new key, then a Ring in which the
+// new key is current, and last, once no task is left that was sealed with it, one without the old key.
 //
 // A sealed payload belongs to its task: it opens only under the task's ID and key ID. IDs, due times, headers and
 // the length of a payload stay in the clear.
@@ -26,7 +26,7 @@ const KeyHeader = "seal-key"
 const Overhead = 28
 
 var (
-	// ErrUnknownKey is in the error of a task that names a key that the Ring does not have, or none.
+	// ErrUnknownKey is in the error of a task that names a key that the Ring does not have, or that names no key.
 	ErrUnknownKey = errors.New("the key is not in the ring")
 	// ErrForged is in the error of a task whose payload, ID or key is not that with which it was sealed.
 	ErrForged = errors.New("the payload was not sealed for this task with this key")

@@ -55,7 +55,7 @@ type Entry struct {
 	Ref
 	NextMS  int64  // the row's NextMS
 	DueMS   int64  // the row's DueMS
-	Attempt int    // rollbacks and lost leases so far
+	Attempt int    // rollbacks, timeouts and lost leases so far
 	Payload []byte // nil if External
 	Headers string // encoded (EncodeHeaders); empty if there are none, or if External
 	// External: payload and headers are too long for the hot set and are read from the
@@ -141,7 +141,7 @@ type ReleaseRequest struct {
 	Token   string        // the name of the batch that they are in
 	Refs    []Ref         // the members
 	Delay   time.Duration // offer them that long from now
-	AtDue   bool          // offer them at the NextMS of their entries; Delay is ignored
+	AtNext  bool          // offer them at the NextMS of their entries; Delay is ignored
 	Counted bool          // counts as an attempt
 	// Expired is set by the reaper: give them back only if the lease of the batch is over.
 	// The reaper has read the rows after AsOf, and all of them exist.
@@ -159,7 +159,7 @@ type RemoveResult struct {
 type FindResult struct {
 	Outcome FindOutcome // where it is
 	NextMS  int64       // FindWaiting: when it is next offered
-	Attempt int         // FindWaiting, FindClaimed: rollbacks and lost leases so far
+	Attempt int         // FindWaiting, FindClaimed: rollbacks, timeouts and lost leases so far
 }
 
 // ExtendRequest names the batches that one process holds in a partition, and those of their

@@ -7,8 +7,8 @@ import (
 )
 
 // Ref names one version of a task: its ID and the Ver of its row. Ver is random
-// and new at each create and reschedule, so a version that is gone never comes
-// back; it is never 0.
+// and new at each create and each move of the row (a Reschedule, or a Rollback beyond the horizon), so a version
+// that is gone never comes back; it is never 0.
 type Ref struct {
 	ID  string // of the task
 	Ver int64  // of its row
@@ -46,7 +46,7 @@ type Row struct {
 	Ref
 	NextMS    int64  // when the task is next offered, unix milliseconds: DueMS, or later after a Rollback with a delay
 	DueMS     int64  // the due time that the caller asked for (Task.Due), kept through rollbacks
-	Attempt   int    // rollbacks and lost leases that the row knows of
+	Attempt   int    // rollbacks, timeouts and lost leases that the row knows of
 	CreatedMS int64  // for people
 	PrevVer   int64  // the version that the row had before it was moved last, 0 if it never was
 	Payload   []byte // nil if it is empty, or was left out

@@ -138,12 +138,12 @@ var (
 	// ErrTimeout is the cause of the end of a Delivery's Context: the caller has had the
 	// delivery for DeliveryTimeout.
 	ErrTimeout = errors.New("delivery timeout")
-	// ErrAbandoned: a handler has not returned when Handle does, or a caller has not
-	// answered when the drain is over.
+	// ErrAbandoned: some handlers had not returned when Handle did.
 	ErrAbandoned = errors.New("not answered in time")
 	// ErrNotMigrated: the durable store lacks its schema; call Migrate.
 	ErrNotMigrated = errors.New("not migrated")
-	// ErrMismatch: namespace or number of partitions differ from what is recorded.
+	// ErrMismatch: the namespaces of the stores differ, or the number of partitions or the
+	// durable store is another one than is recorded.
 	ErrMismatch = errors.New("mismatch")
 	// ErrRefused: waiting cannot mend it: access denied, or a setting of the
 	// server that the library cannot work with.

@@ -25,7 +25,7 @@ var ErrDecode = errors.New("the payload cannot be decoded")
 // Codec turns a value into the payload and headers of a task, and back. Many goroutines use one at once.
 type Codec[T any] interface {
 	// Encode sets t.Payload to what v is encoded as, and may set headers of its own in t.Headers, which it
-	// makes if it is nil. ID and Due are set, and it leaves them.
+	// makes if it is nil. The caller has set t.ID and t.Due, and Encode does not change them.
 	Encode(t *triggerhook.Task, v T) error
 	// Decode returns the value that Encode has put into t. It does not change t, and the value shares no
 	// memory with t.Payload.
@@ -99,7 +99,7 @@ func (q *Queue[T]) Task(id string, due time.Time, v T) (*triggerhook.Task, error
 }
 
 // Create stores one task that holds v. If id is empty the task gets one that only its handler
-// learns; Task tells it before. Its errors are those of Task and of Scheduler.Create.
+// learns; to know it before, use Task. Its errors are those of Task and of Scheduler.Create.
 func (q *Queue[T]) Create(ctx context.Context, id string, due time.Time, v T) error {
 	t, err := q.Task(id, due, v)
 	if err != nil {

@@ -181,11 +181,11 @@ func removeTakesGivenBack(k *kit) {
 	a, b, c := entry("a", 1), entry("b", 2), entry("c", 3)
 	k.add(task.AddTaken, a, b, c)
 	k.claimed("t", "a", "b", "c")
-	_, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), AtDue: true})
+	_, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(a), AtNext: true})
 	k.must(err)
 	_, err = k.Remove(k.Context(), k.p, "t", refs(a, b))
 	k.must(err)
-	_, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(c), AtDue: true})
+	_, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: refs(c), AtNext: true})
 	k.must(err)
 	_, err = k.Remove(k.Context(), k.p, "t", refs(c))
 	k.must(err)
@@ -206,7 +206,7 @@ func releaseOffersAgain(k *kit) {
 		k.must(err)
 		each(k, "Release", got, len(r.Refs), want)
 	}
-	release(task.ReleaseRequest{Refs: refs(b.Claims[0].Entry), AtDue: true}, task.ReleaseWaiting)
+	release(task.ReleaseRequest{Refs: refs(b.Claims[0].Entry), AtNext: true}, task.ReleaseWaiting)
 	release(task.ReleaseRequest{Refs: refs(b.Claims[1].Entry), Counted: true}, task.ReleaseWaiting)
 	release(task.ReleaseRequest{Refs: refs(b.Claims[2].Entry), Delay: time.Hour, Counted: true}, task.ReleaseWaiting)
 	got := k.claim("t2", 10)
@@ -288,7 +288,7 @@ func leasesEnd(k *kit) {
 	if over := k.expired(time.Hour); len(over) != 0 {
 		k.Errorf("within a lease of the generation's beginning (%d) Expired answered %+v", f.StartMS, over)
 	}
-	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "short", Refs: over[0].Refs, AtDue: true, Counted: true, Expired: true, AsOf: k.now()})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "short", Refs: over[0].Refs, AtNext: true, Counted: true, Expired: true, AsOf: k.now()})
 	k.must(err)
 	each(k, "Release of an expired batch", got, 2, task.ReleaseWaiting)
 	if b := k.claimed("t2", "a", "b"); b.Claims[0].Attempt != 1 {
@@ -363,7 +363,7 @@ func registered(k *kit) {
 		}
 	}
 	k.claimed("t")
-	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "mine", Refs: refs(absent, waiting, beyond), AtDue: true})
+	got, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "mine", Refs: refs(absent, waiting, beyond), AtNext: true})
 	k.must(err)
 	each(k, "Release of registered members", got, 3, task.ReleaseWaiting)
 }

@@ -162,7 +162,7 @@ func (p *modelPart) ghostly() string {
 
 func (m *model) release(rt *rapid.T) {
 	p := m.part(rt)
-	r := task.ReleaseRequest{Token: p.batchToken(rt), AtDue: rapid.Bool().Draw(rt, "at due"), Counted: rapid.Bool().Draw(rt, "counted"),
+	r := task.ReleaseRequest{Token: p.batchToken(rt), AtNext: rapid.Bool().Draw(rt, "at due"), Counted: rapid.Bool().Draw(rt, "counted"),
 		Expired: rapid.Bool().Draw(rt, "expired"), AsOf: p.moment(rt)}
 	if r.Refs = p.ofBatch(rt, r.Token); len(r.Refs) == 0 || r.Token == "" {
 		r.Refs = p.refs(rt, 1)
@@ -224,7 +224,7 @@ func (p *modelPart) releasing(r task.ReleaseRequest, ref task.Ref, at span) (spa
 		return span{}, []task.ReleaseOutcome{task.ReleaseAbsent}
 	case x.token != r.Token:
 		return span{}, []task.ReleaseOutcome{task.ReleaseElsewhere}
-	case r.AtDue:
+	case r.AtNext:
 		return span{x.NextMS, x.NextMS}, []task.ReleaseOutcome{task.ReleaseWaiting}
 	case r.Delay <= 0:
 		return span{at.lo / 1000, at.hi / 1000}, []task.ReleaseOutcome{task.ReleaseWaiting}

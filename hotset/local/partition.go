@@ -407,7 +407,7 @@ func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task
 		return task.ReleaseElsewhere
 	}
 	at := it.NextMS
-	if !r.AtDue {
+	if !r.AtNext {
 		at = p.now.UnixMilli()
 		if r.Delay > 0 {
 			at = p.now.Add(r.Delay).UnixMilli() + 1 // a part of a millisecond counts as one

@@ -9,7 +9,7 @@
 -- RETURNS  {OK, now, generation, start (us), horizon, loaded_ms, loaded_id, members, added}
 -- COST     O(k log n)
 -- FencedScan: a page of another generation, or of an older epoch, is refused.
--- Invariant: loaded never passes the horizon and never falls. The script compares the ms of (ms, id) alone: the order of ids is
+-- Invariant: loaded never passes the horizon, and only retreat lowers it. The script compares the ms of (ms, id) alone: the order of ids is
 -- the feeder's, and there is one feeder.
 -- A repeat is harmless: a member that is in stays as it is.
 local generation, at_us, my_epoch, to_ms, to_id = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]

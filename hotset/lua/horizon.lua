@@ -10,7 +10,7 @@
 -- RETURNS  {OK, now, generation, start (us), horizon, loaded_ms, loaded_id, members, waiting, 1 if the generation is new, server}
 --          {COLD, now, 0, server}
 -- COST     O(batches named); UNLINK frees in the background. COLD once more: batches are left, list them again
--- Invariant: the epoch never falls, except with the server's data. The horizon never falls within a generation. A new generation
+-- Invariant: the epoch never falls, except with the server's data. Within a generation only retreat lowers the horizon. A new generation
 -- begins at the server's own time, also if an earlier answer had a later time: an as_of from before has another generation, and is STALE.
 -- A repeat is harmless: the generation is new then and warm.
 local my_epoch, wanted_ms, limit, generation, on_server = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]

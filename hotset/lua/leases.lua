@@ -1,7 +1,7 @@
 -- leases: the batches whose lease is over; or all that have one.
 --
 -- ARGV[2]  limit     most batches
--- ARGV[3]  lease_ms  within that of the beginning of the generation none is over; -1: all batches, over or not
+-- ARGV[3]  lease_ms  until that long after the generation began no lease counts as over; -1: all batches, over or not
 -- ARGV[4]  skip      batches that earlier calls have returned, with -1
 -- RETURNS  {OK, now, generation or 0, {token, ...}}
 -- COST     O(limit)

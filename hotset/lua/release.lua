@@ -7,7 +7,7 @@
 -- ARGV[5]  expired      1: only if the lease is over, and the rows were read as of:
 -- ARGV[6]  generation
 -- ARGV[7]  at_us
--- ARGV[8]  member, ...  at most 1000; none: only a batch that is empty ends
+-- ARGV[8]  member, ...  at most 1000; none: the lease ends if the batch is empty
 -- RETURNS  {OK, now, generation, answer, ...}: 1 waits, 5 dead, 0 no member, 3 not in this batch, 4 beyond the horizon,
 --          2 the lease is not over
 -- COST     O(k log n)

@@ -10,9 +10,8 @@ import (
 )
 
 const (
-	// auditEvery is how often the auditor looks for what fell through, and once more when a
-	// process holds the role for the first time. If AuditGrace is shorter, it looks that often,
-	// but no more often than each auditLeast.
+	// auditEvery is how often the auditor looks for what fell through: each AuditGrace if that
+	// is less, at least auditLeast apart. It also looks when a process holds the role for the first time.
 	auditEvery = 5 * time.Second
 	auditLeast = time.Second
 )

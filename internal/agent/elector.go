@@ -21,6 +21,8 @@ const (
 	// electRetry is how soon an election that failed is held again: a partition that has moved
 	// to another server is not worked with before there is a feeder again.
 	electRetry = 300 * time.Millisecond
+	// nudgeRest is how far apart the nudges are at least that make a role begin its round at once.
+	nudgeRest = time.Second
 	// resignTimeout bounds the call that resigns all roles.
 	resignTimeout = time.Second
 )
@@ -164,11 +166,11 @@ func (r *runner) follow(ctx context.Context, t task.Term) {
 	}()
 }
 
-// pause waits for d, or for a nudge if the last one that was heeded is feedEvery ago. It
+// pause waits for d, or for a nudge if the last one that was heeded is nudgeRest ago. It
 // reports whether it heeded one.
 func (r *runner) pause(ctx context.Context, d time.Duration, nudged time.Time) bool {
 	nudge := r.nudge
-	if time.Since(nudged) < feedEvery {
+	if time.Since(nudged) < nudgeRest {
 		nudge = nil
 	}
 	t := time.NewTimer(d)

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// feedEvery is how soon a round comes again in which a partition failed.
-	feedEvery = time.Second
-	// feedSteady is how often the horizon is raised, or each third of Window if that is less. A
+	// failedRetry is how soon a round comes again that failed for a partition before it could read rows.
+	failedRetry = time.Second
+	// feedEvery is how often the horizon is raised, or each third of Window if that is less. A
 	// flush that also empties the election is noticed within that time.
-	feedSteady = 5 * time.Second
+	feedEvery = 5 * time.Second
 	// fullRetry is how soon a round comes again that left a partition short of its horizon,
 	// because it is full or failed.
 	fullRetry = 100 * time.Millisecond
-	// earlyAhead is how far beyond the start of a new generation's loading feedEarly feeds.
+	// earlyAhead is how far beyond the start of a new generation's loading feedWhileRegistering feeds.
 	earlyAhead = time.Second
 )
 
@@ -60,14 +60,14 @@ type partitionScan struct {
 // A crash after a horizon was raised leaves rows below it that are not loaded. The next feeder reads
 // them, because loaded is still below them.
 func (f *feeder) round(ctx context.Context) time.Duration {
-	next := min(feedSteady, f.o.Window.Length()/3)
+	next := min(feedEvery, f.o.Window.Length()/3)
 	var scans []*partitionScan
 	for p := range f.o.parts {
 		scan, again, err := f.prepare(ctx, p)
 		switch {
 		case err != nil:
 			f.o.Report.Error("raise the horizon", err, "tried again in a second", "partition", p)
-			next = feedEvery
+			next = failedRetry
 		case scan == nil:
 			next = min(next, again)
 		default:
@@ -80,7 +80,7 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 	if within, pending := f.o.Window.Pending(); pending {
 		next = min(next, within)
 	}
-	return min(next, feedSteady)
+	return min(next, feedEvery)
 }
 
 // prepare raises the horizon of a partition, and returns its place in the scan; nil, and when to
@@ -98,7 +98,7 @@ func (f *feeder) prepare(ctx context.Context, p int) (scan *partitionScan, again
 		f.o.Report.Info("horizon retreated: the hot set is full", "partition", p, "horizon_ms", st.HorizonMS)
 	}
 	if left := time.Duration(st.ReadyMS-st.AsOf.TimeUS/1000) * time.Millisecond; left > 0 && !f.o.Window.IsFirstGeneration(p, st) {
-		f.feedEarly(ctx, p, st, left)
+		f.feedWhileRegistering(ctx, p, st, left)
 		return nil, left, nil
 	}
 	return &partitionScan{p: p, state: st, loaded: st.Loaded}, 0, nil
@@ -142,10 +142,10 @@ func (f *feeder) horizon(ctx context.Context, p int) (task.HorizonRequest, error
 	return task.HorizonRequest{Epoch: f.epoch, HorizonMS: now + window.Milliseconds(), Limit: f.limit()}, err
 }
 
-// feedEarly feeds what falls due while a new generation waits for workers to register what they
-// have in hand: no worker has a row that is due after the start of the generation. It does not move
+// feedWhileRegistering feeds what falls due while a new generation waits for workers to register what they
+// have in hand: no worker can have claimed what falls due after the start of the generation. It does not move
 // loaded, so a crash in it leaves nothing to repair.
-func (f *feeder) feedEarly(ctx context.Context, p int, st task.PartitionStatus, left time.Duration) {
+func (f *feeder) feedWhileRegistering(ctx context.Context, p int, st task.PartitionStatus, left time.Duration) {
 	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
 	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+(left+earlyAhead).Milliseconds())
 	failpoint.Hit("early/select")

@@ -77,7 +77,7 @@ func (r *reaper) reapBatch(ctx context.Context, p int, b task.ExpiredBatch) erro
 	for _, ref := range refs {
 		exists[ref] = true
 	}
-	back := task.ReleaseRequest{Token: b.Token, AtDue: true, Counted: true, Expired: true, AsOf: asOf}
+	back := task.ReleaseRequest{Token: b.Token, AtNext: true, Counted: true, Expired: true, AsOf: asOf}
 	var gone []task.Ref
 	for _, ref := range b.Refs {
 		if exists[ref] {

@@ -12,8 +12,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// restFirst is for how long at least a feeder does not announce again after its announcement
-// was taken back, and at most it is twice that: some processes hear of a failover a few seconds
+// After its announcement was taken back a feeder does not announce again for a random time between
+// restFirst and twice that: some processes hear of a failover a few seconds
 // later than others, and work with the old master until then. It doubles each time up to
 // restMost, because claims wait while an announcement stands, and two servers may both answer
 // for a long time.
@@ -55,7 +55,7 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 	failpoint.Hit("generation/announce")
 	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Current: s.Current, Next: own})
 	if err != nil || !swapped {
-		return 0, feedEvery, err
+		return 0, failedRetry, err
 	}
 	f.announced[p] = own.Generation
 	f.o.Report.Info("announced that the hot set moves", "partition", p, "from", s.Current.Server, "to", server, "after_ms", record.Hold.Milliseconds())
@@ -71,13 +71,13 @@ func mayBe(next task.Place, server string) bool {
 func (f *feeder) makeCurrent(ctx context.Context, p int, s record.Partition, it task.Place) (generation int64, wait time.Duration, err error) {
 	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Current: it})
 	if err != nil || !swapped {
-		return 0, feedEvery, err
+		return 0, failedRetry, err
 	}
 	if err := f.o.Records.Refresh(ctx); err != nil {
 		return 0, 0, err
 	}
 	if f.o.Records.Partition(p).Current != it {
-		return 0, feedEvery, nil // another one is current by now
+		return 0, failedRetry, nil // another one is current by now
 	}
 	f.announced[p], f.vetoes[p] = 0, 0 // what was announced is settled, and not taken back
 	failpoint.Hit("generation/begin")

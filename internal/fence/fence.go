@@ -233,7 +233,7 @@ func (f *Fence) usable(ctx context.Context, p int, timeout time.Duration) error 
 
 // Remove implements hotset.Set. A removal with a token is passed on, because a worker holds
 // the members. Without a token the row was deleted before, and Remove returns nil only if no
-// server may offer the task: it needs records that are usable after the row was deleted. If
+// server may offer the task: it needs records that are usable, or that it reads, after the row was deleted. If
 // the current generation is on another server than the one that answers, Remove waits until
 // a generation of this server is current, or ctx ends.
 func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
@@ -261,7 +261,7 @@ func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 	}
 }
 
-// removeHere removes n members that have no row any more, with usable records. It reports
+// removeHere removes n members that have no row any more, by records that are usable or that it has just read. It reports
 // whether the server that answered is the only one that may offer tasks. If not, the caller makes
 // the removal again.
 func (f *Fence) removeHere(ctx context.Context, p, n int, remove func() (task.RemoveResult, error)) (r task.RemoveResult, here bool, err error) {

@@ -137,13 +137,13 @@ var crashes = []mutant{
 
 	// The queue, and the drain.
 	{"return-counts", "what has waited too long counts as an attempt", "consumer/claimer.go",
-		"c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtDue: true})", "c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtDue: true, Counted: true})", cells,
+		"c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtNext: true})", "c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtNext: true, Counted: true})", cells,
 		"TestAQueueKilledAfterItWentBackLosesOnlyWhatIsLeft"},
 	{"drain-keeps-the-queue", "a drain waits with the queue in its hands", "consumer/consumer.go",
 		"c.returnClaims(ctx, func(d *Delivery) bool { return d.life == claimed })", "c.returnClaims(ctx, func(*Delivery) bool { return false })", cells,
 		"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand"},
 	{"drain-counts", "what a drain gives back counts as an attempt", "consumer/consumer.go",
-		"c.giveBack(ctx, b, ds, task.ReleaseRequest{AtDue: true})", "c.giveBack(ctx, b, ds, task.ReleaseRequest{AtDue: true, Counted: true})", cells,
+		"c.giveBack(ctx, b, ds, task.ReleaseRequest{AtNext: true})", "c.giveBack(ctx, b, ds, task.ReleaseRequest{AtNext: true, Counted: true})", cells,
 		"TestADrainKilledBeforeItResignsHoldsItsRolesForATerm|TestADrainKilledAfterItResignedHoldsNothing"},
 	{"drain-without-resigning", "a drain keeps its roles", "internal/agent/elector.go",
 		"e.o.Set.Elect(ctx, e.o.Name, 0, roles...)", "e.o.Set.Elect(ctx, e.o.Name, term, roles...)", cells,

@@ -166,7 +166,7 @@ func (a *Adder) Add(all []PartitionRows) {
 			offered = append(offered, offer{rows, a.groups[part.P].Go(PartitionRows{P: part.P, AsOf: part.AsOf, Rows: rows})})
 		}
 	}
-	a.Enqueue(append(left, refused(offered)...))
+	a.Enqueue(append(left, unanswered(offered)...))
 }
 
 // offer is rows that were offered to the hot set.
@@ -190,9 +190,9 @@ func (o offer) await(d time.Duration) error {
 	}
 }
 
-// refused returns the rows that the hot set did not add. It waits Timeout for each answer. Once
+// unanswered returns the rows whose call failed or has not been answered in time; some of them may be added. It waits Timeout for each answer. Once
 // an answer was late it waits for no further one.
-func refused(all []offer) (left []task.Row) {
+func unanswered(all []offer) (left []task.Row) {
 	timeout := Timeout
 	for _, o := range all {
 		err := o.await(timeout)

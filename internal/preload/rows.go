@@ -31,7 +31,7 @@ func (a *Adder) owned(rows []task.Row) []task.Row {
 }
 
 // AddRows adds rows that were read or inserted after asOf. If that is stale by now it reads
-// them again, once. It returns how many it added. A row beyond the horizon is not added, and is not lost:
+// them again and tries once more. It returns how many it added. A row beyond the horizon is not added, and is not lost:
 // the feeder reads it later. A cold partition is no error: its next generation reads the rows.
 func (a *Adder) AddRows(ctx context.Context, p int, asOf task.AsOf, rows []task.Row) (n int, err error) {
 	for range 2 {

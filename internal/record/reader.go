@@ -11,7 +11,7 @@
 // waits for Hold, and makes it effective. Only then the new generation begins. Hold is longer
 // than MaxAge, so every process has stopped to use the generation before by then.
 //
-//	Delete    needs records that are usable at a moment after its row was deleted
+//	Delete    needs records that are usable, or were read, at a moment after its row was deleted
 //	a claim   needs records that are usable before it is sent and after it has returned
 //	a veto    If a worker meets an announcement of another server while the current generation
 //	          answers it, the worker takes the announcement back. So the hot set does not

@@ -1,4 +1,6 @@
-// Package removal retries each removal from the hot set until it succeeds.
+// Package removal retries each removal from the hot set until it succeeds. It gives up after a minute in two
+// cases: another server has the current generation all that time, or the durable store does not say whether the
+// rows are gone.
 package removal
 
 import (

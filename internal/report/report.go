@@ -26,7 +26,7 @@ type Reporter struct {
 	last   map[string]time.Time
 }
 
-// Error reports that act failed with err, and what happens next. It ignores a nil error and
+// Error reports, at the level Warn, that act failed with err, and what happens next. It ignores a nil error and
 // context.Canceled.
 func (r *Reporter) Error(act string, err error, next string, args ...any) {
 	if err == nil || errors.Is(err, context.Canceled) {
