@@ -18,7 +18,7 @@ var mutants = []mutant{
 	{"lost-tombstones-unnoticed", "Tombstones: a set of tombstones that was lost alone is not missed", "hotset/lua/prelude.lua",
 		"redis.call('EXISTS', KEYS[5 + k]) == 0 then gen = nil end", "redis.call('EXISTS', KEYS[5 + k]) == 2 then gen = nil end", "./hotset", "TestALostTombstoneIsALossOfData/redis7"},
 	{"full-for-good", "a hot set that is full of lost members is never swept", "hotset/horizon.go",
-		"if s.Members-waiting >= f.Limit {", "if s.Members-waiting < 0 {", ".", "TestLostMembersOfAFullHotSetFire"},
+		"if s.Members-waiting >= f.Limit {", "if s.Members-waiting < 0 {", "./hotset", "TestAPartitionFullOfLostMembersIsSwept"},
 	{"reap-unmarked", "promise 4: a reaped member was in no worker's hands", "internal/agent/reaper.go",
 		"[]string{\"\", b.Token}", "[]string{b.Token}", ".", "TestTheReaperTellsDeleteOfWhatItRemoved"},
 	{"young-set-is-trusted", "promise 4: what was claimed before a loss of data is in no worker's hands", "delete.go",
