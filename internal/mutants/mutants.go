@@ -227,7 +227,7 @@ var mutants = []mutant{
 	{"keeper-stops-first", "leases are not extended during the drain", "consumer/consumer.go",
 		"	began := time.Now()\n	c.drain(", "	began := time.Now()\n	stopKeeper()\n	c.drain(", "./consumer", "TestStopReturnsTheQueueAndWaitsForWhatIsInHand"},
 	{"hoard", "a queue that no caller takes is kept", "consumer/claimer.go",
-		"d.life.inBatch() && left > 0 {", "true {", ".", "TestASlowProcessDoesNotHoard"},
+		"left := stale - time.Since(d.since); d.life.inBatch() && left > 0 {", "left := stale; true {", ".", "TestASlowProcessDoesNotHoard"},
 	{"claim-without-bound", "a claim takes more than the queue may hold", "consumer/claimer.go",
 		"target := min(len(c.waiters)+c.settledLately.sum(), c.o.Queue)", "target := 10 * c.o.Queue", "./consumer", "TestItClaimsNoMoreThanItsCallersTake"},
 	{"confirm-gives-up", "a confirm fails when the store is away for a moment", "consumer/confirm.go",
