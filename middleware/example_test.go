@@ -95,13 +95,13 @@ func ExampleTimeout() {
 
 // A panic is an error for the middleware around.
 func ExampleRecover() {
-	h := middleware.Recover()(func(context.Context, *triggerhook.Delivery) error {
-		var prices map[string]int
-		prices["tea"] = 2
+	var prices []int
+	h := middleware.Recover()(func(_ context.Context, d *triggerhook.Delivery) error {
+		fmt.Println(prices[d.Attempt])
 		return nil
 	})
 	fmt.Println(deliver(h))
-	// Output: handler panicked: assignment to entry in nil map
+	// Output: handler panicked: runtime error: index out of range [1] with length 0
 }
 
 // The value and the stack of a panic, for a crash reporter.
