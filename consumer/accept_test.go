@@ -62,7 +62,7 @@ func deliveredOnce(k *kit, got *attempts, n int) {
 }
 
 // A claim brings a thousand long payloads. They are read piece by piece, none of which is
-// asked for more than the store answers at once, but for the first, whose lengths nobody knows.
+// asked for more than the store answers at once, except the first, because their lengths are not known yet.
 func TestLongPayloadsAreReadPieceByPiece(t *testing.T) {
 	for name, c := range map[string]struct{ n, size, reads, cut int }{
 		"one":                             {1, 16<<20 - 1, 1, 0},

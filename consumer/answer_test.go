@@ -145,7 +145,7 @@ func TestACallersOwnDeadlineEndsItsWait(t *testing.T) {
 					defer k.set.mu.Unlock()
 					k.set.hung = false
 				})
-				time.AfterFunc(10*time.Minute, mend) // else whoever waits for too long waits for ever
+				time.AfterFunc(10*time.Minute, mend) // otherwise a call that waits too long waits for ever
 				if lost {
 					<-ds[0].Context().Done()
 				} else { // before the lease ends, and mine with it
@@ -172,7 +172,7 @@ func TestACallersOwnDeadlineEndsItsWait(t *testing.T) {
 	}
 }
 
-// Whoever waits with a context that has ended, and has no deadline, waits no longer than Run.
+// A call whose context has ended, without a deadline, waits no longer than Run.
 func TestAWaitWithAnEndedContextEndsWithRun(t *testing.T) {
 	bubble(t, consumer.Options{Drain: 5 * time.Second, DeliveryTimeout: time.Minute}, func(k *kit) {
 		k.add(1, false)
@@ -253,7 +253,7 @@ func TestAConfirmAfterTheTimeoutEndsTheTask(t *testing.T) {
 }
 
 // Another worker that has the task by then learns of the Confirm by a mark: a Delete that has
-// deleted the row before is told that the task may be in somebody's hands.
+// deleted the row before is told that a caller may have the task in hand.
 func TestAConfirmAfterTheTimeoutLeavesAMark(t *testing.T) {
 	bubble(t, consumer.Options{DeliveryTimeout: time.Minute}, func(k *kit) {
 		k.add(1, false)

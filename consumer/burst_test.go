@@ -186,7 +186,7 @@ func TestWhoWaitsForAConfirmDoesNotWaitForABurst(t *testing.T) {
 		go func() { done <- d.Confirm(k.Context()) }()
 		synctest.Wait()
 		if now, _ := k.store.deletions(); now != 2 {
-			k.Errorf("%d deletions are under way, want one that somebody waits for beside the other", now)
+			k.Errorf("%d deletions are under way, want one that a caller waits for beside the other", now)
 		}
 		close(k.store.held)
 		if err := <-done; err != nil {

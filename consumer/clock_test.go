@@ -24,7 +24,7 @@ func TestASlowAnswerCutsNoDelayShort(t *testing.T) {
 	}
 }
 
-// When a task is due is known on the monotonic clock: somebody who sets the
+// When a task is due is known on the monotonic clock: setting the
 // machine's clock back by an hour makes nothing late.
 func TestDueTimesAreKnownOnTheMonotonicClock(t *testing.T) {
 	var c Consumer

@@ -23,7 +23,7 @@ func TestItClaimsNoMoreThanItsCallersTake(t *testing.T) {
 		k.add(1000, false)
 		k.run()
 		if st := k.state(); st.Claimed != 0 {
-			k.Errorf("%d tasks are claimed, and nobody consumes", st.Claimed)
+			k.Errorf("%d tasks are claimed, and no caller consumes", st.Claimed)
 		}
 		first := k.consume()
 		synctest.Wait()

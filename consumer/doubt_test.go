@@ -21,7 +21,7 @@ func TestAConfirmWhoseOwnAnswerWasLostHasSucceeded(t *testing.T) {
 	}{
 		"the answer was lost":             {func(r task.Ref) error { return &task.UnsureError{Refs: []task.Ref{r}, Err: task.ErrUnavailable} }, nil},
 		"the answer came too late":        {func(task.Ref) error { return context.DeadlineExceeded }, nil},
-		"somebody else deleted it":        {func(task.Ref) error { return task.ErrUnavailable }, task.ErrGone},
+		"another call deleted it":         {func(task.Ref) error { return task.ErrUnavailable }, task.ErrGone},
 		"another one's answer was lost":   {func(task.Ref) error { return &task.UnsureError{Refs: []task.Ref{{ID: "b"}}, Err: task.ErrUnavailable} }, task.ErrGone},
 		"the store took no writes before": {func(task.Ref) error { return task.ErrReadOnly }, task.ErrGone},
 	} {

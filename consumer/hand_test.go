@@ -75,7 +75,7 @@ func TestWhatWasSuspendedIsGivenBack(t *testing.T) {
 }
 
 // A Consume had taken a task and not yet returned when the drain began, which gives
-// back what is in nobody's hands.
+// back what no caller has in hand.
 func TestNothingIsHandedOutDuringADrain(t *testing.T) {
 	c := New(nil, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
 	claims := []task.Claim{{Entry: task.Entry{Ref: task.Ref{ID: "a", Ver: 1}}}}

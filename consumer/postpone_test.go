@@ -56,10 +56,10 @@ func (k *kit) tried() int {
 }
 
 // Whatever the store answers for a minute, a Rollback that moves the row waits for it, at a
-// growing distance: its delay is kept, and nobody has the task meanwhile.
+// growing distance: its delay is kept, and no worker has the task meanwhile.
 func TestAPostponementWaitsForWhateverMayPass(t *testing.T) {
 	for name, err := range map[string]error{
-		"unknown":   errors.New("Error 4711: of a proxy that nobody knows"),
+		"unknown":   errors.New("Error 4711: of an unknown proxy"),
 		"disk full": fmt.Errorf("commit: %w", task.ErrDiskFull),
 		"read-only": task.ErrReadOnly,
 		"refused":   fmt.Errorf("%w: access denied for a minute", task.ErrRefused),

@@ -15,7 +15,7 @@ import (
 // and is told the truth: what was done is not done twice.
 func TestConfirmWaitsForWhateverMayPass(t *testing.T) {
 	for name, err := range map[string]error{
-		"unknown":      errors.New("Error 4711: of a proxy that nobody knows"),
+		"unknown":      errors.New("Error 4711: of an unknown proxy"),
 		"disk full":    fmt.Errorf("commit: %w", task.ErrDiskFull),
 		"read-only":    task.ErrReadOnly,
 		"refused":      fmt.Errorf("%w: access denied for a minute", task.ErrRefused),

@@ -14,8 +14,8 @@ import (
 // one group.
 const atOnce = 8
 
-// untold confirms ten tasks of one batch, the last two in one group, while no removal in
-// nobody's name reaches the set. Another has deleted the row of one of the two, whose member is
+// untold confirms ten tasks of one batch, the last two in one group, while no removal
+// without a token reaches the set. Another has deleted the row of one of the two, whose member is
 // to stay where it is; all others go.
 func untold(k *kit) (gone task.Ref) {
 	k.Helper()
@@ -77,7 +77,7 @@ func TestAFailedRemovalLeavesTheMemberForItsDelete(t *testing.T) {
 	})
 }
 
-// If nobody repeats the removal, as this process has died, the reaper meets the member: its
+// If the removal is not repeated, because this process has died, the reaper meets the member: its
 // lease ends, because the worker has nothing in hand.
 func TestAFailedRemovalLeavesTheMemberForTheReaper(t *testing.T) {
 	bubble(t, consumer.Options{Lease: 3 * time.Second}, func(k *kit) {

@@ -20,9 +20,6 @@ var opener = regexp.MustCompile(`(?:^|[.:;]\s+)(Else)\b`)
 // quoted is what a text only quotes, as the name of a user or of a value.
 var quoted = regexp.MustCompile("`[^`\n]*`|\"[^\"\n]*\"")
 
-// unread are folders whose words have not been gone over yet.
-var unread = []string{"consumer"}
-
 // quoting are folders whose texts quote code, or the banned words.
 var quoting = []string{"internal/mutants", "internal/shape"}
 
@@ -30,9 +27,6 @@ var quoting = []string{"internal/mutants", "internal/shape"}
 func (m *module) worded(r *report) {
 	for _, s := range m.all {
 		folder := folderOf(s.path)
-		if slices.Contains(unread, folder) {
-			continue
-		}
 		for _, c := range s.file.Comments {
 			m.words(r, s.path, m.fset.Position(c.Pos()).Line, c.Text())
 		}
