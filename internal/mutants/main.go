@@ -161,7 +161,7 @@ func (m mutant) alive(ctx context.Context, tree string, kill func(mutant, contex
 
 // kill runs m's test.
 func (m mutant) kill(ctx context.Context, tree string) (string, error) {
-	out, err := command(ctx, tree, "test", "-count=1", "-timeout=90s", "-run", m.test, m.pkg)
+	out, err := command(ctx, tree, "test", "-count=1", "-timeout=150s", "-run", m.test, m.pkg)
 	switch {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
