@@ -116,11 +116,12 @@ func promoteReplica(st *stage, r *rand.Rand) error {
 	st.redisMu.Lock()
 	defer st.redisMu.Unlock()
 	master, replica := st.redisServer, st.replica
-	if err := follow(replica.Addr, master.Addr); err != nil {
-		return err
-	}
-	hold(between(r, time.Second, 2*time.Second))
 	return st.hit(history.Event{Kind: "promote", Loses: true, Parts: true}, func() error {
+		// The first replica of a master's life changes its master_replid, so a new generation begins.
+		if err := follow(replica.Addr, master.Addr); err != nil {
+			return err
+		}
+		hold(between(r, time.Second, 2*time.Second))
 		if err := follow(replica.Addr, ""); err != nil {
 			return err
 		}
