@@ -427,6 +427,6 @@ func (w *transcriptWorld) advance(s *step) error {
 	if err != nil || d <= 0 {
 		return fmt.Errorf("advance %s, want a length of time above zero", s.operands[0])
 	}
-	time.Sleep(d)
+	<-time.After(d) // by the clock of the bubble
 	return nil
 }

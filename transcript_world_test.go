@@ -116,7 +116,7 @@ func (w *transcriptWorld) end() error {
 			}
 		}
 	}
-	time.Sleep(time.Minute) // what is retried in the background finds that its store is closed, and gives up
+	<-time.After(time.Minute) // what is retried in the background finds that its store is closed, and gives up
 	return errors.Join(errs...)
 }
 
@@ -318,7 +318,7 @@ func values(effective, announced int64) string {
 func millis(n int64) string { return length(time.Duration(n) * time.Millisecond) }
 
 func (w *transcriptWorld) printedSet(h *hotServer) []string {
-	set := h.now().Inspect(0)
+	set := inspect.Local(h.now(), 0)
 	where := "hot set"
 	if len(w.hot) > 1 {
 		where += " on " + h.name

@@ -55,7 +55,7 @@ func (c *Consumer) enqueueAll(ds []*Delivery) {
 	}
 }
 
-// readAll reads the rows of members that came without payload or record, piece by piece, and
+// readAll reads the rows of members that came without payload or entry, piece by piece, and
 // hands each piece out before it reads the next. A piece holds no more than task.MostBytes
 // of payloads, or one payload. If the store is away all that is left is given back for a
 // second; what is more than this process should hold is given back for others, and for its
@@ -152,7 +152,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 
 // completeFrom takes over what the hot set did not hold. Under Consumer.mu.
 func (d *Delivery) completeFrom(r task.Row) error {
-	if d.nextMS == 0 { // its record was lost
+	if d.nextMS == 0 { // its entry was lost
 		return d.complete(r.NextMS, r.DueMS, r.Attempt, r.Payload, r.Headers)
 	}
 	d.Payload = r.Payload

@@ -100,7 +100,7 @@ type Consumer struct {
 	batches       map[string]*batch
 	releases      []failedRelease // that the keeper retries
 	held          int             // deliveries that callers hold: their life is inHand or lost
-	handsEmpty    chan struct{}   // made by drain; closed when inHand is 0
+	handsEmpty    chan struct{}   // made by drain; closed when held is 0
 	settling      int             // settlements under way, and what timeouts give back
 	timingOut     int             // of these, what timeouts give back
 	allSettled    chan struct{}   // made by settler.allComplete; closed when settling is 0

@@ -168,7 +168,7 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 			gone[d.batch] = append(gone[d.batch], d)
 		}
 		for b, ds := range gone {
-			c.restoreRecords(ctx, b, ds)
+			c.restoreEntries(ctx, b, ds)
 		}
 		for _, t := range e.Lost {
 			if b := byToken[t]; !c.allSettledIn(b) {
@@ -235,13 +235,13 @@ func (c *Consumer) lose(d *Delivery, cause error) {
 	}
 }
 
-// restoreRecords asks what became of members of b whose records the hot set does not have.
+// restoreEntries asks what became of members of b whose entries the hot set does not have.
 // Mostly their rows are gone (deleted, rescheduled), and they are lost. But the hot set may
-// have lost the records alone (an eviction). Then they are put back, because what is
+// have lost the entries alone (an eviction). Then they are put back, because what is
 // being executed is not to be offered to others.
-func (c *Consumer) restoreRecords(ctx context.Context, b *batch, ds []*Delivery) {
+func (c *Consumer) restoreEntries(ctx context.Context, b *batch, ds []*Delivery) {
 	if _, err := c.registerNow(ctx, b, ds); err != nil {
-		c.o.Report.Error("put back lost records", err, "put back at the next beat", "tasks", len(ds))
+		c.o.Report.Error("put back lost entries", err, "put back at the next beat", "tasks", len(ds))
 	}
 }
 

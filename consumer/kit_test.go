@@ -213,11 +213,11 @@ type faulty struct {
 	mute       bool          // extensions happen, their answers are lost; releases do not reach the set
 	hung       bool          // nothing is answered
 	aborted    int           // so many extensions meet a new generation
-	lostTasks  bool          // claims come without their records
+	lostTasks  bool          // claims come without their entries
 	trip       time.Duration // a Clock and an Add take that long
 	added      []time.Time   // when each Add was answered
 	unadded    bool          // no Add reaches the set but into a batch
-	recordless bool          // releases meet members without a record
+	noEntries  bool          // releases meet members without an entry
 	beyond     bool          // releases with a delay meet a horizon that is not as far
 	token      string        // of the last claim
 	released   func(task.ReleaseRequest)
@@ -332,7 +332,7 @@ func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]t
 	if f.released != nil {
 		f.released(r)
 	}
-	if f.recordless {
+	if f.noEntries {
 		return []task.ReleaseOutcome{task.ReleaseAbsent}, nil
 	}
 	if f.beyond && r.Delay > 0 {

@@ -118,7 +118,7 @@ func TestAPostponedTaskThatWasNotAddedIsAddedLater(t *testing.T) {
 				k.add(1, false)
 				k.run()
 				d := k.consume()
-				k.set.recordless = true
+				k.set.noEntries = true
 				spoil(k)
 				_ = d.Rollback(k.Context(), time.Second) // of what is lost it may say so
 				row := k.store.byID[d.ID]

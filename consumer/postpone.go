@@ -133,7 +133,7 @@ func (p *postponement) try() error {
 }
 
 // reclaim puts the member into this worker's batch if it is in none, as a keeper does after a loss
-// of data. A release that met no record of the member has taken it out of the batch, so the auditor
+// of data. A release that met no entry of the member has taken it out of the batch, so the auditor
 // may have added it again, and another worker may have claimed it (errTaken). If the row is moved or
 // gone, also after this has read it (task.AddDead), that is no error: Move finds it out.
 func (p *postponement) reclaim() error {

@@ -19,7 +19,7 @@ import (
 // beyond are the two reasons for which a Rollback moves the row.
 var beyond = map[string]func(k *kit){
 	"beyond the horizon": func(k *kit) { k.set.beyond = true },
-	"without a record":   func(k *kit) { k.set.recordless = true },
+	"without an entry":   func(k *kit) { k.set.noEntries = true },
 }
 
 // postponed has one task delivered, and rolls it back by an hour once spoil was called. The
@@ -188,13 +188,13 @@ func TestAPostponementKnowsWhatFailed(t *testing.T) {
 	}
 }
 
-// A release that met no record has taken the member out of its batch. If another worker claims
+// A release that met no entry has taken the member out of its batch. If another worker claims
 // the task before the first try, or this one's lease is over by then, the row stays as it is.
 func TestAPostponementLooksBeforeItsFirstTry(t *testing.T) {
 	for name, taken := range map[string]bool{"another worker has it": true, "its lease is over": false} {
 		t.Run(name, func(t *testing.T) {
 			spoil := func(k *kit) {
-				k.set.recordless = true
+				k.set.noEntries = true
 				k.set.released = func(r task.ReleaseRequest) {
 					k.set.released = nil
 					r.Delay = 0
@@ -229,7 +229,7 @@ func TestAPostponementLooksBeforeItsFirstTry(t *testing.T) {
 // A task that is deleted between two tries is not another worker's.
 func TestAPostponementTellsDeletedFromTaken(t *testing.T) {
 	away := func(k *kit) {
-		k.set.recordless = true
+		k.set.noEntries = true
 		k.store.set(true)
 		k.store.onRead = func() { // the second try reads the row as it stands, and then it goes
 			delete(k.store.byID, "t000000")
@@ -274,7 +274,7 @@ func TestAPostponementEndsWithItsLease(t *testing.T) {
 	}
 }
 
-// A member that had lost its record was taken out of its batch. Another worker claimed it
+// A member that had lost its entry was taken out of its batch. Another worker claimed it
 // while the store was away: the row is not moved from under it.
 func TestAPostponementLeavesAnotherWorkersTask(t *testing.T) {
 	away := func(k *kit) {
@@ -285,7 +285,7 @@ func TestAPostponementLeavesAnotherWorkersTask(t *testing.T) {
 		if b, err := k.set.Set.Claim(k.Context(), 0, "another worker's", 10, time.Hour); err != nil || len(b.Claims) != 1 {
 			k.Fatalf("another worker claimed %v, %v", b.Claims, err)
 		}
-		k.set.recordless = true
+		k.set.noEntries = true
 		k.store.set(true)
 	}
 	log := postponed(t, consumer.Options{}, away, func(k *kit, d *consumer.Delivery, result <-chan error) {

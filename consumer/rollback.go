@@ -91,7 +91,7 @@ func (s *settler) released(d *Delivery, delay time.Duration, o task.ReleaseOutco
 		return task.ErrGone
 	case task.ReleaseBeyond:
 		return s.postpone(d, max(0, delay), stillInBatch)
-	case task.ReleaseAbsent: // the hot set lost its record, so that only the row can keep the delay
+	case task.ReleaseAbsent: // the hot set lost its entry, so that only the row can keep the delay
 		if s.c.leaseLives(d) {
 			return s.postpone(d, max(0, delay), maybeTaken)
 		}

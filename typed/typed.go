@@ -113,11 +113,11 @@ func (q *Queue[T]) Create(ctx context.Context, id string, due time.Time, v T) er
 // cannot be decoded does not reach h: it fails with ErrDecode, and is offered again like one
 // whose handler has failed, so that a process with the right Codec (a newer one, or one that has the key) may take it.
 // ErrInvalid: h is nil.
-func (q *Queue[T]) Handle(ctx context.Context, workers int, h func(context.Context, T, *triggerhook.Delivery) error) error {
+func (q *Queue[T]) Handle(ctx context.Context, concurrency int, h func(context.Context, T, *triggerhook.Delivery) error) error {
 	if h == nil {
-		return q.s.Handle(ctx, workers, nil) // which says so
+		return q.s.Handle(ctx, concurrency, nil) // which says so
 	}
-	return q.s.Handle(ctx, workers, func(ctx context.Context, d *triggerhook.Delivery) error {
+	return q.s.Handle(ctx, concurrency, func(ctx context.Context, d *triggerhook.Delivery) error {
 		v, err := q.codec.Decode(&d.Task)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrDecode, err)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -168,5 +170,41 @@ func TestAnOrderWhoseHandlerComesFirstIsCancelled(t *testing.T) {
 		if err := sh.place(t.Context(), "fast", time.Now().Add(time.Hour)); err != nil {
 			t.Errorf("place answers %v", err)
 		}
+	}
+}
+
+// Whichever comes first, the handler or the order's row: the order is cancelled in the end, by this
+// delivery or by the next one, because the handler that finds the order stored meanwhile fails.
+func TestAnOrderThatIsStoredBesideItsHandlerIsCancelled(t *testing.T) {
+	sh := &shop{db: testserver.Shared(t, testserver.MySQL).DB(t, "clientFoundRows=true")}
+	if err := sh.migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sh.db.SetMaxIdleConns(8)
+	past, met := time.Now().Add(-time.Minute).UnixMilli(), 0
+	for i := 0; i < 5000 && met < 3; i++ {
+		id := fmt.Sprint(i)
+		d := &triggerhook.Delivery{Task: triggerhook.Task{ID: "cancel-" + id, Payload: []byte(id)}}
+		var all sync.WaitGroup
+		all.Go(func() {
+			<-time.After(time.Duration(rand.Int64N(int64(time.Millisecond))))
+			_, err := sh.db.ExecContext(t.Context(), "INSERT IGNORE INTO shop_order VALUES (?, 'open', ?)", id, past)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		err := sh.cancel(t.Context(), d)
+		all.Wait()
+		if errors.Is(err, errNotOpen) { // Handle rolls it back, and delivers it again
+			met++
+			err = sh.cancel(t.Context(), d)
+		}
+		var state string
+		if err := errors.Join(err, sh.db.QueryRowContext(t.Context(), "SELECT state FROM shop_order WHERE id = ?", id).Scan(&state)); err != nil || state != "cancelled" {
+			t.Fatalf("order %s is %q after its handler, %v; want it cancelled", id, state, err)
+		}
+	}
+	if met == 0 {
+		t.Error("the order was never stored between the handler's look and its INSERT")
 	}
 }

@@ -44,7 +44,7 @@ const findRows = 50_000
 
 // audit is one pass through both stores: it asks each partition up to where its rows are loaded, and
 // which member is the oldest that waits; raises the low bound; reads the rows that are older; and has
-// those added that the hot set does not hold. Nothing is written but by Advance and addMissing.
+// those added that the hot set does not hold. Only Advance and addMissing write.
 func (a *auditor) audit(ctx context.Context) {
 	loaded, bound, top, now := a.bounds(ctx)
 	if now > 0 { // before the rows are read, so that the dead ones below the new bound are not
