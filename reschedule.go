@@ -46,7 +46,7 @@ func (s *Scheduler) move(ctx context.Context, id string, dueMS int64) (bool, err
 		return false, &IDError{NotFound: []string{id}}
 	}
 	p, old, to := task.Partition(id, s.parts), rows[0], rows[0]
-	failpoint.Hit("reschedule/sweep")
+	failpoint.Hit("reschedule/previous")
 	if prev, is := old.Prev(); is { // so that there is never a third version
 		if _, err := s.set.Remove(ctx, p, "", []task.Ref{prev}); err != nil {
 			return false, fmt.Errorf("the previous version: %w", err)

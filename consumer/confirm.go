@@ -83,7 +83,7 @@ func (s *settler) outcomes(refs []task.Ref, deleted []bool, err error) []error {
 func (s *settler) report(d *Delivery, err error) {
 	if errors.Is(err, task.ErrGone) { // nothing failed, but what was done may have been done twice, or for a task that was deleted
 		s.c.o.Report.Info("a confirm came too late: the task was confirmed by another worker, deleted or rescheduled before",
-			"id", d.own.ID, "attempt", d.tries+1)
+			"id", d.own.ID, "attempt", d.failedAttempts+1)
 		return
 	}
 	s.c.o.Report.Error("confirm", err, "the task is delivered again")

@@ -99,7 +99,7 @@ type Consumer struct {
 	waiters       []chan *Delivery
 	batches       map[string]*batch
 	releases      []failedRelease // that the keeper retries
-	held          int             // deliveries that callers hold: their life is inHand or lost
+	held          int             // deliveries that callers hold: their life is inHand or outOfBatch
 	handsEmpty    chan struct{}   // made by drain; closed when held is 0
 	settling      int             // settlements under way, and what timeouts give back
 	timingOut     int             // of these, what timeouts give back
@@ -289,7 +289,7 @@ func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 	}
 	d.since, d.life = now, inHand
 	c.held++
-	c.figures.delivered(d.tries, c.sight.now().Sub(time.UnixMilli(d.nextMS)))
+	c.figures.delivered(d.failedAttempts, c.sight.now().Sub(time.UnixMilli(d.nextMS)))
 	return true, false
 }
 

@@ -18,14 +18,14 @@ type Delivery struct {
 	// Attempt is 1 at first and counts rollbacks, timeouts and leases that ran out.
 	Attempt int
 
-	c          *Consumer
-	batch      *batch
-	own        task.Ref // the version that was claimed: the caller may change what is above
-	nextMS     int64
-	dueMS      int64
-	tries      int
-	settlement settlementState
-	returned   chan struct{} // made before the settlement becomes timedOut, closed when the task was given back
+	c              *Consumer
+	batch          *batch
+	own            task.Ref // the version that was claimed: the caller may change what is above
+	nextMS         int64
+	dueMS          int64
+	failedAttempts int // Attempt - 1: rollbacks, timeouts and leases that ran out before
+	settlement     settlementState
+	returned       chan struct{} // made before the settlement becomes timedOut, closed when the task was given back
 
 	// Under Consumer.mu.
 	life  life
@@ -43,9 +43,9 @@ func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) error {
 	return d.complete(e.NextMS, e.DueMS, e.Attempt, e.Payload, e.Headers)
 }
 
-func (d *Delivery) complete(nextMS, dueMS int64, tries int, payload []byte, headers string) error {
-	d.nextMS, d.dueMS, d.tries = nextMS, dueMS, tries
-	d.Due, d.Attempt, d.Payload = time.UnixMilli(dueMS).UTC(), tries+1, payload
+func (d *Delivery) complete(nextMS, dueMS int64, failedAttempts int, payload []byte, headers string) error {
+	d.nextMS, d.dueMS, d.failedAttempts = nextMS, dueMS, failedAttempts
+	d.Due, d.Attempt, d.Payload = time.UnixMilli(dueMS).UTC(), failedAttempts+1, payload
 	return d.takeHeaders(headers)
 }
 

@@ -12,9 +12,9 @@ type figures struct {
 }
 
 // delivered counts a delivery. Under Consumer.mu.
-func (f *figures) delivered(tries int, late time.Duration) {
+func (f *figures) delivered(failedAttempts int, late time.Duration) {
 	f.sent.Add(1)
-	if tries > 0 {
+	if failedAttempts > 0 {
 		f.redelivered.Add(1)
 		return // late by its delay, which is no lateness
 	}

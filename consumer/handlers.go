@@ -146,13 +146,13 @@ func (h *Handlers) settle(d *Delivery, err error) {
 	}
 	switch {
 	case d.settlement.is(settled) && err != nil:
-		log("handler failed after it had settled its delivery", "id", d.own.ID, "attempt", d.tries+1, "error", err)
+		log("handler failed after it had settled its delivery", "id", d.own.ID, "attempt", d.failedAttempts+1, "error", err)
 	case d.settlement.is(settled):
 	case err == nil:
 		d.ConfirmAsync()
 	default:
-		log("handler failed", "id", d.own.ID, "attempt", d.tries+1, "error", err)
-		h.c.backoff(d.tries+1, func(delay time.Duration) {
+		log("handler failed", "id", d.own.ID, "attempt", d.failedAttempts+1, "error", err)
+		h.c.backoff(d.failedAttempts+1, func(delay time.Duration) {
 			err := d.Rollback(context.Background(), delay)
 			if !errors.Is(err, task.ErrSettled) && !errors.Is(err, task.ErrGone) {
 				h.c.o.Report.Error("roll back after a handler's error", err, "the lease ends by itself")

@@ -335,7 +335,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 // entry is d as a member: without its payload, which its caller has and may have
 // changed. If it is offered again, that is read from the row. Under Consumer.mu.
 func (d *Delivery) entry() task.Entry {
-	return task.Entry{Ref: d.own, NextMS: d.nextMS, DueMS: d.dueMS, Attempt: d.tries, External: true}
+	return task.Entry{Ref: d.own, NextMS: d.nextMS, DueMS: d.dueMS, Attempt: d.failedAttempts, External: true}
 }
 
 // timeOutDeliveries gives back what callers have had for longer than DeliveryTimeout. At the end of

@@ -9,10 +9,10 @@ import "sync/atomic"
 
 // life says who has a delivery. It changes under Consumer.mu:
 //
-//	          hand             leaveBatch           leaveHands
-//	claimed ────────▶ inHand ─────────────▶ lost ──────────────▶ ended
-//	   │                                                           ▲
-//	   └──────────────────────── leaveBatch ───────────────────────┘
+//	          hand             leaveBatch               leaveHands
+//	claimed ────────▶ inHand ─────────────▶ outOfBatch ────────────▶ ended
+//	   │                                                               ▲
+//	   └───────────────────────── leaveBatch ──────────────────────────┘
 //
 // Consume calls hand. The settler calls leaveBatch and leaveHands when a settlement is complete,
 // and leaveBatch when it has given a delivery back after DeliveryTimeout. The claimer and the drain
@@ -21,10 +21,10 @@ import "sync/atomic"
 type life int
 
 const (
-	claimed life = iota // in its batch; its row is being read, it waits in the queue, or it is on its way to a caller
-	inHand              // in its batch, and in its caller's hands
-	lost                // in its caller's hands, but no longer in its batch: it settles against the row alone
-	ended               // in neither
+	claimed    life = iota // in its batch; its row is being read, it waits in the queue, or it is on its way to a caller
+	inHand                 // in its batch, and in its caller's hands
+	outOfBatch             // in its caller's hands, but no longer in its batch: it settles against the row alone
+	ended                  // in neither
 )
 
 // inBatch reports whether the delivery is in its batch still.
@@ -36,7 +36,7 @@ func (c *Consumer) leaveBatch(d *Delivery) {
 	case claimed:
 		d.life = ended
 	case inHand:
-		d.life = lost
+		d.life = outOfBatch
 	default:
 		return
 	}
@@ -50,7 +50,7 @@ func (c *Consumer) leaveBatch(d *Delivery) {
 // leaveHands notes that nothing waits for the caller of d any more, once d has left its batch.
 // Under mu.
 func (c *Consumer) leaveHands(d *Delivery) {
-	if d.life != lost {
+	if d.life != outOfBatch {
 		return
 	}
 	d.life = ended

@@ -12,7 +12,7 @@ import (
 // Each way through the life of a delivery: what a step does not apply to it does not change, a batch
 // ends with its last member, and what is in callers' hands is counted until nothing waits for it.
 func TestEachStepOfADeliverysLife(t *testing.T) {
-	names := map[life]string{claimed: "claimed", inHand: "inHand", lost: "lost", ended: "ended"}
+	names := map[life]string{claimed: "claimed", inHand: "inHand", outOfBatch: "lost", ended: "ended"}
 	for _, c := range []struct {
 		steps   string // the states after each step are want
 		want    string

@@ -24,7 +24,7 @@ const (
 // retry runs f on a connection whose session is set. After errors that another try may mend it
 // runs f again. It adds a sentinel to the last error.
 func (m *MySQL) retry(ctx context.Context, act string, f func(*sql.Conn) error) error {
-	return m.retryIf(ctx, act, passing, f)
+	return m.retryIf(ctx, act, retryable, f)
 }
 
 // bounded is retry for a call that shares no statement: it ends after statementTimeout even if ctx
@@ -37,7 +37,7 @@ func (m *MySQL) bounded(ctx context.Context, act string, f func(context.Context,
 func (m *MySQL) boundedIn(ctx context.Context, in mode, act string, f func(context.Context, *sql.Conn) error) error {
 	own, cancel := m.paced(ctx)
 	defer cancel()
-	return m.silent(own, m.retryIn(own, in, act, passing, func(conn *sql.Conn) error { return f(own, conn) }))
+	return m.nameTimeout(own, m.retryIn(own, in, act, retryable, func(conn *sql.Conn) error { return f(own, conn) }))
 }
 
 // retryIf is retry, except that again decides which errors another try may mend.
@@ -73,24 +73,24 @@ func (m *MySQL) retryIn(ctx context.Context, in mode, act string, again func(err
 	return fmt.Errorf("%s: %w", act, typed(err))
 }
 
-// passing reports whether the next try may succeed after err.
-func passing(err error) bool { return passingForMany(err) || known(err).then == apart }
+// retryable reports whether the next try may succeed after err.
+func retryable(err error) bool { return retryableInGroup(err) || known(err).then == tryApart }
 
-// passingForMany is passing for a group. After a lock wait the group is not tried again: each of its
+// retryableInGroup is retryable for a group. After a lock wait the group is not tried again: each of its
 // calls goes alone.
-func passingForMany(err error) bool { return lost(err) || known(err).then == again }
+func retryableInGroup(err error) bool { return connLost(err) || known(err).then == tryAgain }
 
-// errAlone tells a caller of a group to try again without the others.
-var errAlone = errors.New("to be tried alone")
+// errSplit tells a caller of a group to try again without the others.
+var errSplit = errors.New("to be tried alone")
 
-// alone reports whether one of several calls may have caused err, so that each call should go
+// splitsGroup reports whether one of several calls may have caused err, so that each call should go
 // alone.
-func alone(err error) bool {
+func splitsGroup(err error) bool {
 	switch number(err) {
 	case outOfRange, badValue, tooLong:
 		return true
 	}
-	return known(err).then == apart || errors.Is(err, task.ErrTooLarge)
+	return known(err).then == tryApart || errors.Is(err, task.ErrTooLarge)
 }
 
 // on runs f on one connection in a mode. It closes the connection if the server takes no writes, or does
@@ -109,7 +109,7 @@ func (m *MySQL) on(ctx context.Context, in mode, f func(*sql.Conn) error) error 
 	switch known(err).then {
 	case leave:
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
-	case apart:
+	case tryApart:
 		if m.held(ctx, conn) {
 			return &heldError{err}
 		}
@@ -122,5 +122,5 @@ func (m *MySQL) on(ctx context.Context, in mode, f func(*sql.Conn) error) error 
 // both. If the table is locked, a statement that deletes nothing waits too.
 func (m *MySQL) held(ctx context.Context, conn *sql.Conn) bool {
 	_, err := conn.ExecContext(ctx, m.sql["touch_tasks"])
-	return known(err).then == apart
+	return known(err).then == tryApart
 }

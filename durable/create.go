@@ -39,8 +39,8 @@ func (m *MySQL) Create(ctx context.Context, rows []task.Row) error {
 	}
 	own := copyRows(rows)
 	_, err := one(ctx, &m.creates, m.createEach, own, m.share(own))
-	if errors.Is(err, errAlone) {
-		_, err = m.lone.creates.Do(ctx, own)
+	if errors.Is(err, errSplit) {
+		_, err = m.ungrouped.creates.Do(ctx, own)
 	}
 	if err != nil {
 		return fmt.Errorf("create %d tasks: %w", len(rows), err)
@@ -82,7 +82,7 @@ func (m *MySQL) createEach(ctx context.Context, calls [][]task.Row) []coalesce.R
 		m.createCalls(ctx, calls, now, res)
 	}
 	for i := range res {
-		res[i].Err = m.silent(ctx, res[i].Err)
+		res[i].Err = m.nameTimeout(ctx, res[i].Err)
 	}
 	return res
 }
@@ -110,12 +110,12 @@ func distinct(calls [][]task.Row, index []int) (now, later []int) {
 // createCalls inserts the calls of that index, whose ids are distinct, and puts
 // their results into res.
 func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int, res []coalesce.Result[struct{}]) {
-	open, again := make(map[int][]task.Row, len(index)), passing
+	open, again := make(map[int][]task.Row, len(index)), retryable
 	for _, i := range index {
 		open[i] = calls[i]
 	}
 	if len(open) > 1 {
-		again = passingForMany
+		again = retryableInGroup
 	}
 	maybeCommitted := false // the answer to a try was lost
 	err := m.retryIn(ctx, certified, "insert", again, func(conn *sql.Conn) error {
@@ -131,10 +131,10 @@ func (m *MySQL) createCalls(ctx context.Context, calls [][]task.Row, index []int
 	})
 	for i, rows := range open {
 		switch {
-		case lost(err) && m.escapedTooLarge(rows):
+		case connLost(err) && m.escapedTooLarge(rows):
 			res[i].Err = fmt.Errorf("%w, or %w", task.ErrTooLarge, err)
-		case len(open) > 1 && alone(err):
-			res[i].Err = errAlone
+		case len(open) > 1 && splitsGroup(err):
+			res[i].Err = errSplit
 		default:
 			res[i].Err = err
 		}
@@ -285,7 +285,7 @@ func (m *MySQL) insertPart(ctx context.Context, to execer, rows []task.Row) erro
 // nothing to do.
 func rollback(tx *sql.Tx) error {
 	err := tx.Rollback()
-	if errors.Is(err, sql.ErrTxDone) || lost(err) || errors.Is(err, mysql.ErrInvalidConn) {
+	if errors.Is(err, sql.ErrTxDone) || connLost(err) || errors.Is(err, mysql.ErrInvalidConn) {
 		return nil
 	}
 	return err

@@ -37,9 +37,9 @@ func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	}
 	own := slices.Clone(refs)
 	deleted, err := one(ctx, &m.deletes, m.deleteEach, own, m.refsShare(own))
-	if errors.Is(err, errAlone) {
+	if errors.Is(err, errSplit) {
 		before := task.Unsure(err)
-		if deleted, err = m.lone.deletes.Do(ctx, own); err != nil {
+		if deleted, err = m.ungrouped.deletes.Do(ctx, own); err != nil {
 			err = doubtful(append(task.Unsure(err), before...), err)
 		}
 		for i, r := range own[:len(deleted)] {
@@ -77,13 +77,13 @@ func (m *MySQL) deleteAll(calls [][]task.Ref) []coalesce.Result[[]bool] {
 func (m *MySQL) deleteEach(ctx context.Context, calls [][]task.Ref) []coalesce.Result[[]bool] {
 	ctx, cancel := m.paced(ctx)
 	defer cancel()
-	again := passing
+	again := retryable
 	if len(calls) > 1 {
-		again = passingForMany
+		again = retryableInGroup
 	}
 	gone, err := m.deleteRefs(ctx, again, unique(calls))
-	if len(calls) > 1 && alone(err) {
-		err = errAlone
+	if len(calls) > 1 && splitsGroup(err) {
+		err = errSplit
 	}
 	res := make([]coalesce.Result[[]bool], len(calls))
 	for i, refs := range calls {
@@ -98,7 +98,7 @@ func (m *MySQL) deleteEach(ctx context.Context, calls [][]task.Ref) []coalesce.R
 				maybe = append(maybe, r)
 			}
 		}
-		res[i].Err = doubtful(maybe, m.silent(ctx, err))
+		res[i].Err = doubtful(maybe, m.nameTimeout(ctx, err))
 	}
 	return res
 }

@@ -32,9 +32,9 @@ func (m *MySQL) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]
 	}
 	own := deletionByID{slices.Clone(ids), aboveMS}
 	rows, err := one(ctx, &m.byID, m.deleteEachByID, own, m.idsShare(own.ids))
-	if errors.Is(err, errAlone) {
+	if errors.Is(err, errSplit) {
 		before := rows
-		rows, err = m.lone.byID.Do(ctx, own)
+		rows, err = m.ungrouped.byID.Do(ctx, own)
 		for _, r := range before {
 			if !slices.ContainsFunc(rows, func(o task.Row) bool { return o.ID == r.ID }) {
 				rows = append(rows, r)
@@ -57,9 +57,9 @@ func (m *MySQL) deleteAllByID(calls []deletionByID) []coalesce.Result[[]task.Row
 func (m *MySQL) deleteEachByID(ctx context.Context, calls []deletionByID) []coalesce.Result[[]task.Row] {
 	ctx, cancel := m.paced(ctx)
 	defer cancel()
-	again := passing
+	again := retryable
 	if len(calls) > 1 {
-		again = passingForMany
+		again = retryableInGroup
 	}
 	var all deletionByID
 	for _, c := range calls {
@@ -69,12 +69,12 @@ func (m *MySQL) deleteEachByID(ctx context.Context, calls []deletionByID) []coal
 	slices.Sort(all.ids)
 	all.ids = slices.Compact(all.ids)
 	gone, err := m.deleteGroupByID(ctx, again, all)
-	if len(calls) > 1 && alone(err) {
-		err = errAlone
+	if len(calls) > 1 && splitsGroup(err) {
+		err = errSplit
 	}
 	res := make([]coalesce.Result[[]task.Row], len(calls))
 	for i, c := range calls {
-		res[i].Err = m.silent(ctx, err)
+		res[i].Err = m.nameTimeout(ctx, err)
 		for _, id := range c.ids {
 			if r, ok := gone[id]; ok {
 				res[i].Value = append(res[i].Value, r)

@@ -57,8 +57,8 @@ func (e *heldError) Error() string { return "the table is locked: " + e.err.Erro
 // Unwrap returns the server's error.
 func (e *heldError) Unwrap() error { return e.err }
 
-// lost reports whether the connection was lost or could not be made.
-func lost(err error) bool {
+// connLost reports whether the connection was lost or could not be made.
+func connLost(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || untrusted(err) {
 		return false
 	}
@@ -82,7 +82,7 @@ func untrusted(err error) bool {
 // answer was lost, or the caller did not wait for it any longer. With ErrBadConn nothing
 // was sent.
 func unsure(err error) bool {
-	return lost(err) && !errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	return connLost(err) && !errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // typed adds the sentinel that says what err is.
@@ -111,7 +111,7 @@ func kindOf(err error) error {
 		return task.ErrRefused
 	case err.Error() == "sql: database is closed": // database/sql does not export it
 		return task.ErrClosed
-	case lost(err):
+	case connLost(err):
 		return task.ErrUnavailable
 	}
 	return nil

@@ -16,10 +16,10 @@ type then uint8
 const (
 	// stop: the call answers at once.
 	stop then = iota
-	// again: the statement or transaction had no effect, and the next try may succeed.
-	again
-	// apart: as again, but the cause may be one call of a group, so each of the calls goes alone.
-	apart
+	// tryAgain: the statement or transaction had no effect, and the next try may succeed.
+	tryAgain
+	// tryApart: as tryAgain, but the cause may be one call of a group, so each of the calls goes alone.
+	tryApart
 	// leave: the call answers at once, and the connection is given up: the next one
 	// may lead to another server.
 	leave
@@ -137,18 +137,18 @@ var faults = map[uint16]fault{
 	9006: {task.ErrUnavailable, leave}, // ProxySQL: the connection is locked to another hostgroup; TiDB: too old a snapshot
 
 	// Another transaction was first, or the table has changed.
-	1020: {task.ErrUnavailable, again}, // ER_CHECKREAD (MariaDB 11.6+: innodb_snapshot_isolation)
-	1205: {task.ErrUnavailable, apart}, // ER_LOCK_WAIT_TIMEOUT
-	1213: {task.ErrUnavailable, again}, // ER_LOCK_DEADLOCK; Galera: certification failed
-	1412: {task.ErrUnavailable, again}, // ER_TABLE_DEF_CHANGED
-	1615: {task.ErrUnavailable, again}, // ER_NEED_REPREPARE
-	3058: {task.ErrUnavailable, again}, // ER_USER_LOCK_DEADLOCK (5.7+)
-	3101: {task.ErrUnavailable, again}, // ER_TRANSACTION_ROLLBACK_DURING_COMMIT (5.7+): Group Replication certified another one
-	8002: {task.ErrUnavailable, again}, // TiDB: conflict of a SELECT FOR UPDATE
-	8005: {task.ErrUnavailable, again}, // TiDB: write conflict
-	8022: {task.ErrUnavailable, again}, // TiDB: the commit failed, and was rolled back
-	8028: {task.ErrUnavailable, again}, // TiDB: the schema has changed
-	9007: {task.ErrUnavailable, again}, // TiDB: write conflict
+	1020: {task.ErrUnavailable, tryAgain}, // ER_CHECKREAD (MariaDB 11.6+: innodb_snapshot_isolation)
+	1205: {task.ErrUnavailable, tryApart}, // ER_LOCK_WAIT_TIMEOUT
+	1213: {task.ErrUnavailable, tryAgain}, // ER_LOCK_DEADLOCK; Galera: certification failed
+	1412: {task.ErrUnavailable, tryAgain}, // ER_TABLE_DEF_CHANGED
+	1615: {task.ErrUnavailable, tryAgain}, // ER_NEED_REPREPARE
+	3058: {task.ErrUnavailable, tryAgain}, // ER_USER_LOCK_DEADLOCK (5.7+)
+	3101: {task.ErrUnavailable, tryAgain}, // ER_TRANSACTION_ROLLBACK_DURING_COMMIT (5.7+): Group Replication certified another one
+	8002: {task.ErrUnavailable, tryAgain}, // TiDB: conflict of a SELECT FOR UPDATE
+	8005: {task.ErrUnavailable, tryAgain}, // TiDB: write conflict
+	8022: {task.ErrUnavailable, tryAgain}, // TiDB: the commit failed, and was rolled back
+	8028: {task.ErrUnavailable, tryAgain}, // TiDB: the schema has changed
+	9007: {task.ErrUnavailable, tryAgain}, // TiDB: write conflict
 
 	// The connection, or what became of a commit, is lost.
 	1053: {task.ErrUnavailable, broken}, // ER_SERVER_SHUTDOWN

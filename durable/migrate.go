@@ -24,7 +24,7 @@ func (m *MySQL) Migrate(ctx context.Context, partitions int) error {
 		return err
 	}
 	for end := time.Now().Add(migrateWait); ; {
-		err = m.retryIf(ctx, "migrate", passingForMany, func(conn *sql.Conn) error { return m.migrateLocked(ctx, conn, partitions) })
+		err = m.retryIf(ctx, "migrate", retryableInGroup, func(conn *sql.Conn) error { return m.migrateLocked(ctx, conn, partitions) })
 		if number(err) != lockTimeout || time.Now().After(end) {
 			break
 		}

@@ -63,18 +63,18 @@ type Options struct {
 //
 // interpolateParams=true saves round trips and is recommended.
 type MySQL struct {
-	db      *sql.DB
-	ns      string
-	sql     map[string]string       // by file name, without .sql
-	schema  []migration             // as this library knows it
-	timeout time.Duration           // statementTimeout
-	server  atomic.Int64            // the server's max_allowed_packet, 0 until known
-	packet  atomic.Int64            // the same, or less if the driver takes less
-	groups                          // of calls that share statements
-	lone    groups                  // of calls that failed in a group; each goes alone
-	session atomic.Pointer[session] // nil until the first connection has asked its server
-	low     lowState                // what is known of the low bound
-	allFar  atomic.Bool             // all rows of the last DeleteByID with many ids were far: later than its aboveMS, and never moved
+	db        *sql.DB
+	ns        string
+	sql       map[string]string       // by file name, without .sql
+	schema    []migration             // as this library knows it
+	timeout   time.Duration           // statementTimeout
+	server    atomic.Int64            // the server's max_allowed_packet, 0 until known
+	packet    atomic.Int64            // the same, or less if the driver takes less
+	groups                            // of calls that share statements
+	ungrouped groups                  // of calls that failed in a group; each goes alone
+	session   atomic.Pointer[session] // nil until the first connection has asked its server
+	low       lowState                // what is known of the low bound
+	allFar    atomic.Bool             // all rows of the last DeleteByID with many ids were far: later than its aboveMS, and never moved
 
 	mu    sync.Mutex
 	ready map[any]*link // driver connections whose session is set
@@ -111,7 +111,7 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 		return nil, err
 	}
 	m.group(&m.groups, 0)
-	m.group(&m.lone, 1)
+	m.group(&m.ungrouped, 1)
 	return m, nil
 }
 
@@ -238,7 +238,7 @@ func (m *MySQL) findEach(ctx context.Context, calls [][]string) []coalesce.Resul
 	found, err := m.find(ctx, slices.Compact(ids))
 	res := make([]coalesce.Result[[]task.Ref], len(calls))
 	for i, call := range calls {
-		res[i].Err = m.silent(ctx, err)
+		res[i].Err = m.nameTimeout(ctx, err)
 		for _, id := range call {
 			if r, ok := found[id]; ok && err == nil {
 				res[i].Value = append(res[i].Value, r.Ref)

@@ -15,8 +15,8 @@ import (
 // far server nor the number of rows ends a call.
 const statementTimeout = 10 * time.Second
 
-// errSilent is the cause of the end of a paced context whose last statement took too long.
-var errSilent = errors.New("no answer in time")
+// errNoAnswer is the cause of the end of a paced context whose last statement took too long.
+var errNoAnswer = errors.New("no answer in time")
 
 type paceKey struct{}
 
@@ -24,7 +24,7 @@ type paceKey struct{}
 // statementTimeout has passed since the call began its last statement (next).
 func (m *MySQL) paced(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(m.timeout, func() { cancel(errSilent) })
+	timer := time.AfterFunc(m.timeout, func() { cancel(errNoAnswer) })
 	return context.WithValue(ctx, paceKey{}, timer), func() {
 		timer.Stop()
 		cancel(context.Canceled)
@@ -38,10 +38,10 @@ func (m *MySQL) next(ctx context.Context) {
 	}
 }
 
-// silent turns the end of a statement's time into ErrUnavailable: the server did not answer in
+// nameTimeout turns the end of a statement's time into ErrUnavailable: the server did not answer in
 // time, and the caller's context has not ended.
-func (m *MySQL) silent(ctx context.Context, err error) error {
-	if err == nil || !errors.Is(context.Cause(ctx), errSilent) || errors.Is(err, errAlone) {
+func (m *MySQL) nameTimeout(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(context.Cause(ctx), errNoAnswer) || errors.Is(err, errSplit) {
 		return err
 	}
 	return fmt.Errorf("%w: no answer within %s, the outcome is unknown: %v", task.ErrUnavailable, m.timeout, err)

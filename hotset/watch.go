@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// quiet is how long a subscription may hear nothing before it asks whether its server is
+	// pingAfter is how long a subscription may hear nothing before it asks whether its server is
 	// there. Without an answer for as long once more it connects anew.
-	quiet = 10 * time.Second
+	pingAfter = 10 * time.Second
 	// proof is how long a server has to answer its subscriber once a call has failed. After
 	// that the subscriber connects anew: a needless connection costs less time than a failover.
 	proof = 500 * time.Millisecond
@@ -41,7 +41,7 @@ func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
 		if ctx.Err() == nil && (errors.Is(err, task.ErrRefused) || errors.Is(err, task.ErrClosed)) {
 			return fmt.Errorf("watch %s: %w", channels[0], err)
 		}
-		if time.Since(began) > quiet {
+		if time.Since(began) > pingAfter {
 			wait = 50 * time.Millisecond
 		}
 		rest(ctx, wait)
@@ -141,7 +141,7 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 		return r.heard(err)
 	}
 	for asked := false; ; {
-		m, err := sub.ReceiveTimeout(ctx, quiet)
+		m, err := sub.ReceiveTimeout(ctx, pingAfter)
 		var late net.Error
 		switch {
 		case errors.As(err, &late) && late.Timeout() && !asked:

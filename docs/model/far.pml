@@ -10,8 +10,9 @@
    and was never moved. With BYID the deleter does not learn when the row was due: it deletes what was never moved and is due at
    line or later, which is LATE beyond what is far when it begins, and after its commit it looks whether that is still far.
 
-   Processes: Deleter is Scheduler.dropRows, Creator is Scheduler.addCreated, both with Scheduler.far; Feeder is feeder.round with
-   Scheduler.settle, by one that may stop anywhere between its SELECT and its add; Raiser is Scheduler.settle of another process;
+   Processes: Deleter is deletion.part, Creator is Adder.Add (internal/preload), both with Window.FarAbove (internal/horizon); Feeder
+   is feeder.round with Window.Effective, by one that may stop anywhere between its SELECT and its add; Raiser is Window.Effective of another
+   process;
    Flusher a loss of data; Ticker the time, which passes for all at once.
    Checked: once Delete has returned nil no version of the task is in the hot set, nor comes into it; a creator does not skip
    its add when a feeder has read up to beyond D without the row.

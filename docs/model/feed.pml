@@ -10,7 +10,7 @@
    Assumes   a creator's commit takes less than a day: here less than LATE, by which SKIP exceeds the largest Window.
    Checked   loaded never passes the horizon; at rest every row has been delivered: none lies below loaded unseen, and no
              partition is stuck.
-   Stands    Feeder   feeder.round, scan, lowest, moments, feed (internal/agent); horizon.lua, retreat.lua, feed.lua
+   Stands    Feeder   feeder.round, pages, lowest, moments, feed (internal/agent); horizon.lua, retreat.lua, feed.lua
    for       Creator  Adder.Add (internal/preload); add.lua        Worker   claim.lua, remove.lua
 
    Variants, each of which must fail: LATEHORIZON the rows are read before the horizon is raised; ONELOADED a partition that

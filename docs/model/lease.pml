@@ -21,7 +21,7 @@
    Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, loseBatch, registerNow, timeOutDeliveries (consumer/keeper.go),
    for                settler.confirmGroup (consumer/confirm.go), release (consumer/rollback.go); claim.lua, extend.lua, register.lua, release.lua
              Reaper   reaper.reapBatch (internal/agent); leases.lua, release.lua      Feeder   feeder.round (internal/agent); horizon.lua
-             Deleter  Scheduler.dropRows (delete.go); remove.lua                   Time     the clocks
+             Deleter  deletion.part (delete.go); remove.lua                   Time     the clocks
 
    Knowledge is FRESH, OLD or STALE as in hotset.pml. A worker's deadline is known by whether it has passed (ahead), and lies
    before the hot set's, as it is counted from the sending of the call. over means that the hot set's has passed.

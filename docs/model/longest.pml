@@ -8,9 +8,9 @@
    have died. If nothing is recorded, a deleter takes MAX, the longest that is legal, and the first is settled at once. A deleter
    relies for TRUST, which is shorter than HOLD, on what it has read.
 
-   Processes: Worker is Scheduler.recordLease, and then a claim (claim.lua); an extension (extend.lua) is no more than a claim that
+   Processes: Worker is Reader.AnnounceLease (internal/record), and then a claim (claim.lua); an extension (extend.lua) is no more than a claim that
    comes later. It may die anywhere. Flusher is a loss of data, after which a new generation knows nothing of the claim; that
-   its holder registers is in lease.pml. Deleter is Scheduler.removeMembers (delete.go) with longestLease, Ticker the time, which
+   its holder registers is in lease.pml. Deleter is Scheduler.removeMembers (delete.go) with Reader.LongestLease, Ticker the time, which
    passes for all at once. FIRST=1: nothing is recorded at first.
    Checked: if Delete returns nil, no caller had the task under a lease that lived when Delete deleted the row.
    Assumed: clocks run at one rate (HOLD is longer than TRUST by half a second in the code).

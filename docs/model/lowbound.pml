@@ -9,7 +9,7 @@
    it looks for the first row that stands between low and the earlier of now - MARGIN and a hold that has not ended; then it
    swaps low for that. A sweeper reads all below the bound, once in a while, and lowers it to what it finds.
 
-   Processes: Writer is MySQL.Create and MySQL.Move with lowBound.hold; it may die anywhere, and its commit may take any time.
+   Processes: Writer is MySQL.Create and MySQL.Move with MySQL.aboveBound; it may die anywhere, and its commit may take any time.
    Raiser is MySQL.Advance (there may be several), Sweeper its sweep, Deleter a Delete or Confirm, Ticker the time, which passes for all at once. Readers
    need no process: what they miss is what stands below low.
    Checked: a row whose Create has returned nil, or whose commit came as early as its writer assumed, is never below the bound;

@@ -9,8 +9,8 @@
    out       has to find what was committed late.
    Checked   a deleted task does not come back into the hot set; at rest each committed row of the store waits in the hot set,
              and the outbox is empty.
-   Stands    Transaction   CreateTx, to be written     Drainer   the feeder's tick, to be written     Feeder   feeder.scan
-   for       Deleter       Scheduler.deleteRows (delete.go)
+   Stands    Transaction   CreateTx, to be written     Drainer   the feeder's tick, to be written     Feeder   feeder.pages
+   for       Deleter       deletion.part (delete.go)
 
    Variants, each of which must fail: NOOUTBOX nothing is written but the task; DELETEFIRST the outbox row is deleted before the
    add; DELETEALL the drainer deletes what is in the outbox, not the keys that it has read; NOJOIN the drainer adds without

@@ -17,7 +17,7 @@
              that stands waits on the current server, and some process works there.
    Stands    Feeder   feeder.round, takeOver (internal/agent); horizon.lua       Keeper   the loop that reads the records, and the veto
    for       Worker   claimer.claim, Consumer.hand, extend, registerNow, giveBack (consumer/)      Reaper   reaper.reapBatch (internal/agent)
-             Deleter  Scheduler.dropRows (delete.go), Reschedule; remove.lua, state.lua           Creator  Scheduler.Create; add.lua
+             Deleter  deletion.part (delete.go), Reschedule; remove.lua, state.lua           Creator  Scheduler.Create; add.lua
              Time     the clocks; the others are faults
 
    Time is not counted. trust[p] tells that p's knowledge was read without an announcement and is young enough; a settle ends the

@@ -8,7 +8,7 @@
    Checked   once Delete has returned nil no version begins a delivery; once Reschedule has returned nil no previous version is
              claimed.
    Stands    Mover   Scheduler.move (reschedule.go)     Worker    settler.confirmGroup, .postpone (consumer/confirm.go, postpone.go)
-   for       Deleter Scheduler.dropRows (delete.go)       Feeder    feeder.scan, auditor.addMissing     Reaper   reaper.reapBatch
+   for       Deleter deletion.part (delete.go)       Feeder    feeder.pages, auditor.addMissing     Reaper   reaper.reapBatch
 
    Variants, each of which must fail: NOPREV a row does not name its previous version; DELETEONE Delete removes the row's version
    alone; NOMARK nothing tells that a version was removed while a worker had it; NOSWEEP a rescheduler moves the row on while its previous version may still be a member; SWEEPLATE it removes that

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
@@ -35,15 +36,15 @@ const (
 // read, so it does no harm to read one page ahead. A partition that fails, or is full, is left
 // out of the scan and catches up from its own loaded.
 type feeder struct {
-	o         Options
-	epoch     int64
-	announced []int64     // by partition: the generation that it has announced, until that counts
-	vetoes    []int       // by partition: how many of its announcements in a row were taken back
-	quiet     []time.Time // by partition: until then it announces nothing
+	o             Options
+	epoch         int64
+	announced     []int64     // by partition: the generation that it has announced, until that counts
+	vetoes        []int       // by partition: how many of its announcements in a row were taken back
+	announceAfter []time.Time // by partition: not before then does it announce anything
 }
 
 func newFeeder(o Options, epoch int64) *feeder {
-	return &feeder{o: o, epoch: epoch, announced: make([]int64, o.parts), vetoes: make([]int, o.parts), quiet: make([]time.Time, o.parts)}
+	return &feeder{o: o, epoch: epoch, announced: make([]int64, o.parts), vetoes: make([]int, o.parts), announceAfter: make([]time.Time, o.parts)}
 }
 
 // partitionScan is the progress of one partition in a round.
@@ -54,14 +55,35 @@ type partitionScan struct {
 	loaded task.Cursor
 }
 
-// round is one pass through both stores, for all partitions: it raises the horizons, and then it
-// reads the rows below them and feeds these page by page. It returns when to come again.
-//
-// A crash after a horizon was raised leaves rows below it that are not loaded. The next feeder reads
-// them, because loaded is still below them.
+// round is one pass through both stores, for all partitions: raise the horizons, read the rows below
+// them page by page, and feed each page. It returns when to come again.
 func (f *feeder) round(ctx context.Context) time.Duration {
-	next := min(feedEvery, f.o.Window.Length()/3)
-	var scans []*partitionScan
+	// A crash after this leaves rows below a horizon that are not loaded. The next feeder reads them,
+	// because loaded is still below them.
+	scans, next := f.raiseAll(ctx)
+
+	complete := true
+	for pg := range f.pages(ctx, scans) {
+		for _, s := range scans {
+			complete = f.feed(ctx, s, pg) && complete // the commit point
+		}
+	}
+	for _, s := range scans {
+		complete = complete && s.loaded.NextMS >= s.state.HorizonMS
+	}
+	if !complete {
+		next = min(next, fullRetry)
+	}
+	if within, pending := f.o.Window.Pending(); pending {
+		next = min(next, within)
+	}
+	return next
+}
+
+// raiseAll raises all horizons. It returns the partitions whose rows are to be read now, and when
+// another round is to come at the latest.
+func (f *feeder) raiseAll(ctx context.Context) (scans []*partitionScan, next time.Duration) {
+	next = min(feedEvery, f.o.Window.Length()/3)
 	for p := range f.o.parts {
 		scan, again, err := f.prepare(ctx, p)
 		switch {
@@ -74,13 +96,7 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 			scans = append(scans, scan)
 		}
 	}
-	if !f.scan(ctx, scans) {
-		next = min(next, fullRetry)
-	}
-	if within, pending := f.o.Window.Pending(); pending {
-		next = min(next, within)
-	}
-	return min(next, feedEvery)
+	return scans, next
 }
 
 // prepare raises the horizon of a partition, and returns its place in the scan; nil, and when to
@@ -162,46 +178,42 @@ func (f *feeder) feedWhileRegistering(ctx context.Context, p int, st task.Partit
 	}
 }
 
-// scan reads page after page from the lowest loaded on, and feeds each to the partitions. It reports
-// whether all partitions are full up to their horizons. While a page is fed the next one is read.
-func (f *feeder) scan(ctx context.Context, scans []*partitionScan) bool {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	complete := true
-	var ahead <-chan page
-	defer func() {
-		if ahead != nil {
-			cancel()
-			<-ahead
-		}
-	}()
-	for ctx.Err() == nil {
-		at, below, unfinished := f.lowest(scans)
-		if len(unfinished) == 0 {
-			break
-		}
-		if ahead == nil {
-			ahead = f.read(ctx, at, below, unfinished)
-		}
-		pg := <-ahead
-		ahead = nil
-		if pg.err != nil {
-			f.o.Report.Error("read the window", pg.err, "read again from there")
-			return false
-		}
-		if pg.more && f.room(scans, len(pg.rows)) {
-			ahead = f.read(ctx, pg.end, below, unfinished)
-		}
-		for _, s := range scans {
-			if !s.done {
-				complete = f.feed(ctx, s, pg) && complete
+// pages yields page after page, from the lowest loaded on, until all partitions are full up to their
+// horizons. While its caller feeds a page the next one is read. After an error it yields no
+// further page, and scans are not complete.
+func (f *feeder) pages(ctx context.Context, scans []*partitionScan) iter.Seq[page] {
+	return func(yield func(page) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var ahead <-chan page
+		defer func() {
+			if ahead != nil {
+				cancel()
+				<-ahead
+			}
+		}()
+		for ctx.Err() == nil {
+			at, below, unfinished := f.lowest(scans)
+			if len(unfinished) == 0 {
+				return
+			}
+			if ahead == nil {
+				ahead = f.read(ctx, at, below, unfinished)
+			}
+			pg := <-ahead
+			ahead = nil
+			if pg.err != nil {
+				f.o.Report.Error("read the window", pg.err, "read again from there")
+				return
+			}
+			if pg.more && f.room(scans, len(pg.rows)) {
+				ahead = f.read(ctx, pg.end, below, unfinished)
+			}
+			if !yield(pg) {
+				return
 			}
 		}
 	}
-	for _, s := range scans {
-		complete = complete && s.loaded.NextMS >= s.state.HorizonMS
-	}
-	return complete
 }
 
 // page is a page of the scan: the rows up to end.
@@ -276,7 +288,7 @@ func (f *feeder) moments(ctx context.Context, unfinished []*partitionScan) map[i
 // feed feeds one page to a partition, under the generation that the round began
 // with; rows before its loaded are in already.
 func (f *feeder) feed(ctx context.Context, s *partitionScan, pg page) bool {
-	if !s.loaded.Less(pg.end) {
+	if s.done || !s.loaded.Less(pg.end) {
 		return true
 	}
 	asOf, told := pg.asOf[s.p]

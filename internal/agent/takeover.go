@@ -49,8 +49,8 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 		return 0, record.Hold - since, nil
 	case s.Next.Generation != 0 && since < 2*record.Hold: // after that, the process that announced it has ended
 		return 0, 2*record.Hold - since, nil
-	case time.Now().Before(f.quiet[p]):
-		return 0, time.Until(f.quiet[p]), nil
+	case time.Now().Before(f.announceAfter[p]):
+		return 0, time.Until(f.announceAfter[p]), nil
 	}
 	failpoint.Hit("generation/announce")
 	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Current: s.Current, Next: own})
@@ -96,7 +96,7 @@ func (f *feeder) noteVeto(p int, s record.Partition, server string) {
 	}
 	rest := min(restFirst<<min(f.vetoes[p], 10), restMost)
 	f.vetoes[p]++
-	f.quiet[p] = time.Now().Add(rest + rand.N(rest))
+	f.announceAfter[p] = time.Now().Add(rest + rand.N(rest))
 	err := fmt.Errorf("%w: the current hot set is on server %q, where other workers work with it; this process works with server %q, which is idle until they have stopped",
 		task.ErrUnavailable, s.Current.Server, server)
 	f.o.Report.Error("take over the hot set", err, "tried again in some seconds", "partition", p)

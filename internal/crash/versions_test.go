@@ -61,7 +61,7 @@ func movingOn(c *cell) {
 
 // Two reschedulers died, the second before it took along what the first had left.
 func TestWhatADeadReschedulerLeftIsDeletedAfterItDiedTwice(t *testing.T) {
-	killedAt(t, "reschedule/sweep", 1, func(c *cell) {
+	killedAt(t, "reschedule/previous", 1, func(c *cell) {
 		movingOn(c)
 		c.holds(1, 1, 0)
 		c.deletes("a")
@@ -102,7 +102,7 @@ func sweeping(c *cell) {
 
 // Nothing was swept: the row names the old version still.
 func TestAPostponementKilledBeforeItSweepsLosesItsLease(t *testing.T) {
-	killedAt(t, "postpone/sweep", 1, func(c *cell) {
+	killedAt(t, "postpone/previous", 1, func(c *cell) {
 		sweeping(c)
 		c.holds(1, 0, 2)
 		c.deletes("a")

@@ -96,7 +96,7 @@ var crashes = []mutant{
 
 	// Claims and answers.
 	{"claim-counts", "a claim counts as an attempt", "consumer/delivery.go",
-		"tries+1, payload", "tries+2, payload", cells, "TestAClaimerKilledBeforeItClaimsHasTakenNothing"},
+		"failedAttempts+1, payload", "failedAttempts+2, payload", cells, "TestAClaimerKilledBeforeItClaimsHasTakenNothing"},
 	{"forget-before-row", "RowFirst: a confirm removes the member before its row is gone", "consumer/confirm.go",
 		"	failpoint.Hit(\"confirm/row\")\n", "	s.removeMembers(ds, refs, make([]bool, len(refs)))\n	failpoint.Hit(\"confirm/row\")\n", cells,
 		"TestAConfirmKilledBeforeItsRowIsRedelivered"},
@@ -111,7 +111,7 @@ var crashes = []mutant{
 	{"rollback-undelayed", "a rollback forgets its delay", "consumer/rollback.go",
 		"Delay: delay, Counted: true}", "Counted: true}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
 	{"postponed-uncounted", "a rollback beyond the horizon counts no attempt", "consumer/postpone.go",
-		"Attempt: d.tries + 1}}", "Attempt: d.tries}}", cells,
+		"Attempt: d.failedAttempts + 1}}", "Attempt: d.failedAttempts}}", cells,
 		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay|TestAPostponementKilledBetweenRemoveAndAddIsFed|" +
 			"TestAPostponementKilledAfterItsAddKeepsDelayAndAttempt"},
 

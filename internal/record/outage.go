@@ -32,28 +32,28 @@ const (
 
 // Outage has the partitions that did not answer, and when this process may announce that.
 type Outage struct {
-	mu     sync.Mutex
-	failed []bool
-	noted  chan struct{} // has an element once a partition has failed
-	rest   []time.Time   // by partition: until then this process announces nothing
+	mu            sync.Mutex
+	failed        []bool
+	noted         chan struct{} // has an element once a partition has failed
+	announceAfter []time.Time   // by partition: until then this process announces nothing
 }
 
 // NewOutage returns an Outage of no partition.
 func NewOutage(parts int) *Outage {
-	return &Outage{failed: make([]bool, parts), noted: make(chan struct{}, 1), rest: make([]time.Time, parts)}
+	return &Outage{failed: make([]bool, parts), noted: make(chan struct{}, 1), announceAfter: make([]time.Time, parts)}
 }
 
 // Noted has an element once a partition has failed.
 func (o *Outage) Noted() <-chan struct{} { return o.noted }
 
-// silent reports whether err says that no usable server has answered.
-func silent(err error) bool {
+// unanswered reports whether err says that no usable server has answered.
+func unanswered(err error) bool {
 	return errors.Is(err, task.ErrUnavailable) || errors.Is(err, task.ErrReadOnly) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // Note notes how a call to partition p ended.
 func (o *Outage) Note(p int, err error) {
-	if !silent(err) {
+	if !unanswered(err) {
 		return
 	}
 	o.mu.Lock()
@@ -70,7 +70,7 @@ func (o *Outage) NoteAll(err error) {
 }
 
 // take returns the partitions that have failed since the last take, without those for which this
-// process may not announce anything yet (restFrom).
+// process may not announce anything yet (holdOff).
 func (o *Outage) take() (some []int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -79,7 +79,7 @@ func (o *Outage) take() (some []int) {
 	default:
 	}
 	for p := range o.failed {
-		if o.failed[p] && !time.Now().Before(o.rest[p]) {
+		if o.failed[p] && !time.Now().Before(o.announceAfter[p]) {
 			some = append(some, p)
 		}
 		o.failed[p] = false
@@ -87,11 +87,11 @@ func (o *Outage) take() (some []int) {
 	return some
 }
 
-// restFrom notes that this process announces nothing of p for a while.
-func (o *Outage) restFrom(p int) {
+// holdOff notes that this process announces nothing of p for a while.
+func (o *Outage) holdOff(p int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.rest[p] = time.Now().Add(vacateRest + rand.N(vacateRest))
+	o.announceAfter[p] = time.Now().Add(vacateRest + rand.N(vacateRest))
 }
 
 // Vacate announces that any server may take over, for each partition that has failed and still does
@@ -99,12 +99,12 @@ func (o *Outage) restFrom(p int) {
 func (r *Reader) Vacate(ctx context.Context, o *Outage) {
 	ctx, cancel := context.WithTimeout(ctx, vacateTimeout)
 	defer cancel()
-	mute := slices.DeleteFunc(o.take(), func(p int) bool { return !r.mute(ctx, p) })
-	if len(mute) == 0 {
+	unanswered := slices.DeleteFunc(o.take(), func(p int) bool { return !r.stillUnanswered(ctx, p) })
+	if len(unanswered) == 0 {
 		return
 	}
 	err := r.Refresh(ctx)
-	for _, p := range mute {
+	for _, p := range unanswered {
 		if err == nil {
 			err = r.vacateOne(ctx, p, o)
 		}
@@ -127,19 +127,19 @@ func (r *Reader) vacateOne(ctx context.Context, p int, o *Outage) error {
 		return err
 	}
 	failpoint.Hit("vacate/end")
-	o.restFrom(p)
+	o.holdOff(p)
 	r.report.Info("announced that the hot set may move, for its server does not answer", "partition", p, "from", s.Current.Server, "after_ms", Hold.Milliseconds())
 	return r.Refresh(ctx)
 }
 
-// mute reports whether the server of partition p does not answer, and no announcement is known. If one
-// is known there is nothing to announce, and mute does not ask the server.
-func (r *Reader) mute(ctx context.Context, p int) bool {
+// stillUnanswered reports whether the server of partition p does not answer, and no announcement is known. If one
+// is known there is nothing to announce, and stillUnanswered does not ask the server.
+func (r *Reader) stillUnanswered(ctx context.Context, p int) bool {
 	if r.Partition(p).Next != (task.Place{}) {
 		return false
 	}
 	short, cancel := context.WithTimeout(ctx, vetoWait)
 	defer cancel()
 	_, err := r.set.State(short, p)
-	return silent(err) && ctx.Err() == nil
+	return unanswered(err) && ctx.Err() == nil
 }
