@@ -9,7 +9,7 @@ const cells = "./internal/crash"
 var crashes = []mutant{
 	// What finds it.
 	{"dead-role-is-held", "no process takes a dead process' roles over", "internal/agent/elector.go",
-		"term = 2800 * time.Millisecond", "term = 60 * time.Second", cells,
+		"term = 2800 * time.Millisecond", "term = 10 * time.Minute", cells,
 		"TestAFeederKilledBeforeItRaisesTheHorizonIsReplaced|TestTheFirstFeederKilledBeforeItMakesTheWindowEffectiveIsReplaced|" +
 			"TestAFeederKilledBeforeItsGenerationIsCurrentIsReplaced|TestAFeederKilledBeforeItBeginsTheCurrentGenerationIsReplaced|" +
 			"TestAFeederKilledBeforeItAnnouncesIsReplaced|TestAFeederKilledBeforeItMakesCurrentWhatItAnnouncedIsReplaced|" +
