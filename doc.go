@@ -126,4 +126,6 @@
 //	ErrReadOnly     any call that writes: the server takes no writes at present
 //	ErrUnavailable  any call: a server cannot be reached, or does not answer at present
 //	ErrDiskFull     any call that writes: there is no room to write; it matches ErrUnavailable too
+//	ErrUnsupported  a call that this store cannot serve, for example with a transaction of the caller's own;
+//	                nothing was stored
 package triggerhook

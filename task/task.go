@@ -157,6 +157,8 @@ var (
 	// ErrDiskFull: the server, or the file, has no room to write at present. It matches
 	// ErrUnavailable too.
 	ErrDiskFull = fmt.Errorf("%w: disk full", ErrUnavailable)
+	// ErrUnsupported: the store does not have what the call needs, for example transactions of the caller's own.
+	ErrUnsupported = errors.New("not supported by this store")
 )
 
 // IDError names the tasks of a call that an error is about. errors.Is matches the
