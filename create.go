@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/hooks"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -45,6 +47,7 @@ func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
 		return err
 	}
 	s.counts.created.Add(uint64(len(rows)))
+	s.tellCreated(rows)
 	failpoint.Hit("create/add")
 	s.adds.Add(parts) // an add that fails is retried in the background
 	failpoint.Hit("create/end")
@@ -128,4 +131,17 @@ func (s *Scheduler) row(t *Task) (task.Row, error) {
 	headers, wrong := task.EncodeHeaders(t.Headers)
 	return task.Row{Ref: task.Ref{ID: t.ID, Ver: task.NewVer()}, NextMS: due, DueMS: due, CreatedMS: time.Now().UnixMilli(),
 		Payload: t.Payload, Headers: headers, Size: len(t.Payload) + len(headers)}, errors.Join(err, wrong)
+}
+
+// tellCreated tells the hook which rows are committed.
+func (s *Scheduler) tellCreated(rows []task.Row) {
+	f := s.o.Hooks.Created
+	if f == nil {
+		return
+	}
+	all := make([]hook.Task, len(rows))
+	for i, r := range rows {
+		all[i] = hook.Task{ID: r.ID, Due: time.UnixMilli(r.DueMS).UTC()}
+	}
+	hooks.Call(s.report, "Created", f, hook.Created{Tasks: all})
 }

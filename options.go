@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/horizon"
 	"github.com/triggerhook/triggerhook/internal/record"
 	"github.com/triggerhook/triggerhook/task"
@@ -57,6 +58,8 @@ type Options struct {
 	// do without it. The first is the outermost: it sees the delivery first, and the
 	// result last. New copies the slice.
 	Middleware []Middleware
+	// Hooks are told of events: package hook says when each is called, and what it must not do.
+	Hooks hook.Hooks
 	// Logger is where the log goes: slog.Default(). At Warn it gets errors that cannot be returned
 	// to a caller, and each Handler that panics, ends its goroutine, or is stuck. At Info it
 	// gets each failure of a Handler, with id, attempt and error, each asynchronous confirm that

@@ -94,13 +94,13 @@ func (s *Scheduler) compose(set hotset.Set) {
 	s.set = s.removals
 	s.window = horizon.New(s.o.Window, s.store, s.records, s.report)
 	s.adds = preload.New(preload.Options{Store: s.store, Set: s.set, Records: s.records, Window: s.window,
-		InlinePayload: s.o.InlinePayload, Closed: s.giveUp, Failures: &s.failures, Report: s.report})
+		InlinePayload: s.o.InlinePayload, Closed: s.giveUp, Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
 	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Set: s.set, Records: s.records, Outage: outage,
 		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
-		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report})
+		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks})
 	s.consumer = consumer.New(s.set, s.store, consumer.Options{Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
 		DeliveryTimeout: s.o.DeliveryTimeout, Backoff: s.o.Backoff, MaxBackoff: s.o.MaxBackoff,
-		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report})
+		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report, Hooks: s.o.Hooks})
 }
 
 // isNil reports whether v is a nil interface, or one that holds a nil pointer.

@@ -170,7 +170,9 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	if len(b.Claims) > 0 {
 		l.tokens[p] = ""
 		failpoint.Hit("claim/hand")
-		l.c.accept(ctx, l.c.addBatch(p, b, sent), b.Claims)
+		batch := l.c.addBatch(p, b, sent)
+		l.c.tellClaimed(batch)
+		l.c.accept(ctx, batch, b.Claims)
 	}
 	return len(b.Claims)
 }

@@ -47,6 +47,7 @@ func (s *settler) confirmGroup(group []confirmation) []coalesce.Result[struct{}]
 		failpoint.Hit("confirm/end")
 	}
 	outcomes := s.outcomes(refs, deleted, err)
+	s.c.tellConfirmed(ds, outcomes)
 	for i, cf := range group {
 		if cf.done == nil {
 			<-s.asyncWaiting

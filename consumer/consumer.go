@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/internal/report"
 	"github.com/triggerhook/triggerhook/task"
@@ -76,6 +77,7 @@ type Options struct {
 	MaxBackoff      time.Duration                   // the longest delay after a handler's error
 	Later           func(task.Row)                  // adds a row to the hot set as soon as that answers
 	Report          *report.Reporter                // gets what no caller can be told
+	Hooks           hook.Hooks                      // are told of events; each may be nil
 }
 
 // Consumer hands out the tasks of one scheduler.
@@ -193,6 +195,7 @@ func (c *Consumer) Consume(ctx context.Context) (*Delivery, error) {
 		}
 		handed, suspended := c.hand(d)
 		if handed {
+			c.tellDelivered(d)
 			return d, nil
 		}
 		if suspended {

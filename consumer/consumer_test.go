@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/report"
 	"github.com/triggerhook/triggerhook/task"
@@ -68,7 +69,8 @@ func TestAnAnswerThatWasLostIsClaimedOnce(t *testing.T) {
 
 // Promise 2: what this process cannot extend it neither hands out nor keeps.
 func TestALeaseThatIsNotExtendedEndsItsDeliveries(t *testing.T) {
-	bubble(t, consumer.Options{Lease: 6 * time.Second}, func(k *kit) {
+	var lost []hook.LeaseLost
+	bubble(t, consumer.Options{Lease: 6 * time.Second, Hooks: hook.Hooks{LeaseLost: func(e hook.LeaseLost) { lost = append(lost, e) }}}, func(k *kit) {
 		k.add(30, false)
 		k.run()
 		for range 20 { // a quick caller: some are queued after it
@@ -81,9 +83,9 @@ func TestALeaseThatIsNotExtendedEndsItsDeliveries(t *testing.T) {
 			k.Fatal("the context ended while the lease was extended")
 		}
 		k.set.set(true)
-		lost := time.Now()
+		began := time.Now()
 		<-d.Context().Done()
-		if took := time.Since(lost); took > 6*time.Second || !errors.Is(context.Cause(d.Context()), task.ErrLeaseLost) {
+		if took := time.Since(began); took > 6*time.Second || !errors.Is(context.Cause(d.Context()), task.ErrLeaseLost) {
 			k.Errorf("it ended after %s because of %v, want within the lease and ErrLeaseLost", took, context.Cause(d.Context()))
 		}
 		k.set.set(false)
@@ -93,6 +95,7 @@ func TestALeaseThatIsNotExtendedEndsItsDeliveries(t *testing.T) {
 		if f := k.c.Figures(); f.LeasesLost == 0 {
 			k.Error("no lost lease was counted")
 		}
+		k.wantLost(lost, d.ID)
 		k.stop()
 	})
 }

@@ -152,6 +152,7 @@ func (h *Handlers) settle(d *Delivery, err error) {
 		d.ConfirmAsync()
 	default:
 		log("handler failed", "id", d.own.ID, "attempt", d.failedAttempts+1, "error", err)
+		h.c.tellFailed(d, err)
 		h.c.backoff(d.failedAttempts+1, func(delay time.Duration) {
 			err := d.Rollback(context.Background(), delay)
 			if !errors.Is(err, task.ErrSettled) && !errors.Is(err, task.ErrGone) {

@@ -211,13 +211,17 @@ func (c *Consumer) expire(b *batch) {
 
 // loseBatch ends what this process has of a batch.
 func (c *Consumer) loseBatch(b *batch, cause error) {
+	var lost []*Delivery
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b.left == 0 {
-		return
+	if b.left > 0 {
+		c.figures.leasesLost.Add(1)
+		b.each(func(d *Delivery) { lost = append(lost, d) })
 	}
-	c.figures.leasesLost.Add(1)
-	b.each(func(d *Delivery) { c.lose(d, cause) })
+	for _, d := range lost {
+		c.lose(d, cause)
+	}
+	c.mu.Unlock()
+	c.tellLeaseLost(b, lost)
 }
 
 // lose ends a delivery whose task another worker has, or whose row is gone. If the row is gone Run
@@ -322,14 +326,22 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 		return 0, err
 	}
 	failpoint.Hit("register/end")
+	c.noteRegistered(b, kept, outcomes)
+	return asOf.Generation, nil
+}
+
+// noteRegistered ends the deliveries of b that could not be registered: another worker has them.
+func (c *Consumer) noteRegistered(b *batch, kept []*Delivery, outcomes []task.AddOutcome) {
+	var lost []*Delivery
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for i, d := range kept {
-		if outcomes[i] != task.AddClaimed {
+		if outcomes[i] != task.AddClaimed && d.life.inBatch() {
 			c.lose(d, task.ErrLeaseLost)
+			lost = append(lost, d)
 		}
 	}
-	return asOf.Generation, nil
+	c.mu.Unlock()
+	c.tellLeaseLost(b, lost)
 }
 
 // entry is d as a member: without its payload, which its caller has and may have

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/horizon"
 	"github.com/triggerhook/triggerhook/internal/preload"
@@ -30,6 +31,7 @@ type Options struct {
 	InlinePayload int              // the longest payload that the hot set holds
 	Counts        *Counts          // what the roles did
 	Report        *report.Reporter // gets what no caller can be told
+	Hooks         hook.Hooks       // are told of events; each may be nil
 
 	parts int // of the hot set; NewElector sets it
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/hooks"
 	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -152,6 +154,9 @@ func (r *runner) follow(ctx context.Context, t task.Term) {
 	}
 	r.epoch = t.Epoch
 	r.o.Report.Info("holds a role", "role", r.name)
+	if tell := r.o.Hooks.LeaderElected; tell != nil {
+		hooks.Call(r.o.Report, "LeaderElected", tell, hook.LeaderElected{Role: string(r.name)})
+	}
 	ctx, r.quit = context.WithCancel(ctx)
 	r.done = make(chan struct{})
 	round := r.start(t.Epoch)

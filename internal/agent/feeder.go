@@ -6,7 +6,9 @@ import (
 	"iter"
 	"time"
 
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/hooks"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -109,6 +111,9 @@ func (f *feeder) prepare(ctx context.Context, p int) (scan *partitionScan, again
 	if st.New {
 		f.o.Counts.Rebuilds.Add(1)
 		f.o.Report.Info("new generation of the hot set", "partition", p)
+		if tell := f.o.Hooks.Rebuild; tell != nil {
+			hooks.Call(f.o.Report, "Rebuild", tell, hook.Rebuild{Partition: p})
+		}
 	}
 	if st.Retreated {
 		f.o.Report.Info("horizon retreated: the hot set is full", "partition", p, "horizon_ms", st.HorizonMS)
@@ -169,9 +174,10 @@ func (f *feeder) feedWhileRegistering(ctx context.Context, p int, st task.Partit
 	if err == nil {
 		f.o.Counts.Scanned.Add(uint64(len(rows)))
 		failpoint.Hit("early/add")
-		st, err = f.o.Set.Feed(ctx, p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(p, rows), Loaded: st.Loaded})
+		entries := f.entriesOf(p, rows)
+		st, err = f.o.Set.Feed(ctx, p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: st.Loaded})
 		failpoint.Hit("early/end")
-		f.o.Counts.Fed.Add(uint64(st.Taken))
+		f.noteFed(p, entries, st.Taken, err)
 	}
 	if err != nil {
 		f.o.Report.Error("feed early", err, "the next round feeds it")
@@ -315,9 +321,23 @@ func (f *feeder) feed(ctx context.Context, s *partitionScan, pg page) bool {
 		return false
 	}
 	failpoint.Hit("feed/end")
-	f.o.Counts.Fed.Add(uint64(st.Taken))
+	f.noteFed(s.p, entries, st.Taken, nil)
 	s.state, s.loaded = st, pg.end
 	return true
+}
+
+// noteFed counts what partition p took of the entries that it was fed, and tells the hook.
+func (f *feeder) noteFed(p int, entries []task.Entry, taken int, err error) {
+	f.o.Counts.Fed.Add(uint64(taken))
+	tell := f.o.Hooks.Preloaded
+	if tell == nil || err != nil || len(entries) == 0 {
+		return
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	hooks.Call(f.o.Report, "Preloaded", tell, hook.Preloaded{Partition: p, IDs: ids, Added: taken})
 }
 
 // entriesOf are the rows that belong to partition p.

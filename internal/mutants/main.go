@@ -121,6 +121,7 @@ func all() []mutant {
 		houseLayout,
 		houseFace,
 		breadth,
+		hookMutants,
 		houseSchema,
 		houseNames,
 		houseDesign,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/coalesce"
 	"github.com/triggerhook/triggerhook/internal/horizon"
@@ -47,6 +48,7 @@ type Options struct {
 	Closed        func(error)      // gives up all that waits; called when a store or its client is closed
 	Failures      *retry.Failures  // notes why a retry failed
 	Report        *report.Reporter // gets what no caller can be told
+	Hooks         hook.Hooks       // are told of events; each may be nil
 }
 
 // Adder adds rows to the hot set that were created or moved. Adds of concurrent calls share

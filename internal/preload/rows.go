@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/triggerhook/triggerhook/hook"
+	"github.com/triggerhook/triggerhook/internal/hooks"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -45,6 +47,9 @@ func (a *Adder) AddRows(ctx context.Context, p int, asOf task.AsOf, rows []task.
 				if o == task.AddTaken {
 					n++
 				}
+			}
+			if err == nil {
+				a.tellPreloaded(p, rows, n)
 			}
 			return n, err
 		}
@@ -87,4 +92,17 @@ func (a *Adder) Entries(rows []task.Row) []task.Entry {
 		}
 	}
 	return all
+}
+
+// tellPreloaded tells the hook that rows were offered to partition p, and that it took added of them.
+func (a *Adder) tellPreloaded(p int, rows []task.Row, added int) {
+	f := a.o.Hooks.Preloaded
+	if f == nil {
+		return
+	}
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	hooks.Call(a.o.Report, "Preloaded", f, hook.Preloaded{Partition: p, IDs: ids, Added: added})
 }
