@@ -265,8 +265,13 @@ type execer interface {
 }
 
 func (m *MySQL) insertPart(ctx context.Context, to execer, rows []task.Row) error {
-	marks := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?),", len(rows)), ",")
-	args := make([]any, 0, 8*len(rows))
+	statement, mark := "insert_tasks", "(?,?,?,?,?,?,?,?),"
+	expiring := slices.ContainsFunc(rows, func(r task.Row) bool { return r.ExpiresMS != 0 })
+	if expiring {
+		statement, mark = "insert_expiring_tasks", "(?,?,?,?,?,?,?,?,?),"
+	}
+	marks := strings.TrimSuffix(strings.Repeat(mark, len(rows)), ",")
+	args := make([]any, 0, 9*len(rows))
 	for _, r := range rows {
 		var payload, headers any
 		if len(r.Payload) > 0 {
@@ -276,8 +281,11 @@ func (m *MySQL) insertPart(ctx context.Context, to execer, rows []task.Row) erro
 			headers = []byte(r.Headers)
 		}
 		args = append(args, r.NextMS, []byte(r.ID), r.DueMS, r.Ver, r.Attempt, r.CreatedMS, headers, payload)
+		if expiring {
+			args = append(args, sql.NullInt64{Int64: r.ExpiresMS, Valid: r.ExpiresMS != 0})
+		}
 	}
-	_, err := to.ExecContext(ctx, strings.Replace(m.sql["insert_tasks"], "{rows}", marks, 1), args...)
+	_, err := to.ExecContext(ctx, strings.Replace(m.sql[statement], "{rows}", marks, 1), args...)
 	return err
 }
 

@@ -276,7 +276,7 @@ func (m *MySQL) Count(ctx context.Context, limit int) (n int64, exact bool, err 
 		if exact {
 			return nil
 		}
-		est, err := m.estimate(ctx, conn)
+		est, err := m.estimate(ctx, conn, "estimate_tasks")
 		n = max(n, est)
 		return err
 	})
@@ -284,8 +284,8 @@ func (m *MySQL) Count(ctx context.Context, limit int) (n int64, exact bool, err 
 }
 
 // estimate reads the column rows of a plan, wherever the server puts it.
-func (m *MySQL) estimate(ctx context.Context, conn *sql.Conn) (int64, error) {
-	rows, err := conn.QueryContext(ctx, m.sql["estimate_tasks"])
+func (m *MySQL) estimate(ctx context.Context, conn *sql.Conn, statement string) (int64, error) {
+	rows, err := conn.QueryContext(ctx, m.sql[statement])
 	if err != nil {
 		return 0, err
 	}
@@ -318,10 +318,11 @@ func query(ctx context.Context, conn *sql.Conn, stmt string, inline int, args ..
 	for rows.Next() {
 		var r task.Row
 		var headers sql.RawBytes
-		if err := rows.Scan(&r.NextMS, &r.ID, &r.DueMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &headers, &r.Size); err != nil {
+		var expires sql.NullInt64
+		if err := rows.Scan(&r.NextMS, &r.ID, &r.DueMS, &r.Ver, &r.Attempt, &r.CreatedMS, &r.PrevVer, &r.Payload, &headers, &r.Size, &expires); err != nil {
 			return nil, err
 		}
-		r.Headers = string(headers)
+		r.Headers, r.ExpiresMS = string(headers), expires.Int64
 		if len(r.Payload) == 0 || r.Size > inline {
 			r.Payload = nil
 		}

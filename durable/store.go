@@ -74,6 +74,31 @@ type Store interface {
 	// it. If aboveMS is task.MaxDue it reads all rows.
 	DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error)
 
+	// Bury moves the rows that exist in the versions named to the dead letters, each in one step: at no moment is it neither
+	// a row nor a dead letter, or both. It reports for each burial, in order, whether that version is dead now, by this call or
+	// an earlier one. Refs are distinct. Retries are those of Delete, and an error may match a *task.UnsureError with the refs
+	// that may be dead in spite of it. ErrInvalid: Burial.Check refuses one; nothing was moved.
+	Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
+
+	// Dead returns one page of the dead letters that f means, after the cursor: in the order (DeadMS, ID, Ver), or, if f has
+	// an IDPrefix, in the order (ID, Ver), compared as bytes. It reads at most limit dead letters, and fewer if their payloads have more
+	// than task.MostBytes together. So a page may be empty though more follow.
+	Dead(ctx context.Context, f task.DeadFilter, after task.DeadCursor, limit int) (task.DeadPage, error)
+
+	// Requeue makes a row of the dead letter of ref, in one step: its Ver, NextMS and DueMS are those of to, whose ID is ref's.
+	// Attempt, PrevVer and ExpiresMS are 0. Payload, headers and CreatedMS stay. It reports whether ref was a dead letter. If the
+	// answer to a try was lost, and the dead letter is gone at the next one, that try has made the row.
+	//
+	// A *task.IDError with Exists: a task of that ID exists. Nothing was changed then.
+	Requeue(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
+
+	// PurgeDead deletes the dead letters that died before that time, in commits of bounded size, and returns how many it
+	// deleted, also with an error.
+	PurgeDead(ctx context.Context, beforeMS int64) (n int64, err error)
+
+	// CountDead returns how many dead letters there are, with the words of Count.
+	CountDead(ctx context.Context, limit int) (n int64, exact bool, err error)
+
 	// Records returns all records: the identity, which Migrate made, the number of partitions, and
 	// what SwapRecord has recorded.
 	Records(ctx context.Context) (task.Records, error)
@@ -85,7 +110,7 @@ type Store interface {
 
 	// Move gives the row of ref a new version and time: Ver, NextMS, DueMS and
 	// Attempt are set from to, whose ID is ref's, and PrevVer from ref. Payload,
-	// headers and CreatedMS stay. It reports whether the row existed in ref's version; a
+	// headers, CreatedMS and ExpiresMS stay. It reports whether the row existed in ref's version; a
 	// row that is found with to.Ver counts as moved (by an earlier try).
 	//
 	// If the row may be moved in spite of an error, the error matches a *task.UnsureError that

@@ -48,6 +48,7 @@ type Row struct {
 	DueMS     int64  // the due time that the caller asked for (Task.Due), kept through rollbacks
 	Attempt   int    // rollbacks, timeouts and lost leases that the row knows of
 	CreatedMS int64  // for people
+	ExpiresMS int64  // Task.Expires: a delivery later than that is none, 0 if it has none
 	PrevVer   int64  // the version that the row had before it was moved last, 0 if it never was
 	Payload   []byte // nil if it is empty, or was left out
 	Headers   string // encoded (EncodeHeaders), empty if there are none

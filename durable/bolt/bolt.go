@@ -158,16 +158,24 @@ type table struct {
 	ids  *bbolt.Bucket // id -> key
 	prev *bbolt.Bucket // id -> previous version, of rows that were moved
 	meta *bbolt.Bucket
+
+	expires *bbolt.Bucket // id -> when it expires, and created_ms of the row that this is about, of rows that expire
+	dead    *bbolt.Bucket // key (dead, id, ver) -> dead letter
+	deadIDs *bbolt.Bucket // key (id, ver) of dead letters -> dead
 }
 
-var buckets = []string{"task", "id", "prev", "meta"}
+var buckets = []string{"task", "id", "prev", "meta", "expires", "dead", "deadid"}
 
 func (s *Store) name(what string) []byte { return []byte(s.ns + "_" + what) }
 
 func (s *Store) table(tx *bbolt.Tx) (*table, error) {
-	t := &table{tx.Bucket(s.name("task")), tx.Bucket(s.name("id")), tx.Bucket(s.name("prev")), tx.Bucket(s.name("meta"))}
+	t := &table{rows: tx.Bucket(s.name("task")), ids: tx.Bucket(s.name("id")), prev: tx.Bucket(s.name("prev")), meta: tx.Bucket(s.name("meta")),
+		expires: tx.Bucket(s.name("expires")), dead: tx.Bucket(s.name("dead")), deadIDs: tx.Bucket(s.name("deadid"))}
 	if t.rows == nil || t.ids == nil || t.prev == nil || t.meta == nil {
 		return nil, fmt.Errorf("%w: namespace %q is not in the file", task.ErrNotMigrated, s.ns)
+	}
+	if t.expires == nil || t.dead == nil || t.deadIDs == nil {
+		return nil, fmt.Errorf("%w: an older version of this library has made namespace %q of the file", task.ErrNotMigrated, s.ns)
 	}
 	return t, nil
 }
@@ -425,12 +433,15 @@ func (t *table) put(r task.Row) error {
 	if r.PrevVer != 0 {
 		err = errors.Join(err, t.prev.Put([]byte(r.ID), binary.BigEndian.AppendUint64(nil, uint64(r.PrevVer))))
 	}
+	if r.ExpiresMS != 0 {
+		err = errors.Join(err, t.putExpiry(r))
+	}
 	return err
 }
 
 func (t *table) remove(r task.Row) error {
 	return errors.Join(t.rows.Delete(rowKey(r.NextMS, r.ID)), t.ids.Delete([]byte(r.ID)), t.prev.Delete([]byte(r.ID)),
-		t.ids.SetSequence(t.ids.Sequence()-1))
+		t.expires.Delete([]byte(r.ID)), t.ids.SetSequence(t.ids.Sequence()-1))
 }
 
 // get returns the row of id; its payload is valid in this transaction only.
@@ -452,6 +463,7 @@ func (t *table) decode(k, v []byte) (task.Row, error) {
 	if prev := t.prev.Get([]byte(r.ID)); len(prev) == 8 {
 		r.PrevVer = int64(binary.BigEndian.Uint64(prev))
 	}
+	r.ExpiresMS = t.expiry(r)
 	return r, nil
 }
 

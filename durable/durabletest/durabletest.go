@@ -60,6 +60,15 @@ func Run(t *testing.T, open Open) {
 		{"SlicesAreNotShared", slicesAreNotShared},
 		{"HeadersComeBackWithTheirPayload", headersComeBack},
 		{"HeadersThatAreTooLongAreRefused", longHeaders},
+		{"ExpiriesComeBack", expiriesComeBack},
+		{"BuriedRowsAreDeadLetters", buriedRowsAreDeadLetters},
+		{"BadBurialsAreRefused", badBurialsAreRefused},
+		{"BuriedPayloadsAreBounded", buriedPayloadsAreBounded},
+		{"ARowEndsOnce", aRowEndsOnce},
+		{"DeadLettersAreListedInOrder", deadLettersAreListedInOrder},
+		{"RequeueMakesARow", requeueMakesARow},
+		{"OneRequeueWins", oneRequeueWins},
+		{"PurgeDeletesTheOld", purgeDeletesTheOld},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
@@ -132,7 +141,7 @@ func scanAll(t *testing.T, s durable.Store, page int) []task.Row {
 
 func same(a, b task.Row) bool {
 	return a.Ref == b.Ref && a.NextMS == b.NextMS && a.DueMS == b.DueMS && a.Attempt == b.Attempt &&
-		a.CreatedMS == b.CreatedMS && a.PrevVer == b.PrevVer && a.Size == b.Size && a.Headers == b.Headers && bytes.Equal(a.Payload, b.Payload)
+		a.CreatedMS == b.CreatedMS && a.PrevVer == b.PrevVer && a.ExpiresMS == b.ExpiresMS && a.Size == b.Size && a.Headers == b.Headers && bytes.Equal(a.Payload, b.Payload)
 }
 
 func createdRowsComeBackWhole(t *testing.T, s durable.Store) {

@@ -2,5 +2,5 @@
 SELECT next_ms, id, due_ms, ver, attempt, created_ms, prev_ver,
   CASE WHEN LENGTH(payload) <= ? THEN payload END,
   CASE WHEN headers IS NOT NULL AND COALESCE(LENGTH(payload), 0) + LENGTH(headers) <= ? THEN headers END,
-  COALESCE(LENGTH(payload), 0) + COALESCE(LENGTH(headers), 0)
+  COALESCE(LENGTH(payload), 0) + COALESCE(LENGTH(headers), 0), expires_ms
 FROM `{ns}_task` FORCE INDEX (id) WHERE id IN ({ids})
