@@ -45,7 +45,7 @@ func (m *MySQL) Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
 		for ref := range dead {
 			maybe = append(maybe, ref)
 		}
-		return nil, fmt.Errorf("bury %d tasks: %w", len(burials), doubtful(maybe, m.silent(paced, err)))
+		return nil, fmt.Errorf("bury %d tasks: %w", len(burials), doubtful(maybe, m.nameTimeout(paced, err)))
 	}
 	all := make([]bool, len(burials))
 	for i, b := range burials {
@@ -59,7 +59,7 @@ func (m *MySQL) burialShare(b task.Burial) int { return max(maxRows/buryRows, m.
 // buryPart buries what one statement can name. If one of several rows may have caused a failure, each goes alone.
 func (m *MySQL) buryPart(ctx context.Context, part []task.Burial, dead map[task.Ref]bool) error {
 	err := m.buryTogether(ctx, part, dead)
-	if len(part) == 1 || !alone(err) {
+	if len(part) == 1 || !splitsGroup(err) {
 		return err
 	}
 	err = nil
@@ -72,9 +72,9 @@ func (m *MySQL) buryPart(ctx context.Context, part []task.Burial, dead map[task.
 
 // buryTogether adds to dead what is dead afterwards, or with an error what may be.
 func (m *MySQL) buryTogether(ctx context.Context, part []task.Burial, dead map[task.Ref]bool) error {
-	again := passing
+	again := retryable
 	if len(part) > 1 {
-		again = passingForMany
+		again = retryableInGroup
 	}
 	left := part
 	return m.retryIf(ctx, "bury", again, func(conn *sql.Conn) error {

@@ -44,7 +44,7 @@ func (m *MySQL) deadAfter(ctx context.Context, conn *sql.Conn, f task.DeadFilter
 		return queryDead(ctx, conn, m.sql["list_dead_by_id"], inline, inline, id, after.Ver, id, afterPrefix(f.IDPrefix), limit)
 	}
 	if after.DeadMS < f.FromMS {
-		id, after = nil, task.DeadCursor{DeadMS: f.FromMS}
+		id, after = []byte{}, task.DeadCursor{DeadMS: f.FromMS} // nil would be NULL
 	}
 	before := f.BeforeMS
 	if before == 0 {

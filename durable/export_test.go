@@ -45,6 +45,9 @@ func (m *MySQL) Low(ctx context.Context) (ms int64, err error) {
 	return ms, err
 }
 
+// SchemaVersion is the schema version of this library.
+func (m *MySQL) SchemaVersion() int { return len(m.schema) }
+
 // AddMigration has m know one migration more, as the next version of this library will.
 func (m *MySQL) AddMigration(compatible int, statements ...string) {
 	m.schema = append(m.schema[:len(m.schema):len(m.schema)], migration{fmt.Sprintf("%04d_next.sql", len(m.schema)+1), compatible, statements})
