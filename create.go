@@ -25,7 +25,7 @@ const (
 )
 
 // Create stores tasks, all or none. It writes into them: where Task.ID is empty it sets a new
-// UUIDv7, and it rounds Task.Due up to the millisecond in UTC. Nil: each task survives the
+// UUIDv7, and it rounds Task.Due and Task.Expires up to the millisecond in UTC. Nil: each task survives the
 // crash of anything and is delivered at least once, whatever becomes of ctx or of
 // the hot set. ErrInvalid, ErrExists (an IDError names which): nothing was stored.
 // ErrTooLarge: a call takes at most 100,000 tasks, with 64 MiB of IDs, payloads and headers in all,
@@ -97,7 +97,7 @@ func (s *Scheduler) rows(tasks []*Task) ([]task.Row, error) {
 			}
 			t.ID, rows[i].ID = id.String(), id.String()
 		}
-		t.Due = time.UnixMilli(rows[i].DueMS).UTC()
+		t.Due, t.Expires = time.UnixMilli(rows[i].DueMS).UTC(), task.Expiry(rows[i].ExpiresMS)
 	}
 	return rows, nil
 }
@@ -122,6 +122,7 @@ func (s *Scheduler) row(t *Task) (task.Row, error) {
 		return task.Row{}, fmt.Errorf("%w: task is nil", ErrInvalid)
 	}
 	due, err := task.DueMS(t.Due)
+	expires, late := task.ExpiresMS(t.Expires, due)
 	if t.ID != "" {
 		err = errors.Join(err, task.CheckID(t.ID))
 	}
@@ -130,7 +131,7 @@ func (s *Scheduler) row(t *Task) (task.Row, error) {
 	}
 	headers, wrong := task.EncodeHeaders(t.Headers)
 	return task.Row{Ref: task.Ref{ID: t.ID, Ver: task.NewVer()}, NextMS: due, DueMS: due, CreatedMS: time.Now().UnixMilli(),
-		Payload: t.Payload, Headers: headers, Size: len(t.Payload) + len(headers)}, errors.Join(err, wrong)
+		ExpiresMS: expires, Payload: t.Payload, Headers: headers, Size: len(t.Payload) + len(headers)}, errors.Join(err, late, wrong)
 }
 
 // tellCreated tells the hook which rows are committed.

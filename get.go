@@ -38,7 +38,7 @@ type Info struct {
 	Next    time.Time // when it is next offered; zero if InFlight
 }
 
-// Get returns a task. ErrNotFound: there is none of that ID. It also returns an error if the headers
+// Get returns a task. ErrNotFound: there is none of that ID; it may be a dead letter (DeadTasks). It also returns an error if the headers
 // cannot be read, because the row was changed by hand.
 func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 	if err := task.CheckID(id); err != nil {
@@ -56,7 +56,7 @@ func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("get: task %q: %w", id, err)
 	}
-	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.DueMS).UTC(), Payload: r.Payload, Headers: headers}, Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC()}
+	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.DueMS).UTC(), Payload: r.Payload, Headers: headers, Expires: task.Expiry(r.ExpiresMS)}, Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC()}
 	found, err := s.set.Find(ctx, task.Partition(id, s.parts), []task.Ref{r.Ref})
 	if err != nil {
 		s.report.Error("find a task", err, "answered without its state")

@@ -15,7 +15,7 @@ import (
 // flight: an old delivery can no longer confirm it, and its Context ends. Nil: the
 // task fires at due, and not at its old time unless a worker had claimed it
 // before. ErrNotFound: there is no such task (it may have been confirmed).
-// ErrInvalid: the id or due breaks a rule, and nothing has changed. After any other
+// ErrInvalid: the id or due breaks a rule (due is later than Task.Expires, which stays), and nothing has changed. After any other
 // error the task may fire at either time or both, until this process has changed the
 // hot set; it goes on trying that.
 //
@@ -46,6 +46,10 @@ func (s *Scheduler) move(ctx context.Context, id string, dueMS int64) (bool, err
 		return false, &IDError{NotFound: []string{id}}
 	}
 	p, old, to := task.Partition(id, s.parts), rows[0], rows[0]
+	if old.ExpiresMS != 0 && dueMS > old.ExpiresMS {
+		return false, fmt.Errorf("%w: due %s is later than task %q expires, %s", ErrInvalid, time.UnixMilli(dueMS).UTC().Format(time.RFC3339Nano),
+			id, task.Expiry(old.ExpiresMS).Format(time.RFC3339Nano))
+	}
 	failpoint.Hit("reschedule/previous")
 	if prev, is := old.Prev(); is { // so that there is never a third version
 		if _, err := s.set.Remove(ctx, p, "", []task.Ref{prev}); err != nil {

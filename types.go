@@ -21,10 +21,14 @@ import (
 //		// a content type: keys that are not empty, keys and values of valid UTF-8, at most
 //		// 8 KiB once they are encoded. An empty map comes back as nil.
 //		Headers map[string]string
+//		// Expires, if it is set, is the last time at which the task may be delivered, no
+//		// earlier than Due. A task that would be delivered later becomes a dead letter
+//		// (ReasonExpired), and no handler sees it.
+//		Expires time.Time
 //	}
 //
-// The library changes no field of a Task that it was handed, except two: Create fills an empty
-// ID, and rounds Due up to the millisecond in UTC. An ID may be used again once its task is done
+// The library changes no field of a Task that it was handed, except three: Create fills an empty
+// ID, and rounds Due and Expires up to the millisecond in UTC. An ID may be used again once its task is done
 // or deleted.
 type Task = task.Task
 

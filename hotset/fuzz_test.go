@@ -39,9 +39,12 @@ func FuzzEntry(f *testing.F) {
 		if attempt%2 != 0 {
 			e.Headers = junk
 		}
+		if attempt%3 != 0 {
+			e.ExpiresMS = max(0, exec)
+		}
 		got, err := parseEntry(ref, encodeEntry(e))
 		if external {
-			e.Payload, e.Headers = nil, ""
+			e.Payload, e.Headers, e.ExpiresMS = nil, "", 0
 		}
 		if err != nil || !sameEntry(got, e) {
 			t.Errorf("%+v came back as %+v, %v", e, got, err)

@@ -64,7 +64,8 @@ const entryLen = 45
 
 // encodeEntry returns what Redis keeps for a member: next_ms:due_ms:attempt:flag:rest. With the flag "i" the rest is the
 // payload. With "h" it is the length of the headers, a colon, the headers and the payload. With "x" headers and payload are
-// in the durable store alone, and there is no rest.
+// in the durable store alone, and there is no rest. The flag "e" comes before one of the others, with a colon, expires_ms and a
+// colon in between: the task expires then.
 func encodeEntry(e task.Entry) string {
 	var text strings.Builder
 	writeEntry(&text, e)
@@ -75,6 +76,10 @@ func writeEntry(to *strings.Builder, e task.Entry) {
 	var number [20]byte
 	for _, n := range [...]int64{e.NextMS, e.DueMS, int64(e.Attempt)} {
 		to.Write(append(strconv.AppendInt(number[:0], n, 10), ':'))
+	}
+	if e.ExpiresMS != 0 && !e.External {
+		to.WriteString("e:")
+		to.Write(append(strconv.AppendInt(number[:0], e.ExpiresMS, 10), ':'))
 	}
 	switch {
 	case e.External:
@@ -116,6 +121,11 @@ func splitEntry(ref task.Ref, entry string) (e task.Entry, payload string, err e
 	}
 	flag, rest, ok := strings.Cut(rest, ":")
 	e.NextMS, e.DueMS, e.Attempt = nums[0], nums[1], int(nums[2])
+	if ok && flag == "e" {
+		if e.ExpiresMS, flag, rest, ok = splitExpiry(rest); flag == "x" {
+			return e, "", fmt.Errorf("entry of %q has a strange shape", ref.ID)
+		}
+	}
 	switch {
 	case ok && flag == "i":
 		return e, rest, nil
@@ -131,6 +141,14 @@ func splitEntry(ref task.Ref, entry string) (e task.Entry, payload string, err e
 		return e, "", fmt.Errorf("entry of %q has a strange shape", ref.ID)
 	}
 	return e, payload, nil
+}
+
+// splitExpiry parts expires_ms from the flag and the rest after it.
+func splitExpiry(from string) (ms int64, flag, rest string, ok bool) {
+	number, from, _ := strings.Cut(from, ":")
+	ms, err := strconv.ParseInt(number, 10, 64)
+	flag, rest, ok = strings.Cut(from, ":")
+	return ms, flag, rest, ok && err == nil && ms > 0
 }
 
 // splitHeaders parts headers from the payload after them. The headers are a copy, so that they do not keep the payload alive.

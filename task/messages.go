@@ -58,8 +58,10 @@ type Entry struct {
 	Attempt int    // rollbacks, timeouts and lost leases so far
 	Payload []byte // nil if External
 	Headers string // encoded (EncodeHeaders); empty if there are none, or if External
-	// External: payload and headers are too long for the hot set and are read from the
-	// durable store at the claim.
+	// ExpiresMS is the row's; 0 if it has none, or if External.
+	ExpiresMS int64
+	// External: payload and headers are too long for the hot set. They are read from the
+	// durable store at the claim, with ExpiresMS.
 	External bool
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Task is a one-off task as its caller made it. The library never changes a
 // field of a task that it was handed, except that Create fills an empty ID and
-// rounds Due up to the millisecond in UTC.
+// rounds Due and Expires up to the millisecond in UTC.
 type Task struct {
 	// ID is the caller's own string, 1 to MaxID bytes of valid UTF-8 without
 	// NUL and not only white space; it is never trimmed. Left empty, Create
@@ -32,6 +32,9 @@ type Task struct {
 	// bytes once they are encoded (EncodeHeaders). The library gives them no meaning. An empty map comes back as nil. A
 	// task without headers costs nothing for them.
 	Headers map[string]string
+	// Expires, if it is set, is the last time at which the task may be delivered, no earlier than Due. A task that would be
+	// delivered later becomes a dead letter (ReasonExpired), and no handler sees it.
+	Expires time.Time
 }
 
 // MaxID is the length in bytes of the longest ID: the width of the id column.
@@ -66,18 +69,46 @@ func DueMS(due time.Time) (int64, error) {
 	if due.IsZero() {
 		return 0, fmt.Errorf("%w: due is the zero time", ErrInvalid)
 	}
-	if due.Unix() < 0 {
-		return 0, fmt.Errorf("%w: due %s lies before 1970", ErrInvalid, due.UTC().Format(time.RFC3339Nano))
+	return roundUp("due", due)
+}
+
+// ExpiresMS returns expires, of a task that is due at that time, in unix milliseconds, rounded up as DueMS does; 0 for the zero
+// time. The error matches ErrInvalid: expires lies before due, or is out of the range of DueMS.
+func ExpiresMS(expires time.Time, dueMS int64) (int64, error) {
+	if expires.IsZero() {
+		return 0, nil
+	}
+	ms, err := roundUp("expires", expires)
+	if err == nil && ms < dueMS {
+		err = fmt.Errorf("%w: expires %s lies before due %s", ErrInvalid, text(expires), text(time.UnixMilli(dueMS)))
+	}
+	return max(ms, 1), err // 0 would mean never
+}
+
+// Expiry returns the time of a row's ExpiresMS, for Task.Expires.
+func Expiry(expiresMS int64) time.Time {
+	if expiresMS == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(expiresMS).UTC()
+}
+
+func text(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// roundUp returns a time of that name in unix milliseconds, rounded up.
+func roundUp(name string, t time.Time) (int64, error) {
+	if t.Unix() < 0 {
+		return 0, fmt.Errorf("%w: %s %s lies before 1970", ErrInvalid, name, text(t))
 	}
 	ms := MaxDue + 1
-	if due.Unix() <= MaxDue/1000 { // otherwise UnixMilli may overflow
-		ms = due.UnixMilli()
+	if t.Unix() <= MaxDue/1000 { // otherwise UnixMilli may overflow
+		ms = t.UnixMilli()
 	}
-	if due.Nanosecond()%int(time.Millisecond) != 0 {
+	if t.Nanosecond()%int(time.Millisecond) != 0 {
 		ms++
 	}
 	if ms > MaxDue {
-		return 0, fmt.Errorf("%w: due %s lies beyond year 9999", ErrInvalid, due.UTC().Format(time.RFC3339Nano))
+		return 0, fmt.Errorf("%w: %s %s lies beyond year 9999", ErrInvalid, name, text(t))
 	}
 	return ms, nil
 }

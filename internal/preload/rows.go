@@ -86,9 +86,9 @@ func (a *Adder) Reread(ctx context.Context, p int, rows []task.Row) (task.AsOf, 
 func (a *Adder) Entries(rows []task.Row) []task.Entry {
 	all := make([]task.Entry, len(rows))
 	for i, r := range rows {
-		all[i] = task.Entry{Ref: r.Ref, NextMS: r.NextMS, DueMS: r.DueMS, Attempt: r.Attempt, Payload: r.Payload, Headers: r.Headers}
+		all[i] = task.Entry{Ref: r.Ref, NextMS: r.NextMS, DueMS: r.DueMS, Attempt: r.Attempt, Payload: r.Payload, Headers: r.Headers, ExpiresMS: r.ExpiresMS}
 		if r.Cut() || r.Size > a.o.InlinePayload {
-			all[i].Payload, all[i].Headers, all[i].External = nil, "", true
+			all[i].Payload, all[i].Headers, all[i].ExpiresMS, all[i].External = nil, "", 0, true
 		}
 	}
 	return all
