@@ -158,17 +158,25 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 	if _, err := s.Bury(t.Context(), buried); err != nil {
 		t.Fatal(err)
 	}
-	dying := func() {
-		_, _ = s.Bury(t.Context(), []task.Burial{{Ref: refs[5], Reason: task.ReasonExpired}, {Ref: refs[7], Reason: task.ReasonExpired}})
+	next := 5
+	dying := func() { // two of which one is dead by then
+		_, _ = s.Bury(t.Context(), []task.Burial{{Ref: refs[next], Reason: task.ReasonExpired}, {Ref: refs[next-2], Reason: task.ReasonExpired}})
+		next += 2
 	}
+	dying()
 	list := func(f task.DeadFilter, after task.DeadCursor) func() {
 		return func() { _, _ = s.Dead(t.Context(), f, after, 100) }
 	}
 	letter := task.DeadCursor{DeadMS: buried[700].DeadMS, Ref: buried[700].Ref}
-	requeue := func() {
-		_, _ = s.Requeue(t.Context(), buried[0].Ref, task.Row{Ref: task.Ref{ID: buried[0].ID, Ver: 5}, NextMS: 5})
+	letterBack := buried[0]
+	requeue := func() { // and bury it again: the plan of a look for what is not there says nothing
+		made := task.Row{Ref: task.Ref{ID: letterBack.ID, Ver: 5}, NextMS: crowdMS}
+		_, _ = s.Requeue(t.Context(), letterBack.Ref, made)
+		_, _ = s.Delete(t.Context(), []task.Ref{made.Ref})
+		_ = s.Create(t.Context(), []task.Row{{Ref: letterBack.Ref, NextMS: crowdMS}})
+		_, _ = s.Bury(t.Context(), []task.Burial{letterBack})
 	}
-	purge := func() { _, _ = s.PurgeDead(t.Context(), 1) }
+	purge := func(before int64) func() { return func() { _, _ = s.PurgeDead(t.Context(), before) } }
 	old := func() { _, _ = s.Delete(t.Context(), []task.Ref{{ID: ids[0], Ver: 1}, {ID: ids[1], Ver: 1}}) }
 	return []planCase{
 		{"get", func() { _, _ = s.Get(t.Context(), ids) }, "SELECT next_ms", "id", 2100},
@@ -189,9 +197,9 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"list the dead of a time", list(task.DeadFilter{FromMS: 3, BeforeMS: 4}, task.DeadCursor{}), "SELECT dead_ms", "PRIMARY", 110},
 		{"list the dead by id", list(task.DeadFilter{IDPrefix: buried[9].ID[:2]}, task.DeadCursor{}), "SELECT dead_ms", "id", 110},
 		{"requeue", requeue, "INSERT INTO `t_task`", "id", 0},
-		{"delete a dead letter", requeue, "DELETE", "id", 0},
-		{"first of the dead", purge, "SELECT dead_ms, attempt", "PRIMARY", 10},
-		{"purge", purge, "DELETE", "PRIMARY", 0},
+		{"delete a dead letter", requeue, "DELETE d", "id", 0},
+		{"first of the dead", purge(1), "SELECT dead_ms, attempt", "PRIMARY", 10},
+		{"purge", purge(2), "DELETE", "PRIMARY", 0},
 		{"count the dead", func() { _, _, _ = s.CountDead(t.Context(), 1000) }, "SELECT COUNT", "id", 2100},
 		{"count", func() { _, _, _ = s.Count(t.Context(), 1000) }, "SELECT COUNT", "PRIMARY", 2100},
 	}

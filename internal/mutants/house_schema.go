@@ -50,7 +50,7 @@ var houseSchema = []mutant{
 	{"headers-read-as-payload", "what is read at the claim comes without headers", "consumer/accept.go",
 		"	return d.takeHeaders(r.Headers)\n", "	return nil\n", ".", "TestHeadersStayWithTheirTask"},
 	{"headers-in-transit", "the hot set is told nothing of headers", "internal/preload/rows.go",
-		", Headers: r.Headers}\n", "}\n", ".", "TestHeadersStayWithTheirTask"},
+		", Headers: r.Headers, Expires", ", Expires", ".", "TestHeadersStayWithTheirTask"},
 	{"headers-break-a-batch", "headers that cannot be read are not told of", "consumer/delivery.go",
 		"	if err != nil {\n		c.o.Report.Error(\"read headers\"", "	if false {\n		c.o.Report.Error(\"read headers\"", ".", "TestHeadersThatCannotBeReadLoseNoTask"},
 
