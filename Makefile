@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke model
+.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke otel-test model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ vuln: ## look for known vulnerabilities in the dependencies
 bench: ## measure all scenarios at full size beside the peers: hours (RUNS=5 SCENARIO=create,send SYSTEM=all)
 	cd bench && rm -f results.jsonl && go run . run --system $(or $(SYSTEM),all) --scenario $(or $(SCENARIO),all) --runs $(or $(RUNS),5) --json results.jsonl
 	cd bench && go run . report --plots plots results.jsonl
+
+otel-test: ## go vet, staticcheck and the tests of the module for OpenTelemetry
+	cd otel && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test -race ./...
 
 bench-smoke: ## run each scenario small, for the library and the limit: to see that it works, never to judge a time
 	cd bench && go run . run --n 500 --workers 2
