@@ -115,6 +115,7 @@ var seconds = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 
 
 // Creator is what Create calls: a *triggerhook.Scheduler, or a wrapper of one.
 type Creator interface {
+	// Create is Scheduler.Create.
 	Create(ctx context.Context, tasks ...*triggerhook.Task) error
 }
 

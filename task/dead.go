@@ -81,7 +81,7 @@ func (f DeadFilter) Matches(d Dead) bool {
 
 // DeadCursor is a place in a list of dead letters. The zero DeadCursor lies before all of them.
 type DeadCursor struct {
-	DeadMS int64
+	DeadMS int64 // when it died, unix milliseconds
 	Ref
 }
 
