@@ -251,6 +251,28 @@ func ExampleScheduler_Stats() {
 	// Output: 3 tasks are unfinished, 3 were created here
 }
 
+// How many tasks come due: a figure to scale workers by before they are late.
+func ExampleScheduler_Forecast() {
+	s, end := openScheduler(triggerhook.Options{})
+	defer end()
+	ctx := context.Background()
+	for _, in := range []time.Duration{30 * time.Second, 20 * time.Minute, 40 * time.Minute} {
+		if err := s.Create(ctx, &triggerhook.Task{Due: time.Now().Add(in)}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	all, err := s.Forecast(ctx, time.Minute, time.Hour)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range all {
+		fmt.Printf("within %s: %d, an estimate: %t\n", f.Within, f.Tasks, f.Estimated)
+	}
+	// Output:
+	// within 1m0s: 1, an estimate: false
+	// within 1h0m0s: 3, an estimate: false
+}
+
 // A process that only creates tasks calls Flush before it closes its stores.
 func ExampleScheduler_Flush() {
 	s, end := openScheduler(triggerhook.Options{})

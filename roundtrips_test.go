@@ -342,6 +342,10 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	check("`Records`", func() error { _, err := store.Records(ctx); return err })
 	check("`SwapRecord`", func() error { _, err := store.SwapRecord(ctx, "test", "", "x"); return err })
 	now := time.Now().UnixMilli()
+	check("`CountBefore` of one time beyond the low bound, up to the limit", func() error {
+		_, err := store.CountBefore(ctx, now, []int64{now + 1000}, 2000)
+		return err
+	})
 	must(store.Advance(ctx, now))
 	check("`Advance` that has nothing to do", func() error { return store.Advance(ctx, now+1000) })
 }
@@ -355,7 +359,7 @@ func idsOf(rows []task.Row) []string {
 }
 
 func checkSet(t *testing.T, ctx context.Context, set hotset.Set, check checker) {
-	const many, few = "a call of up to 1000 members", "`Horizon`, `State`, `Elect`"
+	const many, few = "a call of up to 1000 members", "`Horizon`, `State`, `Waiting`, `Elect`"
 	var asOf task.AsOf
 	now := time.Now().UnixMilli()
 	horizon := task.HorizonRequest{Epoch: 1, HorizonMS: now + 60_000, Limit: 1000}
@@ -372,6 +376,7 @@ func checkSet(t *testing.T, ctx context.Context, set hotset.Set, check checker) 
 		other := task.Entry{Ref: task.Ref{ID: id + "2", Ver: 1}, NextMS: now + 30_000, DueMS: now}
 		check(few, func() error { _, err := set.Horizon(ctx, 0, horizon); return err })
 		check(few, func() error { _, err := set.State(ctx, 0); return err })
+		check(few, func() error { _, err := set.Waiting(ctx, 0, now, now+60_000); return err })
 		check(few, func() error { _, err := set.Elect(ctx, "me", time.Second, task.Feeder); return err })
 		check("`Clock` within 5 s of another answer", func() (err error) { asOf, err = set.Clock(ctx, 0); return err })
 		add := task.AddRequest{AsOf: asOf, Entries: []task.Entry{due, other}}

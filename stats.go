@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
@@ -26,6 +27,8 @@ type NamespaceStats struct {
 	Preloaded int64 // in the hot set, waiting, due or not
 	Due       int64 // those of Preloaded that are due
 	InFlight  int64 // claimed by workers
+	// Forecast is how many tasks fall due within 1 min, 5 min, 1 h and 24 h: see Scheduler.Forecast.
+	Forecast []Forecast
 }
 
 // ProcessStats are counters of this process since it began. No I/O.
@@ -72,18 +75,21 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 		s.ns.stats, s.ns.err, s.ns.at = stats, err, time.Now()
 	}
 	out.Namespace = s.ns.stats
+	out.Namespace.Forecast = slices.Clone(s.ns.stats.Forecast)
 	return out, s.ns.err
 }
 
 func (s *Scheduler) readNamespace(ctx context.Context) (out NamespaceStats, err error) {
 	n, exact, err := s.store.Count(ctx, exactTasks)
 	out.Tasks, out.Estimated = n, !exact && err == nil
-	for p := range s.parts {
-		st, e := s.set.State(ctx, p)
-		err = errors.Join(err, e)
+	states, e := s.states(ctx)
+	for _, st := range states {
 		out.Preloaded += st.Waiting
 		out.Due += st.Due
 		out.InFlight += st.Claimed
+	}
+	if err = errors.Join(err, e); err == nil {
+		out.Forecast, err = s.forecast(ctx, states, statsForecasts)
 	}
 	return out, err
 }

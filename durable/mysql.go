@@ -284,8 +284,8 @@ func (m *MySQL) Count(ctx context.Context, limit int) (n int64, exact bool, err 
 }
 
 // estimate reads the column rows of a plan, wherever the server puts it.
-func (m *MySQL) estimate(ctx context.Context, conn *sql.Conn, statement string) (int64, error) {
-	rows, err := conn.QueryContext(ctx, m.sql[statement])
+func (m *MySQL) estimate(ctx context.Context, conn *sql.Conn, stmt string, args ...any) (int64, error) {
+	rows, err := conn.QueryContext(ctx, m.sql[stmt], args...)
 	if err != nil {
 		return 0, err
 	}

@@ -201,6 +201,7 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"first of the dead", purge(1), "SELECT dead_ms, attempt", "PRIMARY", 10},
 		{"purge", purge(2), "DELETE", "PRIMARY", 0},
 		{"count the dead", func() { _, _, _ = s.CountDead(t.Context(), 1000) }, "SELECT COUNT", "id", 2100},
+		{"count before", func() { _, _ = s.CountBefore(t.Context(), 10_000_000, []int64{40_000_000}, 1000) }, "SELECT COUNT", "PRIMARY", 2100},
 		{"count", func() { _, _, _ = s.Count(t.Context(), 1000) }, "SELECT COUNT", "PRIMARY", 2100},
 	}
 }

@@ -153,4 +153,10 @@ type Store interface {
 	// more it is a cheap estimate above limit, and exact is false. Count never reads
 	// more than limit+1 rows.
 	Count(ctx context.Context, limit int) (n int64, exact bool, err error)
+
+	// CountBefore returns, for each of beforeMS, how many rows have a NextMS of at least fromMS and below
+	// that time. The times ascend, and the numbers do not fall. Up to limit a number is exact; above it
+	// a number may be a cheap estimate above limit, which is marked. A store says how far off its
+	// estimates may be. What Scan may leave out CountBefore may leave out too.
+	CountBefore(ctx context.Context, fromMS int64, beforeMS []int64, limit int) ([]task.Count, error)
 }

@@ -35,6 +35,20 @@ func TestBatchesOfAnotherServerAreCold(t *testing.T) {
 	}
 }
 
+// What another server holds is not what workers get.
+func TestWaitingOfAnotherServerIsCold(t *testing.T) {
+	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
+	s := open(t, rdb, 1)
+	add(t, s, warm(t, s), many(3))
+	if c, err := s.Waiting(t.Context(), 0, task.MaxDue); err != nil || c.Counts[0] != 3 {
+		t.Fatalf("Waiting: %+v, %v, want 3", c, err)
+	}
+	rdb.HSet(t.Context(), key(s, "meta"), "server", "another")
+	if c, err := s.Waiting(t.Context(), 0, task.MaxDue); !errors.Is(err, task.ErrCold) {
+		t.Errorf("Waiting of another server: %+v, %v, want ErrCold", c, err)
+	}
+}
+
 // A set of tombstones is lost alone, as by an eviction. What was known before the removal
 // does not come back: the partition is cold, and begins anew.
 func TestALostTombstoneIsALossOfData(t *testing.T) {

@@ -176,6 +176,26 @@ func (r *Redis) State(ctx context.Context, p int) (task.State, error) {
 	return s, errors.Join(refused, a.err)
 }
 
+// Waiting implements Set.
+func (r *Redis) Waiting(ctx context.Context, p int, belowMS ...int64) (task.WaitingCounts, error) {
+	if err := task.CheckTimes(belowMS); err != nil {
+		return task.WaitingCounts{}, fmt.Errorf("waiting in partition %d: %w", p, err)
+	}
+	args := make([]any, len(belowMS))
+	for i, ms := range belowMS {
+		args[i] = ms
+	}
+	a, err := r.run(ctx, p, "waiting", nil, args...)
+	if err != nil {
+		return task.WaitingCounts{}, err
+	}
+	c := task.WaitingCounts{AsOf: a.asOf, Loaded: task.Cursor{NextMS: a.int(), ID: a.str()}, Counts: make([]int64, len(belowMS))}
+	for i := range c.Counts {
+		c.Counts[i] = a.int()
+	}
+	return c, a.err
+}
+
 // Feed implements Set.
 func (r *Redis) Feed(ctx context.Context, p int, page task.FeedRequest) (task.PartitionStatus, error) {
 	rest, taken := page.Entries, 0

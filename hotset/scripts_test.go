@@ -330,6 +330,7 @@ func callAll(t *testing.T, r *Redis) {
 		"horizon": func() error { return err },
 		"clock":   func() error { r.seen[0] = sighting{}; _, err := r.Clock(ctx, 0); return err },
 		"state":   func() error { _, err := r.State(ctx, 0); return err },
+		"waiting": func() error { _, err := r.Waiting(ctx, 0, 1, 2); return err },
 		"feed": func() error {
 			_, err := r.Feed(ctx, 0, task.FeedRequest{AsOf: f.AsOf, Epoch: 1, Entries: e, Loaded: task.Cursor{NextMS: 1}})
 			return err

@@ -29,7 +29,7 @@ type Config struct {
 // Release answer task.ErrCold until Horizon has made one.
 //
 // A partition is also cold if its server is not the one that the generation began on.
-// Horizon, State, Find, Expired and Add with a Token always look at that. Claim does where it
+// Horizon, State, Waiting, Find, Expired and Add with a Token always look at that. Claim does where it
 // takes members or finds its batch, Extend where it is given a batch or a member, and Remove
 // where it has no Token. The other calls do not, and what they change there ends with the next generation.
 //
@@ -79,6 +79,11 @@ type Set interface {
 	// State reports what p holds. A cold partition holds nothing, which is no
 	// error. ErrRefused: with its settings the server would lose members without an error.
 	State(ctx context.Context, p int) (task.State, error)
+
+	// Waiting counts, for each of belowMS, the members of p that wait and are next offered before
+	// that time, due or not. It counts no claimed member. All counts are of one moment. There are at
+	// most task.MaxTimes times. ErrCold: the partition has no generation, or one that is not current.
+	Waiting(ctx context.Context, p int, belowMS ...int64) (task.WaitingCounts, error)
 
 	// Horizon begins a feeder's round on p. If the partition is cold and f.Look is not
 	// set, it begins a new, empty generation: f.Generation, which the durable store records as

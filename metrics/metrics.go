@@ -16,6 +16,7 @@ package metrics
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type Collector struct {
 	s        *triggerhook.Scheduler
 	counters []counter
 	gauges   []gauge
+	forecast *prometheus.Desc
 	errors   *prometheus.Desc
 	late     *prometheus.Desc
 }
@@ -74,9 +76,10 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 		return prometheus.NewDesc("triggerhook_"+name, help, more, labels)
 	}
 	return &Collector{
-		s:      s,
-		errors: desc("errors_total", "Errors that no caller was told, by kind.", "kind"),
-		late:   desc("lateness_seconds", "How late first deliveries were."),
+		s:        s,
+		forecast: desc("namespace_forecast", "Tasks that fall due within that time; where more than 10,000 of them lie beyond the hot set an estimate.", "within"),
+		errors:   desc("errors_total", "Errors that no caller was told, by kind.", "kind"),
+		late:     desc("lateness_seconds", "How late first deliveries were."),
 		counters: []counter{
 			{desc("created_total", "Tasks created."), func(p P) uint64 { return p.Created }},
 			{desc("deleted_total", "Tasks deleted by their caller."), func(p P) uint64 { return p.Deleted }},
@@ -116,6 +119,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range c.gauges {
 		ch <- m.desc
 	}
+	ch <- c.forecast
 	ch <- c.errors
 	ch <- c.late
 }
@@ -133,6 +137,11 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.read(st))
 		}
 	}
+	for _, f := range st.Namespace.Forecast {
+		if err == nil {
+			ch <- prometheus.MustNewConstMetric(c.forecast, prometheus.GaugeValue, float64(f.Tasks), short(f.Within))
+		}
+	}
 	for kind, n := range st.Process.Errors {
 		ch <- prometheus.MustNewConstMetric(c.errors, prometheus.CounterValue, float64(n), kind)
 	}
@@ -141,4 +150,15 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		late = prometheus.NewInvalidMetric(c.late, err)
 	}
 	ch <- late
+}
+
+// short writes a time without the units that are zero at its end: 1m, 24h.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-len(zero)+1]
+		}
+	}
+	return text
 }

@@ -405,7 +405,7 @@ func TestTwoSchedulersShareARegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if len(f.Metric) != 2 || f.Metric[0].Label[0].GetName() != "namespace" {
+		if f.Metric = oneTime(f.Metric); len(f.Metric) != 2 || f.Metric[0].Label[0].GetName() != "namespace" {
 			t.Errorf("%s has %d series with %v", f.GetName(), len(f.Metric), f.Metric[0].Label)
 		}
 	}
@@ -444,6 +444,7 @@ func series(t *testing.T, reg prometheus.Gatherer, n int) {
 		t.Fatalf("Gather answers %d metrics, %v", len(families), err)
 	}
 	for _, f := range families {
+		f.Metric = oneTime(f.Metric)
 		numbers := map[string]bool{}
 		for _, m := range f.Metric {
 			if len(m.Label) != 2 || m.Label[0].GetName() != "namespace" || m.Label[1].GetName() != "scheduler" {

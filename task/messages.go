@@ -206,6 +206,30 @@ type State struct {
 	Watchers int
 }
 
+// Count is a number of rows.
+type Count struct {
+	N     int64 // how many rows
+	Exact bool  // N is not an estimate
+}
+
+// MaxTimes is the most times that one call of Waiting takes.
+const MaxTimes = 1000
+
+// CheckTimes returns an ErrInvalid if there are more than MaxTimes times.
+func CheckTimes(ms []int64) error {
+	if len(ms) > MaxTimes {
+		return fmt.Errorf("%w: %d times in one call, at most %d are allowed", ErrInvalid, len(ms), MaxTimes)
+	}
+	return nil
+}
+
+// WaitingCounts is the answer of Waiting.
+type WaitingCounts struct {
+	AsOf   AsOf    // when the answer was given
+	Loaded Cursor  // all rows up to here are in
+	Counts []int64 // for each time, how many members wait that are next offered before it
+}
+
 // Role is a background role that one process at a time holds.
 type Role string
 

@@ -84,3 +84,34 @@ func (s *Store) Scan(ctx context.Context, after task.Cursor, belowMS int64, limi
 	})
 	return all.rows, err
 }
+
+// CountBefore implements durable.Store. It walks through the rows, and counts exactly up to limit or 1,000,000, whichever is more.
+// Above that its estimate is the number of all rows of the file.
+func (s *Store) CountBefore(ctx context.Context, fromMS int64, beforeMS []int64, limit int) ([]task.Count, error) {
+	most := max(int64(limit), exactRows)
+	all := make([]task.Count, len(beforeMS))
+	err := s.view(ctx, "count tasks before a time", func(t *table) error {
+		c := t.rows.Cursor()
+		k, _ := c.Seek(rowKey(max(0, fromMS), ""))
+		var n int64
+		for i, ms := range beforeMS {
+			end := rowKey(max(0, ms), "")
+			for ; k != nil && bytes.Compare(k, end) < 0 && n <= most; k, _ = c.Next() {
+				if n++; n%10_000 == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+			}
+			if all[i] = (task.Count{N: n, Exact: n <= most}); n > most {
+				all[i].N = int64(t.ids.Sequence())
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// exactRows is up to how many rows CountBefore walks through in any case.
+const exactRows = 1_000_000

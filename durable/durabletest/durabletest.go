@@ -55,6 +55,8 @@ func Run(t *testing.T, open Open) {
 		{"ScanOfManyBytesLacksNoRow", scanInParts},
 		{"IDsAreComparedAsBytes", idsAreBytes},
 		{"CountIsExactUpToItsLimit", count},
+		{"CountBeforeCountsARange", countBefore},
+		{"CountBeforeIsExactUpToItsLimit", countBeforeItsLimit},
 		{"AdvanceHidesNoRow", advanceHidesNoRow},
 		{"AnEndedContextEndsCalls", endedContext},
 		{"SlicesAreNotShared", slicesAreNotShared},

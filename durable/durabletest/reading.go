@@ -1,6 +1,7 @@
 package durabletest
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -111,6 +112,60 @@ func count(t *testing.T, s durable.Store) {
 	}
 	if n, exact, err := s.Count(t.Context(), 49); n < 50 || exact || err != nil {
 		t.Errorf("Count of 50 up to 49: %d, %v, %v; want an estimate above 49", n, exact, err)
+	}
+}
+
+// countBefore has rows at the ends of its ranges: the first time belongs to a range, and the last one does not.
+func countBefore(t *testing.T, s durable.Store) {
+	now := time.Now().UnixMilli()
+	check := func(from int64, before []int64, want ...int64) {
+		t.Helper()
+		got, err := s.CountBefore(t.Context(), from, before, 100)
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("CountBefore from %d before %d: %v, %v; want %d numbers", from, before, got, err, len(want))
+		}
+		for i, c := range got {
+			if c.N != want[i] || !c.Exact {
+				t.Errorf("CountBefore from %d before %d: %+v, want exactly %d", from, before[i], c, want[i])
+			}
+		}
+	}
+	check(0, []int64{0, now, task.MaxDue}, 0, 0, 0)
+	var all []task.Row
+	for i, at := range []int64{0, 1, now, now, now + 1, now + 10, now + 10, now + 10, now + 20} {
+		all = append(all, row(fmt.Sprint(i), at, "payload"))
+	}
+	create(t, s, all...)
+	check(0, []int64{0, 1, now, now + 1, now + 10, now + 11, now + 20, task.MaxDue}, 0, 1, 2, 4, 5, 8, 8, 9)
+	check(now, []int64{1, now, now + 1, now + 1, now + 11}, 0, 0, 2, 2, 6)
+	check(now+11, []int64{now, now + 20, now + 21}, 0, 0, 1)
+	check(now+21, []int64{task.MaxDue}, 0)
+	check(0, nil)
+	if _, err := s.Delete(t.Context(), []task.Ref{all[4].Ref, all[5].Ref}); err != nil {
+		t.Fatal(err)
+	}
+	check(now, []int64{now + 10, now + 11}, 2, 4)
+}
+
+// countBeforeItsLimit has more rows than the limit before some of its times, in this and in other ranges.
+func countBeforeItsLimit(t *testing.T, s durable.Store) {
+	now := time.Now().UnixMilli()
+	create(t, s, rows(60, func(i int) int64 { return now + int64(i) })...)
+	got, err := s.CountBefore(t.Context(), now+10, []int64{now, now + 20, now + 30, now + 31, now + 50, task.MaxDue}, 20)
+	if err != nil || len(got) != 6 {
+		t.Fatalf("CountBefore of six times: %v, %v", got, err)
+	}
+	for i, want := range []int64{0, 10, 20} {
+		if got[i] != (task.Count{N: want, Exact: true}) {
+			t.Errorf("number %d is %+v, want exactly %d", i, got[i], want)
+		}
+	}
+	least := int64(21)
+	for i, c := range got[3:] {
+		if c.N < least || c.Exact && c.N != []int64{21, 40, 50}[i] {
+			t.Errorf("number %d is %+v, want %d or an estimate of at least %d", i+3, c, []int64{21, 40, 50}[i], least)
+		}
+		least = c.N
 	}
 }
 

@@ -74,6 +74,7 @@ func oneGenerationIsCurrent(k *kit) {
 			_, err := k.Extend(k.Context(), k.p, task.ExtendRequest{Generation: 11, Tokens: []string{"t"}, Lease: time.Minute})
 			return err
 		},
+		"Waiting": func() error { _, err := k.Waiting(k.Context(), k.p, far); return err },
 		"Release": func() error {
 			_, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: []task.Ref{b.Claims[0].Ref}})
 			return err

@@ -72,6 +72,7 @@ var claims = []struct {
 	{"FindTellsWhereMembersAre", find},
 	{"AFullPartitionKeepsWhatIsClaimed", fullOfClaimed},
 	{"StateCounts", state},
+	{"WaitingCountsUpToEachTime", waiting},
 	{"ElectionsHaveOneWinner", elect},
 	{"AnEarlierMemberWakes", wakes},
 	{"ManyMembersInOneCall", manyMembers},
@@ -213,6 +214,40 @@ func state(k *kit) {
 	s, err := k.State(k.Context(), k.p)
 	if k.must(err); s.Waiting != 3 || s.Due != 2 || s.Claimed != 1 || s.OldestMS != 5 || s.HorizonMS != far {
 		k.Errorf("State answered %+v", s)
+	}
+}
+
+// waiting has members that are due and later ones, and one that was claimed. It is not counted until it waits again.
+func waiting(k *kit) {
+	if _, err := k.Waiting(k.Context(), k.p, far); !errors.Is(err, task.ErrCold) {
+		k.Errorf("Waiting in a cold partition answered %v, want ErrCold", err)
+	}
+	k.warm()
+	k.add(task.AddTaken, entry("a", 1), entry("b", 5), entry("c", 5), entry("d", far-2), entry("e", far-1))
+	b := k.claim("t", 1)
+	check := func(want ...int64) {
+		k.Helper()
+		c, err := k.Waiting(k.Context(), k.p, far, 1, 2, 5, 6, far-2, far-1, 0)
+		if k.must(err); !slices.Equal(c.Counts, want) || c.AsOf.Generation == 0 || c.Loaded != (task.Cursor{}) {
+			k.Errorf("Waiting answered %+v, want counts of %d and nothing loaded", c, want)
+		}
+	}
+	check(4, 0, 0, 0, 2, 2, 3, 0)
+	_, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: []task.Ref{b.Claims[0].Ref}, AtNext: true})
+	k.must(err)
+	check(5, 0, 1, 1, 3, 3, 4, 0)
+	loaded := task.Cursor{NextMS: 7, ID: "x"}
+	_, err = k.Feed(k.Context(), k.p, task.FeedRequest{AsOf: k.now(), Epoch: 1, Loaded: loaded})
+	k.must(err)
+	if c, err := k.Waiting(k.Context(), k.p); err != nil || c.Loaded != loaded || len(c.Counts) != 0 {
+		k.Errorf("Waiting without a time answered %+v, %v; want that rows are loaded up to %v", c, err, loaded)
+	}
+	many, err := k.Waiting(k.Context(), k.p, make([]int64, task.MaxTimes)...)
+	if err != nil || len(many.Counts) != task.MaxTimes {
+		k.Errorf("Waiting for %d times answered %d counts, %v", task.MaxTimes, len(many.Counts), err)
+	}
+	if _, err := k.Waiting(k.Context(), k.p, make([]int64, task.MaxTimes+1)...); !errors.Is(err, task.ErrInvalid) {
+		k.Errorf("Waiting for %d times answered %v, want ErrInvalid", task.MaxTimes+1, err)
 	}
 }
 

@@ -141,6 +141,23 @@ func (s *Set) State(ctx context.Context, p int) (task.State, error) {
 	})
 }
 
+// Waiting implements hotset.Set.
+func (s *Set) Waiting(ctx context.Context, p int, belowMS ...int64) (task.WaitingCounts, error) {
+	if err := task.CheckTimes(belowMS); err != nil {
+		return task.WaitingCounts{}, fmt.Errorf("waiting in partition %d: %w", p, err)
+	}
+	return on(ctx, s, p, "waiting", func(p *partition) (task.WaitingCounts, error) {
+		if p.generation == 0 {
+			return task.WaitingCounts{}, task.ErrCold
+		}
+		c := task.WaitingCounts{AsOf: p.asOf(), Loaded: p.loaded, Counts: make([]int64, len(belowMS))}
+		for i, ms := range belowMS {
+			c.Counts[i] = p.due.countUpTo(ms - 1)
+		}
+		return c, nil
+	})
+}
+
 // Horizon implements hotset.Set. No task can be in flight from before this process, so ReadyMS
 // of the first generation is its StartMS.
 func (s *Set) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {

@@ -37,6 +37,11 @@ func (b *Breaker) State(ctx context.Context, p int) (task.State, error) {
 	return ask(ctx, b, p, callTimeout, func(ctx context.Context) (task.State, error) { return b.set.State(ctx, p) })
 }
 
+// Waiting implements hotset.Set.
+func (b *Breaker) Waiting(ctx context.Context, p int, belowMS ...int64) (task.WaitingCounts, error) {
+	return ask(ctx, b, p, callTimeout, func(ctx context.Context) (task.WaitingCounts, error) { return b.set.Waiting(ctx, p, belowMS...) })
+}
+
 // Horizon implements hotset.Set.
 func (b *Breaker) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
 	return ask(ctx, b, p, scanTimeout, func(ctx context.Context) (task.PartitionStatus, error) { return b.set.Horizon(ctx, p, f) })

@@ -133,6 +133,11 @@ func (f *Fence) State(ctx context.Context, p int) (task.State, error) {
 	return f.set.State(ctx, p)
 }
 
+// Waiting implements hotset.Set.
+func (f *Fence) Waiting(ctx context.Context, p int, belowMS ...int64) (task.WaitingCounts, error) {
+	return fenced(ctx, f, p, func() (task.WaitingCounts, error) { return f.set.Waiting(ctx, p, belowMS...) })
+}
+
 // Horizon implements hotset.Set. The Set itself treats a partition whose generation is not current as cold.
 func (f *Fence) Horizon(ctx context.Context, p int, w task.HorizonRequest) (task.PartitionStatus, error) {
 	if err := f.ready(ctx); err != nil {

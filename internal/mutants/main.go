@@ -122,6 +122,7 @@ func all() []mutant {
 		houseFace,
 		breadth,
 		hookMutants,
+		breadthForecast,
 		houseSchema,
 		houseNames,
 		houseDesign,

@@ -30,6 +30,11 @@ func (r *Retrier) State(ctx context.Context, p int) (task.State, error) {
 	return r.set.State(ctx, p)
 }
 
+// Waiting implements hotset.Set.
+func (r *Retrier) Waiting(ctx context.Context, p int, belowMS ...int64) (task.WaitingCounts, error) {
+	return r.set.Waiting(ctx, p, belowMS...)
+}
+
 // Horizon implements hotset.Set.
 func (r *Retrier) Horizon(ctx context.Context, p int, h task.HorizonRequest) (task.PartitionStatus, error) {
 	return r.set.Horizon(ctx, p, h)
