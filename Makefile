@@ -3,7 +3,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
 
-.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke otel-test model
+.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ shape: ## the sizes of functions and files, exported names without a comment or 
 
 bench-test: ## gofmt, go vet, staticcheck and the tests of the benchmarks' own module
 	cd bench && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test ./...
+
+examples-test: ## go vet, staticcheck, go mod tidy and the tests of the examples that have a module of their own
+	cd examples/integrations && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test ./...
 
 smoke: ## run the quick start for some seconds
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go run ./examples/quickstart --data "$$dir" --tasks 300 --spread 2s --json
