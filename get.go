@@ -51,24 +51,37 @@ func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 	if len(rows) == 0 {
 		return Info{}, fmt.Errorf("get: %w", &IDError{NotFound: []string{id}})
 	}
-	r := rows[0]
-	headers, err := task.DecodeHeaders(r.Headers)
+	info, err := infoOf(rows[0])
 	if err != nil {
-		return Info{}, fmt.Errorf("get: task %q: %w", id, err)
+		return Info{}, fmt.Errorf("get: %w", err)
 	}
-	info := Info{Task: Task{ID: id, Due: time.UnixMilli(r.DueMS).UTC(), Payload: r.Payload, Headers: headers, Expires: task.Expiry(r.ExpiresMS)}, Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC()}
-	found, err := s.set.Find(ctx, task.Partition(id, s.parts), []task.Ref{r.Ref})
+	found, err := s.set.Find(ctx, task.Partition(id, s.parts), []task.Ref{rows[0].Ref})
 	if err != nil {
 		s.report.Error("find a task", err, "answered without its state")
 		return info, nil
 	}
-	switch f := found[0]; f.Outcome {
-	case task.FindWaiting:
-		info.State, info.Attempt, info.Next = Preloaded, f.Attempt+1, time.UnixMilli(f.NextMS).UTC()
-	case task.FindClaimed:
-		info.State, info.Attempt, info.Next = InFlight, f.Attempt+1, time.Time{}
-	default:
-		info.State = Scheduled
-	}
+	info.place(found[0])
 	return info, nil
+}
+
+// infoOf returns what a row tells.
+func infoOf(r task.Row) (Info, error) {
+	headers, err := task.DecodeHeaders(r.Headers)
+	if err != nil {
+		return Info{}, fmt.Errorf("task %q: %w", r.ID, err)
+	}
+	return Info{Task: Task{ID: r.ID, Due: time.UnixMilli(r.DueMS).UTC(), Payload: r.Payload, Headers: headers, Expires: task.Expiry(r.ExpiresMS)},
+		Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC()}, nil
+}
+
+// place adds what the hot set tells.
+func (i *Info) place(f task.FindResult) {
+	switch f.Outcome {
+	case task.FindWaiting:
+		i.State, i.Attempt, i.Next = Preloaded, f.Attempt+1, time.UnixMilli(f.NextMS).UTC()
+	case task.FindClaimed:
+		i.State, i.Attempt, i.Next = InFlight, f.Attempt+1, time.Time{}
+	default:
+		i.State = Scheduled
+	}
 }

@@ -80,14 +80,21 @@ func (m *MySQL) getEach(ctx context.Context, ids []string, inline int) (rows []t
 }
 
 // Scan implements Store. It starts at the low bound at the earliest.
-func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) (rows []task.Row, err error) {
-	err = m.bounded(ctx, "scan tasks", func(ctx context.Context, conn *sql.Conn) (err error) {
+func (m *MySQL) Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error) {
+	return m.page(ctx, limit, inline, func(ctx context.Context, conn *sql.Conn, most int) ([]task.Row, error) {
 		from, err := m.startOf(ctx, conn, after)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		most := min(inline, inlineOf(limit))
-		rows, err = query(ctx, conn, m.sql["scan_tasks"], most, from.NextMS, []byte(from.ID), from.NextMS, belowMS, limit)
+		return query(ctx, conn, m.sql["scan_tasks"], most, from.NextMS, []byte(from.ID), from.NextMS, belowMS, limit)
+	})
+}
+
+// page reads a page of rows with their payloads. The function read reads the page with payloads of at most
+// most bytes, and page reads the longer ones, as far as they fit into an answer.
+func (m *MySQL) page(ctx context.Context, limit, inline int, read func(ctx context.Context, conn *sql.Conn, most int) ([]task.Row, error)) (rows []task.Row, err error) {
+	err = m.bounded(ctx, "scan tasks", func(ctx context.Context, conn *sql.Conn) (err error) {
+		rows, err = read(ctx, conn, min(inline, inlineOf(limit)))
 		return err
 	})
 	if err != nil {

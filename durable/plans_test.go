@@ -202,6 +202,9 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"purge", purge(2), "DELETE", "PRIMARY", 0},
 		{"count the dead", func() { _, _, _ = s.CountDead(t.Context(), 1000) }, "SELECT COUNT", "id", 2100},
 		{"count before", func() { _, _ = s.CountBefore(t.Context(), 10_000_000, []int64{40_000_000}, 1000) }, "SELECT COUNT", "PRIMARY", 2100},
+		{"scan down", func() { _, _ = s.ScanDown(t.Context(), task.Cursor{NextMS: crowdMS, ID: "8"}, 10_000_000, 1000, 1024) }, "SELECT next_ms", "PRIMARY", 1100},
+		{"scan ids", func() { _, _ = s.ScanIDs(t.Context(), refs[7].ID[:3], "", 1000, 1024) }, "SELECT next_ms", "id", 2100},
+		{"scan ids on", func() { _, _ = s.ScanIDs(t.Context(), "8", "88", 1000, 1024) }, "SELECT next_ms", "id", 2100},
 		{"count", func() { _, _, _ = s.Count(t.Context(), 1000) }, "SELECT COUNT", "PRIMARY", 2100},
 	}
 }

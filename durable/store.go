@@ -143,6 +143,16 @@ type Store interface {
 	// has found it.
 	Scan(ctx context.Context, after task.Cursor, belowMS int64, limit, inline int) ([]task.Row, error)
 
+	// ScanDown is Scan in the opposite order: it returns the rows that lie before the cursor and whose
+	// NextMS is not below fromMS, the last of them first, at most limit. The low bound, and what is left out
+	// of a page, are as in Scan.
+	ScanDown(ctx context.Context, before task.Cursor, fromMS int64, limit, inline int) ([]task.Row, error)
+
+	// ScanIDs returns the rows whose IDs begin with prefix and are greater than after, compared as
+	// bytes, in the order of their IDs, at most limit. The prefix is not empty, and is valid UTF-8. Payloads are left
+	// out as in Scan. A page shorter than limit is the last. There is no low bound.
+	ScanIDs(ctx context.Context, prefix, after string, limit, inline int) ([]task.Row, error)
+
 	// Advance raises the low bound, if the store keeps one, and looks for rows below it. It
 	// is called every few seconds, usually by one process at a time, and does a bounded
 	// part of the work. nowMS is the hot set's time. It changes what Scan and Count answer

@@ -5,6 +5,8 @@ import (
 	"context"
 	"math"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -115,3 +117,51 @@ func (s *Store) CountBefore(ctx context.Context, fromMS int64, beforeMS []int64,
 
 // exactRows is up to how many rows CountBefore walks through in any case.
 const exactRows = 1_000_000
+
+// ScanDown implements durable.Store.
+func (s *Store) ScanDown(ctx context.Context, before task.Cursor, fromMS int64, limit, inline int) ([]task.Row, error) {
+	var all answer
+	err := s.view(ctx, "scan tasks", func(t *table) error {
+		c := t.rows.Cursor()
+		for k, v := seekBefore(c, rowKey(before.NextMS, before.ID)); k != nil && len(all.rows) < limit; k, v = c.Prev() {
+			r, err := t.decode(k, v)
+			if err != nil {
+				return err
+			}
+			if r.NextMS < fromMS {
+				break
+			}
+			all.add(r, inline)
+		}
+		return nil
+	})
+	return all.rows, err
+}
+
+// seekBefore moves c to the last key that is less than end.
+func seekBefore(c *bbolt.Cursor, end []byte) (k, v []byte) {
+	if k, _ = c.Seek(end); k == nil {
+		return c.Last()
+	}
+	return c.Prev()
+}
+
+// ScanIDs implements durable.Store.
+func (s *Store) ScanIDs(ctx context.Context, prefix, after string, limit, inline int) ([]task.Row, error) {
+	var all answer
+	err := s.view(ctx, "scan tasks", func(t *table) error {
+		c := t.ids.Cursor()
+		for id, key := c.Seek([]byte(max(prefix, after))); bytes.HasPrefix(id, []byte(prefix)) && len(all.rows) < limit; id, key = c.Next() {
+			if string(id) <= after {
+				continue
+			}
+			r, err := t.decode(key, t.rows.Get(key))
+			if err != nil {
+				return err
+			}
+			all.add(r, inline)
+		}
+		return nil
+	})
+	return all.rows, err
+}

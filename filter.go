@@ -1,0 +1,94 @@
+package triggerhook
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Filter selects tasks, for List, DeleteWhere and RescheduleWhere. A task matches if it matches each field that is
+// set. The zero Filter matches all tasks.
+//
+// A task is found by its ID prefix if there is one, and otherwise by its time; all else is compared afterwards. So a
+// call with an IDPrefix reads all tasks of that prefix, and a call without one reads all tasks of that time.
+type Filter struct {
+	// IDPrefix is how the ID begins, compared as bytes: "customer-42/" are all tasks of one customer, if
+	// their IDs are made so. It is valid UTF-8, without NUL, and not longer than an ID.
+	IDPrefix string
+	// DueFrom and DueBefore bound when the task is next offered, as its row has it: Task.Due, or later after a
+	// Rollback beyond the window. DueFrom itself matches, DueBefore itself does not. A zero time is no bound.
+	DueFrom, DueBefore time.Time
+	// Headers are headers that the task has, with these values. It may have others.
+	Headers map[string]string
+}
+
+// match is a Filter that was checked, with its times in unix milliseconds.
+type match struct {
+	prefix          string
+	fromMS, belowMS int64
+	headers         map[string]string
+}
+
+// match checks f.
+func (f Filter) match() (match, error) {
+	m := match{prefix: f.IDPrefix, belowMS: task.MaxDue + 1, headers: f.Headers}
+	var from, below error
+	if !f.DueFrom.IsZero() {
+		m.fromMS, from = task.DueMS(f.DueFrom)
+	}
+	if !f.DueBefore.IsZero() {
+		m.belowMS, below = task.DueMS(f.DueBefore)
+	}
+	_, headers := task.EncodeHeaders(f.Headers)
+	err := errors.Join(checkPrefix(f.IDPrefix), named("DueFrom", from), named("DueBefore", below), named("Headers", headers))
+	if err == nil && m.fromMS >= m.belowMS {
+		err = fmt.Errorf("%w: Filter.DueFrom %s is not before Filter.DueBefore %s", ErrInvalid,
+			f.DueFrom.UTC().Format(time.RFC3339Nano), f.DueBefore.UTC().Format(time.RFC3339Nano))
+	}
+	return m, err
+}
+
+// named names the field of a Filter that an error is about.
+func named(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("Filter.%s: %w", field, err)
+}
+
+// checkPrefix refuses a prefix that no ID has.
+func checkPrefix(prefix string) error {
+	switch {
+	case len(prefix) > task.MaxID:
+		return fmt.Errorf("%w: Filter.IDPrefix %.32q... is %d bytes long, an ID has at most %d", ErrInvalid, prefix, len(prefix), task.MaxID)
+	case !utf8.ValidString(prefix):
+		return fmt.Errorf("%w: Filter.IDPrefix %q is not valid UTF-8", ErrInvalid, prefix)
+	case strings.IndexByte(prefix, 0) >= 0:
+		return fmt.Errorf("%w: Filter.IDPrefix %q contains NUL", ErrInvalid, prefix)
+	}
+	return nil
+}
+
+// all reports whether m matches all tasks.
+func (m match) all() bool {
+	return m.prefix == "" && m.fromMS == 0 && m.belowMS > task.MaxDue && len(m.headers) == 0
+}
+
+// place reports whether a row matches, its headers aside.
+func (m match) place(r task.Row) bool {
+	return strings.HasPrefix(r.ID, m.prefix) && r.NextMS >= m.fromMS && r.NextMS < m.belowMS
+}
+
+// has reports whether headers match.
+func (m match) has(headers map[string]string) bool {
+	for key, want := range m.headers {
+		if value, is := headers[key]; !is || value != want {
+			return false
+		}
+	}
+	return true
+}
