@@ -127,7 +127,7 @@ func (s *Scheduler) row(t *Task) (task.Row, error) {
 		err = errors.Join(err, task.CheckID(t.ID))
 	}
 	if len(t.Payload) > s.o.MaxPayload {
-		err = errors.Join(err, fmt.Errorf("%w: payload of %d bytes, Options.MaxPayload is %d", ErrInvalid, len(t.Payload), s.o.MaxPayload))
+		err = errors.Join(err, s.payloadTooLong(t.Payload))
 	}
 	headers, wrong := task.EncodeHeaders(t.Headers)
 	return task.Row{Ref: task.Ref{ID: t.ID, Ver: task.NewVer()}, NextMS: due, DueMS: due, CreatedMS: time.Now().UnixMilli(),
@@ -145,4 +145,9 @@ func (s *Scheduler) tellCreated(rows []task.Row) {
 		all[i] = hook.Task{ID: r.ID, Due: time.UnixMilli(r.DueMS).UTC()}
 	}
 	hooks.Call(s.report, "Created", f, hook.Created{Tasks: all})
+}
+
+// payloadTooLong is the error of a payload that is longer than MaxPayload.
+func (s *Scheduler) payloadTooLong(payload []byte) error {
+	return fmt.Errorf("%w: payload of %d bytes, Options.MaxPayload is %d", ErrInvalid, len(payload), s.o.MaxPayload)
 }

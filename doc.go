@@ -17,7 +17,7 @@
 //	                    │                                  the lease ended │
 //	                    └──── the row is deleted first ◀──── Confirm ──────┘
 //
-// A process that only creates tasks needs [New], [Scheduler.Create], [Scheduler.Delete],
+// A process that only creates tasks needs [New], [Scheduler.Create] or [Scheduler.Upsert], [Scheduler.Delete],
 // [Scheduler.Reschedule] and, at its end, [Scheduler.Flush]. A worker calls [Scheduler.Handle];
 // or it calls [Scheduler.Run] beside goroutines of its own that call [Scheduler.Consume].
 //
@@ -73,6 +73,26 @@
 //		}
 //	}
 //
+// # Find and change many
+//
+// A [Filter] selects tasks by the beginning of their IDs, by time and by headers. [Scheduler.List] yields what matches:
+//
+//	for info, err := range s.List(ctx, triggerhook.Filter{IDPrefix: "customer-42/"}) { ... }
+//
+// [Scheduler.DeleteWhere] and [Scheduler.RescheduleWhere] change what matches, page by page, with a dry run and a progress callback. IDs that
+// begin with their owner ("customer-42/trial-ends") make all tasks of one owner quick to find. Of one task, [Scheduler.Update] changes due
+// time, payload and headers.
+//
+// # Producers that repeat calls
+//
+// [Scheduler.Create] refuses an ID that exists. [Scheduler.Upsert] does with the stored task what its first argument says, and
+// tells what it did:
+//
+//	Keep      the stored task stays as it is: a call that is repeated after a timeout makes no second task
+//	Replace   payload and headers become the new ones, due time and Expires stay
+//	Earliest  the stored task stays, and is offered at the earlier of the two times
+//	Debounce  payload, headers, due time and Expires become the new ones: each call pushes the task out
+//
 // # What the caller does
 //
 //   - Call Migrate before anything else, in each process that may be the first.
@@ -107,7 +127,7 @@
 //	error           when
 //	ErrInvalid      any call: the input breaks a rule that the message names; nothing was stored
 //	ErrExists       Create: a task of that ID exists; nothing was stored
-//	ErrNotFound     Delete, Reschedule, Get: no task of that ID exists (it may have been confirmed)
+//	ErrNotFound     Delete, Reschedule, Update, Get: no task of that ID exists (it may have been confirmed)
 //	ErrClaimed      Delete: it is deleted, but a worker had claimed it before, or may have
 //	ErrGone         Confirm, Rollback: the delivered version no longer exists; cause of a context's end
 //	ErrSettled      Confirm, Rollback: this delivery was settled before; cause of a context's end
@@ -122,7 +142,7 @@
 //	                partitions, or the durable store, is not the one that is recorded
 //	ErrRefused      any call: access is denied, or a server has a setting that the library cannot
 //	                work with; waiting does not help
-//	ErrTooLarge     Create, Delete: above the limit of one call, or of the server
+//	ErrTooLarge     Create, Upsert, Update, Delete: above the limit of one call, or of the server
 //	ErrReadOnly     any call that writes: the server takes no writes at present
 //	ErrUnavailable  any call: a server cannot be reached, or does not answer at present
 //	ErrDiskFull     any call that writes: there is no room to write; it matches ErrUnavailable too

@@ -30,6 +30,7 @@ type Filter struct {
 type match struct {
 	prefix          string
 	fromMS, belowMS int64
+	notMS           int64 // what is next offered then does not match; 0: there is no such time
 	headers         map[string]string
 }
 
@@ -80,7 +81,13 @@ func (m match) all() bool {
 
 // place reports whether a row matches, its headers aside.
 func (m match) place(r task.Row) bool {
-	return strings.HasPrefix(r.ID, m.prefix) && r.NextMS >= m.fromMS && r.NextMS < m.belowMS
+	return strings.HasPrefix(r.ID, m.prefix) && r.NextMS >= m.fromMS && r.NextMS < m.belowMS && (m.notMS == 0 || r.NextMS != m.notMS)
+}
+
+// row reports whether a row that has its headers matches.
+func (m match) row(r task.Row) (bool, error) {
+	info, err := infoOf(r)
+	return err == nil && m.place(r) && m.has(info.Headers), err
 }
 
 // has reports whether headers match.

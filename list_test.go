@@ -63,6 +63,7 @@ func TestListSelectsByEachField(t *testing.T) {
 			{triggerhook.Filter{DueFrom: base, DueBefore: base.Add(time.Millisecond)}, "c-42/b c-420/a"},
 			{triggerhook.Filter{DueFrom: base.Add(time.Second)}, "c-7/a c-42/a"},
 			{triggerhook.Filter{DueBefore: base}, ""},
+			{triggerhook.Filter{IDPrefix: "c-", DueBefore: base.Add(time.Second)}, "c-42/b c-420/a"},
 			{triggerhook.Filter{Headers: header("tenant", "x")}, "c-420/a c-42/a"},
 			{triggerhook.Filter{Headers: header("tenant", "x", "kind", "mail")}, "c-42/a"},
 			{triggerhook.Filter{Headers: header("tenant", "")}, ""},
@@ -164,6 +165,7 @@ func TestListEndsWithItsLoopAndItsContext(t *testing.T) {
 		t.Errorf("a loop that ends at the first task has read %q, want one page", got)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	n, last := 0, error(nil)
 	for _, err := range sch.List(ctx, triggerhook.Filter{}) {
 		cancel()

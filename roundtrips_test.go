@@ -99,6 +99,21 @@ func (s notedStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, 
 	return s.Store.Move(ctx, ref, to)
 }
 
+func (s notedStore) Replace(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
+	s.note("Replace")
+	return s.Store.Replace(ctx, ref, to)
+}
+
+func (s notedStore) Upsert(ctx context.Context, rows []task.Row, on task.OnConflict) ([]task.Upserted, error) {
+	s.note("Upsert")
+	return s.Store.Upsert(ctx, rows, on)
+}
+
+func (s notedStore) ScanIDs(ctx context.Context, prefix, after string, limit, inline int) ([]task.Row, error) {
+	s.note("ScanIDs")
+	return s.Store.ScanIDs(ctx, prefix, after, limit, inline)
+}
+
 func (s notedStore) Get(ctx context.Context, ids []string) ([]task.Row, error) {
 	s.note("Get")
 	return s.Store.Get(ctx, ids)
@@ -334,11 +349,17 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	check("`DeleteByID` of 51 to 1000 far rows, if the call before met only far rows", drop(rows[160:260], 0))
 	one, to := rows[300], rows[300]
 	to.Ver = task.NewVer()
-	check("`Move`", func() error { _, err := store.Move(ctx, one.Ref, to); return err })
+	check("`Move`, `Replace`", func() error { _, err := store.Move(ctx, one.Ref, to); return err })
+	check("`Move`, `Replace`", func() error { _, err := store.Replace(ctx, to.Ref, one); return err })
+	upsert := func() error { _, err := store.Upsert(ctx, someRows(1000), task.Keep); return err }
+	check("`Upsert` of 1 to 1000 rows", upsert)
+	check("`Upsert` of 1 to 1000 rows", func() error { _, err := store.Upsert(ctx, rows[302:303], task.Debounce); return err })
 	check("`Get`, `Versions`", func() error { _, err := store.Get(ctx, []string{one.ID}); return err })
 	check("`Get`, `Versions`", func() error { _, err := store.Versions(ctx, []string{one.ID}); return err })
 	check("`Scan` from a cursor", func() error { _, err := store.Scan(ctx, rows[301].Cursor(), task.MaxDue, 100, 100); return err })
 	check("`Scan` from the start", func() error { _, err := store.Scan(ctx, task.Cursor{}, task.MaxDue, 100, 100); return err })
+	check("`ScanDown` to a time above the low bound", func() error { _, err := store.ScanDown(ctx, rows[301].Cursor(), 1, 100, 100); return err })
+	check("`ScanIDs`", func() error { _, err := store.ScanIDs(ctx, "task-", "", 100, 100); return err })
 	check("`Records`", func() error { _, err := store.Records(ctx); return err })
 	check("`SwapRecord`", func() error { _, err := store.SwapRecord(ctx, "test", "", "x"); return err })
 	now := time.Now().UnixMilli()

@@ -17,7 +17,8 @@ import (
 func costs(c map[string]int) (onMySQL, onRedis map[string]int) {
 	many := c["a call of up to 1000 members"]
 	return map[string]int{
-			"Create": c["`Create` of 1 to 1000 rows"], "Delete": c["`Delete` of 1 to 50 rows"], "DeleteByID": c["`DeleteByID` of 1 to 50 rows"], "Move": c["`Move`"],
+			"Create": c["`Create` of 1 to 1000 rows"], "Delete": c["`Delete` of 1 to 50 rows"], "DeleteByID": c["`DeleteByID` of 1 to 50 rows"], "Move": c["`Move`, `Replace`"],
+			"Replace": c["`Move`, `Replace`"], "Upsert": c["`Upsert` of 1 to 1000 rows"], "ScanIDs": c["`ScanIDs`"],
 			"Get": c["`Get`, `Versions`"], "Versions": c["`Get`, `Versions`"], "Scan": c["`Scan` from a cursor"], "ScanFromStart": c["`Scan` from the start"],
 			"Advance": c["`Advance` that has nothing to do"],
 		}, map[string]int{
@@ -95,9 +96,34 @@ func (l *life) verbs(t *testing.T) {
 	l.step(t, "Get", func() error { _, err := l.sch.Get(ctx, "near"); return err })
 	l.step(t, "Reschedule", func() error { return l.sch.Reschedule(ctx, "near", time.Now().Add(20*time.Second)) })
 	l.step(t, "Reschedule of a row that was moved before", func() error { return l.sch.Reschedule(ctx, "near", time.Now().Add(40*time.Second)) })
+	l.changes(t, in)
 	l.step(t, "Delete, due within the window", func() error { return l.sch.Delete(ctx, "next") })
 	l.step(t, "Delete of a row that was moved before", func() error { return l.sch.Delete(ctx, "near") })
 	l.step(t, "Delete, far", func() error { return l.sch.Delete(ctx, "far") })
+}
+
+func (l *life) changes(t *testing.T, in func(id string, d time.Duration) *triggerhook.Task) {
+	ctx := t.Context()
+	upsert := func(on triggerhook.OnConflict, task *triggerhook.Task) func() error {
+		return func() error { _, err := l.sch.Upsert(ctx, on, task); return err }
+	}
+	l.step(t, "Upsert of a new task, due within the window", upsert(triggerhook.Keep, in("up", 30*time.Second)))
+	l.step(t, "Upsert that keeps the stored task", upsert(triggerhook.Keep, in("up", 30*time.Second)))
+	l.step(t, "List of one page", func() error {
+		for _, err := range l.sch.List(ctx, triggerhook.Filter{IDPrefix: "up"}) {
+			return err
+		}
+		return nil
+	})
+	l.step(t, "Upsert that changes a stored task", upsert(triggerhook.Debounce, in("up", 40*time.Second)))
+	l.step(t, "Upsert that changes a row that was moved before", upsert(triggerhook.Debounce, in("up", 50*time.Second)))
+	if err := l.sch.Create(ctx, in("text", 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	l.step(t, "Update of payload or headers", func() error { return l.sch.Update(ctx, "text", triggerhook.Change{Payload: []byte("x")}) })
+	if err := l.sch.Delete(ctx, "up", "text"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (l *life) deliveries(t *testing.T) {

@@ -265,28 +265,43 @@ type execer interface {
 }
 
 func (m *MySQL) insertPart(ctx context.Context, to execer, rows []task.Row) error {
-	statement, mark := "insert_tasks", "(?,?,?,?,?,?,?,?),"
-	expiring := slices.ContainsFunc(rows, func(r task.Row) bool { return r.ExpiresMS != 0 })
+	statement, expiring := "insert_tasks", slices.ContainsFunc(rows, func(r task.Row) bool { return r.ExpiresMS != 0 })
 	if expiring {
-		statement, mark = "insert_expiring_tasks", "(?,?,?,?,?,?,?,?,?),"
+		statement = "insert_expiring_tasks"
+	}
+	stmt, args := withRows(m.sql[statement], rows, expiring)
+	_, err := to.ExecContext(ctx, stmt, args...)
+	return err
+}
+
+// withRows writes the placeholders of rows for {rows}, and returns their values, with expires_ms as the last
+// of each row if expiring.
+func withRows(stmt string, rows []task.Row, expiring bool) (string, []any) {
+	mark := "(?,?,?,?,?,?,?,?),"
+	if expiring {
+		mark = "(?,?,?,?,?,?,?,?,?),"
 	}
 	marks := strings.TrimSuffix(strings.Repeat(mark, len(rows)), ",")
 	args := make([]any, 0, 9*len(rows))
 	for _, r := range rows {
-		var payload, headers any
-		if len(r.Payload) > 0 {
-			payload = r.Payload
-		}
-		if r.Headers != "" {
-			headers = []byte(r.Headers)
-		}
+		headers, payload := textArgs(r)
 		args = append(args, r.NextMS, []byte(r.ID), r.DueMS, r.Ver, r.Attempt, r.CreatedMS, headers, payload)
 		if expiring {
 			args = append(args, sql.NullInt64{Int64: r.ExpiresMS, Valid: r.ExpiresMS != 0})
 		}
 	}
-	_, err := to.ExecContext(ctx, strings.Replace(m.sql[statement], "{rows}", marks, 1), args...)
-	return err
+	return strings.Replace(stmt, "{rows}", marks, 1), args
+}
+
+// textArgs binds headers and payload: NULL where there are none.
+func textArgs(r task.Row) (headers, payload any) {
+	if r.Headers != "" {
+		headers = []byte(r.Headers)
+	}
+	if len(r.Payload) > 0 {
+		payload = r.Payload
+	}
+	return headers, payload
 }
 
 // rollback ends a transaction that failed. If it is over already, or its connection is gone, there is

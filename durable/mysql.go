@@ -174,45 +174,6 @@ func body(text, ns string) string {
 // Namespace implements Store.
 func (m *MySQL) Namespace() string { return m.ns }
 
-// Move implements Store.
-func (m *MySQL) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
-	moved, maybe := false, false // maybe: a try has moved it, or its answer was lost
-	update := func(ctx context.Context, conn *sql.Conn) error {
-		n, err := affected(conn.ExecContext(ctx, m.sql["move_task"], to.NextMS, to.DueMS, to.Ver, to.Attempt, []byte(ref.ID), ref.Ver))
-		moved = n > 0
-		maybe = maybe || moved || unsure(err)
-		return err
-	}
-	try := func(ctx context.Context, conn *sql.Conn) error {
-		if err := update(ctx, conn); moved || err != nil {
-			return err
-		}
-		old, err := m.turnFresh(ctx, conn)
-		if err == nil && old {
-			err = update(ctx, conn)
-		}
-		if moved || err != nil {
-			return err
-		}
-		found, err := m.versions(ctx, conn, []string{ref.ID})
-		if err != nil {
-			return err
-		}
-		existing, ok := found[ref.ID]
-		if moved = ok && existing.Ver == to.Ver; !moved && maybe {
-			return task.ErrGone
-		}
-		return nil
-	}
-	err := m.boundedIn(ctx, certified, "move task", func(ctx context.Context, conn *sql.Conn) error {
-		return m.aboveBound(ctx, conn, to.NextMS, func() error { return try(ctx, conn) })
-	})
-	if err != nil && maybe {
-		return false, doubtful([]task.Ref{ref}, err)
-	}
-	return err == nil && moved, err
-}
-
 // Versions implements Store. Concurrent calls share statements.
 func (m *MySQL) Versions(ctx context.Context, ids []string) ([]task.Ref, error) {
 	if len(ids) == 0 {
@@ -308,7 +269,7 @@ func (m *MySQL) estimate(ctx context.Context, conn *sql.Conn, stmt string, args 
 // query reads rows in the column order of get_tasks and scan_tasks, whose first two arguments are inline: a payload that is
 // longer than that together with its headers is left out with them. (The statement compares the payload alone, which costs it
 // less, for most rows have no headers.)
-func query(ctx context.Context, conn *sql.Conn, stmt string, inline int, args ...any) ([]task.Row, error) {
+func query(ctx context.Context, conn querier, stmt string, inline int, args ...any) ([]task.Row, error) {
 	rows, err := conn.QueryContext(ctx, stmt, append([]any{inline, inline}, args...)...)
 	if err != nil {
 		return nil, err

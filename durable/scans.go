@@ -24,11 +24,3 @@ func (m *MySQL) ScanIDs(ctx context.Context, prefix, after string, limit, inline
 		return query(ctx, conn, m.sql["scan_ids"], most, []byte(prefix), []byte(after), afterPrefix(prefix), limit)
 	})
 }
-
-// afterPrefix returns the first string of bytes that is greater than all that begin with prefix. The last byte
-// of valid UTF-8 is below 0xff, so it can be raised.
-func afterPrefix(prefix string) []byte {
-	end := []byte(prefix)
-	end[len(end)-1]++
-	return end
-}

@@ -119,6 +119,26 @@ type Store interface {
 	// deleted since, or it was gone before that try.
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 
+	// Replace is Move, and sets payload and headers from to as well. ErrTooLarge is as in Create.
+	Replace(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
+
+	// Upsert inserts rows, all in one transaction, and does with those whose ids exist what on says. It returns
+	// what it did with each row, in order. Ids are distinct, and on is one of the four. A row that is kept does
+	// not change at all. One that is changed gets the Ver of the row that was given, and names as its previous version the
+	// one that it had before:
+	//
+	//   - Replace sets payload and headers.
+	//   - Earliest sets NextMS and DueMS, if NextMS becomes earlier by it.
+	//   - Debounce sets NextMS, DueMS, ExpiresMS, Attempt, payload and headers.
+	//
+	// If a stored row that would be changed names a previous version other than the PrevVer that was given, nothing is stored,
+	// and the error matches a *task.PrevError with all such versions. A PrevVer is set in no row.
+	//
+	// A row that has the Ver that was given, or was moved from it, was stored by an earlier try of the same call. It
+	// is not changed again, and what that try did is returned. ErrTooLarge is as in Create. If rows may be changed in spite of an
+	// error, the error matches a *task.UnsureError with the versions that they had before.
+	Upsert(ctx context.Context, rows []task.Row, on task.OnConflict) ([]task.Upserted, error)
+
 	// Get returns the rows that exist of ids, with their payloads, in no
 	// particular order. Ids are distinct; absent ones are left out.
 	//

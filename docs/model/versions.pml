@@ -3,6 +3,7 @@
 
    Covers    reschedulers and rollbacks beyond the horizon that die after each of their steps; a Delete by somebody else; a feeder
              that adds what it has read, however late; a worker that claims, delivers, confirms, or dies; the reaper.
+             With UPSERT=1 an Upsert by another caller, which moves the row in one statement, and has not read it before.
    Leaves    tombstones that end, knowledge that does (hotset.pml: Tombstones and AsOfBeforeRead, by which a removed version never comes back),
    out       what a worker does not know of its lease (lease.pml), flushes, horizons.
    Checked   once Delete has returned nil no version begins a delivery; once Reschedule has returned nil no previous version is
@@ -10,9 +11,12 @@
    Stands    Mover   Scheduler.move (reschedule.go)     Worker    settler.confirmGroup, .postpone (consumer/confirm.go, postpone.go)
    for       Deleter deletion.part (delete.go)       Feeder    feeder.pages, auditor.addMissing     Reaper   reaper.reapBatch
 
+   Upserter stands for Scheduler.Upsert (upsert.go) over a row that exists, and Store.Upsert. Its statement moves the row only if the
+   row names no previous version, or one that the caller knows: then that one was removed before.
+
    Variants, each of which must fail: NOPREV a row does not name its previous version; DELETEONE Delete removes the row's version
    alone; NOMARK nothing tells that a version was removed while a worker had it; NOSWEEP a rescheduler moves the row on while its previous version may still be a member; SWEEPLATE it removes that
-   after the move; POSTPONENOSWEEP a rollback beyond the horizon moves the row without asking for its previous version. */
+   after the move; POSTPONENOSWEEP a rollback beyond the horizon moves the row without asking for its previous version; UPSERTBLIND an Upsert moves whatever row it meets. */
 
 #ifndef MOVES
 #define MOVES 2  /* reschedulers */
@@ -60,6 +64,31 @@ again:
   atomic { if :: before -> REMOVE(before) :: else fi };
   DIES;
 #endif
+  atomic { REMOVE(old) };
+  DIES;
+  atomic { ADD(new) };
+  atomic { if :: old > moved -> moved = old :: else fi };
+dead: skip
+}
+
+proctype Upserter() {
+  byte old, before, new;
+again:
+  atomic {                                      /* INSERT .. ON DUPLICATE KEY UPDATE, and the SELECT in its transaction */
+    if
+    :: !ver -> goto dead                        /* it creates another task */
+#ifdef UPSERTBLIND
+    :: ver -> old = ver; move(old, new)
+#else
+    :: ver && (!prev || prev == before) -> old = ver; move(old, new)
+    :: ver && prev && prev != before -> before = prev
+#endif
+    fi };
+  DIES;
+  if
+  :: !new -> atomic { REMOVE(before) }; goto again
+  :: else
+  fi;
   atomic { REMOVE(old) };
   DIES;
   atomic { ADD(new) };
@@ -141,6 +170,9 @@ init {
     byte i;
     waiting[1] = 1;
     for (i : 1 .. MOVES) { run Mover() }
+#ifdef UPSERT
+    run Upserter();
+#endif
     run Feeder(); run Worker(); run Reaper(); run Deleter()
   }
 }

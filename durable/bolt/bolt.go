@@ -258,13 +258,9 @@ func (s *Store) Check(ctx context.Context, partitions int) error {
 
 // Create implements durable.Store.
 func (s *Store) Create(ctx context.Context, rows []task.Row) error {
-	own := make([]task.Row, len(rows))
-	for i, r := range rows { // the commit may outlive the call
-		if len(r.Headers) > task.MaxHeaders {
-			return fmt.Errorf("create %d tasks: %w: task %.32q has %d bytes of headers, at most %d are kept", len(rows), task.ErrTooLarge, r.ID, len(r.Headers), task.MaxHeaders)
-		}
-		own[i] = r
-		own[i].Payload = slices.Clone(r.Payload)
+	own, err := owned(rows)
+	if err != nil {
+		return fmt.Errorf("create %d tasks: %w", len(rows), err)
 	}
 	return s.write(ctx, fmt.Sprintf("create %d tasks", len(rows)), func(tx *bbolt.Tx) error {
 		t, err := s.table(tx)
@@ -364,37 +360,6 @@ func (s *Store) DeleteByID(ctx context.Context, ids []string, _ int64) ([]task.R
 		return nil, err
 	}
 	return deleted, nil
-}
-
-// Move implements durable.Store.
-func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
-	moved := false
-	err := s.write(ctx, "move task", func(tx *bbolt.Tx) error {
-		t, err := s.table(tx)
-		if err != nil {
-			return err
-		}
-		r, ok, err := t.get(ref.ID)
-		if err != nil {
-			return err
-		}
-		if !ok || r.Ver != ref.Ver {
-			moved = ok && r.Ver == to.Ver
-			return nil
-		}
-		old := r
-		r.Ver, r.PrevVer, r.NextMS, r.DueMS, r.Attempt = to.Ver, r.Ver, to.NextMS, to.DueMS, to.Attempt
-		r.Payload = slices.Clone(r.Payload)
-		if err := errors.Join(t.remove(old), t.put(r)); err != nil {
-			return &brokenError{err}
-		}
-		moved = true
-		return nil
-	})
-	if commitFailed(err) && moved {
-		return false, doubtful([]task.Ref{ref}, err)
-	}
-	return err == nil && moved, err // in this order: if err says that ctx has ended, moved may still be written
 }
 
 // Advance implements durable.Store. A row that was deleted is not read again, so there is no

@@ -27,6 +27,22 @@ func TestACreatorKilledBeforeItsCommitLeavesNothing(t *testing.T) {
 	})
 }
 
+// Nothing happened, neither to the task that exists nor to the new one, and the same call stores both.
+func TestAnUpserterKilledBeforeItsCommitLeavesNothing(t *testing.T) {
+	killedAt(t, "upsert/commit", 1, func(c *cell) {
+		c.warm()
+		c.create(time.Now().Add(time.Hour), "a")
+		c.kill(order{Upsert: []*triggerhook.Task{taskOf("a", time.Now()), taskOf("b", time.Now())}})
+		c.holds(1, 0, 0)
+		w := c.next(never)
+		done, err := c.sch.Upsert(c.Context(), triggerhook.Debounce, taskOf("a", time.Now()), taskOf("b", time.Now()))
+		if err != nil || done[0] != triggerhook.Replaced || done[1] != triggerhook.Created {
+			c.Fatalf("the same Upsert: %v, %v", done, err)
+		}
+		w.delivers("a 1", "b 1")
+	})
+}
+
 // The feeder has read past the task's time: the auditor finds the row.
 func TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor(t *testing.T) {
 	killedAt(t, "create/add", 1, func(c *cell) {

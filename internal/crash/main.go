@@ -41,10 +41,11 @@ type place struct {
 	Silent                           bool // its hot set answers nothing of what its workers ask
 }
 
-// order is what the process is told to do: one of the four.
+// order is what the process is told to do: one of the five.
 type order struct {
 	place
 	Create     []*triggerhook.Task
+	Upsert     []*triggerhook.Task // debounced
 	Delete     []string
 	Reschedule *triggerhook.Task // its ID, to its Due
 	Work       *work
@@ -86,6 +87,8 @@ func obey(text string) error {
 	switch {
 	case len(o.Create) > 0:
 		err = m.sch.Create(ctx, o.Create...)
+	case len(o.Upsert) > 0:
+		_, err = m.sch.Upsert(ctx, triggerhook.Debounce, o.Upsert...)
 	case len(o.Delete) > 0:
 		err = m.sch.Delete(ctx, o.Delete...)
 	case o.Reschedule != nil:

@@ -74,6 +74,8 @@ var checks = []check{
 
 	{"versions", "versions", "MOVES=1", false, true},
 	{"versions-movers", "versions", "MOVES=2", false, false},
+	{"versions-upsert", "versions", "UPSERT=1 MOVES=1", false, false},
+	{"versions-upsert-blind", "versions", "UPSERT=1 UPSERTBLIND MOVES=1", true, true},
 	{"versions-no-prev", "versions", "NOPREV MOVES=1", true, true},
 	{"versions-delete-one", "versions", "DELETEONE MOVES=1", true, true},
 	{"versions-no-mark", "versions", "NOMARK MOVES=1", true, true},

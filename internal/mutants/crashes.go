@@ -89,7 +89,7 @@ var crashes = []mutant{
 		"	if !is {\n		return nil\n	}\n	_, err = p.c.set.Remove", "	if !is || true {\n		return nil\n	}\n	_, err = p.c.set.Remove", cells,
 		"TestAPostponementSweepsBeforeItMovesOn"},
 	{"remove-before-move", "RowFirst: a rescheduler removes the member before its row is moved", "reschedule.go",
-		"	failpoint.Hit(\"reschedule/move\")\n", "	_, _ = s.set.Remove(ctx, p, \"\", []task.Ref{old.Ref})\n	failpoint.Hit(\"reschedule/move\")\n", cells,
+		"	failpoint.Hit(\"reschedule/move\")\n", "	_ = s.removeRefs(ctx, []task.Ref{old.Ref})\n	failpoint.Hit(\"reschedule/move\")\n", cells,
 		"TestAReschedulerKilledBeforeItsMoveHasMovedNothing"},
 	{"move-without-add", "a rescheduler leaves the new version to the auditor", "reschedule.go",
 		"	s.adds.Add(parts)\n", "	_ = parts\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},

@@ -26,7 +26,7 @@ var edgesF = []mutant{
 		" AND value = ?", " AND ? <> ''", "./durable", "TestNoRowIsBelowTheLowBound/mysql97/a_writer_holds"},
 	{"bound-above-hold", "the low bound is raised above a hold", "durable/lowbound.go",
 		"	if nowMS < is.UntilMS {\n", "	if false {\n", "./durable", "TestNoRowIsBelowTheLowBound/mysql97/the_bound_would_be_raised"},
-	{"bound-unmoved", "a row is moved below the low bound", "durable/mysql.go",
+	{"bound-unmoved", "a row is moved below the low bound", "durable/move.go",
 		"return m.aboveBound(ctx, conn, to.NextMS, func() error { return try(ctx, conn) })", "return try(ctx, conn)",
 		"./durable", "TestNoRowIsBelowTheLowBound/mysql97/a_row_is_moved"},
 	{"bound-by-late-clock", "a writer trusts a clock that the low bound has passed", "durable/lowbound.go",

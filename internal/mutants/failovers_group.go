@@ -11,7 +11,7 @@ var failoversGroup = []mutant{
 		"./durable", "TestWhatAWriteDoesNotMeetIsLookedForAgain"},
 	{"absence-of-many-old", "FreshRead: rows that a DELETE of many did not meet are gone", "durable/delete.go",
 		"	if _, err := d.m.turnFresh(ctx, conn); err != nil {\n		return nil, err\n	}\n", "", "./durable", "TestWhatAWriteDoesNotMeetIsLookedForAgain"},
-	{"absence-of-moved-old", "FreshRead: a row that an UPDATE did not meet is gone", "durable/mysql.go",
+	{"absence-of-moved-old", "FreshRead: a row that an UPDATE did not meet is gone", "durable/move.go",
 		"if err == nil && old {", "if err == nil && old && false {", "./durable", "TestWhatAWriteDoesNotMeetIsLookedForAgain"},
 	{"duplicate-old", "FreshRead: the row that an INSERT met is read as it was", "durable/create.go",
 		"	if _, err := m.turnFresh(ctx, conn); err != nil {\n		return err\n	}\n", "", "./durable", "TestReadsAreFreshAndWritesCertified"},

@@ -36,7 +36,7 @@ var houseSchema = []mutant{
 	{"headers-unchecked", "headers are encoded with replaced bytes", "task/headers.go",
 		"		case !utf8.ValidString(headers[key]):", "		case false:", "./task", "TestHeadersThatBreakARuleAreRefused"},
 	{"headers-not-stored", "MySQL keeps no headers", "durable/create.go",
-		"		if r.Headers != \"\" {", "		if false {", "./durable", "TestStore/mysql97/HeadersComeBackWithTheirPayload"},
+		"	if r.Headers != \"\" {", "	if false {", "./durable", "TestStore/mysql97/HeadersComeBackWithTheirPayload"},
 	{"headers-uncounted", "headers do not count as bytes of an answer", "durable/sql/scan_tasks.sql",
 		"COALESCE(LENGTH(payload), 0) + LENGTH(headers) <= ?", "LENGTH(headers) <= ?", "./durable", "TestStore/mysql97/HeadersComeBackWithTheirPayload"},
 	{"payload-without-its-headers", "a payload comes without the headers that make it too long", "durable/mysql.go",

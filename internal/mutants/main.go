@@ -123,6 +123,7 @@ func all() []mutant {
 		breadth,
 		hookMutants,
 		breadthForecast,
+		breadthFind,
 		houseSchema,
 		houseNames,
 		houseDesign,

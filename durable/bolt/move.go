@@ -1,0 +1,71 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// owned copies rows, because a commit may outlive its call.
+func owned(rows []task.Row) ([]task.Row, error) {
+	own := make([]task.Row, len(rows))
+	for i, r := range rows {
+		if len(r.Headers) > task.MaxHeaders {
+			return nil, fmt.Errorf("%w: task %.32q has %d bytes of headers, at most %d are kept", task.ErrTooLarge, r.ID, len(r.Headers), task.MaxHeaders)
+		}
+		own[i] = r
+		own[i].Payload = slices.Clone(r.Payload)
+	}
+	return own, nil
+}
+
+// Move implements durable.Store.
+func (s *Store) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
+	return s.move(ctx, ref, to, func(r *task.Row) { r.Payload = slices.Clone(r.Payload) })
+}
+
+// Replace implements durable.Store.
+func (s *Store) Replace(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
+	own, err := owned([]task.Row{to})
+	if err != nil {
+		return false, fmt.Errorf("replace task: %w", err)
+	}
+	return s.move(ctx, ref, to, func(r *task.Row) { r.Payload, r.Headers = own[0].Payload, own[0].Headers })
+}
+
+// move gives the row of ref what Move sets, and what set sets. The row that set is given has a payload that is valid in
+// the transaction only, and is removed before it is put again.
+func (s *Store) move(ctx context.Context, ref task.Ref, to task.Row, set func(*task.Row)) (bool, error) {
+	moved := false
+	err := s.write(ctx, "move task", func(tx *bbolt.Tx) error {
+		t, err := s.table(tx)
+		if err != nil {
+			return err
+		}
+		r, ok, err := t.get(ref.ID)
+		if err != nil {
+			return err
+		}
+		if !ok || r.Ver != ref.Ver {
+			moved = ok && r.Ver == to.Ver
+			return nil
+		}
+		old := r
+		r.Ver, r.PrevVer, r.NextMS, r.DueMS, r.Attempt = to.Ver, r.Ver, to.NextMS, to.DueMS, to.Attempt
+		set(&r)
+		if err := errors.Join(t.remove(old), t.put(r)); err != nil {
+			return &brokenError{err}
+		}
+		moved = true
+		return nil
+	})
+	if commitFailed(err) && moved {
+		return false, doubtful([]task.Ref{ref}, err)
+	}
+	return err == nil && moved, err // in this order: if err says that ctx has ended, moved may still be written
+}

@@ -1,0 +1,245 @@
+package triggerhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// WhereOptions are options of DeleteWhere and RescheduleWhere.
+type WhereOptions struct {
+	// All allows a Filter that matches all tasks. Without it the zero Filter is ErrInvalid.
+	All bool
+	// DryRun changes nothing, and counts what matches.
+	DryRun bool
+	// Progress is called after each page, of at most 1000 tasks, with how many were deleted or rescheduled so
+	// far; in a dry run, with how many match. The calls come one after another.
+	Progress func(done int)
+}
+
+// WhereResult is what DeleteWhere or RescheduleWhere did.
+type WhereResult struct {
+	Matched int // tasks that matched when their page was read
+	Changed int // those of them that were deleted or rescheduled; the others were gone by then
+	Claimed int // those deleted ones that a worker had claimed before, or may have (ErrClaimed)
+}
+
+// Shift says where RescheduleWhere moves tasks. One of its fields is set.
+type Shift struct {
+	By time.Duration // each task, earlier or later, from the time at which it is next offered
+	To time.Time     // all tasks, to this time
+}
+
+// DeleteWhere deletes the tasks that match f, page by page, each page as Delete does. The error is nil if
+// all were deleted, also if some of them were claimed: the result counts these. With an error the result
+// says how far it came, and the call may be repeated.
+//
+// ErrInvalid: f or o breaks a rule, and nothing is deleted. A task is deleted also if it changes between the moment
+// at which its page is read and its deletion. A task that is created, or comes to match, meanwhile may stay. Once ctx has
+// ended no further page is begun.
+func (s *Scheduler) DeleteWhere(ctx context.Context, f Filter, o WhereOptions) (WhereResult, error) {
+	m, err := f.match()
+	w := &where{s: s, match: m, o: o}
+	w.act = w.deletePage
+	if err == nil {
+		err = w.run(ctx)
+	}
+	if err != nil {
+		return w.WhereResult, fmt.Errorf("delete where, %d tasks deleted: %w", w.Changed, err)
+	}
+	return w.WhereResult, nil
+}
+
+// RescheduleWhere moves the tasks that match f, each once and each as Reschedule does, eight at a time. With an error the
+// result says how many were moved: a repeated call with To goes on from there, and one with By moves those again
+// that match still.
+//
+// ErrInvalid: f, to or o breaks a rule, or the new time of a task would lie before 1970, beyond year 9999, or later than its Task.Expires.
+// A task that changes after its page was read is moved if it matches still. Tasks that are due at To already do not
+// count as matched. Once ctx has ended no further task is begun.
+func (s *Scheduler) RescheduleWhere(ctx context.Context, f Filter, to Shift, o WhereOptions) (WhereResult, error) {
+	m, err := f.match()
+	toMS, wrong := to.check()
+	m.notMS = toMS
+	w := &where{s: s, match: m, o: o, by: to.By.Milliseconds(), toMS: toMS}
+	w.act = w.movePage
+	if err = errors.Join(err, wrong); err == nil {
+		err = w.run(ctx)
+	}
+	if err != nil {
+		return w.WhereResult, fmt.Errorf("reschedule where, %d tasks moved: %w", w.Changed, err)
+	}
+	return w.WhereResult, nil
+}
+
+// check checks to, and returns To in unix milliseconds, or 0.
+func (to Shift) check() (toMS int64, err error) {
+	switch {
+	case (to.By != 0) == !to.To.IsZero():
+		return 0, fmt.Errorf("%w: Shift.By is %s and Shift.To is %s, exactly one of them is set", ErrInvalid, to.By, to.To)
+	case to.By%time.Millisecond != 0:
+		return 0, fmt.Errorf("%w: Shift.By is %s, it is a whole number of milliseconds", ErrInvalid, to.By)
+	case to.By != 0:
+		return 0, nil
+	}
+	return task.DueMS(to.To)
+}
+
+// moversAtOnce is how many tasks RescheduleWhere moves at a time, so that the server commits several together.
+const moversAtOnce = 8
+
+// where is one call of DeleteWhere or RescheduleWhere. One goroutine owns it, except what mu guards while
+// the movers of a page run.
+type where struct {
+	WhereResult
+	s     *Scheduler
+	match match
+	o     WhereOptions
+	act   func(ctx context.Context, rows []task.Row) error // changes the tasks of a page, and counts in WhereResult
+	by    int64                                            // RescheduleWhere: milliseconds, or 0
+	toMS  int64                                            // likewise, if by is 0
+
+	mu  sync.Mutex
+	err error // of a mover
+}
+
+// run calls act for all tasks that match, page by page. A task that was moved must not be met again, so pages
+// are read against the direction of a move: the last task first, if tasks move to later times.
+func (w *where) run(ctx context.Context) error {
+	if w.match.all() && !w.o.All {
+		return fmt.Errorf("%w: the Filter matches all tasks, which WhereOptions.All must allow", ErrInvalid)
+	}
+	inline := 0
+	if len(w.match.headers) > 0 {
+		inline = math.MaxInt32
+	}
+	for rows, err := range w.s.pages(ctx, w.match, w.by > 0, inline) {
+		if err == nil {
+			rows, err = w.withHeaders(ctx, rows)
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil && len(rows) > 0 {
+			err = w.page(ctx, rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withHeaders returns those of rows that have the headers of the Filter, without their payloads.
+func (w *where) withHeaders(ctx context.Context, rows []task.Row) (has []task.Row, err error) {
+	if len(w.match.headers) == 0 {
+		return rows, nil
+	}
+	err = w.s.whole(ctx, rows, func(r task.Row) (bool, error) {
+		is, err := w.match.row(r)
+		if r.Payload, r.Headers = nil, ""; is {
+			has = append(has, r)
+		}
+		return true, err
+	})
+	return has, err
+}
+
+// page calls act for the rows of a page, which match, unless nothing is to be changed.
+func (w *where) page(ctx context.Context, rows []task.Row) (err error) {
+	w.Matched += len(rows)
+	done := &w.Matched
+	if !w.o.DryRun {
+		done, err = &w.Changed, w.act(ctx, rows)
+	}
+	if w.o.Progress != nil {
+		w.o.Progress(*done)
+	}
+	return err
+}
+
+// deletePage deletes the tasks of rows.
+func (w *where) deletePage(ctx context.Context, rows []task.Row) error {
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	err := w.s.Delete(ctx, ids...)
+	some := &IDError{}
+	if err != nil && (!errors.As(err, &some) || len(some.Invalid) > 0) {
+		return err
+	}
+	w.Changed += len(ids) - len(some.NotFound)
+	w.Claimed += len(some.Claimed)
+	return nil
+}
+
+// movePage moves the tasks of rows.
+func (w *where) movePage(ctx context.Context, rows []task.Row) error {
+	next := make(chan task.Row)
+	var movers sync.WaitGroup
+	for range min(moversAtOnce, len(rows)) {
+		movers.Go(func() {
+			for row := range next {
+				w.note(w.move(ctx, row))
+			}
+		})
+	}
+	for _, row := range rows {
+		if w.ended(ctx) {
+			break
+		}
+		next <- row
+	}
+	close(next)
+	movers.Wait()
+	return errors.Join(w.err, ctx.Err())
+}
+
+// note counts a task that was moved, and keeps the first error.
+func (w *where) note(moved bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if moved {
+		w.Changed++
+	}
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+// ended reports whether no further task is to be moved.
+func (w *where) ended(ctx context.Context) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err != nil || ctx.Err() != nil
+}
+
+// move moves a task, unless it is gone, or does not match any more. It reports whether the row is moved.
+func (w *where) move(ctx context.Context, row task.Row) (moved bool, err error) {
+	for {
+		e := edit{due: true, dueMS: w.toMS}
+		if w.by != 0 {
+			e.dueMS = row.NextMS + w.by
+		}
+		if e.dueMS < 0 || e.dueMS > task.MaxDue {
+			return false, fmt.Errorf("%w: task %q would be due before 1970 or beyond year 9999", ErrInvalid, row.ID)
+		}
+		if moved, err = w.s.move(ctx, row, e); moved || err != nil {
+			return moved, err
+		}
+		rows, err := w.s.store.Get(ctx, []string{row.ID})
+		if err != nil || len(rows) == 0 {
+			return false, err
+		}
+		row = rows[0]
+		if is, err := w.match.row(row); err != nil || !is {
+			return false, err
+		}
+	}
+}
