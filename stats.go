@@ -33,7 +33,7 @@ type NamespaceStats struct {
 
 // ProcessStats are counters of this process since it began. No I/O.
 type ProcessStats struct {
-	Created, Deleted, Rescheduled uint64 // tasks, by calls of this process
+	Created, Deleted, Rescheduled uint64 // tasks, by calls of this process; Rescheduled also has those that Update and Upsert changed
 	// Preloaded counts the tasks that the feeder, Create and Reschedule added to the hot set. It
 	// counts neither those that the auditor found (AuditFinds) nor those that a Rollback beyond the
 	// horizon added.

@@ -83,7 +83,7 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 		counters: []counter{
 			{desc("created_total", "Tasks created."), func(p P) uint64 { return p.Created }},
 			{desc("deleted_total", "Tasks deleted by their caller."), func(p P) uint64 { return p.Deleted }},
-			{desc("rescheduled_total", "Tasks given another due time by their caller."), func(p P) uint64 { return p.Rescheduled }},
+			{desc("rescheduled_total", "Tasks whose due time, payload or headers their caller has changed."), func(p P) uint64 { return p.Rescheduled }},
 			{desc("preloaded_total", "Tasks that the feeder, Create and Reschedule took into the hot set."), func(p P) uint64 { return p.Preloaded }},
 			{desc("delivered_total", "Deliveries sent by Consume."), func(p P) uint64 { return p.Delivered }},
 			{desc("confirmed_total", "Tasks confirmed."), func(p P) uint64 { return p.Confirmed }},

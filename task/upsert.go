@@ -45,9 +45,9 @@ func (o UpsertOutcome) String() string {
 
 // Upserted is what a durable store did with one row of an Upsert.
 type Upserted struct {
-	Outcome UpsertOutcome
-	Was     Ref // the version that a Replaced row had before
-	Row     Row // a Created or Replaced row as it is now; its payload may be left out (Row.Cut)
+	Outcome UpsertOutcome // Created, Kept or Replaced
+	Was     Ref           // the version that a Replaced row had before
+	Row     Row           // a Created or Replaced row as it is now; its payload may be left out (Row.Cut)
 }
 
 // PrevError is the error of an Upsert that has stored nothing, because rows that it would change name previous

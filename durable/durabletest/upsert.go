@@ -105,12 +105,15 @@ func upsertOfStoredRows(t *testing.T, s durable.Store) {
 	} {
 		id := fmt.Sprintf("%d to %d", c.on, c.nextMS)
 		old, fresh := headed(row(id, 100, "old"), `{"old":"1"}`), headed(row(id, c.nextMS, "new"), `{"new":"1"}`)
-		fresh.Attempt, fresh.CreatedMS = 1, 9
+		fresh.Attempt, fresh.CreatedMS, fresh.ExpiresMS, old.ExpiresMS = 1, 9, 500, 400
 		create(t, s, old)
 		want := old
 		if c.want == task.Replaced {
 			want.PrevVer, want.Ver, want.NextMS, want.DueMS, want.Attempt = old.Ver, fresh.Ver, c.next, c.next-1, c.attempt
 			want.Payload, want.Headers = []byte(c.payload), `{"`+c.payload+`":"1"}`
+			if c.on == task.Debounce {
+				want.ExpiresMS = 500
+			}
 		}
 		for _, try := range []string{"first", "repeated"} { // the same versions: an earlier try of the same call
 			d := upsert(t, s, c.on, fresh)[0]
