@@ -10,6 +10,19 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
+// finding are the claims about what finds many rows, and changes more of a row than its time.
+var finding = []claim{
+	{"ReplaceSetsEverything", replaceSetsEverything},
+	{"UpsertOfNewRowsCreatesThem", upsertOfNewRows},
+	{"UpsertOfStoredRowsDoesWhatItsModeSays", upsertOfStoredRows},
+	{"UpsertAsksForThePreviousVersion", upsertAsksForThePreviousVersion},
+	{"UpsertOfManyRowsIsOneCommit", upsertMany},
+	{"UpsertsThatMeetGoOneAfterAnother", upsertsMeet},
+	{"ScanDownIsScanReversed", scanDownIsScanReversed},
+	{"ScanDownBoundsAreExact", scanDownBounds},
+	{"ScanIDsIsOrderedAndWhole", scanIDsIsWhole},
+}
+
 // scanDownIsScanReversed: pages of any size, which end in the middle of a millisecond too.
 func scanDownIsScanReversed(t *testing.T, s durable.Store) {
 	create(t, s, rows(250, func(i int) int64 { return int64(i % 7 * 10) })...)
