@@ -17,7 +17,7 @@ var (
 	target   = regexp.MustCompile("`make ([a-z-]+)[^`]*`")
 	link     = regexp.MustCompile(`\]\(([\w./-]+)(?:#[\w-]+)?\)`)
 	file     = regexp.MustCompile("`([\\w./-]*\\w\\.(?:go|lua|sql|md|pml|sh|yaml))`")
-	folder   = regexp.MustCompile("`((?:bench|consumer|docs|durable|examples|hook|hotset|internal|metrics|middleware|scripts|seal|task|typed)/[\\w/]*)`")
+	folder   = regexp.MustCompile("`((?:bench|consumer|docs|durable|examples|hook|hotset|internal|metrics|middleware|scripts|seal|task|triggerhooktest|typed)/[\\w/]*)`")
 )
 
 // source is what the tree's Go files name: tests, and strings that may name subtests.

@@ -23,7 +23,7 @@ const module = "github.com/triggerhook/triggerhook"
 // another, except the removals, which know the error of the fence that they give up after.
 func TestImportsRunOneWay(t *testing.T) {
 	allowed := map[string][]string{
-		"": {"consumer", "durable", "hook", "hotset", "task", "internal/agent", "internal/breaker", "internal/failpoint", "internal/fence", "internal/hooks", "internal/horizon",
+		"": {"consumer", "durable", "hook", "hotset", "task", "internal/agent", "internal/breaker", "internal/failpoint", "internal/fence", "internal/hooks", "internal/horizon", "internal/manual",
 			"internal/preload", "internal/record", "internal/removal", "internal/report", "internal/retry", "internal/wait"},
 		"task":                {},
 		"consumer":            {"hook", "task", "internal/coalesce", "internal/failpoint", "internal/hooks", "internal/report"},
@@ -53,6 +53,8 @@ func TestImportsRunOneWay(t *testing.T) {
 		"metrics":          {"", "consumer"},
 		"middleware":       {""},
 		"seal":             {"", "typed"},
+		"triggerhooktest":  {"", "durable/bolt", "hook", "hotset/local", "internal/manual", "task"},
+		"internal/manual":  {"consumer"},
 		"typed":            {""},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()

@@ -228,8 +228,17 @@ func maxTime(a, b time.Time) time.Time {
 // sight is one reading of the hot set's clock. It is tied to the local monotonic
 // clock, which does not step when the machine's time is set.
 type sight struct {
-	us        int64     // what the hot set's clock said
-	sent, mid time.Time // when it was asked, and in the middle of that and the answer
+	us        int64            // what the hot set's clock said
+	sent, mid time.Time        // when it was asked, and in the middle of that and the answer
+	clock     func() time.Time // nil: time.Now; otherwise a clock of whole milliseconds, which Step was handed
+}
+
+// since is how long ago t was.
+func (s sight) since(t time.Time) time.Duration {
+	if s.clock != nil {
+		return s.clock().Sub(t)
+	}
+	return time.Since(t)
 }
 
 // observe notes what the hot set's clock said. The truth lies within half the
@@ -253,7 +262,7 @@ func (s sight) now() time.Time {
 	if s.us == 0 {
 		return time.Now()
 	}
-	return time.UnixMicro(s.us).Add(time.Since(s.mid))
+	return time.UnixMicro(s.us).Add(s.since(s.mid))
 }
 
 // latest is no earlier than what the hot set's clock says: that was read after it
@@ -262,7 +271,7 @@ func (s sight) latest() time.Time {
 	if s.us == 0 {
 		return time.Now()
 	}
-	return time.UnixMicro(s.us).Add(time.Since(s.sent))
+	return time.UnixMicro(s.us).Add(s.since(s.sent))
 }
 
 // latest is no earlier than what the hot set's clock says now, so that a delay is not cut short.
@@ -270,6 +279,18 @@ func (c *Consumer) latest() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.sight.latest()
+}
+
+// after is the millisecond, by the hot set's clock, in which a delay that begins now is over. A part of a millisecond
+// counts as one; of a clock that is only known about, so does a whole one.
+func (c *Consumer) after(delay time.Duration) int64 {
+	round := time.Millisecond
+	c.mu.Lock()
+	if c.sight.clock != nil {
+		round--
+	}
+	c.mu.Unlock()
+	return c.latest().Add(delay + round).UnixMilli()
 }
 
 // giveBack gives members of one batch back to the hot set, and takes them out of the batch here. The

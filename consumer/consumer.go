@@ -96,6 +96,7 @@ type Consumer struct {
 
 	mu            sync.Mutex
 	stage         stage
+	stepped       bool // Step was called, and Run was not
 	queue         queue
 	low           int // the claimer is to look when the queue is that short
 	waiters       []chan *Delivery

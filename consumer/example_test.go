@@ -145,3 +145,26 @@ func ExampleConsumer_Figures() {
 	// <nil>
 	// 1 delivered, 0 confirmed, 1 rolled back
 }
+
+// A test has one task delivered at a time, by a clock of its own.
+func ExampleConsumer_Step() {
+	c, end := opened("a")
+	defer end()
+	handle := func(_ context.Context, d *consumer.Delivery) error {
+		fmt.Println(d.ID, "attempt", d.Attempt)
+		return nil
+	}
+	for {
+		delivered, err := c.Step(context.Background(), time.Now, handle)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if !delivered {
+			break
+		}
+	}
+	fmt.Println(c.Figures().Confirmed, "confirmed")
+	// Output:
+	// a attempt 1
+	// 1 confirmed
+}

@@ -64,7 +64,7 @@ var errTaken = errors.New("another worker has claimed the task before its row co
 // postpone makes a postponement: it tries until one try succeeds, or no further one may be made.
 func (s *settler) postpone(d *Delivery, delay time.Duration, member memberPlace) error {
 	p := &postponement{s: s, c: s.c, d: d, member: member, to: task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()}, DueMS: d.dueMS,
-		NextMS: min(task.MaxDue, s.c.latest().Add(delay).UnixMilli()+1), Attempt: d.failedAttempts + 1}}
+		NextMS: min(task.MaxDue, s.c.after(delay)), Attempt: d.failedAttempts + 1}}
 	err := p.try()
 	for wait := retryPause; err != nil && !p.last(err); wait = min(2*wait, maxRetryPause) {
 		s.c.o.Report.Error("postpone", err, "tried again while the lease lives")

@@ -1,5 +1,5 @@
 // Package local is the embedded hotset.Set: it lives in this process and ends
-// with it. Its clock is time.Now.
+// with it. Its clock is time.Now, or Options.Now.
 package local
 
 import (
@@ -19,6 +19,9 @@ import (
 type Options struct {
 	Namespace  string // task.DefaultNamespace if empty
 	Partitions int    // 1 to hotset.MaxPartitions, 1 if zero
+	// Now is the clock of the Set, in whole milliseconds: a test moves it by hand (package triggerhooktest). It
+	// never steps back, and any number of goroutines may call it. Nil: time.Now.
+	Now func() time.Time
 }
 
 // Set is a hotset.Set in memory. Each partition has a lock of its own, and the waiting
@@ -27,6 +30,7 @@ type Options struct {
 type Set struct {
 	config hotset.Config
 	server string // its own identity: this process and this Set
+	now    func() time.Time
 	parts  []*partition
 
 	mu       sync.Mutex
@@ -57,9 +61,13 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new local set: %w", err)
 	}
-	s := &Set{config: hotset.Config{Namespace: o.Namespace, Partitions: o.Partitions, InProcess: true}, server: "local-" + rand.Text(), terms: map[task.Role]term{}, watchers: map[chan<- struct{}]struct{}{}}
+	s := &Set{config: hotset.Config{Namespace: o.Namespace, Partitions: o.Partitions, InProcess: true}, server: "local-" + rand.Text(), terms: map[task.Role]term{}, watchers: map[chan<- struct{}]struct{}{}, now: o.Now}
+	round := time.Millisecond - 1
+	if s.now == nil {
+		s.now, round = time.Now, time.Millisecond
+	}
 	for range o.Partitions {
-		s.parts = append(s.parts, &partition{wake: s.wake, server: s.server})
+		s.parts = append(s.parts, &partition{wake: s.wake, server: s.server, clock: s.now, round: round})
 	}
 	return s, nil
 }
@@ -120,7 +128,7 @@ func (s *Set) Expect(e task.Expected) error {
 func (s *Set) Clock(ctx context.Context, p int) (task.AsOf, error) {
 	at, err := on(ctx, s, p, "clock", func(p *partition) (task.AsOf, error) { return p.asOf(), nil })
 	if errors.Is(err, task.ErrOther) {
-		at.TimeUS = time.Now().UnixMicro()
+		at.TimeUS = s.now().UnixMicro()
 	}
 	return at, err
 }
@@ -237,7 +245,7 @@ func (s *Set) Elect(ctx context.Context, holder string, length time.Duration, ro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	all := make([]task.Term, len(roles))
 	for i, role := range roles {
 		t := s.terms[role]

@@ -18,7 +18,9 @@ type partition struct {
 	mu     sync.Mutex
 	wake   func()
 	server string
-	now    time.Time // of the call that holds mu
+	clock  func() time.Time
+	round  time.Duration // what is added to a delay, because a part of a millisecond counts as one
+	now    time.Time     // of the call that holds mu
 
 	other      bool  // for that call: the generation is not the current one
 	generation int64 // 0: cold
@@ -51,7 +53,7 @@ type batch struct {
 
 // tick reads the clock, which never steps back, and drops old tombstones.
 func (p *partition) tick() {
-	if now := time.Now(); now.After(p.now) {
+	if now := p.clock(); now.After(p.now) {
 		p.now = now
 	}
 	period := p.now.UnixNano() / int64(task.TombstoneTTL)
@@ -410,7 +412,7 @@ func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task
 	if !r.AtNext {
 		at = p.now.UnixMilli()
 		if r.Delay > 0 {
-			at = p.now.Add(r.Delay).UnixMilli() + 1 // a part of a millisecond counts as one
+			at = p.now.Add(r.Delay + p.round).UnixMilli()
 		}
 		if r.Delay > 0 && at >= p.horizon {
 			return task.ReleaseBeyond

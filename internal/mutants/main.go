@@ -128,6 +128,7 @@ func all() []mutant {
 		houseNames,
 		houseDesign,
 		houseVerbs,
+		manualClock,
 		houseTranscripts,
 	)
 }

@@ -197,7 +197,7 @@ var mutants = []mutant{
 	{"scan-inclusive", "a scan returns rows that are due at its bound", "durable/bolt/read.go",
 		"if r.NextMS >= belowMS {", "if r.NextMS > belowMS {", "./durable/bolt", "TestModel/bolt"},
 	{"postponed-at-once", "a rollback beyond the horizon forgets its delay", "consumer/postpone.go",
-		"s.c.latest().Add(delay).UnixMilli()+1)", "s.c.latest().UnixMilli()+1)", ".", "TestModel/bolt"},
+		"s.c.after(delay))", "s.c.after(0))", ".", "TestModel/bolt"},
 
 	// The consumer.
 	{"hand-out-after-lease", "promise 2: a task is handed out after its lease", "consumer/consumer.go",
