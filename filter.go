@@ -58,7 +58,7 @@ func named(field string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("Filter.%s: %w", field, err)
+	return fmt.Errorf("filter field %s: %w", field, err)
 }
 
 // checkPrefix refuses a prefix that no ID has.

@@ -28,7 +28,7 @@ import (
 //
 // How many sequences a test runs is rapid's to say: RAPID_CHECKS, 100 by default.
 func Model(rt *rapid.T, s durable.Store) {
-	m := &model{s: s, rows: map[string]task.Row{}, vers: map[int64]bool{}}
+	m := &model{s: s, rows: map[string]task.Row{}, vers: map[int64]bool{0: true}} // no version is 0, which stands for no previous version
 	m.empty(rt)
 	rt.Repeat(map[string]func(*rapid.T){
 		"":             m.compare,
