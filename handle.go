@@ -8,17 +8,19 @@ import (
 
 // Handler handles one delivery. Nil confirms the delivery asynchronously, as Delivery.ConfirmAsync
 // does: Handle does not wait for the row to be deleted before it calls the next Handler. If the
-// row was gone by then (ErrGone), the log says so at Info. An error rolls the delivery back after
-// Options.Backoff. A panic counts as an error with its stack, and so does the end of the goroutine
+// row was gone by then (ErrGone), the log says so at Info. An error fails the attempt, as Delivery.Fail
+// does: the task is offered again after Options.Retry, or becomes a dead letter after the last attempt
+// (Options.MaxAttempts). An error that is, or wraps, one of Snooze, Discard and RetryAfter says
+// otherwise. A panic counts as an error with its stack, and so does the end of the goroutine
 // (runtime.Goexit).
 //
 // The context is the delivery's (Delivery.Context), or what Options.Middleware derives from it: a
 // Handler passes it on to what it calls, and stops when it ends, because another worker may have the task then.
 //
 // A Handler may read and change the exported fields of its delivery, and hand it to other
-// goroutines until it is settled. It may settle the delivery itself, with Confirm, ConfirmAsync or
+// goroutines until it is settled. It may settle the delivery itself, with Confirm, ConfirmAsync, Fail or
 // Rollback; then its own result changes nothing, and an error is only logged. It calls Confirm
-// where it must know that the task is done, and Rollback where the delay is not Options.Backoff's.
+// where it must know that the task is done.
 // After it has returned, the delivery is Handle's.
 type Handler func(context.Context, *Delivery) error
 

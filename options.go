@@ -11,6 +11,7 @@ import (
 	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/horizon"
 	"github.com/triggerhook/triggerhook/internal/record"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -46,14 +47,16 @@ type Options struct {
 	// AuditGrace is how late a task must be before the auditor checks that the hot
 	// set still has it: 5 s.
 	AuditGrace time.Duration
-	// Backoff is the delay after a Handler's error, for the attempt that
-	// failed, 1 at first. The default is 1 s, doubled with each attempt, 20 % more or less, at
-	// most 1 h. If Backoff panics or returns a delay that is not positive, the default is
-	// used and the log says so.
-	Backoff func(attempt int) time.Duration
-	// MaxBackoff is the longest delay after a Handler's error; a longer one that Backoff
-	// answers is cut to it, and reported: 24 h, at least 1 ms.
-	MaxBackoff time.Duration
+	// Retry says how long a task waits after a failed attempt. Package retrypolicy has the policies: Exponential,
+	// Constant, List, and Func for a function of the task, the attempt and the error. The default is the zero
+	// retrypolicy.Exponential: a random delay of up to 1 s, doubled with each attempt, up to 1 h. If the policy panics, or
+	// answers a delay that is not positive or is above a year, the default is used and the log says so.
+	Retry retrypolicy.Policy
+	// MaxAttempts is after how many failed attempts a task becomes a dead letter: 0, never. What counts as a failed
+	// attempt is a Handler's error or panic, Delivery.Fail, Rollback, a DeliveryTimeout, and a lease that ran out, as it
+	// does when the task kills its worker. A Snooze does not count. The next attempt does not begin before this is
+	// checked. After Redis lost its data one attempt may be forgotten. The processes of a namespace should agree on it.
+	MaxAttempts int
 	// Middleware wraps the Handler of Scheduler.Handle, and nothing else: Consume and Deliveries
 	// do without it. The first is the outermost: it sees the delivery first, and the
 	// result last. New copies the slice.
@@ -71,6 +74,8 @@ const (
 	maxWindow  = horizon.Max
 	maxLease   = record.MaxLease
 	maxPayload = 1<<24 - 1 // MEDIUMBLOB
+	// maxAttempts keeps the column attempt, which has 32 bits, far from its end.
+	maxAttempts = 1_000_000_000
 )
 
 func (o Options) withDefaults() Options {
@@ -83,7 +88,6 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxPayload, 64<<10)
 	def(&o.Queue, 1000)
 	def(&o.AuditGrace, 5*time.Second)
-	def(&o.MaxBackoff, 24*time.Hour)
 	o.Middleware = slices.Clone(o.Middleware)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -110,9 +114,18 @@ func (o Options) validate() error {
 		within("MaxPayload", o.MaxPayload, 0, maxPayload),
 		within("Queue", o.Queue, 1, 1_000_000),
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
-		within("MaxBackoff", o.MaxBackoff, time.Millisecond, 1<<62),
+		within("MaxAttempts", o.MaxAttempts, 0, maxAttempts),
+		checkRetry(o.Retry),
 		checkMiddleware(o.Middleware),
 	)
+}
+
+// checkRetry refuses a policy that cannot be used.
+func checkRetry(p retrypolicy.Policy) error {
+	if err := retrypolicy.Check(p); err != nil {
+		return fmt.Errorf("Options.Retry is wrong: %w", err)
+	}
+	return nil
 }
 
 func within[T int | time.Duration](name string, v, low, high T) error {

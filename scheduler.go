@@ -99,7 +99,7 @@ func (s *Scheduler) compose(set hotset.Set) {
 		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
 		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks})
 	s.consumer = consumer.New(s.set, s.store, consumer.Options{Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
-		DeliveryTimeout: s.o.DeliveryTimeout, Backoff: s.o.Backoff, MaxBackoff: s.o.MaxBackoff,
+		DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts,
 		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report, Hooks: s.o.Hooks})
 }
 

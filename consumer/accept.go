@@ -30,6 +30,7 @@ type unread struct {
 // accept takes a claimed batch in. What the hot set did not hold whole is read
 // from the durable store. So is what is offered again: a deleter that died before it removed the
 // member has left it without a row, and if it is rolled back each time it would be offered for ever.
+// What has failed as often as MaxAttempts allows is not handed out: it becomes a dead letter.
 func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
 	var whole []*Delivery
 	var incomplete []unread
@@ -106,7 +107,7 @@ type reading struct {
 }
 
 // read reads the rows of some members of b, and hands out those that came whole. A member
-// that has no row is dropped.
+// that has no row is dropped, and one that has no attempt left is buried.
 func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got reading, err error) {
 	ids := make([]string, len(some))
 	for i, u := range some {
@@ -122,7 +123,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 		byRef[r.Ref] = r
 		got.rows, got.sizes, got.bytes = got.rows+1, got.sizes+r.Size, got.bytes+r.Bytes()
 	}
-	var whole []*Delivery
+	var whole, exhausted []*Delivery
 	var gone []task.Ref
 	var damaged error
 	c.mu.Lock()
@@ -135,11 +136,16 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 			got.cut = append(got.cut, unread{u.d, r.Size})
 		default:
 			damaged = errors.Join(damaged, u.d.completeFrom(r))
-			whole = append(whole, u.d)
+			if c.exhausted(u.d) {
+				exhausted = append(exhausted, u.d)
+			} else {
+				whole = append(whole, u.d)
+			}
 		}
 	}
 	c.mu.Unlock()
 	c.reportHeaders(damaged)
+	c.buryExhausted(exhausted)
 	c.enqueueAll(whole)
 	if len(gone) > 0 {
 		failpoint.Hit("claim/drop")

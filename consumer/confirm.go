@@ -90,23 +90,15 @@ func (s *settler) report(d *Delivery, err error) {
 	s.c.o.Report.Error("confirm", err, "the task is delivered again")
 }
 
-// deleteRows deletes rows in the versions named, and reports of each whether it was deleted here. It
-// tries until the store answers, or retries have ended: waiting costs little, and giving up
-// makes other workers do again what was done. A row that an earlier try may have deleted, and that
-// is missing later, was deleted here, unless it was moved.
-func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
+// deleteRows deletes rows in the versions named, and reports of each whether it was deleted here. A row
+// that an earlier try may have deleted, and that is missing later, was deleted here, unless it was
+// moved.
+func (s *settler) deleteRows(refs []task.Ref) (deleted []bool, err error) {
 	unsure := map[task.Ref]bool{}
-	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
-		ctx, cancel := s.call(storeTimeout)
-		deleted, err := s.c.store.Delete(ctx, refs)
-		cancel()
+	return deleted, s.persist("confirm", len(refs), func(ctx context.Context) (err error) {
+		deleted, err = s.c.store.Delete(ctx, refs)
 		if err == nil {
-			if err = s.countUnsure(refs, deleted, unsure); err == nil {
-				return deleted, nil
-			}
-		}
-		if final(err) || s.retrying.Err() != nil {
-			return nil, err
+			err = s.countUnsure(refs, deleted, unsure)
 		}
 		maybe := task.Unsure(err)
 		if errors.Is(err, context.DeadlineExceeded) { // the answer did not come, so any of them may be deleted
@@ -115,9 +107,8 @@ func (s *settler) deleteRows(refs []task.Ref) ([]bool, error) {
 		for _, r := range maybe {
 			unsure[r] = true
 		}
-		s.c.o.Report.Error("confirm", err, "tried again", "tasks", len(refs))
-		pause(s.retrying, wait)
-	}
+		return err
+	})
 }
 
 // countUnsure counts as deleted what is missing now and is unsure: a try whose answer was lost may

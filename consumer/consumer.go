@@ -30,6 +30,7 @@ import (
 	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -62,22 +63,24 @@ type Store interface {
 	Versions(ctx context.Context, ids []string) ([]task.Ref, error)
 	// Delete deletes rows in the versions named.
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
+	// Bury moves rows in the versions named to the dead letters.
+	Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
 	// Move gives a row a new version and time.
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 }
 
 // Options of New. All are set: the scheduler has put its defaults in.
 type Options struct {
-	Partitions      int                             // of the hot set
-	Queue           int                             // most tasks that wait in this process
-	Lease           time.Duration                   // of a batch
-	Drain           time.Duration                   // how long Run waits for deliveries in hand
-	DeliveryTimeout time.Duration                   // how long a caller may take
-	Backoff         func(attempt int) time.Duration // after a handler's error; nil: the default
-	MaxBackoff      time.Duration                   // the longest delay after a handler's error
-	Later           func(task.Row)                  // adds a row to the hot set as soon as that answers
-	Report          *report.Reporter                // gets what no caller can be told
-	Hooks           hook.Hooks                      // are told of events; each may be nil
+	Partitions      int                // of the hot set
+	Queue           int                // most tasks that wait in this process
+	Lease           time.Duration      // of a batch
+	Drain           time.Duration      // how long Run waits for deliveries in hand
+	DeliveryTimeout time.Duration      // how long a caller may take
+	Retry           retrypolicy.Policy // the delay after a failed attempt; nil: the default
+	MaxAttempts     int                // after so many failed attempts a task becomes a dead letter; 0: never
+	Later           func(task.Row)     // adds a row to the hot set as soon as that answers
+	Report          *report.Reporter   // gets what no caller can be told
+	Hooks           hook.Hooks         // are told of events; each may be nil
 }
 
 // Consumer hands out the tasks of one scheduler.
@@ -105,7 +108,7 @@ type Consumer struct {
 	held          int             // deliveries that callers hold: their life is inHand or outOfBatch
 	handsEmpty    chan struct{}   // made by drain; closed when held is 0
 	settling      int             // settlements under way, and what timeouts give back
-	timingOut     int             // of these, what timeouts give back
+	unasked       int             // of these, what no caller asked for: timeouts give it back, or it is buried at the claim
 	allSettled    chan struct{}   // made by settler.allComplete; closed when settling is 0
 	settledLately recent
 	sight         sight // of the hot set's clock, the last one
@@ -323,7 +326,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	}
 	c.mu.Unlock()
 	failpoint.Hit("drain/queue")
-	c.returnClaims(ctx, func(d *Delivery) bool { return d.life == claimed })
+	c.returnClaims(ctx, func(d *Delivery) bool { return d.life == claimed && d.settlement.is(unsettled) })
 	failpoint.Hit("drain/wait")
 	c.mu.Lock()
 	c.queue = queue{}
@@ -358,7 +361,7 @@ func (c *Consumer) draining() bool {
 func (c *Consumer) warnOfUnsettled() {
 	var ids []string
 	c.mu.Lock()
-	n := c.held - (c.settling - c.timingOut)
+	n := c.held - (c.settling - c.unasked)
 	for _, b := range c.batches {
 		b.each(func(d *Delivery) {
 			if d.life == inHand && d.settlement.is(unsettled) {

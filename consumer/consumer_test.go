@@ -473,6 +473,9 @@ func BenchmarkConsumeAndConfirm(b *testing.B) {
 // yes is a Store that has each row.
 type yes struct{ *rows }
 
+func (yes) Bury(_ context.Context, burials []task.Burial) ([]bool, error) {
+	return make([]bool, len(burials)), nil
+}
 func (yes) Delete(_ context.Context, refs []task.Ref) ([]bool, error) {
 	all := make([]bool, len(refs))
 	for i := range all {

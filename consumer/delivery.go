@@ -11,7 +11,7 @@ import (
 )
 
 // Delivery is one claimed task in a caller's hands, which settles it once: with Confirm,
-// ConfirmAsync or Rollback. It is never used again for another task, and must not
+// ConfirmAsync, Fail or Rollback. It is never used again for another task, and must not
 // be copied. If one is made by hand, for a test of a handler, settling it does nothing.
 type Delivery struct {
 	task.Task
@@ -156,7 +156,8 @@ func (d *Delivery) ConfirmAsync() {
 }
 
 // Rollback gives the task back: it is offered again delay from now, at once if
-// delay is not positive. If its lease or DeliveryTimeout had run out before, the task
+// delay is not positive. In the last attempt of Options.MaxAttempts the task becomes a dead letter
+// instead, and the answers are those of Confirm. If its lease or DeliveryTimeout had run out before, the task
 // was given back then: the answer is nil, and delay does not count. ctx bounds only the
 // wait, which lasts while the hot set is away; it may be d's own, as with Confirm.
 // task.ErrGone: its row is gone. task.ErrSettled: d was settled by its caller before.
@@ -168,11 +169,15 @@ func (d *Delivery) ConfirmAsync() {
 // tells that this could not be done, or that it is not known whether it was: the task is offered
 // again, perhaps without its delay.
 func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
-	before, err := d.settle()
-	if err != nil || d.c == nil {
+	if d.c == nil {
+		_, err := d.settle()
 		return err
 	}
-	return d.wait(ctx, d.c.settler.rollback(d, delay, before))
+	a := afterFailure{back: giveBack{delay, true}}
+	if d.c.lastAttempt(d) {
+		a = afterFailure{bury: true, reason: task.ReasonAttempts, text: "rolled back in its last attempt"}
+	}
+	return d.settleFailed(ctx, a)
 }
 
 // wait returns the outcome, or why ctx ended if that comes first. An end of ctx that comes

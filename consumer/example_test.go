@@ -43,7 +43,7 @@ func opened(id string) (c *consumer.Consumer, end func()) {
 		log.Fatal(err)
 	}
 	c = consumer.New(set, store, consumer.Options{Partitions: 1, Queue: 10, Lease: 15 * time.Second, Drain: 30 * time.Second,
-		DeliveryTimeout: 10 * time.Minute, MaxBackoff: time.Hour, Later: func(task.Row) {}, Report: &report.Reporter{}})
+		DeliveryTimeout: 10 * time.Minute, Later: func(task.Row) {}, Report: &report.Reporter{}})
 	return c, func() {
 		if err := errors.Join(store.Close(), os.RemoveAll(dir)); err != nil {
 			log.Fatal(err)

@@ -3,12 +3,14 @@ package consumer
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // figures are counters of this process.
 type figures struct {
-	sent, redelivered, confirmed, rolledBack, timedOut, leasesLost atomic.Uint64
-	late                                                           lateness // under Consumer.mu
+	sent, redelivered, confirmed, rolledBack, snoozed, timedOut, leasesLost, exhausted, discarded, expired atomic.Uint64
+	late                                                                                                   lateness // under Consumer.mu
 }
 
 // delivered counts a delivery. Under Consumer.mu.
@@ -21,13 +23,38 @@ func (f *figures) delivered(failedAttempts int, late time.Duration) {
 	f.late.add(late)
 }
 
+// gaveBack counts a delivery that was given back.
+func (f *figures) gaveBack(back giveBack) {
+	if back.counted {
+		f.rolledBack.Add(1)
+	} else {
+		f.snoozed.Add(1)
+	}
+}
+
+// buried counts a task that became a dead letter.
+func (f *figures) buried(reason string) {
+	switch {
+	case reason == task.ReasonExpired:
+		f.expired.Add(1)
+	case reason == task.ReasonAttempts:
+		f.exhausted.Add(1)
+	default:
+		f.discarded.Add(1)
+	}
+}
+
 // Figures are what this process did since it began, and has now.
 type Figures struct {
 	Delivered   uint64 // deliveries that Consume returned
 	Redelivered uint64 // of these, the ones that were not their task's first
 	Confirmed   uint64 // tasks whose rows a confirm of this process deleted
 	RolledBack  uint64 // deliveries that were given back, by callers or by DeliveryTimeout
+	Snoozed     uint64 // deliveries that were postponed by a Snooze, which counts no attempt
 	TimedOut    uint64 // deliveries that were not settled within DeliveryTimeout
+	Exhausted   uint64 // tasks that became dead letters because their last attempt had failed
+	Discarded   uint64 // tasks that became dead letters because their handler discarded them
+	Expired     uint64 // tasks that became dead letters because they had expired
 	LeasesLost  uint64 // batches whose lease ran out while this process had tasks of them
 
 	Queued     int64 // claimed, and waiting in this process for a Consume
@@ -50,12 +77,13 @@ type Figures struct {
 func (c *Consumer) Figures() Figures {
 	f := &c.figures
 	out := Figures{Delivered: f.sent.Load(), Redelivered: f.redelivered.Load(), Confirmed: f.confirmed.Load(), RolledBack: f.rolledBack.Load(),
-		TimedOut: f.timedOut.Load(), LeasesLost: f.leasesLost.Load()}
+		Snoozed: f.snoozed.Load(), TimedOut: f.timedOut.Load(), Exhausted: f.exhausted.Load(), Discarded: f.discarded.Load(),
+		Expired: f.expired.Load(), LeasesLost: f.leasesLost.Load()}
 	out.Stuck = int64(c.handlers.Load().Stuck())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.late.fill(&out)
-	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.settling-c.timingOut), c.sight.now().Sub(time.Now().Round(0))
+	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()), int64(c.settling-c.unasked), c.sight.now().Sub(time.Now().Round(0))
 	out.InHand = max(0, int64(c.held)-out.Confirming)
 	return out
 }

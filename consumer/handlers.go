@@ -151,14 +151,26 @@ func (h *Handlers) settle(d *Delivery, err error) {
 	case err == nil:
 		d.ConfirmAsync()
 	default:
-		log("handler failed", "id", d.own.ID, "attempt", d.failedAttempts+1, "error", err)
-		h.c.tellFailed(d, err)
-		h.c.backoff(d.failedAttempts+1, func(delay time.Duration) {
-			err := d.Rollback(context.Background(), delay)
+		h.c.fail(d, err, func(a afterFailure) {
+			log(a.message(), "id", d.own.ID, "attempt", d.failedAttempts+1, "error", err)
+			h.c.tellFailed(d, err)
+			err := d.settleFailed(context.Background(), a)
 			if !errors.Is(err, task.ErrSettled) && !errors.Is(err, task.ErrGone) {
-				h.c.o.Report.Error("roll back after a handler's error", err, "the lease ends by itself")
+				h.c.o.Report.Error("give back after a handler's error", err, "the lease ends by itself")
 			}
 		})
+	}
+}
+
+// message says in the log what became of a task after its handler returned an error.
+func (a afterFailure) message() string {
+	switch {
+	case a.bury:
+		return "handler failed, and its task is a dead letter: " + a.reason
+	case !a.back.counted:
+		return "handler snoozed its task"
+	default:
+		return "handler failed"
 	}
 }
 

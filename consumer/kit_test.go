@@ -35,6 +35,12 @@ type rows struct {
 	long     []byte        // the payload of all rows, if it is set
 	failAt   int           // the number of the one that fails
 
+	dead     map[task.Ref]task.Burial
+	buryLost int // so many Buries happen, but their answers are lost
+	raised   int // rows of which RaiseAttempts raised the attempts
+
+	raiseHangs bool // RaiseAttempts waits for the end of its ctx
+
 	deleting, most int // deletions under way, and at once until now
 }
 
@@ -383,9 +389,6 @@ func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
 		o.Partitions = 1
 		if o.Report == nil {
 			o.Report = &report.Reporter{}
-		}
-		if o.MaxBackoff == 0 {
-			o.MaxBackoff = 24 * time.Hour
 		}
 		o.Later = func(r task.Row) { k.later = append(k.later, r.Ref) }
 		for _, f := range []struct {

@@ -28,6 +28,7 @@ type postponement struct {
 	s      *settler
 	c      *Consumer
 	d      *Delivery
+	back   giveBack
 	to     task.Row
 	member memberPlace
 	prev   prevVersion
@@ -62,9 +63,9 @@ const (
 var errTaken = errors.New("another worker has claimed the task before its row could be moved")
 
 // postpone makes a postponement: it tries until one try succeeds, or no further one may be made.
-func (s *settler) postpone(d *Delivery, delay time.Duration, member memberPlace) error {
-	p := &postponement{s: s, c: s.c, d: d, member: member, to: task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()}, DueMS: d.dueMS,
-		NextMS: min(task.MaxDue, s.c.after(delay)), Attempt: d.failedAttempts + 1}}
+func (s *settler) postpone(d *Delivery, back giveBack, member memberPlace) error {
+	p := &postponement{s: s, c: s.c, d: d, back: back, member: member, to: task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()},
+		DueMS: d.dueMS, NextMS: min(task.MaxDue, s.c.after(max(0, back.delay))), Attempt: back.attempts(d)}}
 	err := p.try()
 	for wait := retryPause; err != nil && !p.last(err); wait = min(2*wait, maxRetryPause) {
 		s.c.o.Report.Error("postpone", err, "tried again while the lease lives")
@@ -202,7 +203,7 @@ func (p *postponement) giveUp(err error) {
 	}
 	next := "the task was given back when its lease ended, without its delay"
 	if p.c.leaseLives(p.d) {
-		p.c.queueRelease(p.d.batch, task.ReleaseRequest{Token: p.d.batch.token, Refs: []task.Ref{p.d.own}, Counted: true})
+		p.c.queueRelease(p.d.batch, task.ReleaseRequest{Token: p.d.batch.token, Refs: []task.Ref{p.d.own}, Counted: p.back.counted})
 		next = "the task is given back without its delay"
 	}
 	p.c.o.Report.Error("give up postponing", err, next, "id", p.d.own.ID, "maybe_moved", p.move == maybeMoved)

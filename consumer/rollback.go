@@ -3,28 +3,27 @@ package consumer
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// rollback gives d back for its caller, and returns where the outcome will be. before is what the
+// rollback gives d back for its caller, as back says, and returns where the outcome will be. before is what the
 // settlement was before: if it had timed out the delivery is given back already, and this
 // rollback changes nothing, except if that did not reach the hot set.
-func (s *settler) rollback(d *Delivery, delay time.Duration, before settlement) <-chan error {
+func (s *settler) rollback(d *Delivery, back giveBack, before settlement) <-chan error {
 	s.started()
 	done := make(chan error, 1)
 	go func() {
 		if before == timedOut {
 			<-d.returned
 		}
-		err := s.release(d, delay)
+		err := s.release(d, back)
 		switch {
 		case err != nil:
 			err = fmt.Errorf("roll back %q: %w", d.own.ID, err)
 		case before != timedOut: // the timeout was counted when it gave the delivery back
-			s.c.figures.rolledBack.Add(1)
+			s.c.figures.gaveBack(back)
 		}
 		s.complete([]*Delivery{d})
 		done <- err
@@ -38,10 +37,10 @@ func (s *settler) rollback(d *Delivery, delay time.Duration, before settlement) 
 func (s *settler) returnTimedOut(d *Delivery) {
 	s.c.mu.Lock()
 	s.c.settling++
-	s.c.timingOut++
+	s.c.unasked++
 	s.c.mu.Unlock()
 	go func() {
-		err := s.release(d, 0)
+		err := s.release(d, giveBack{counted: true})
 		if err == nil {
 			s.c.figures.rolledBack.Add(1)
 		} else if !errors.Is(err, task.ErrGone) {
@@ -49,7 +48,7 @@ func (s *settler) returnTimedOut(d *Delivery) {
 		}
 		s.c.mu.Lock()
 		s.c.leaveBatch(d)
-		s.c.timingOut--
+		s.c.unasked--
 		s.c.noteComplete(1)
 		s.c.mu.Unlock()
 		close(d.returned)
@@ -61,15 +60,15 @@ func (s *settler) returnTimedOut(d *Delivery) {
 // the lease has expired by this process's clock: an extension whose answer was lost may have kept
 // the lease alive, and then no other process can give the task back with its delay. If the
 // lease has really expired, the member is elsewhere, and the call changes nothing.
-func (s *settler) release(d *Delivery, delay time.Duration) error {
-	back := task.ReleaseRequest{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: delay, Counted: true}
+func (s *settler) release(d *Delivery, back giveBack) error {
+	request := task.ReleaseRequest{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: back.delay, Counted: back.counted}
 	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
 		ctx, cancel := s.call(hotTimeout)
 		failpoint.Hit("rollback/release")
-		outcomes, err := s.c.set.Release(ctx, d.batch.p, back)
+		outcomes, err := s.c.set.Release(ctx, d.batch.p, request)
 		cancel()
 		if err == nil {
-			return s.released(d, delay, outcomes[0])
+			return s.released(d, back, outcomes[0])
 		}
 		if final(err) || s.retrying.Err() != nil { // the reaper gives it back
 			return s.goneIfNoRow(d)
@@ -82,7 +81,7 @@ func (s *settler) release(d *Delivery, delay time.Duration) error {
 }
 
 // released does what is left to do after the hot set has answered a release.
-func (s *settler) released(d *Delivery, delay time.Duration, o task.ReleaseOutcome) error {
+func (s *settler) released(d *Delivery, back giveBack, o task.ReleaseOutcome) error {
 	switch o {
 	case task.ReleaseWaiting, task.ReleaseElsewhere:
 		failpoint.Hit("rollback/end")
@@ -90,10 +89,10 @@ func (s *settler) released(d *Delivery, delay time.Duration, o task.ReleaseOutco
 	case task.ReleaseDead:
 		return task.ErrGone
 	case task.ReleaseBeyond:
-		return s.postpone(d, max(0, delay), stillInBatch)
+		return s.postpone(d, back, stillInBatch)
 	case task.ReleaseAbsent: // the hot set lost its entry, so that only the row can keep the delay
 		if s.c.leaseLives(d) {
-			return s.postpone(d, max(0, delay), maybeTaken)
+			return s.postpone(d, back, maybeTaken)
 		}
 		return s.goneIfNoRow(d)
 	default:

@@ -12,6 +12,7 @@ import (
 const (
 	asyncLimit    = 200_000                // confirms that may wait before ConfirmAsync blocks
 	confirmsAtAll = 8                      // grouped confirms under way at once, of either kind
+	burialsAtAll  = 2                      // grouped burials under way at once
 	retryPause    = 200 * time.Millisecond // after the first failure, then twice as long each time
 	maxRetryPause = 5 * time.Second
 	storeTimeout  = 15 * time.Second // of one call: longer than the store's own tries
@@ -34,7 +35,7 @@ const (
 )
 
 // settler brings the settlements of callers into both stores. Confirm is in confirm.go, Rollback in
-// rollback.go, and a Rollback that only the row can keep in postpone.go.
+// rollback.go, what becomes a dead letter in bury.go, and a Rollback that only the row can keep in postpone.go.
 //
 // Its goroutines exist while settlements are under way. When the drain is over the context retrying
 // ends, and a call that fails is not tried again. Then the context calling ends, and what is under
@@ -43,7 +44,8 @@ type settler struct {
 	c            *Consumer
 	confirms     coalesce.Group[confirmation, struct{}] // of Confirm: callers wait for them
 	asyncs       coalesce.Group[confirmation, struct{}] // of ConfirmAsync
-	asyncWaiting chan struct{}                          // has an element for each of asyncs: it is full at asyncLimit
+	burials      coalesce.Group[burial, struct{}]
+	asyncWaiting chan struct{} // has an element for each of asyncs: it is full at asyncLimit
 
 	retrying, calling    context.Context
 	endRetries, cutCalls context.CancelFunc
@@ -54,6 +56,7 @@ func (s *settler) init(c *Consumer) {
 	s.confirms = coalesce.Group[confirmation, struct{}]{Parallel: confirmsAtAll, Flush: s.confirmGroup}
 	s.asyncs = coalesce.Group[confirmation, struct{}]{Parallel: confirmsAtAll, Worth: yieldLimit, Patience: yieldPace,
 		Yields: c.backlog.burst, Flush: s.confirmGroup}
+	s.burials = coalesce.Group[burial, struct{}]{Parallel: burialsAtAll, Flush: s.buryGroup}
 	s.asyncWaiting = make(chan struct{}, asyncLimit)
 	s.retrying, s.endRetries = context.WithCancel(context.Background())
 	s.calling, s.cutCalls = context.WithCancel(context.Background())
@@ -92,6 +95,21 @@ func (s *settler) call(d time.Duration) (context.Context, context.CancelFunc) {
 		return context.WithTimeout(context.Background(), d)
 	}
 	return context.WithTimeout(s.calling, d)
+}
+
+// persist makes a write of n tasks to the durable store, and tries until the store answers, or retries
+// have ended: waiting costs little, and giving up makes other workers do again what was done.
+func (s *settler) persist(act string, n int, write func(context.Context) error) error {
+	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
+		ctx, cancel := s.call(storeTimeout)
+		err := write(ctx)
+		cancel()
+		if err == nil || final(err) || s.retrying.Err() != nil {
+			return err
+		}
+		s.c.o.Report.Error(act, err, "tried again", "tasks", n)
+		pause(s.retrying, wait)
+	}
 }
 
 // started notes that a caller has settled a delivery.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/hook"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 	"github.com/triggerhook/triggerhook/triggerhooktest"
 )
 
@@ -86,9 +87,7 @@ func TestAdvanceDeliversInOrderAndNotEarly(t *testing.T) {
 // The delay after a failure counts in the test's time, also one that reaches beyond the window, and so does a Reschedule.
 func TestDelaysCountInTheTestsTime(t *testing.T) {
 	both(t, func(t *testing.T) {
-		o := triggerhook.Options{MaxBackoff: 100 * time.Hour, Backoff: func(attempt int) time.Duration {
-			return []time.Duration{10 * time.Second, 48 * time.Hour}[attempt-1]
-		}}
+		o := triggerhook.Options{Retry: retrypolicy.List{10 * time.Second, 48 * time.Hour}}
 		s, got := recorded(t, o, func(_ *triggerhooktest.Scheduler, d *triggerhook.Delivery) error {
 			if d.Attempt < 3 {
 				return errors.New("no luck")
@@ -115,7 +114,7 @@ func TestDelaysCountInTheTestsTime(t *testing.T) {
 // WaitFor moves the clock as far as it must, and no further.
 func TestWaitForMovesTheClockAsFarAsItMust(t *testing.T) {
 	confirmed := 0
-	o := triggerhook.Options{Backoff: func(int) time.Duration { return time.Minute }, Hooks: hook.Hooks{Confirmed: func(e hook.Confirmed) { confirmed += len(e.Tasks) }}}
+	o := triggerhook.Options{Retry: retrypolicy.Constant(time.Minute), Hooks: hook.Hooks{Confirmed: func(e hook.Confirmed) { confirmed += len(e.Tasks) }}}
 	s, got := recorded(t, o, func(_ *triggerhooktest.Scheduler, d *triggerhook.Delivery) error {
 		if d.Attempt == 1 {
 			return errors.New("no luck")

@@ -107,11 +107,11 @@ var crashes = []mutant{
 		"_, err := c.set.Remove(ctx, b.p, b.token, gone)", "_, err := c.set.Clock(ctx, b.p)", cells,
 		"TestAClaimerKilledAfterItDroppedAMemberWithoutARowLeavesNothing"},
 	{"rollback-uncounted", "a rollback counts no attempt", "consumer/rollback.go",
-		"Delay: delay, Counted: true}", "Delay: delay}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
+		"Delay: back.delay, Counted: back.counted}", "Delay: back.delay}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
 	{"rollback-undelayed", "a rollback forgets its delay", "consumer/rollback.go",
-		"Delay: delay, Counted: true}", "Counted: true}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
+		"Delay: back.delay, Counted: back.counted}", "Counted: back.counted}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
 	{"postponed-uncounted", "a rollback beyond the horizon counts no attempt", "consumer/postpone.go",
-		"Attempt: d.failedAttempts + 1}}", "Attempt: d.failedAttempts}}", cells,
+		"Attempt: back.attempts(d)}}", "Attempt: d.failedAttempts}}", cells,
 		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay|TestAPostponementKilledBetweenRemoveAndAddIsFed|" +
 			"TestAPostponementKilledAfterItsAddKeepsDelayAndAttempt"},
 
@@ -140,7 +140,7 @@ var crashes = []mutant{
 		"c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtNext: true})", "c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtNext: true, Counted: true})", cells,
 		"TestAQueueKilledAfterItWentBackLosesOnlyWhatIsLeft"},
 	{"drain-keeps-the-queue", "a drain waits with the queue in its hands", "consumer/consumer.go",
-		"c.returnClaims(ctx, func(d *Delivery) bool { return d.life == claimed })", "c.returnClaims(ctx, func(*Delivery) bool { return false })", cells,
+		"c.returnClaims(ctx, func(d *Delivery) bool { return d.life == claimed && d.settlement.is(unsettled) })", "c.returnClaims(ctx, func(*Delivery) bool { return false })", cells,
 		"TestADrainKilledWhileItWaitsLosesOnlyWhatIsInHand"},
 	{"drain-counts", "what a drain gives back counts as an attempt", "consumer/consumer.go",
 		"c.giveBack(ctx, b, ds, task.ReleaseRequest{AtNext: true})", "c.giveBack(ctx, b, ds, task.ReleaseRequest{AtNext: true, Counted: true})", cells,

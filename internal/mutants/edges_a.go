@@ -13,12 +13,12 @@ var userCode = []mutant{
 	{"timeout-settles", "a success after DeliveryTimeout does not count", "consumer/delivery.go",
 		"; before == settled {", "; before != unsettled {", "./consumer", "TestAConfirmAfterTheTimeoutEndsTheTask"},
 	{"timeout-is-an-answer", "a caller that hangs holds nothing in hand", "consumer/rollback.go",
-		"		s.c.leaveBatch(d)\n		s.c.timingOut--\n", "		s.c.leaveBatch(d)\n		s.c.leaveHands(d)\n		s.c.timingOut--\n", "./consumer",
+		"		s.c.leaveBatch(d)\n		s.c.unasked--\n", "		s.c.leaveBatch(d)\n		s.c.leaveHands(d)\n		s.c.unasked--\n", "./consumer",
 		"TestARollbackAfterTheTimeoutChangesNothing"},
 	{"late-rollback-counts", "a rollback after the timeout counts once more", "consumer/rollback.go",
 		"		case before != timedOut: // the", "		default: // the", "./consumer", "TestARollbackAfterTheTimeoutChangesNothing"},
 	{"timeout-makes-demand", "what a timeout gives back is claimed by this process at once, though its callers hang", "consumer/rollback.go",
-		"	s.c.settling++\n	s.c.timingOut++\n", "	s.c.settling++\n	s.c.settledLately.add(1)\n	s.c.timingOut++\n", "./consumer",
+		"	s.c.settling++\n	s.c.unasked++\n", "	s.c.settling++\n	s.c.settledLately.add(1)\n	s.c.unasked++\n", "./consumer",
 		"TestAConfirmAfterTheTimeoutEndsTheTask"},
 
 	// Handlers.
@@ -43,14 +43,4 @@ var userCode = []mutant{
 		"	case <-wait.C:\n		return h.abandoned()\n", "", "./consumer", "TestStopNamesWhatItAbandons"},
 	{"late-answers-lost", "Handle returns before what its handlers answered has landed", "consumer/handlers.go",
 		"	case <-h.c.settler.allComplete():\n", "	default:\n", "./consumer", "TestStopWaitsForWhoHeedsTheEndOfTheDrain"},
-
-	// Options.Backoff.
-	{"bad-backoff-gives-nothing-back", "a task whose Backoff panics is left to its lease", "consumer/backoff.go",
-		"		then(delay)\n	}()\n", "		if err == nil {\n			then(delay)\n		}\n	}()\n", "./consumer", "TestWhateverBackoffDoesTheTaskIsOfferedAgain"},
-	{"backoff-of-nothing", "Options.Backoff may answer zero", "consumer/backoff.go",
-		"d <= 0:\n", "d < 0:\n", "./consumer", "TestWhateverBackoffDoesTheTaskIsOfferedAgain"},
-	{"backoff-without-bound", "Options.Backoff may answer centuries", "consumer/backoff.go",
-		"	case d > c.o.MaxBackoff:\n", "	case d < -1:\n", "./consumer", "TestWhateverBackoffDoesTheTaskIsOfferedAgain"},
-	{"bad-backoff-in-silence", "nothing tells that the default delay is used", "consumer/backoff.go",
-		"		c.o.Report.Error(\"ask for a delay\", err, next)\n", "		_ = next\n", "./consumer", "TestWhateverBackoffDoesTheTaskIsOfferedAgain"},
 }

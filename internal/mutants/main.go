@@ -121,6 +121,7 @@ func all() []mutant {
 		houseLayout,
 		houseFace,
 		breadth,
+		breadthRetries,
 		hookMutants,
 		breadthForecast,
 		breadthFind,

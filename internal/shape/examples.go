@@ -11,7 +11,7 @@ import (
 
 // demanded are the packages in which each exported name has an Example.
 var demanded = map[string]bool{"": true, "durable": true, "hotset": true, "consumer": true, "metrics": true, "middleware": true,
-	"typed": true, "seal": true, "hook": true}
+	"typed": true, "seal": true, "hook": true, "retrypolicy": true}
 
 // standard are methods that the standard library calls.
 var standard = map[string]bool{"Error": true, "Is": true, "Unwrap": true, "String": true, "MarshalText": true, "UnmarshalText": true}
