@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 )
 
 // Run makes a process a worker, whose own goroutines call Consume. When ctx ends, Run waits
@@ -103,11 +104,12 @@ func ExampleScheduler_Handle() {
 	// <nil>
 }
 
-// A handler that fails is called again after Options.Backoff. Attempt counts from 1, and tells
-// when to give up: the handler notes that somewhere, and returns nil.
-func ExampleScheduler_Handle_backoff() {
+// A handler that fails is called again after Options.Retry. After MaxAttempts the task is a dead
+// letter. Attempt counts from 1.
+func ExampleScheduler_Handle_retry() {
 	s, end := openScheduler(triggerhook.Options{
-		Backoff: func(attempt int) time.Duration { return time.Duration(attempt) * 10 * time.Millisecond },
+		Retry:       retrypolicy.Exponential{First: 10 * time.Millisecond, Max: time.Minute},
+		MaxAttempts: 3,
 	})
 	defer end()
 	ctx, stop := context.WithCancel(context.Background())
@@ -115,19 +117,111 @@ func ExampleScheduler_Handle_backoff() {
 		log.Fatal(err)
 	}
 	err := s.Handle(ctx, 1, func(ctx context.Context, d *triggerhook.Delivery) error {
-		if d.Attempt < 3 {
-			fmt.Println("attempt", d.Attempt, "fails")
-			return errors.New("the push service does not answer")
+		fmt.Println("attempt", d.Attempt, "fails")
+		if d.Attempt == 3 {
+			stop() // a program ends when a signal does so
+		}
+		return errors.New("the push service does not answer")
+	})
+	fmt.Println(err)
+	_, err = s.Get(context.Background(), "push-17")
+	fmt.Println("not found:", errors.Is(err, triggerhook.ErrNotFound))
+	// Output:
+	// attempt 1 fails
+	// attempt 2 fails
+	// attempt 3 fails
+	// <nil>
+	// not found: true
+}
+
+// A handler that cannot work now postpones its task. That counts no attempt.
+func ExampleSnooze() {
+	s, end := openScheduler(triggerhook.Options{MaxAttempts: 1})
+	defer end()
+	ctx, stop := context.WithCancel(context.Background())
+	if err := s.Create(ctx, &triggerhook.Task{ID: "call-17", Due: time.Now()}); err != nil {
+		log.Fatal(err)
+	}
+	open := false
+	err := s.Handle(ctx, 1, func(ctx context.Context, d *triggerhook.Delivery) error {
+		if !open {
+			open = true
+			fmt.Println("attempt", d.Attempt, "finds the office closed")
+			return fmt.Errorf("the office is closed: %w", triggerhook.Snooze(20*time.Millisecond))
 		}
 		defer stop()
-		fmt.Println("attempt", d.Attempt, "is the last: written to the list of failures")
+		fmt.Println("attempt", d.Attempt, "succeeds")
 		return nil
 	})
 	fmt.Println(err)
 	// Output:
-	// attempt 1 fails
-	// attempt 2 fails
-	// attempt 3 is the last: written to the list of failures
+	// attempt 1 finds the office closed
+	// attempt 1 succeeds
+	// <nil>
+}
+
+// A handler that can never succeed gives its task up at once.
+func ExampleDiscard() {
+	s, end := openScheduler(triggerhook.Options{})
+	defer end()
+	ctx, stop := context.WithCancel(context.Background())
+	if err := s.Create(ctx, &triggerhook.Task{ID: "charge-17", Due: time.Now()}); err != nil {
+		log.Fatal(err)
+	}
+	err := s.Handle(ctx, 1, func(ctx context.Context, d *triggerhook.Delivery) error {
+		defer stop()
+		return fmt.Errorf("charge: %w", triggerhook.Discard("there is no such card"))
+	})
+	fmt.Println(err)
+	_, err = s.Get(context.Background(), "charge-17")
+	fmt.Println("not found:", errors.Is(err, triggerhook.ErrNotFound))
+	// Output:
+	// <nil>
+	// not found: true
+}
+
+// A handler that is told when to come back passes that on. The attempt counts.
+func ExampleRetryAfter() {
+	s, end := openScheduler(triggerhook.Options{Retry: retrypolicy.Constant(time.Hour)})
+	defer end()
+	ctx, stop := context.WithCancel(context.Background())
+	if err := s.Create(ctx, &triggerhook.Task{ID: "push-17", Due: time.Now()}); err != nil {
+		log.Fatal(err)
+	}
+	err := s.Handle(ctx, 1, func(ctx context.Context, d *triggerhook.Delivery) error {
+		fmt.Println("attempt", d.Attempt)
+		if d.Attempt == 1 {
+			return triggerhook.RetryAfter(20 * time.Millisecond) // what the answer 429 has in its header
+		}
+		stop()
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// attempt 1
+	// attempt 2
+	// <nil>
+}
+
+// A program that uses Consume says with Fail what Handle does for a handler that returns an error.
+func ExampleDelivery_Fail() {
+	s, end := openScheduler(triggerhook.Options{MaxAttempts: 1})
+	defer end()
+	ctx, stop := context.WithCancel(context.Background())
+	if err := s.Create(ctx, &triggerhook.Task{ID: "push-17", Due: time.Now()}); err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	d, err := s.Consume(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(d.Fail(ctx, errors.New("the push service does not answer"))) // nil: it was the last attempt, and the task is a dead letter
+	stop()
+	fmt.Println(<-done)
+	// Output:
+	// <nil>
 	// <nil>
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -104,7 +105,9 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"MaxPayload":      {func(o *triggerhook.Options) { o.MaxPayload = -1 }, func(o *triggerhook.Options) { o.MaxPayload = 1 << 24 }},
 		"Queue":           {func(o *triggerhook.Options) { o.Queue = -1 }, func(o *triggerhook.Options) { o.Queue = 1_000_001 }},
 		"AuditGrace":      {func(o *triggerhook.Options) { o.AuditGrace = -1 }, func(o *triggerhook.Options) { o.AuditGrace = 24*time.Hour + 1 }},
-		"MaxBackoff":      {func(o *triggerhook.Options) { o.MaxBackoff = -1 }, func(o *triggerhook.Options) { o.MaxBackoff = time.Millisecond - 1 }},
+		"MaxAttempts":     {func(o *triggerhook.Options) { o.MaxAttempts = -1 }, func(o *triggerhook.Options) { o.MaxAttempts = 1_000_000_001 }},
+		"Retry": {func(o *triggerhook.Options) { o.Retry = retrypolicy.Constant(-1) },
+			func(o *triggerhook.Options) { o.Retry = retrypolicy.Func(nil) }},
 	} {
 		for _, f := range set {
 			if f == nil {
@@ -119,8 +122,8 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		}
 		set[0](&all)
 	}
-	if _, err := triggerhook.New(s.store, s.set, all); strings.Count(err.Error(), "Options.") != 10 {
-		t.Errorf("New with ten bad options: %v", err)
+	if _, err := triggerhook.New(s.store, s.set, all); strings.Count(err.Error(), "Options.") != 11 {
+		t.Errorf("New with eleven bad options: %v", err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 )
 
 // trace notes what happens, in order.
@@ -99,7 +100,7 @@ func TestAMiddlewareDecidesWhatIsAnswered(t *testing.T) {
 			}
 		}
 		sch := embedded(t, 1).scheduler(t, triggerhook.Options{Middleware: []triggerhook.Middleware{gate},
-			Logger: slog.New(slog.NewTextHandler(&log, nil)), Backoff: func(int) time.Duration { return time.Second }})
+			Logger: slog.New(slog.NewTextHandler(&log, nil)), Retry: retrypolicy.Constant(time.Second)})
 		for _, id := range []string{"panics", "refused", "forgiven"} {
 			if err := sch.Create(t.Context(), &triggerhook.Task{ID: id, Due: time.Now()}); err != nil {
 				t.Fatal(err)

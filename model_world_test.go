@@ -151,6 +151,13 @@ func (m mortalStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64
 	return m.Store.DeleteByID(ctx, ids, aboveMS)
 }
 
+func (m mortalStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+	if m.dead.Load() {
+		return errDead
+	}
+	return m.Store.RaiseAttempts(ctx, counts)
+}
+
 func (m mortalStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
 	if m.dead.Load() {
 		return false, errDead

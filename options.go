@@ -123,7 +123,7 @@ func (o Options) validate() error {
 // checkRetry refuses a policy that cannot be used.
 func checkRetry(p retrypolicy.Policy) error {
 	if err := retrypolicy.Check(p); err != nil {
-		return fmt.Errorf("Options.Retry is wrong: %w", err)
+		return fmt.Errorf("Options.Retry is no policy that can be used: %w", err)
 	}
 	return nil
 }

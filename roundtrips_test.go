@@ -114,6 +114,11 @@ func (s notedStore) ScanIDs(ctx context.Context, prefix, after string, limit, in
 	return s.Store.ScanIDs(ctx, prefix, after, limit, inline)
 }
 
+func (s notedStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+	s.note("RaiseAttempts")
+	return s.Store.RaiseAttempts(ctx, counts)
+}
+
 func (s notedStore) Get(ctx context.Context, ids []string) ([]task.Row, error) {
 	s.note("Get")
 	return s.Store.Get(ctx, ids)

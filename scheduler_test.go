@@ -22,6 +22,7 @@ import (
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 )
 
 // stores makes schedulers that share a namespace.
@@ -448,7 +449,7 @@ func TestStopGivesBackWhatIsInHand(t *testing.T) {
 
 func TestHandleConfirmsRollsBackAndSurvivesPanics(t *testing.T) {
 	onEvery(t, func(t *testing.T, s stores) {
-		sch := s.scheduler(t, triggerhook.Options{Backoff: func(int) time.Duration { return 10 * time.Millisecond }})
+		sch := s.scheduler(t, triggerhook.Options{Retry: retrypolicy.Constant(10 * time.Millisecond)})
 		if err := sch.Create(t.Context(), tasks(30, func(int) time.Time { return time.Now() })...); err != nil {
 			t.Fatal(err)
 		}

@@ -63,6 +63,17 @@ func (g gatedStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, 
 		func(moved bool) string { return map[bool]string{true: "done", false: "not there"}[moved] })
 }
 
+func (g gatedStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+	refs := make([]task.Ref, len(counts))
+	for i, a := range counts {
+		refs[i] = a.Ref
+	}
+	_, err := pass(ctx, g.p, "UPDATE", "UPDATE attempts of "+g.p.w.refs(refs), func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, g.Store.RaiseAttempts(ctx, counts)
+	}, done)
+	return err
+}
+
 func (g gatedStore) Get(ctx context.Context, ids []string) ([]task.Row, error) {
 	return pass(ctx, g.p, "SELECT", "SELECT "+list(ids), func(ctx context.Context) ([]task.Row, error) { return g.Store.Get(ctx, ids) },
 		func(rows []task.Row) string { return g.p.w.refs(rowRefs(rows)) })

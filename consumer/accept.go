@@ -123,7 +123,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 		byRef[r.Ref] = r
 		got.rows, got.sizes, got.bytes = got.rows+1, got.sizes+r.Size, got.bytes+r.Bytes()
 	}
-	var whole, exhausted []*Delivery
+	var whole, retried, exhausted []*Delivery
 	var gone []task.Ref
 	var damaged error
 	c.mu.Lock()
@@ -136,9 +136,12 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 			got.cut = append(got.cut, unread{u.d, r.Size})
 		default:
 			damaged = errors.Join(damaged, u.d.completeFrom(r))
-			if c.exhausted(u.d) {
+			switch {
+			case c.exhausted(u.d):
 				exhausted = append(exhausted, u.d)
-			} else {
+			case r.Attempt < u.d.failedAttempts:
+				retried = append(retried, u.d)
+			default:
 				whole = append(whole, u.d)
 			}
 		}
@@ -147,6 +150,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 	c.reportHeaders(damaged)
 	c.buryExhausted(exhausted)
 	c.enqueueAll(whole)
+	c.enqueueRetried(retried)
 	if len(gone) > 0 {
 		failpoint.Hit("claim/drop")
 		if _, err := c.set.Remove(ctx, b.p, b.token, gone); err != nil {

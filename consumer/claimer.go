@@ -75,7 +75,7 @@ func (c *Consumer) wanted() int {
 	if len(c.waiters) == 0 && c.queue.len() > c.low {
 		return 0
 	}
-	return target - c.queue.len()
+	return target - c.queue.len() - c.raising
 }
 
 // claimer is the state of the claim loop. A token that failed is kept: the next

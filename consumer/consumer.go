@@ -65,6 +65,8 @@ type Store interface {
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 	// Bury moves rows in the versions named to the dead letters.
 	Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
+	// RaiseAttempts has rows know of more failed attempts.
+	RaiseAttempts(ctx context.Context, counts []task.Attempts) error
 	// Move gives a row a new version and time.
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 }
@@ -96,11 +98,13 @@ type Consumer struct {
 	nudge      chan struct{}            // the claimer looks again
 	handlers   atomic.Pointer[Handlers] // nil: Handle was not called
 	backlog    backlog                  // of tasks that are due and wait
+	raises     sync.WaitGroup           // of enqueueRetried
 
 	mu            sync.Mutex
 	stage         stage
 	stepped       bool // Step was called, and Run was not
 	queue         queue
+	raising       int // claimed tasks the rows of which are to know of their attempts before they are queued
 	low           int // the claimer is to look when the queue is that short
 	waiters       []chan *Delivery
 	batches       map[string]*batch
@@ -158,6 +162,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	agents.Wait()
 	began := time.Now()
 	c.drain(context.WithoutCancel(ctx))
+	c.raises.Wait()
 	stopKeeper()
 	keeper.Wait()
 	c.flushReleases(context.WithoutCancel(ctx), began)

@@ -43,6 +43,21 @@ func (r *rows) Bury(ctx context.Context, burials []task.Burial) ([]bool, error) 
 	return moved, nil
 }
 
+func (r *rows) RaiseAttempts(_ context.Context, counts []task.Attempts) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fail(); err != nil {
+		return err
+	}
+	for _, a := range counts {
+		if row, ok := r.byID[a.ID]; ok && row.Ver == a.Ver && row.Attempt < a.Attempt {
+			row.Attempt = a.Attempt
+			r.byID[a.ID] = row
+		}
+	}
+	return nil
+}
+
 // letters returns the dead letters by ID.
 func (r *rows) letters() map[string]task.Burial {
 	r.mu.Lock()
@@ -54,7 +69,7 @@ func (r *rows) letters() map[string]task.Burial {
 	return all
 }
 
-// tries has one task handled for a quarter of an hour, and returns when each of its deliveries began, since the
+// tries has one task handled for 100 s, and returns when each of its deliveries began, since the
 // first one, and which attempts they were.
 func tries(k *kit, handle func(ctx context.Context, d *consumer.Delivery) error) (at []time.Duration, attempts []int) {
 	var began time.Time
@@ -67,7 +82,7 @@ func tries(k *kit, handle func(ctx context.Context, d *consumer.Delivery) error)
 	})
 	k.add(1, false)
 	k.run()
-	<-time.After(15 * time.Minute)
+	<-time.After(100 * time.Second)
 	k.stop()
 	if err := hs.Stop(); err != nil {
 		k.Error(err)
@@ -81,8 +96,8 @@ func TestWhateverThePolicyDoesTheTaskIsOfferedAgain(t *testing.T) {
 		policy retrypolicy.Policy
 		want   time.Duration // 0: the default, and a report
 	}{
-		"its own":     {retrypolicy.Func(func(f retrypolicy.Failure) time.Duration { return time.Duration(f.Attempt) * time.Minute }), time.Minute},
-		"constant":    {retrypolicy.Constant(7 * time.Minute), 7 * time.Minute},
+		"its own":     {retrypolicy.Func(func(f retrypolicy.Failure) time.Duration { return time.Duration(f.Attempt) * 20 * time.Second }), 20 * time.Second},
+		"constant":    {retrypolicy.Constant(70 * time.Second), 70 * time.Second},
 		"panic":       {retrypolicy.Func(func(retrypolicy.Failure) time.Duration { panic("no") }), 0},
 		"index":       {retrypolicy.Func(func(f retrypolicy.Failure) time.Duration { return []time.Duration{}[f.Attempt] }), 0},
 		"empty list":  {retrypolicy.List{}, 0},
@@ -105,7 +120,7 @@ func TestWhateverThePolicyDoesTheTaskIsOfferedAgain(t *testing.T) {
 			if reports := len(log.with("level=WARN", "Options.Retry", `task \"t000000\", attempt 1`, "kind=invalid")); (reports == 1) != (c.want == 0) {
 				k.Errorf("%s: reported %d times: %s", name, reports, log.b.String())
 			}
-			if c.want > time.Hour {
+			if c.want > 2*time.Minute {
 				if len(at) != 1 || k.state().Waiting != 1 {
 					k.Errorf("%s: %d tries, %d tasks wait, want one try, and one that waits", name, len(at), k.state().Waiting)
 				}
@@ -131,7 +146,7 @@ func TestAPolicySeesTheFailure(t *testing.T) {
 	var seen []retrypolicy.Failure
 	o := consumer.Options{Retry: retrypolicy.Func(func(f retrypolicy.Failure) time.Duration {
 		seen = append(seen, f)
-		return time.Minute
+		return 20 * time.Second
 	})}
 	bubble(t, o, func(k *kit) {
 		tries(k, func(_ context.Context, d *consumer.Delivery) error {
@@ -163,15 +178,15 @@ func TestAnErrorChoosesTheDelay(t *testing.T) {
 		want    time.Duration
 		attempt int // of the second delivery
 	}{
-		"snooze":           {snooze(time.Minute), time.Minute, 1},
-		"snooze, wrapped":  {fmt.Errorf("closed: %w", snooze(time.Minute)), time.Minute, 1},
-		"snooze, joined":   {errors.Join(errors.New("closed"), snooze(time.Minute)), time.Minute, 1},
+		"snooze":           {snooze(20 * time.Second), 20 * time.Second, 1},
+		"snooze, wrapped":  {fmt.Errorf("closed: %w", snooze(20*time.Second)), 20 * time.Second, 1},
+		"snooze, joined":   {errors.Join(errors.New("closed"), snooze(20*time.Second)), 20 * time.Second, 1},
 		"snooze of none":   {snooze(0), 0, 1},
 		"snooze before":    {snooze(-time.Hour), 0, 1},
-		"after":            {after(time.Minute), time.Minute, 2},
-		"after, wrapped":   {fmt.Errorf("429: %w", after(time.Minute)), time.Minute, 2},
+		"after":            {after(20 * time.Second), 20 * time.Second, 2},
+		"after, wrapped":   {fmt.Errorf("429: %w", after(20*time.Second)), 20 * time.Second, 2},
 		"after none":       {after(0), 0, 2},
-		"the first counts": {errors.Join(after(time.Minute), snooze(time.Hour)), time.Minute, 2},
+		"the first counts": {errors.Join(after(20*time.Second), snooze(time.Hour)), 20 * time.Second, 2},
 	} {
 		o := consumer.Options{MaxAttempts: 3, Retry: retrypolicy.Func(func(retrypolicy.Failure) time.Duration {
 			t.Errorf("%s: the policy was asked", name)
@@ -230,7 +245,7 @@ func TestTheLastAttemptMakesADeadLetter(t *testing.T) {
 		}, 1, "discarded: üü", "discarded: üü"},
 		"an error that panics": {func(context.Context, *consumer.Delivery) error { return &wild{} }, 3, "attempts", "*consumer_test.wild"},
 	} {
-		o, _ := logged(consumer.Options{MaxAttempts: 3, DeliveryTimeout: time.Minute, Retry: retrypolicy.Constant(time.Second)})
+		o, _ := logged(consumer.Options{MaxAttempts: 3, DeliveryTimeout: 10 * time.Second, Retry: retrypolicy.Constant(time.Second)})
 		bubble(t, o, func(k *kit) {
 			_, attempts := tries(k, c.end)
 			b, is := k.store.letters()["t000000"]
@@ -311,7 +326,7 @@ func TestABurialWaitsForTheStore(t *testing.T) {
 	bubble(t, o, func(k *kit) {
 		k.store.buryLost = 1
 		k.store.set(true)
-		time.AfterFunc(3*time.Minute, func() { k.store.set(false) })
+		time.AfterFunc(time.Minute, func() { k.store.set(false) })
 		_, attempts := tries(k, func(context.Context, *consumer.Delivery) error { return errors.New("boom") })
 		if len(attempts) != 1 || len(k.store.letters()) != 1 || k.c.Figures().Exhausted != 1 {
 			k.Errorf("attempts %v, letters %v, figures %+v; want one of each", attempts, k.store.letters(), k.c.Figures())

@@ -186,6 +186,10 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"delete far", func() { far(600) }, "DELETE", "id", 0},
 		{"delete few", old, "DELETE", "id", 0},
 		{"move", func() { _, _ = s.Move(t.Context(), refs[3], task.Row{Ref: refs[3]}) }, "UPDATE `t_task`", "id", 0},
+		{"raise attempts", func() {
+			_ = s.RaiseAttempts(t.Context(), []task.Attempts{{Ref: refs[3], Attempt: 2}, {Ref: refs[5], Attempt: 2}})
+		},
+			"UPDATE `t_task`", "id", 0},
 		{"scan from the start", scan(task.Cursor{}), "SELECT next_ms", "PRIMARY", 1100},
 		{"scan on", scan(task.Cursor{NextMS: 10_000_000, ID: "a"}), "SELECT next_ms", "PRIMARY", 1100},
 		{"scan within a crowd", scan(task.Cursor{NextMS: crowdMS, ID: "8"}), "SELECT next_ms", "PRIMARY", 1100},

@@ -139,6 +139,11 @@ type Store interface {
 	// error, the error matches a *task.UnsureError with the versions that they had before.
 	Upsert(ctx context.Context, rows []task.Row, on task.OnConflict) ([]task.Upserted, error)
 
+	// RaiseAttempts sets Attempt of the rows that exist in the versions named, where it is lower. Refs are
+	// distinct. It changes nothing else of a row, and gives it no new version; so the refs of a row that was moved,
+	// deleted or replaced mean no row. After an error some of the rows may be raised. It may be repeated.
+	RaiseAttempts(ctx context.Context, counts []task.Attempts) error
+
 	// Get returns the rows that exist of ids, with their payloads, in no
 	// particular order. Ids are distinct; absent ones are left out.
 	//

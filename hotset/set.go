@@ -92,7 +92,7 @@ type Set interface {
 	// A partition that holds f.Limit members or more keeps its horizon. One that holds more
 	// retreats: horizon and loaded fall to the time of the first member that is too many, and
 	// the waiting members that are due at or above it are dropped, some at each call. Members
-	// with attempts stay, because their rows may know neither the attempts nor the delay.
+	// with attempts, or with a delay (Release), stay, because their rows may know neither.
 	Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error)
 
 	// Feed adds the page's entries, except those that are members already, were

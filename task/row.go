@@ -57,6 +57,12 @@ type Row struct {
 	Size int
 }
 
+// Attempts is how many attempts of one version of a task have failed, as far as is known.
+type Attempts struct {
+	Ref
+	Attempt int // rollbacks, timeouts and lost leases
+}
+
 // MostBytes is how many bytes of payloads, with their headers, go in one call to a store, or come in its answer;
 // one row may have more. It is what a slow link (1 MiB/s) carries in half the time that a
 // call has.

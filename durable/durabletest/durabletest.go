@@ -49,6 +49,7 @@ func Run(t *testing.T, open Open) {
 		{"TheIdentityIsMadeOnce", identityIsMadeOnce},
 		{"OneOfManySwappersWins", oneSwapperWins},
 		{"MoveGivesANewVersion", moveGivesNewVersion},
+		{"RaiseAttemptsIsFencedAndOnlyRises", raiseAttempts},
 		{"VersionsAreThoseOfTheRows", versions},
 		{"MovedRowsScanAtTheirNewTime", movedRowsScan},
 		{"ScanIsOrderedAndComplete", scanIsOrdered},

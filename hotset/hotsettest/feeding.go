@@ -95,6 +95,34 @@ func fullPartitionRetreats(k *kit) {
 	}
 }
 
+// retreatKeepsDelays has a backlog of which more is due than the partition may hold. A member that was given back with a
+// delay and without an attempt stays, though its row is due where the rows of others are dropped.
+func retreatKeepsDelays(k *kit) {
+	k.warm()
+	all := []task.Entry{entry("a", 1), entry("b", 2), entry("c", 3), entry("snoozed", 4), entry("d", 5)}
+	k.add(task.AddTaken, all...)
+	k.claimed("t", "a", "b", "c", "snoozed", "d")
+	back := func(r task.ReleaseRequest, n int) {
+		r.Token = "t"
+		got, err := k.Release(k.Context(), k.p, r)
+		k.must(err)
+		each(k, "Release", got, n, task.ReleaseWaiting)
+	}
+	back(task.ReleaseRequest{Refs: refs(all[3]), Delay: time.Minute}, 1)
+	back(task.ReleaseRequest{Refs: refs(all[0], all[1], all[2], all[4]), AtNext: true}, 4)
+	f, err := k.Horizon(k.Context(), k.p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 2})
+	if k.must(err); !f.Retreated || f.HorizonMS != 3 || f.Members != 3 {
+		k.Errorf("Horizon over the limit answered %+v, want it at 3 with 3 members", f)
+	}
+	found, err := k.Find(k.Context(), k.p, refs(all[2], all[3], all[4]))
+	if k.must(err); found[0].Outcome != task.FindAbsent || found[1].Outcome != task.FindWaiting || found[2].Outcome != task.FindAbsent {
+		k.Errorf("after the retreat Find answered %+v, want the snoozed one alone", found)
+	}
+	if wait := found[1].NextMS - k.now().TimeUS/1000; wait <= 0 || wait > time.Minute.Milliseconds()+1 {
+		k.Errorf("the snoozed member is offered in %d ms, want its delay", wait)
+	}
+}
+
 func olderFeederIsRefused(k *kit) {
 	ctx := k.Context()
 	f, err := k.Horizon(ctx, k.p, task.HorizonRequest{Epoch: 7, HorizonMS: far, Limit: 10})

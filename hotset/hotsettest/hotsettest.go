@@ -46,6 +46,7 @@ var claims = []struct {
 	{"TheHorizonIsExactToTheMillisecond", horizonIsExact},
 	{"TheHorizonOnlyRises", horizonOnlyRises},
 	{"AFullPartitionRetreats", fullPartitionRetreats},
+	{"ARetreatKeepsWhatWasSnoozed", retreatKeepsDelays},
 	{"AnOlderFeederIsRefused", olderFeederIsRefused},
 	{"FeedMovesLoadedNeverBackNorBeyondTheHorizon", feedMovesLoaded},
 	{"WhatIsKnownFromBeforeIsStale", oldKnowledgeIsStale},

@@ -91,11 +91,11 @@ func (m *model) retreat(rt *rapid.T, p *modelPart, f task.HorizonRequest, got ta
 		switch {
 		case err != nil:
 			rt.Fatalf("Find: %v", err)
-		case found[0].Outcome == task.FindWaiting && (x.NextMS < p.horizon || x.Attempt > 0):
+		case found[0].Outcome == task.FindWaiting && (x.NextMS < p.horizon || x.Attempt > 0 || x.delayed()):
 			stay++
 		case found[0].Outcome == task.FindWaiting:
 			left += int(one(x.offer.lo >= p.horizon))
-		case x.NextMS < p.horizon || x.Attempt > 0:
+		case x.NextMS < p.horizon || x.Attempt > 0 || x.delayed():
 			rt.Fatalf("the retreat to %d dropped %+v", p.horizon, x.Entry)
 		default:
 			delete(p.members, x.Ref)
@@ -105,6 +105,9 @@ func (m *model) retreat(rt *rapid.T, p *modelPart, f task.HorizonRequest, got ta
 		rt.Fatalf("the retreat to %d left %d members, %d of them beyond it; %d are allowed", p.horizon, len(p.members), left, f.Limit)
 	}
 }
+
+// delayed reports whether x was given back for another time than that of its entry.
+func (x *modelMember) delayed() bool { return !within(x.NextMS, x.offer) }
 
 func (m *model) feed(rt *rapid.T) {
 	p := m.part(rt)

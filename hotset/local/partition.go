@@ -158,8 +158,8 @@ func (p *partition) raise(f task.HorizonRequest) (task.PartitionStatus, error) {
 }
 
 // retreat lowers the horizon to the time of the first member that is too many. It drops the members that
-// wait beyond the horizon and whose rows are due there. A member with attempts stays, because its row may know neither
-// the attempts nor the delay.
+// wait beyond the horizon and whose rows are due there. A member with attempts or a delay stays, because its row may know
+// neither.
 func (p *partition) retreat(limit int) {
 	sorted := slices.Clone(p.due.items)
 	slices.SortFunc(sorted, func(a, b *item) int { return cmp.Compare(a.score, b.score) })
@@ -172,7 +172,7 @@ func (p *partition) retreat(limit int) {
 		p.loaded = task.Cursor{NextMS: p.horizon}
 	}
 	for _, it := range sorted[keep:] {
-		if it.NextMS >= p.horizon && it.Attempt == 0 {
+		if it.NextMS >= p.horizon && it.Attempt == 0 && it.score == it.NextMS {
 			p.due.remove(it)
 			delete(p.members, it.Ref)
 		}

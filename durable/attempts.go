@@ -1,0 +1,47 @@
+package durable
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// RaiseAttempts implements Store. Rows that get the same number of attempts share statements, each of which is a commit of
+// its own: a repeated one changes nothing.
+func (m *MySQL) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+	own := slices.Clone(counts)
+	slices.SortFunc(own, func(a, b task.Attempts) int {
+		return cmp.Or(cmp.Compare(a.Attempt, b.Attempt), strings.Compare(a.ID, b.ID), cmp.Compare(a.Ver, b.Ver))
+	})
+	for len(own) > 0 {
+		to := own[0].Attempt
+		end := slices.IndexFunc(own, func(a task.Attempts) bool { return a.Attempt != to })
+		if end < 0 {
+			end = len(own)
+		}
+		refs := make([]task.Ref, end)
+		for i, a := range own[:end] {
+			refs[i] = a.Ref
+		}
+		err := m.boundedIn(ctx, certified, "raise attempts", func(ctx context.Context, conn *sql.Conn) error {
+			return m.raiseTo(ctx, conn, refs, to)
+		})
+		if err != nil {
+			return err
+		}
+		own = own[end:]
+	}
+	return nil
+}
+
+func (m *MySQL) raiseTo(ctx context.Context, conn *sql.Conn, refs []task.Ref, attempt int) error {
+	return eachPart(ctx, m, refs, m.refShare, func(part []task.Ref) error {
+		args := append(append([]any{attempt}, refArgs(part)...), attempt)
+		_, err := conn.ExecContext(ctx, expand(m.sql["raise_attempts"], len(part)), args...)
+		return err
+	})
+}
