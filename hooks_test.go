@@ -14,6 +14,7 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/hook"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 )
 
 // toldEvents collects what hooks are told.
@@ -68,7 +69,7 @@ func (x *toldEvents) hooks(start time.Time) hook.Hooks {
 // handled runs a Scheduler with hooks and a handler until ctx of the test ends, and returns it. The
 // hot set is empty at first.
 func handled(t *testing.T, o triggerhook.Options, h triggerhook.Handler) (*triggerhook.Scheduler, func()) {
-	o.Backoff = func(int) time.Duration { return 10 * time.Second }
+	o.Retry = retrypolicy.Constant(10 * time.Second)
 	x := embedded(t, 1)
 	s, err := triggerhook.New(x.store, x.set, o)
 	if err != nil {
