@@ -115,7 +115,7 @@
 //  5. Late never means skipped. A backlog of any size drains, oldest first.
 //
 // Not promised: that side effects happen exactly once; an order among tasks of one millisecond;
-// attempts and delays of rollbacks after Redis lost its data; anything about a MySQL that itself
+// delays of rollbacks, and the last attempt, after Redis lost its data; anything about a MySQL that itself
 // loses commits. There is no cron, no priority, no result and no routing by kind.
 //
 // # Errors

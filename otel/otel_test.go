@@ -22,6 +22,7 @@ import (
 	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/hotset/local"
 	oteltriggerhook "github.com/triggerhook/triggerhook/otel"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 )
 
 // rig is a scheduler with telemetry, and what that has told.
@@ -47,7 +48,7 @@ func newRig(t *testing.T, hooks hook.Hooks) *rig {
 	set, err := local.New(local.Options{})
 	must(t, err)
 	r.Scheduler, err = triggerhook.New(store, set, triggerhook.Options{Middleware: []triggerhook.Middleware{r.telemetry.Middleware()},
-		Hooks: r.telemetry.Hooks(hooks), Backoff: func(int) time.Duration { return time.Millisecond }})
+		Hooks: r.telemetry.Hooks(hooks), Retry: retrypolicy.Constant(time.Millisecond)})
 	must(t, err)
 	must(t, r.Migrate(t.Context()))
 	return r

@@ -55,7 +55,7 @@ type order struct {
 // deliveries, and do with all others what Then says.
 type work struct {
 	Workers, Confirms int
-	Then              string        // "keep" (never answers) or "rollback"
+	Then              string        // "keep" (never answers), "rollback" or "discard"
 	Delay             time.Duration // of a rollback
 	Stop              bool          // drain once one is kept and others wait in the queue
 }
@@ -114,6 +114,8 @@ func (w *work) do(ctx context.Context, sch *triggerhook.Scheduler) error {
 			return nil
 		case w.Then == "rollback":
 			return d.Rollback(context.Background(), w.Delay)
+		case w.Then == "discard":
+			return d.Fail(context.Background(), triggerhook.Discard("it is of no use"))
 		case w.Stop:
 			stopWhenQueued(sch, stop)
 		}

@@ -53,4 +53,16 @@ var breadthRetries = []mutant{
 		" AND ver IN ({vers}) AND attempt", " AND (ver IN ({vers}) OR 1) AND attempt", "./durable", "TestStore/mysql97/RaiseAttemptsIsFencedAndOnlyRises"},
 	{"attempts-fall", "attempts of a row fall", "durable/bolt/bolt.go",
 		" && r.Attempt < a.Attempt {", " {", "./durable/bolt", "TestStore/RaiseAttemptsIsFencedAndOnlyRises"},
+
+	// Crash cells.
+	{"retried-dead-batch-is-kept", "no process reaps what a dead worker was to retry", "internal/agent/reaper.go",
+		"		r.reap(ctx, p)\n", "		_ = p\n", cells, "TestAClaimerKilledBeforeItWritesAttemptsLosesItsLease"},
+	{"burial-forgets-first", "RowFirst: a burial removes the member before its row is dead", "consumer/bury.go",
+		"	failpoint.Hit(\"bury/row\")\n", "	s.removeMembers(ds, refs, make([]bool, len(refs)))\n	failpoint.Hit(\"bury/row\")\n", cells,
+		"TestABurialKilledBeforeItsRowIsRedelivered"},
+	{"burial-without-row", "a burial moves no row", "consumer/bury.go",
+		"		moved, err = s.c.store.Bury(ctx, rows)\n", "		moved, err = make([]bool, len(rows)), ctx.Err()\n", cells,
+		"TestABurialKilledBetweenRowAndMemberIsNotRedelivered"},
+	{"burial-keeps-its-member", "a burial leaves the member to the reaper", "consumer/bury.go",
+		"		s.removeMembers(ds, refs, moved)\n", "", cells, "TestABurialKilledAfterItsMemberLeavesADeadLetter"},
 }
