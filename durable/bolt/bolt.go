@@ -365,29 +365,6 @@ func (s *Store) DeleteByID(ctx context.Context, ids []string, _ int64) ([]task.R
 	return deleted, nil
 }
 
-// RaiseAttempts implements durable.Store.
-func (s *Store) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
-	own := slices.Clone(counts)
-	return s.write(ctx, fmt.Sprintf("raise attempts of %d tasks", len(own)), func(tx *bbolt.Tx) error {
-		t, err := s.table(tx)
-		if err != nil {
-			return err
-		}
-		for _, a := range own {
-			r, ok, err := t.get(a.ID)
-			if err == nil && ok && r.Ver == a.Ver && r.Attempt < a.Attempt {
-				old := r
-				r.Attempt, r.Payload = a.Attempt, slices.Clone(r.Payload)
-				err = errors.Join(t.remove(old), t.put(r))
-			}
-			if err != nil {
-				return &brokenError{err} // others before it may be raised
-			}
-		}
-		return nil
-	})
-}
-
 // Advance implements durable.Store. A row that was deleted is not read again, so there is no
 // low bound to keep.
 func (s *Store) Advance(ctx context.Context, _ int64) error {

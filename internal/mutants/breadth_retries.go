@@ -51,7 +51,7 @@ var breadthRetries = []mutant{
 		"	c.raises.Go(func() {\n", "	func(f func()) { f() }(func() {\n", "./consumer", "TestAttemptsThatCannotBeWrittenHoldUpNothing"},
 	{"attempts-of-any-version", "attempts are written into a row that was made anew", "durable/sql/raise_attempts.sql",
 		" AND ver IN ({vers}) AND attempt", " AND (ver IN ({vers}) OR 1) AND attempt", "./durable", "TestStore/mysql97/RaiseAttemptsIsFencedAndOnlyRises"},
-	{"attempts-fall", "attempts of a row fall", "durable/bolt/bolt.go",
+	{"attempts-fall", "attempts of a row fall", "durable/bolt/attempts.go",
 		" && r.Attempt < a.Attempt {", " {", "./durable/bolt", "TestStore/RaiseAttemptsIsFencedAndOnlyRises"},
 
 	// Crash cells.

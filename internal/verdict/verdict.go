@@ -21,7 +21,7 @@ const (
 
 // Verdict is an error that names an act. The zero one is Retry.
 type Verdict struct {
-	Act    Act
+	Act    Act           // what is to become of the task
 	Delay  time.Duration // of RetryAfter and Snooze; one that is not positive is none
 	Reason string        // of Discard
 }
