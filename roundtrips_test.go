@@ -359,6 +359,9 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	upsert := func() error { _, err := store.Upsert(ctx, someRows(1000), task.Keep); return err }
 	check("`Upsert` of 1 to 1000 rows", upsert)
 	check("`Upsert` of 1 to 1000 rows", func() error { _, err := store.Upsert(ctx, rows[302:303], task.Debounce); return err })
+	check("`RaiseAttempts` of rows with the same attempts", func() error {
+		return store.RaiseAttempts(ctx, []task.Attempts{{Ref: rows[301].Ref, Attempt: 9}, {Ref: rows[302].Ref, Attempt: 9}})
+	})
 	check("`Get`, `Versions`", func() error { _, err := store.Get(ctx, []string{one.ID}); return err })
 	check("`Get`, `Versions`", func() error { _, err := store.Versions(ctx, []string{one.ID}); return err })
 	check("`Scan` from a cursor", func() error { _, err := store.Scan(ctx, rows[301].Cursor(), task.MaxDue, 100, 100); return err })

@@ -20,9 +20,10 @@ func costs(c map[string]int) (onMySQL, onRedis map[string]int) {
 			"Create": c["`Create` of 1 to 1000 rows"], "Delete": c["`Delete` of 1 to 50 rows"], "DeleteByID": c["`DeleteByID` of 1 to 50 rows"], "Move": c["`Move`, `Replace`"],
 			"Replace": c["`Move`, `Replace`"], "Upsert": c["`Upsert` of 1 to 1000 rows"], "ScanIDs": c["`ScanIDs`"],
 			"Get": c["`Get`, `Versions`"], "Versions": c["`Get`, `Versions`"], "Scan": c["`Scan` from a cursor"], "ScanFromStart": c["`Scan` from the start"],
-			"Advance": c["`Advance` that has nothing to do"],
+			"RaiseAttempts": c["`RaiseAttempts` of rows with the same attempts"],
+			"Advance":       c["`Advance` that has nothing to do"],
 		}, map[string]int{
-			"Clock": c["`Clock` within 5 s of another answer"], "State": c["`Horizon`, `State`, `Elect`"], "Horizon": c["`Horizon`, `State`, `Elect`"],
+			"Clock": c["`Clock` within 5 s of another answer"], "State": c["`Horizon`, `State`, `Waiting`, `Elect`"], "Horizon": c["`Horizon`, `State`, `Waiting`, `Elect`"],
 			"Find": c["`Find`"], "Expired": c["`Expired` that finds one batch"], "Add": many, "Feed": many, "Remove": many, "Claim": many, "Extend": many, "Release": many,
 		}
 }
@@ -141,7 +142,7 @@ func (l *life) deliveries(t *testing.T) {
 	soon("b")
 	l.step(t, "claim and hand out, within the next 10 ms", take)
 	l.step(t, "roll back, within the horizon", func() error { return d.Rollback(ctx, 50*time.Millisecond) }, "Claim")
-	l.step(t, "claim and hand out what is offered again", take)
+	l.step(t, "claim and hand out what failed before", take)
 	l.step(t, "roll back, beyond the horizon", func() error { return d.Rollback(ctx, time.Hour) }, "Claim")
 }
 
