@@ -2,6 +2,7 @@ package triggerhook_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log"
@@ -324,5 +325,43 @@ func ExampleDelivery_Context() {
 	// Output:
 	// others are offered the task: true
 	// a Confirm counts all the same: <nil>
+	// <nil>
+}
+
+// sale is a handler that writes in the transaction that confirms its task: the row in table sale is written exactly once.
+func sale(db *sql.DB) triggerhook.Handler {
+	return func(ctx context.Context, d *triggerhook.Delivery) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() // does nothing after a commit
+		if _, err := tx.ExecContext(ctx, "INSERT INTO sale (id, body) VALUES (?, ?)", d.ID, d.Payload); err != nil {
+			return err
+		}
+		if err := d.ConfirmTx(ctx, tx); err != nil { // ErrGone: another delivery has committed
+			return err
+		}
+		return tx.Commit()
+	}
+}
+
+// ConfirmTx needs a durable store that has transactions. The embedded one has none that a caller could share.
+func ExampleDelivery_ConfirmTx() {
+	s, end := openScheduler(triggerhook.Options{})
+	defer end()
+	ctx, stop := context.WithCancel(context.Background())
+	if err := s.Create(ctx, &triggerhook.Task{ID: "sale-17", Due: time.Now()}); err != nil {
+		log.Fatal(err)
+	}
+	_ = sale // on MySQL: s.Handle(ctx, 8, sale(db))
+	err := s.Handle(ctx, 1, func(ctx context.Context, d *triggerhook.Delivery) error {
+		defer stop()
+		fmt.Println(errors.Is(d.ConfirmTx(ctx, &sql.Tx{}), triggerhook.ErrUnsupported))
+		return triggerhook.Discard("no transactions here")
+	})
+	fmt.Println(err)
+	// Output:
+	// true
 	// <nil>
 }

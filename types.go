@@ -32,7 +32,7 @@ import (
 // or deleted.
 type Task = task.Task
 
-// Delivery is one claimed task in a caller's hands, to be answered once: with Confirm, ConfirmAsync
+// Delivery is one claimed task in a caller's hands, to be answered once: with Confirm, ConfirmAsync, Fail
 // or Rollback. A second answer is ErrSettled.
 //
 //	type Delivery struct {
@@ -43,6 +43,8 @@ type Task = task.Task
 //
 //	func (d *Delivery) Confirm(ctx context.Context) error
 //	func (d *Delivery) ConfirmAsync()
+//	func (d *Delivery) ConfirmTx(ctx context.Context, tx task.Tx) error
+//	func (d *Delivery) Fail(ctx context.Context, cause error) error
 //	func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error
 //	func (d *Delivery) Context() context.Context
 //
@@ -55,6 +57,14 @@ type Task = task.Task
 //
 // ConfirmAsync is Confirm without its answer. A failure is logged and counted, and the task is
 // delivered again. An ErrGone is logged at Info.
+//
+// ConfirmTx deletes the row in a transaction of the caller's own, in the same MySQL, beside what the caller writes there: that
+// happens exactly once. Nil: commit, and then return nil from the Handler, or call Confirm, which answers nil if it finds the row gone.
+// Any error: roll back. ErrGone: another delivery has committed, or the task was deleted or rescheduled. Whatever settles the delivery
+// looks at the row first; if the transaction was not committed, the task is offered again.
+//
+// Fail does what Handle does for a Handler that returned cause: Options.Retry and Options.MaxAttempts, or what Snooze, Discard or
+// RetryAfter in cause say.
 //
 // Rollback offers the task again, after delay, with Attempt one higher. Nil: it is offered again.
 // ErrGone: its row is gone. Any other error: it is offered again, perhaps without its delay.

@@ -25,6 +25,7 @@ type Delivery struct {
 	dueMS          int64
 	failedAttempts int // Attempt - 1: rollbacks, timeouts and leases that ran out before
 	settlement     settlementState
+	tx             txState       // what its ConfirmTx did
 	returned       chan struct{} // made before the settlement becomes timedOut, closed when the task was given back
 
 	// Under Consumer.mu.
@@ -132,6 +133,9 @@ func (d *Delivery) Confirm(ctx context.Context) error {
 	if _, err := d.settle(); err != nil || d.c == nil {
 		return err
 	}
+	if d.tx.used() {
+		return d.wait(ctx, d.c.settler.endTx(d, false))
+	}
 	done := make(chan error, 1)
 	d.c.settler.confirm(confirmation{d, done})
 	return d.wait(ctx, done)
@@ -150,6 +154,10 @@ func (d *Delivery) ConfirmAsync() {
 	}
 	if d.c != nil {
 		d.end(task.ErrSettled)
+		if d.tx.used() {
+			d.c.settler.endTx(d, true)
+			return
+		}
 		d.c.settler.asyncWaiting <- struct{}{}
 		d.c.settler.confirm(confirmation{d: d})
 	}

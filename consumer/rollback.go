@@ -18,7 +18,7 @@ func (s *settler) rollback(d *Delivery, back giveBack, before settlement) <-chan
 		if before == timedOut {
 			<-d.returned
 		}
-		err := s.release(d, back)
+		err := s.giveBackUnlessDone(d, back)
 		switch {
 		case err != nil:
 			err = fmt.Errorf("roll back %q: %w", d.own.ID, err)
@@ -29,6 +29,21 @@ func (s *settler) rollback(d *Delivery, back giveBack, before settlement) <-chan
 		done <- err
 	}()
 	return done
+}
+
+// giveBackUnlessDone releases d. If its caller has used ConfirmTx the row is looked at first: the transaction may have
+// committed before its caller failed.
+func (s *settler) giveBackUnlessDone(d *Delivery, back giveBack) error {
+	if d.tx.used() {
+		gone, err := s.lookAfterTx(d)
+		if err == nil && gone {
+			err = task.ErrGone
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.release(d, back)
 }
 
 // returnTimedOut gives back what its caller has had for too long. The row and its version stay as

@@ -37,6 +37,7 @@ type place struct {
 	DSN, Redis, Namespace            string
 	Partitions                       int
 	Window, Lease, AuditGrace, Drain time.Duration
+	DeliveryTimeout                  time.Duration
 	InProcess                        bool // its hot set is in its own memory
 	Silent                           bool // its hot set answers nothing of what its workers ask
 }
@@ -55,7 +56,7 @@ type order struct {
 // deliveries, and do with all others what Then says.
 type work struct {
 	Workers, Confirms int
-	Then              string        // "keep" (never answers), "rollback" or "discard"
+	Then              string        // "keep" (never answers), "rollback", "discard" or "effect"
 	Delay             time.Duration // of a rollback
 	Stop              bool          // drain once one is kept and others wait in the queue
 }
@@ -94,13 +95,14 @@ func obey(text string) error {
 	case o.Reschedule != nil:
 		err = m.sch.Reschedule(ctx, o.Reschedule.ID, o.Reschedule.Due)
 	case o.Work != nil:
-		err = o.Work.do(ctx, m.sch)
+		err = o.Work.do(ctx, m)
 	}
 	return errors.Join(err, m.Close())
 }
 
 // do works until it is to stop.
-func (w *work) do(ctx context.Context, sch *triggerhook.Scheduler) error {
+func (w *work) do(ctx context.Context, m *member) error {
+	sch := m.sch
 	if w.Workers == 0 {
 		return sch.Run(ctx)
 	}
@@ -114,6 +116,8 @@ func (w *work) do(ctx context.Context, sch *triggerhook.Scheduler) error {
 			return nil
 		case w.Then == "rollback":
 			return d.Rollback(context.Background(), w.Delay)
+		case w.Then == "effect":
+			return effect(m.db, d)
 		case w.Then == "discard":
 			return d.Fail(context.Background(), triggerhook.Discard("it is of no use"))
 		case w.Stop:
@@ -190,7 +194,7 @@ func (p place) open(log io.Writer) (*member, error) {
 	}
 	if err == nil {
 		m.sch, err = triggerhook.New(m.store, own, triggerhook.Options{Window: p.Window, Lease: p.Lease, AuditGrace: p.AuditGrace,
-			Drain: p.Drain, Logger: slog.New(slog.NewTextHandler(log, nil))})
+			Drain: p.Drain, DeliveryTimeout: p.DeliveryTimeout, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.Close())

@@ -77,6 +77,12 @@ type cell struct {
 // killedAt runs a test of one cell, in a namespace of its own. The point may name
 // a visit: "feed/add:2".
 func killedAt(t *testing.T, point string, partitions int, test func(c *cell)) {
+	t.Helper()
+	staged(t, point, partitions, test)
+}
+
+// staged is killedAt for a test that kills its processes itself.
+func staged(t *testing.T, point string, partitions int, test func(c *cell)) {
 	t.Parallel()
 	t.Run("mysql97+redis7/"+point, func(t *testing.T) {
 		mysql, redis := testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis)

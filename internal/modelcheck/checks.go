@@ -16,6 +16,11 @@ var checks = []check{
 	{"hotset-remove-first", "hotset", "REMOVEFIRST DELETE=1", true, false},
 	{"hotset-late-time", "hotset", "LATETIME", true, false},
 
+	{"confirmtx", "confirmtx", "", false, true},
+	{"confirmtx-gone-is-nil", "confirmtx", "GONEISNIL", true, true},
+	{"confirmtx-unfenced", "confirmtx", "UNFENCED", true, true},
+	{"confirmtx-look-deletes", "confirmtx", "LOOKDELETES", true, true},
+	{"confirmtx-look-drops", "confirmtx", "LOOKDROPS", true, true},
 	{"lease", "lease", "NW=2", false, true},
 	{"lease-delete", "lease", "NW=2 DELETE=1", false, false},
 	{"lease-flush", "lease", "NW=2 FLUSH=1", false, false},

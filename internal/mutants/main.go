@@ -122,6 +122,7 @@ func all() []mutant {
 		houseFace,
 		breadth,
 		breadthRetries,
+		breadthConfirmTx,
 		hookMutants,
 		breadthForecast,
 		breadthFind,
