@@ -16,5 +16,5 @@ var hookMutants = []mutant{
 	{"hook-taken-silent", "LeaseLost is not called when another worker has a task that is registered", "consumer/keeper.go",
 		"	c.mu.Unlock()\n	c.tellLeaseLost(b, lost)\n}\n\n// entry is", "	c.mu.Unlock()\n}\n\n// entry is", "./consumer", "TestWhatAnotherWorkerHasIsALostLease"},
 	{"hook-nil-costs", "an event is made though its hook is nil", "consumer/events.go",
-		"func (c *Consumer) tellFailed(d *Delivery, err error) {\n", "func (c *Consumer) tellFailed(d *Delivery, err error) {\n	d.own.ID += string(events([]*Delivery{d, d})[0].ID)\n", "./consumer", "TestHooksThatAreNilAllocateNothing"},
+		"func (c *Consumer) tellFailed(d *Delivery, err error) {\n", "func (c *Consumer) tellFailed(d *Delivery, err error) {\n	d.ID = events([]*Delivery{d, d})[0].ID\n", "./consumer", "TestHooksThatAreNilAllocateNothing"},
 }
