@@ -118,6 +118,14 @@
 // delays of rollbacks, and the last attempt, after Redis lost its data; anything about a MySQL that itself
 // loses commits. There is no cron, no priority, no result and no routing by kind.
 //
+// # Dead letters
+//
+// A task ends without success when it has no attempt left (Options.MaxAttempts), when its handler gives it up ([Discard]), or when it
+// would be delivered later than Task.Expires ("too late is worse than never"). It becomes a dead letter then: the durable store keeps it with the
+// reason, the last error, the attempts, its times, headers and payload. [Scheduler.ListDead] lists dead letters, [Scheduler.Requeue]
+// and [Scheduler.RequeueDead] make tasks of them again, and [Scheduler.PurgeDead] deletes the old ones, which nothing else does.
+// An ID that is dead is free for a new task: Get answers ErrNotFound for it.
+//
 // # Errors
 //
 // Compare with errors.Is. An [IDError] says which of several tasks an error is about. After
@@ -126,8 +134,9 @@
 //
 //	error           when
 //	ErrInvalid      any call: the input breaks a rule that the message names; nothing was stored
-//	ErrExists       Create: a task of that ID exists; nothing was stored
-//	ErrNotFound     Delete, Reschedule, Update, Get: no task of that ID exists (it may have been confirmed)
+//	ErrExists       Create, Requeue: a task of that ID exists; nothing was stored
+//	ErrNotFound     Delete, Reschedule, Update, Get: no task of that ID exists (it may have been confirmed, or
+//	                be dead); Requeue: no dead letter of that ID exists
 //	ErrClaimed      Delete: it is deleted, but a worker had claimed it before, or may have
 //	ErrGone         Confirm, Rollback: the delivered version no longer exists; cause of a context's end
 //	ErrSettled      Confirm, Rollback: this delivery was settled before; cause of a context's end

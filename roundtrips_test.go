@@ -362,6 +362,7 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	check("`RaiseAttempts` of rows with the same attempts", func() error {
 		return store.RaiseAttempts(ctx, []task.Attempts{{Ref: rows[301].Ref, Attempt: 9}, {Ref: rows[302].Ref, Attempt: 9}})
 	})
+	checkDead(ctx, rows[400:500], store, check)
 	check("`Get`, `Versions`", func() error { _, err := store.Get(ctx, []string{one.ID}); return err })
 	check("`Get`, `Versions`", func() error { _, err := store.Versions(ctx, []string{one.ID}); return err })
 	check("`Scan` from a cursor", func() error { _, err := store.Scan(ctx, rows[301].Cursor(), task.MaxDue, 100, 100); return err })
@@ -377,6 +378,17 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	})
 	must(store.Advance(ctx, now))
 	check("`Advance` that has nothing to do", func() error { return store.Advance(ctx, now+1000) })
+}
+
+func checkDead(ctx context.Context, rows []task.Row, store durable.Store, check checker) {
+	burials := make([]task.Burial, len(rows))
+	for i, r := range rows {
+		burials[i] = task.Burial{Ref: r.Ref, Reason: task.ReasonExpired}
+	}
+	check("`Bury` of 1 to 100 rows that died alike", func() error { _, err := store.Bury(ctx, burials); return err })
+	check("`Dead`", func() error { _, err := store.Dead(ctx, task.DeadFilter{}, task.DeadCursor{}, 10); return err })
+	back := task.Row{Ref: task.Ref{ID: rows[0].ID, Ver: task.NewVer()}, NextMS: rows[0].NextMS}
+	check("`Requeue`", func() error { _, err := store.Requeue(ctx, rows[0].Ref, back); return err })
 }
 
 func idsOf(rows []task.Row) []string {

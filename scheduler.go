@@ -53,8 +53,8 @@ type Scheduler struct {
 
 // counts are the counters of this process since it began.
 type counts struct {
-	created, deleted, rescheduled atomic.Uint64
-	agents                        agent.Counts
+	created, deleted, rescheduled, requeued atomic.Uint64
+	agents                                  agent.Counts
 }
 
 // New returns a Scheduler on two stores, which the caller closes after Run or

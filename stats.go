@@ -13,6 +13,9 @@ import (
 // exactTasks is up to how many tasks Stats counts exactly.
 const exactTasks = 100_000
 
+// exactDead is the same of dead letters.
+const exactDead = 10_000
+
 // Stats has the figures of a namespace and of this process, for monitoring. The metrics package
 // exports all of them.
 type Stats struct {
@@ -29,11 +32,15 @@ type NamespaceStats struct {
 	InFlight  int64 // claimed by workers
 	// Forecast is how many tasks fall due within 1 min, 5 min, 1 h and 24 h: see Scheduler.Forecast.
 	Forecast []Forecast
+	Dead     int64 // dead letters
+	// DeadEstimated: Dead is an estimate, because there are more than 10,000.
+	DeadEstimated bool
 }
 
 // ProcessStats are counters of this process since it began. No I/O.
 type ProcessStats struct {
 	Created, Deleted, Rescheduled uint64 // tasks, by calls of this process; Rescheduled also has those that Update and Upsert changed
+	Requeued                      uint64 // dead letters that this process made tasks again
 	// Preloaded counts the tasks that the feeder, Create and Reschedule added to the hot set. It
 	// counts neither those that the auditor found (AuditFinds) nor those that a Rollback beyond the
 	// horizon added.
@@ -58,7 +65,7 @@ type namespaceCache struct {
 // Process is valid nevertheless.
 func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	c := &s.counts
-	out := Stats{Process: ProcessStats{Created: c.created.Load(), Deleted: c.deleted.Load(), Rescheduled: c.rescheduled.Load(),
+	out := Stats{Process: ProcessStats{Created: c.created.Load(), Deleted: c.deleted.Load(), Rescheduled: c.rescheduled.Load(), Requeued: c.requeued.Load(),
 		Preloaded: s.adds.Added() + c.agents.Fed.Load(), Scanned: c.agents.Scanned.Load(), Rebuilds: c.agents.Rebuilds.Load(), AuditFinds: c.agents.Finds.Load(),
 		Errors: s.report.Counts(), Figures: s.consumer.Figures()}}
 	select {
@@ -82,13 +89,15 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 func (s *Scheduler) readNamespace(ctx context.Context) (out NamespaceStats, err error) {
 	n, exact, err := s.store.Count(ctx, exactTasks)
 	out.Tasks, out.Estimated = n, !exact && err == nil
+	dead, exact, dErr := s.store.CountDead(ctx, exactDead)
+	out.Dead, out.DeadEstimated = dead, !exact && dErr == nil
 	states, e := s.states(ctx)
 	for _, st := range states {
 		out.Preloaded += st.Waiting
 		out.Due += st.Due
 		out.InFlight += st.Claimed
 	}
-	if err = errors.Join(err, e); err == nil {
+	if err = errors.Join(err, dErr, e); err == nil {
 		out.Forecast, err = s.forecast(ctx, states, statsForecasts)
 	}
 	return out, err

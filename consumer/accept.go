@@ -30,17 +30,20 @@ type unread struct {
 // accept takes a claimed batch in. What the hot set did not hold whole is read
 // from the durable store. So is what is offered again: a deleter that died before it removed the
 // member has left it without a row, and if it is rolled back each time it would be offered for ever.
-// What has failed as often as MaxAttempts allows is not handed out: it becomes a dead letter.
+// What has failed as often as MaxAttempts allows, or has expired, is not handed out: it becomes a dead letter.
 func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
-	var whole []*Delivery
+	var whole, expired []*Delivery
 	var incomplete []unread
 	for i, cl := range claims {
 		if d := b.members[i]; cl.Lost || cl.External || cl.Attempt > 0 {
 			incomplete = append(incomplete, unread{d: d})
+		} else if d.expired(b.claimedMS) {
+			expired = append(expired, d)
 		} else {
 			whole = append(whole, d)
 		}
 	}
+	c.buryExpired(expired)
 	c.enqueueAll(whole)
 	c.readAll(ctx, b, incomplete)
 	failpoint.Hit("claim/end")
@@ -123,7 +126,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 		byRef[r.Ref] = r
 		got.rows, got.sizes, got.bytes = got.rows+1, got.sizes+r.Size, got.bytes+r.Bytes()
 	}
-	var whole, retried, exhausted []*Delivery
+	var whole, retried, exhausted, expired []*Delivery
 	var gone []task.Ref
 	var damaged error
 	c.mu.Lock()
@@ -137,6 +140,8 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 		default:
 			damaged = errors.Join(damaged, u.d.completeFrom(r))
 			switch {
+			case u.d.expired(b.claimedMS):
+				expired = append(expired, u.d)
 			case c.exhausted(u.d):
 				exhausted = append(exhausted, u.d)
 			case r.Attempt < u.d.failedAttempts:
@@ -149,6 +154,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 	c.mu.Unlock()
 	c.reportHeaders(damaged)
 	c.buryExhausted(exhausted)
+	c.buryExpired(expired)
 	c.enqueueAll(whole)
 	c.enqueueRetried(retried)
 	if len(gone) > 0 {
@@ -162,6 +168,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 
 // completeFrom takes over what the hot set did not hold. Under Consumer.mu.
 func (d *Delivery) completeFrom(r task.Row) error {
+	d.takeExpiry(r.ExpiresMS)
 	if d.nextMS == 0 { // its entry was lost
 		return d.complete(r.NextMS, r.DueMS, r.Attempt, r.Payload, r.Headers)
 	}

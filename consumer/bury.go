@@ -62,6 +62,7 @@ func (s *settler) buryGroup(group []burial) []coalesce.Result[struct{}] {
 	s.c.mu.Lock()
 	s.c.unasked -= unasked
 	s.c.mu.Unlock()
+	s.c.tellDead(group, outcomes)
 	s.complete(ds)
 	for i, b := range group {
 		if b.done != nil {

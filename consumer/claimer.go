@@ -72,7 +72,7 @@ func (c *Consumer) wanted() int {
 	defer c.mu.Unlock()
 	target := min(len(c.waiters)+c.settledLately.sum(), c.o.Queue)
 	c.low = target / 2
-	if len(c.waiters) == 0 && c.queue.len() > c.low {
+	if len(c.waiters) == 0 && c.queue.len() > c.low || c.unasked >= mostUnasked {
 		return 0
 	}
 	return target - c.queue.len() - c.raising

@@ -202,6 +202,10 @@ func (c *Consumer) Consume(ctx context.Context) (*Delivery, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c.expiredNow(d) {
+			c.buryExpired([]*Delivery{d})
+			continue
+		}
 		handed, suspended := c.hand(d)
 		if handed {
 			c.tellDelivered(d)

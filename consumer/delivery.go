@@ -23,7 +23,8 @@ type Delivery struct {
 	own            task.Ref // the version that was claimed: the caller may change what is above
 	nextMS         int64
 	dueMS          int64
-	failedAttempts int // Attempt - 1: rollbacks, timeouts and leases that ran out before
+	expiresMS      int64 // 0: it does not expire
+	failedAttempts int   // Attempt - 1: rollbacks, timeouts and leases that ran out before
 	settlement     settlementState
 	tx             txState       // what its ConfirmTx did
 	returned       chan struct{} // made before the settlement becomes timedOut, closed when the task was given back
@@ -41,6 +42,7 @@ type Delivery struct {
 // fill makes d the delivery of a claimed entry. The error is takeHeaders's.
 func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) error {
 	d.c, d.batch, d.own, d.ID = c, b, e.Ref, e.ID
+	d.takeExpiry(e.ExpiresMS)
 	return d.complete(e.NextMS, e.DueMS, e.Attempt, e.Payload, e.Headers)
 }
 

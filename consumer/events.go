@@ -61,6 +61,23 @@ func (c *Consumer) tellConfirmed(ds []*Delivery, outcomes []error) {
 	}
 }
 
+// tellDead tells which of a group are dead letters: those without an error.
+func (c *Consumer) tellDead(group []burial, outcomes []error) {
+	f := c.o.Hooks.Dead
+	if f == nil {
+		return
+	}
+	var dead []hook.DeadTask
+	for i, b := range group {
+		if err := outcomes[i]; err == nil {
+			dead = append(dead, hook.DeadTask{Task: b.d.event(), Reason: b.reason, LastError: b.text})
+		}
+	}
+	if len(dead) > 0 {
+		hooks.Call(c.o.Report, "Dead", f, hook.Dead{Tasks: dead})
+	}
+}
+
 func (c *Consumer) tellFailed(d *Delivery, err error) {
 	if f := c.o.Hooks.Failed; f != nil {
 		hooks.Call(c.o.Report, "Failed", f, hook.Failed{Task: d.event(), Err: err})

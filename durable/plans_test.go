@@ -158,10 +158,14 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 	if _, err := s.Bury(t.Context(), buried); err != nil {
 		t.Fatal(err)
 	}
-	next := 5
-	dying := func() { // two of which one is dead by then
-		_, _ = s.Bury(t.Context(), []task.Burial{{Ref: refs[next], Reason: task.ReasonExpired}, {Ref: refs[next-2], Reason: task.ReasonExpired}})
-		next += 2
+	next := 9
+	dying := func() { // three of which one is dead by then
+		var three []task.Burial
+		for _, i := range []int{next, next + 2, next - 2} {
+			three = append(three, task.Burial{Ref: refs[i], Reason: task.ReasonExpired})
+		}
+		_, _ = s.Bury(t.Context(), three)
+		next += 4
 	}
 	dying()
 	list := func(f task.DeadFilter, after task.DeadCursor) func() {

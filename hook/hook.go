@@ -47,6 +47,8 @@ type Hooks struct {
 	// Failed is called when a Handler of Handle has returned an error, panicked, or ended its goroutine, before the delivery is
 	// answered. It is not called for a Rollback that a caller makes, nor for an error of a Handler that has settled its delivery.
 	Failed func(Failed)
+	// Dead is called after tasks became dead letters by this process, before a call of the caller's that brought that about returns.
+	Dead func(Dead)
 	// LeaseLost is called when this process has lost deliveries whose lease ran out, or that another worker has. Deliveries
 	// that were settled before may be in it if the stores have not been told yet.
 	LeaseLost func(LeaseLost)
@@ -99,6 +101,18 @@ type Confirmed struct {
 type Failed struct {
 	Task
 	Err error // what the Handler returned, or that it panicked or ended its goroutine
+}
+
+// Dead are tasks that one transaction has moved to the dead letters.
+type Dead struct {
+	Tasks []DeadTask // in no particular order
+}
+
+// DeadTask is a dead letter in an event.
+type DeadTask struct {
+	Task
+	Reason    string // "expired", "attempts", or what begins with "discarded"
+	LastError string // what its last delivery failed with, empty if it did not fail
 }
 
 // LeaseLost are deliveries of one batch that this process has lost.

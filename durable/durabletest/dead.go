@@ -15,6 +15,19 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
+// deadClaims are those of dead letters and expiries.
+var deadClaims = []claim{
+	{"ExpiriesComeBack", expiriesComeBack},
+	{"BuriedRowsAreDeadLetters", buriedRowsAreDeadLetters},
+	{"BadBurialsAreRefused", badBurialsAreRefused},
+	{"BuriedPayloadsAreBounded", buriedPayloadsAreBounded},
+	{"ARowEndsOnce", aRowEndsOnce},
+	{"DeadLettersAreListedInOrder", deadLettersAreListedInOrder},
+	{"RequeueMakesARow", requeueMakesARow},
+	{"OneRequeueWins", oneRequeueWins},
+	{"PurgeDeletesTheOld", purgeDeletesTheOld},
+}
+
 // burialOf returns a burial of r at that time.
 func burialOf(r task.Row, deadMS int64) task.Burial {
 	return task.Burial{Ref: r.Ref, Reason: task.ReasonAttempts, Attempt: 4, LastError: "why " + r.ID, DeadMS: deadMS}

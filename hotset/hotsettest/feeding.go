@@ -226,6 +226,9 @@ func membersComeBackWhole(k *kit) {
 		if i%2 == 0 && !e.External {
 			e.Headers = `{"k":":1:x:\u0000é"}`
 		}
+		if i%3 != 1 && i != 3 {
+			e.ExpiresMS = int64(i) + 7
+		}
 		want[id] = e
 		k.add(task.AddTaken, e)
 		if e.Payload != nil {
@@ -234,7 +237,7 @@ func membersComeBackWhole(k *kit) {
 	}
 	for _, c := range k.claim("t", 100).Claims {
 		w := want[c.ID]
-		if c.Lost || c.Ref != w.Ref || c.NextMS != w.NextMS || c.DueMS != w.DueMS || c.Attempt != w.Attempt ||
+		if c.Lost || c.Ref != w.Ref || c.NextMS != w.NextMS || c.DueMS != w.DueMS || c.Attempt != w.Attempt || c.ExpiresMS != w.ExpiresMS ||
 			c.External != w.External || string(c.Payload) != string(w.Payload) || c.Headers != w.Headers {
 			k.Errorf("claimed %+v, want %+v", c, w)
 		}

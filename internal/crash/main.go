@@ -49,6 +49,7 @@ type order struct {
 	Upsert     []*triggerhook.Task // debounced
 	Delete     []string
 	Reschedule *triggerhook.Task // its ID, to its Due
+	Requeue    *triggerhook.Task // the same of a dead letter
 	Work       *work
 }
 
@@ -94,6 +95,8 @@ func obey(text string) error {
 		err = m.sch.Delete(ctx, o.Delete...)
 	case o.Reschedule != nil:
 		err = m.sch.Reschedule(ctx, o.Reschedule.ID, o.Reschedule.Due)
+	case o.Requeue != nil:
+		err = m.sch.Requeue(ctx, o.Requeue.ID, o.Requeue.Due)
 	case o.Work != nil:
 		err = o.Work.do(ctx, m)
 	}

@@ -29,7 +29,7 @@ var crashes = []mutant{
 			"TestAKeeperKilledAfterItExtendedLosesItsLease|TestAQueueKilledBeforeItGoesBackLosesItsLeases"},
 	{"audit-is-blind", "no process finds a row that the feeder has read past", "internal/agent/auditor.go",
 		"if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {", "if f.Outcome == 99 {", cells,
-		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
+		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestARequeuerKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
 			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime"},
 	{"feeder-is-blind", "no feeder reads the rows ahead", "internal/agent/feeder.go",
 		"f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.o.Store.Scan(ctx, task.Cursor{NextMS: max(at.NextMS, below)}, below, pageRows, f.o.InlinePayload)", cells,

@@ -1,0 +1,281 @@
+package triggerhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// Why a task is a dead letter (DeadTask.Reason). A handler that gives its task up adds a colon, a space and its own text to
+// ReasonDiscarded.
+const (
+	ReasonExpired   = task.ReasonExpired   // it would have been delivered later than Task.Expires
+	ReasonAttempts  = task.ReasonAttempts  // its last attempt failed
+	ReasonDiscarded = task.ReasonDiscarded // its handler gave it up
+)
+
+// deadPage is how many dead letters one page has at most.
+const deadPage = 100
+
+// DeadTask is a dead letter: a task that ended without success, and is kept until PurgeDead or a requeue takes it. Its ID is free for
+// a new task, so that several dead letters may have one ID.
+type DeadTask struct {
+	Task
+	Reason    string    // ReasonExpired, ReasonAttempts, or what begins with ReasonDiscarded
+	LastError string    // what its last delivery failed with, cut to 1024 bytes; empty if it never failed
+	Attempts  int       // how many times it was delivered
+	Created   time.Time // when Create stored it
+	Died      time.Time // by the hot set's clock
+}
+
+// DeadFilter selects dead letters, for ListDead and RequeueDead. A dead letter matches if it matches each field that is set. The
+// zero DeadFilter matches all.
+type DeadFilter struct {
+	// IDPrefix is how the ID begins, compared as bytes. It is valid UTF-8, without NUL, and not longer than an ID.
+	IDPrefix string
+	// Reason is how DeadTask.Reason begins: ReasonDiscarded are all that handlers have given up.
+	Reason string
+	// DeadFrom and DeadBefore bound DeadTask.Died. DeadFrom itself matches, DeadBefore itself does not. A zero time is no bound.
+	DeadFrom, DeadBefore time.Time
+}
+
+// check returns f with its times in unix milliseconds. The error matches ErrInvalid.
+func (f DeadFilter) check() (task.DeadFilter, error) {
+	out := task.DeadFilter{IDPrefix: f.IDPrefix, Reason: f.Reason}
+	var err error
+	switch {
+	case len(f.IDPrefix) > task.MaxID:
+		err = fmt.Errorf("%w: DeadFilter.IDPrefix %.32q... is %d bytes long, at most %d are allowed", ErrInvalid, f.IDPrefix, len(f.IDPrefix), task.MaxID)
+	case !utf8.ValidString(f.IDPrefix), strings.Contains(f.IDPrefix, "\x00"):
+		err = fmt.Errorf("%w: DeadFilter.IDPrefix %q is not valid UTF-8 without NUL", ErrInvalid, f.IDPrefix)
+	case len(f.Reason) > task.MaxReason:
+		err = fmt.Errorf("%w: DeadFilter.Reason %.32q... is %d bytes long, at most %d are allowed", ErrInvalid, f.Reason, len(f.Reason), task.MaxReason)
+	}
+	for _, bound := range []struct {
+		name string
+		at   time.Time
+		ms   *int64
+	}{{"DeadFrom", f.DeadFrom, &out.FromMS}, {"DeadBefore", f.DeadBefore, &out.BeforeMS}} {
+		if !bound.at.IsZero() {
+			ms, wrong := task.DueMS(bound.at)
+			if wrong != nil {
+				wrong = fmt.Errorf("DeadFilter.%s: %w", bound.name, wrong)
+			}
+			*bound.ms, err = ms, errors.Join(err, wrong)
+		}
+	}
+	if err == nil && out.BeforeMS != 0 && out.FromMS >= out.BeforeMS {
+		err = fmt.Errorf("%w: DeadFilter.DeadFrom %s is not before DeadFilter.DeadBefore %s", ErrInvalid,
+			f.DeadFrom.UTC().Format(time.RFC3339Nano), f.DeadBefore.UTC().Format(time.RFC3339Nano))
+	}
+	return out, err
+}
+
+// ListDead returns the dead letters that match f, in the order in which they died; with an IDPrefix by ID. It reads page by page, and
+// no further than the caller's loop goes. What dies or is requeued while it runs may be missing.
+//
+// An error ends the sequence, and comes with a zero DeadTask: ErrInvalid if f breaks a rule, the cause if ctx ends or the store
+// does not answer. The headers of a dead letter that were changed by hand, so that they cannot be read, are an error too.
+func (s *Scheduler) ListDead(ctx context.Context, f DeadFilter) iter.Seq2[DeadTask, error] {
+	return func(yield func(DeadTask, error) bool) {
+		filter, err := f.check()
+		if err != nil {
+			yield(DeadTask{}, fmt.Errorf("list dead letters: %w", err))
+			return
+		}
+		for d, err := range s.deadLetters(ctx, filter) {
+			var out DeadTask
+			if err == nil {
+				out, err = deadTask(d)
+			}
+			if err != nil {
+				err = fmt.Errorf("list dead letters: %w", err)
+			}
+			if !yield(out, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func deadTask(d task.Dead) (DeadTask, error) {
+	headers, err := task.DecodeHeaders(d.Headers)
+	if err != nil {
+		return DeadTask{}, fmt.Errorf("task %q: %w", d.ID, err)
+	}
+	return DeadTask{Task: Task{ID: d.ID, Due: time.UnixMilli(d.DueMS).UTC(), Payload: d.Payload, Headers: headers, Expires: task.Expiry(d.ExpiresMS)},
+		Reason: d.Reason, LastError: d.LastError, Attempts: d.Attempt, Created: time.UnixMilli(d.CreatedMS).UTC(),
+		Died: time.UnixMilli(d.DeadMS).UTC()}, nil
+}
+
+// deadLetters reads page by page. An error is the last that it yields.
+func (s *Scheduler) deadLetters(ctx context.Context, f task.DeadFilter) iter.Seq2[task.Dead, error] {
+	return func(yield func(task.Dead, error) bool) {
+		page := task.DeadPage{More: true}
+		for page.More {
+			var err error
+			if page, err = s.store.Dead(ctx, f, page.Next, deadPage); err != nil {
+				yield(task.Dead{}, err)
+				return
+			}
+			for _, d := range page.Dead {
+				if !yield(d, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Requeue makes a task of a dead letter again, which is due then: with its payload and headers, without Expires, and with
+// Attempt 1. If several dead letters have that ID it takes the one that died last. Nil: the task is delivered as one of Create is.
+//
+// ErrNotFound: no dead letter has that ID. ErrExists: a task of that ID lives, and nothing was changed. ErrInvalid: the ID or due
+// breaks a rule. After any other error the outcome is unknown; if a repeated call answers ErrExists, or ErrNotFound, the first one
+// has requeued it, or another process has.
+func (s *Scheduler) Requeue(ctx context.Context, id string, due time.Time) error {
+	dueMS, err := task.DueMS(due)
+	if err = errors.Join(err, task.CheckID(id)); err != nil {
+		return fmt.Errorf("requeue: %w", err)
+	}
+	for done := false; !done; {
+		last, err := s.lastDead(ctx, id)
+		if err == nil {
+			done, err = s.requeue(ctx, last, dueMS)
+		}
+		if err != nil {
+			return fmt.Errorf("requeue: %w", err)
+		}
+	}
+	return nil
+}
+
+// lastDead returns the dead letter of id that died last.
+func (s *Scheduler) lastDead(ctx context.Context, id string) (last task.Dead, err error) {
+	for d, err := range s.deadLetters(ctx, task.DeadFilter{IDPrefix: id}) {
+		if err != nil {
+			return last, err
+		}
+		if d.ID != id {
+			break // in the order of IDs those of id come first
+		}
+		if last.ID == "" || last.DeadMS < d.DeadMS {
+			last = d
+		}
+	}
+	if last.ID == "" {
+		return last, &IDError{NotFound: []string{id}}
+	}
+	return last, nil
+}
+
+// requeue makes a task of one dead letter. It returns false if that is none any more.
+func (s *Scheduler) requeue(ctx context.Context, d task.Dead, dueMS int64) (bool, error) {
+	to := task.Row{Ref: task.Ref{ID: d.ID, Ver: task.NewVer()}, NextMS: dueMS, DueMS: dueMS, CreatedMS: d.CreatedMS,
+		Payload: d.Payload, Headers: d.Headers, Size: len(d.Payload) + len(d.Headers)}
+	parts := s.adds.Stamp(ctx, []task.Row{to}) // before the commit (AsOfBeforeRead)
+	failpoint.Hit("requeue/row")
+
+	// The commit point (RowFirst). A crash before it leaves the dead letter. A crash after it leaves a row that the hot set may
+	// not hold, as after Create: the feeder or the auditor adds it.
+	was, err := s.store.Requeue(ctx, d.Ref, to)
+	if err != nil || !was {
+		return was, err
+	}
+	s.counts.requeued.Add(1)
+	failpoint.Hit("requeue/add")
+	s.adds.Add(parts)
+	failpoint.Hit("requeue/end")
+	return true, nil
+}
+
+// RequeueOptions are options of RequeueDead.
+type RequeueOptions struct {
+	// Due is when the first of the tasks is due. The zero time is now.
+	Due time.Time
+	// Rate is how many of the tasks fall due in a second, so that a wave of them does not meet what has failed before. Their due
+	// times are spread; the call does not wait. 0: all of them are due at once.
+	Rate float64
+}
+
+// RequeueDead makes tasks of all dead letters that match f and had died when the call began, by this process's clock, as Requeue
+// does. It returns how many it has requeued. Where a task of their ID lives the dead letters stay: the error then matches ErrExists, and
+// all others were requeued. After any other error a repeated call goes on with those that are left. ErrInvalid: f or o breaks a rule.
+func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOptions) (n int, err error) {
+	filter, err := f.check()
+	first, wrong := o.check()
+	if err = errors.Join(err, wrong); err != nil {
+		return 0, fmt.Errorf("requeue dead letters: %w", err)
+	}
+	if now := time.Now().UnixMilli() + 1; filter.BeforeMS == 0 || filter.BeforeMS > now {
+		filter.BeforeMS = now // one that dies again meanwhile stays
+	}
+	living := &IDError{}
+	for d, err := range s.deadLetters(ctx, filter) {
+		is := false
+		if err == nil {
+			is, err = s.requeue(ctx, d, o.dueMS(first, n))
+		}
+		switch {
+		case errors.Is(err, ErrExists):
+			living.Exists = append(living.Exists, d.ID)
+		case err != nil:
+			return n, fmt.Errorf("requeue dead letters, after %d: %w", n, err)
+		case is:
+			n++
+		}
+	}
+	if len(living.Exists) > 0 {
+		return n, fmt.Errorf("requeue dead letters, all except %d: %w", len(living.Exists), living)
+	}
+	return n, nil
+}
+
+// check returns when the first task is due, in unix milliseconds.
+func (o RequeueOptions) check() (int64, error) {
+	var err error
+	if !(o.Rate >= 0) { // NaN too
+		err = fmt.Errorf("%w: RequeueOptions.Rate is %v, want 0 or more tasks in a second", ErrInvalid, o.Rate)
+	}
+	if o.Due.IsZero() {
+		return time.Now().UnixMilli(), err
+	}
+	ms, wrong := task.DueMS(o.Due)
+	if wrong != nil {
+		wrong = fmt.Errorf("RequeueOptions.Due: %w", wrong)
+	}
+	return ms, errors.Join(err, wrong)
+}
+
+// dueMS is when the task after n others is due.
+func (o RequeueOptions) dueMS(first int64, n int) int64 {
+	if o.Rate == 0 {
+		return first
+	}
+	later := float64(n) / o.Rate * 1000
+	if later >= float64(task.MaxDue-first) {
+		return task.MaxDue
+	}
+	return first + int64(later)
+}
+
+// PurgeDead deletes the dead letters that died before that time, and returns how many it deleted, also with an error. It deletes
+// some at a time, and may be repeated. ErrInvalid: before is not in the range of Task.Due.
+func (s *Scheduler) PurgeDead(ctx context.Context, before time.Time) (int64, error) {
+	ms, err := task.DueMS(before)
+	n := int64(0)
+	if err == nil {
+		n, err = s.store.PurgeDead(ctx, ms)
+	}
+	if err != nil {
+		return n, fmt.Errorf("purge dead letters, %d deleted: %w", n, err)
+	}
+	return n, nil
+}

@@ -1,0 +1,127 @@
+package triggerhook_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/triggerhook/triggerhook"
+)
+
+// tooLate creates tasks that were due an hour ago and have expired since, and works until they are dead letters.
+func tooLate(s *triggerhook.Scheduler, ids ...string) {
+	ctx := context.Background()
+	due := time.Now().Add(-time.Hour)
+	for _, id := range ids {
+		err := s.Create(ctx, &triggerhook.Task{ID: id, Due: due, Expires: due.Add(10 * time.Minute), Payload: []byte("match begins")})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		defer stop()
+		for {
+			if st, err := s.Stats(ctx); err != nil || st.Process.Expired == uint64(len(ids)) {
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	err := s.Handle(ctx, 1, func(_ context.Context, d *triggerhook.Delivery) error {
+		fmt.Println("delivered too late:", d.ID)
+		return nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// Too late is worse than never: no handler sees the news of a match that has begun long ago, and the dead letter tells of it.
+func ExampleScheduler_ListDead() {
+	s, end := openScheduler(triggerhook.Options{})
+	defer end()
+	tooLate(s, "push-1", "push-2", "mail-1")
+	for d, err := range s.ListDead(context.Background(), triggerhook.DeadFilter{IDPrefix: "push-", Reason: triggerhook.ReasonExpired}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s %s after %d attempts: %s\n", d.ID, d.Reason, d.Attempts, d.Payload)
+	}
+	// Output:
+	// push-1 expired after 0 attempts: match begins
+	// push-2 expired after 0 attempts: match begins
+}
+
+// One dead letter is made a task again; it has no Expires then.
+func ExampleScheduler_Requeue() {
+	s, end := openScheduler(triggerhook.Options{})
+	defer end()
+	tooLate(s, "push-1")
+	ctx := context.Background()
+	if err := s.Requeue(ctx, "push-1", time.Now().Add(time.Hour)); err != nil {
+		log.Fatal(err)
+	}
+	info, err := s.Get(ctx, "push-1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s expires: %t; it is delivered with attempt %d\n", info.ID, !info.Expires.IsZero(), info.Attempt)
+	fmt.Println("again:", errors.Is(s.Requeue(ctx, "push-1", time.Now()), triggerhook.ErrNotFound))
+	// Output:
+	// push-1 expires: false; it is delivered with attempt 1
+	// again: true
+}
+
+// After an outage all that has died in it is made tasks again, ten of them a second, so that they do not come as one wave.
+func ExampleScheduler_RequeueDead() {
+	s, end := openScheduler(triggerhook.Options{})
+	defer end()
+	tooLate(s, "push-1", "push-2", "push-3")
+	ctx := context.Background()
+	n, err := s.RequeueDead(ctx, triggerhook.DeadFilter{DeadFrom: time.Now().Add(-time.Minute)}, triggerhook.RequeueOptions{Rate: 10})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var first, last time.Time
+	for _, id := range []string{"push-1", "push-2", "push-3"} {
+		info, err := s.Get(ctx, id)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if first.IsZero() || info.Due.Before(first) {
+			first = info.Due
+		}
+		if info.Due.After(last) {
+			last = info.Due
+		}
+	}
+	fmt.Println(n, "tasks, the last one due", last.Sub(first), "after the first")
+	// Output:
+	// 3 tasks, the last one due 200ms after the first
+}
+
+// A dead letter stays until it is requeued or purged.
+func ExampleScheduler_PurgeDead() {
+	s, end := openScheduler(triggerhook.Options{})
+	defer end()
+	tooLate(s, "push-1", "push-2")
+	ctx := context.Background()
+	n, err := s.PurgeDead(ctx, time.Now().AddDate(0, 0, -30))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("older than 30 days:", n)
+	if n, err = s.PurgeDead(ctx, time.Now().Add(time.Minute)); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("all others:", n)
+	// Output:
+	// older than 30 days: 0
+	// all others: 2
+}
