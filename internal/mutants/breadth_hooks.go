@@ -15,6 +15,6 @@ var hookMutants = []mutant{
 		"	c.mu.Unlock()\n	c.tellLeaseLost(b, lost)\n}\n\n// lose ends", "	c.mu.Unlock()\n}\n\n// lose ends", "./consumer", "TestALeaseThatIsNotExtendedEndsItsDeliveries"},
 	{"hook-taken-silent", "LeaseLost is not called when another worker has a task that is registered", "consumer/keeper.go",
 		"	c.mu.Unlock()\n	c.tellLeaseLost(b, lost)\n}\n\n// entry is", "	c.mu.Unlock()\n}\n\n// entry is", "./consumer", "TestWhatAnotherWorkerHasIsALostLease"},
-	{"hook-nil-costs", "an event is made though its hook is nil", "consumer/events.go",
-		"func (c *Consumer) tellFailed(d *Delivery, err error) {\n", "func (c *Consumer) tellFailed(d *Delivery, err error) {\n	d.ID = events([]*Delivery{d, d})[0].ID\n", "./consumer", "TestHooksThatAreNilAllocateNothing"},
+	{"hook-nil-costs", "a hook that is nil costs an allocation", "consumer/events.go",
+		"func (c *Consumer) tellFailed(d *Delivery, err error) {\n", "func (c *Consumer) tellFailed(d *Delivery, err error) {\n	d.Payload = []byte(d.own.ID)\n", "./consumer", "TestHooksThatAreNilAllocateNothing"},
 }
