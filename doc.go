@@ -103,6 +103,23 @@
 //   - Open the stores. Close them after Run or Handle has returned; a process without Run calls
 //     Flush first. Give MySQL a *sql.DB of its own.
 //
+// # In a transaction of your own
+//
+// With durable.NewMySQL, [Scheduler.CreateTx], [Scheduler.DeleteTx] and [Scheduler.RescheduleTx] change tasks in a transaction on the
+// same database, which you begin and commit (a *sql.Tx, or what embeds one: sqlx.Tx, bun.Tx). An order and its
+// reminder then exist together or not at all, also if the process dies right after the commit.
+//
+//	tx, err := db.BeginTx(ctx, nil)
+//	...
+//	_, err = tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES (?)", id)
+//	...
+//	err = s.CreateTx(ctx, tx, &triggerhook.Task{ID: "remind/" + id, Due: due})
+//	...
+//	err = tx.Commit()
+//
+// A task that is due by then is delivered up to about 250 ms after the commit. A deletion cannot tell whether a
+// worker has the task, because a claim may come before the commit.
+//
 // # What is promised
 //
 //  1. Create returned nil: the task survives the crash of anything and is delivered at least once.
@@ -134,9 +151,9 @@
 //
 //	error           when
 //	ErrInvalid      any call: the input breaks a rule that the message names; nothing was stored
-//	ErrExists       Create, Requeue: a task of that ID exists; nothing was stored
-//	ErrNotFound     Delete, Reschedule, Update, Get: no task of that ID exists (it may have been confirmed, or
-//	                be dead); Requeue: no dead letter of that ID exists
+//	ErrExists       Create, CreateTx, Requeue: a task of that ID exists; nothing was stored
+//	ErrNotFound     Delete, Reschedule, Update, Get, DeleteTx, RescheduleTx: no task of that ID exists (it may
+//	                have been confirmed, or be dead); Requeue: no dead letter of that ID exists
 //	ErrClaimed      Delete: it is deleted, but a worker had claimed it before, or may have
 //	ErrGone         Confirm, Rollback: the delivered version no longer exists; cause of a context's end
 //	ErrSettled      Confirm, Rollback: this delivery was settled before; cause of a context's end

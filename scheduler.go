@@ -32,6 +32,7 @@ import (
 // and other processes, may share the namespace.
 type Scheduler struct {
 	store    durable.Store
+	txs      txStore
 	set      hotset.Set // removals around a fence around a breaker around the Set of New
 	o        Options
 	parts    int
@@ -78,6 +79,7 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	}
 	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, report: &report.Reporter{Logger: o.Logger},
 		ns: namespaceCache{turn: make(chan struct{}, 1)}}
+	s.txs.store, _ = store.(durable.TxStore)
 	s.compose(set)
 	return s, nil
 }
@@ -95,7 +97,8 @@ func (s *Scheduler) compose(set hotset.Set) {
 	s.window = horizon.New(s.o.Window, s.store, s.records, s.report)
 	s.adds = preload.New(preload.Options{Store: s.store, Set: s.set, Records: s.records, Window: s.window,
 		InlinePayload: s.o.InlinePayload, Closed: s.giveUp, Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
-	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Set: s.set, Records: s.records, Outage: outage,
+	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Outbox: s.txs.store, Set: s.set, Fenced: fenced,
+		Records: s.records, Outage: outage,
 		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
 		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks})
 	s.consumer = consumer.New(s.set, s.store, consumer.Options{Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,

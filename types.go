@@ -76,3 +76,17 @@ type Task = task.Task
 // A Delivery is never used again for another task, and must not be copied. One that is made by
 // hand, for a test of a handler, settles to nothing.
 type Delivery = consumer.Delivery
+
+// Tx is a transaction of the caller's own on the database that has the tasks. A *sql.Tx is one, and so is what
+// embeds one (sqlx.Tx, bun.Tx).
+//
+//	type Tx interface {
+//		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+//		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+//		Commit() error
+//		Rollback() error
+//	}
+//
+// The library runs statements in it, and never calls Commit or Rollback. A *sql.DB is no Tx, because each of its
+// statements commits by itself.
+type Tx = task.Tx

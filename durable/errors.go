@@ -22,6 +22,7 @@ const (
 	unknownColumn = 1054
 	dupColumn     = 1060
 	duplicate     = 1062
+	noTable       = 1146
 	unknownVar    = 1193
 	lockTimeout   = 1205
 	outOfRange    = 1264

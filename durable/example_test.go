@@ -95,3 +95,14 @@ func ExampleStore() {
 	// b: of b
 	// c: of c
 }
+
+// Whether a Store changes rows in transactions of callers: what NewMySQL returns does, the embedded store does not.
+func ExampleTxStore() {
+	for _, store := range []durable.Store{&durable.MySQL{}, &bolt.Store{}} {
+		_, is := store.(durable.TxStore)
+		fmt.Printf("%T: %v\n", store, is)
+	}
+	// Output:
+	// *durable.MySQL: true
+	// *bolt.Store: false
+}

@@ -44,7 +44,7 @@ type step struct{ of, table, typ, key, extra string }
 
 // ofTasks leaves out a list of ids or a count that the statement makes for itself, and the table that it inserts into.
 func ofTasks(s step) bool {
-	return s.of != "INSERT" && slices.Contains([]string{"t_task", "t", "t_dead", "d"}, s.table)
+	return s.of != "INSERT" && slices.Contains([]string{"t_task", "t", "t_dead", "d", "t_outbox", "o"}, s.table)
 }
 
 // explain returns the steps of a statement's plan.
@@ -213,6 +213,8 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"scan down", func() { _, _ = s.ScanDown(t.Context(), task.Cursor{NextMS: crowdMS, ID: "8"}, 10_000_000, 1000, 1024) }, "SELECT next_ms", "PRIMARY", 1100},
 		{"scan ids", func() { _, _ = s.ScanIDs(t.Context(), refs[7].ID[:3], "", 1000, 1024) }, "SELECT next_ms", "id", 2100},
 		{"scan ids on", func() { _, _ = s.ScanIDs(t.Context(), "8", "88", 1000, 1024) }, "SELECT next_ms", "id", 2100},
+		{"read the outbox", func() { _, _ = s.Outbox(t.Context(), 0, 1000) }, "SELECT entry", "entry", 10},
+		{"delete from the outbox", func() { _ = s.DeleteOutbox(t.Context(), []int64{1, 2, 3}) }, "DELETE o FROM `t_outbox`", "entry", 0},
 		{"count", func() { _, _, _ = s.Count(t.Context(), 1000) }, "SELECT COUNT", "PRIMARY", 2100},
 	}
 }

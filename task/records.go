@@ -11,6 +11,7 @@ const (
 	RecordIdentity = "identity"  // random text that tells this durable store from any other
 	RecordWindow   = "window_ms" // a Window
 	RecordLease    = "lease_ms"  // the longest lease that a worker of the namespace uses or has used
+	RecordTxUse    = "tx_use"    // another text each time that a process notes that it uses transactions of callers
 	// RecordGeneration is followed by a partition's number: a Generation.
 	RecordGeneration = "generation:"
 )

@@ -19,3 +19,22 @@ type Tx interface {
 	// Rollback is never called by the library.
 	Rollback() error
 }
+
+// LockedRow is a row that a transaction of the caller's own has locked until its end.
+type LockedRow struct {
+	Ref
+	PrevVer int64 // as Row.PrevVer
+	// Committed: the row has this version outside of the transaction too. Otherwise the transaction itself has
+	// created or moved the row, and the hot set cannot hold this version.
+	Committed bool
+}
+
+// Versions returns all versions that the hot set may hold of the task: the previous one, if there is one, and its own.
+func (r LockedRow) Versions() []Ref { return Versions([]Row{{Ref: r.Ref, PrevVer: r.PrevVer}}) }
+
+// OutboxEntry is an entry of the outbox: it asks to look at one version of a task, which a transaction of a caller
+// has created, deleted or moved. If a row has that version it is to be added to the hot set, otherwise removed from it.
+type OutboxEntry struct {
+	Key int64 // random and never used twice, above 0
+	Ref       // the version
+}

@@ -1,21 +1,24 @@
-/* outbox: a task created in the caller's own transaction, for spin 6.5. NOT BUILT YET: this is CreateTx as docs/design.md has it.
-   The library does not see the commit, so the add after it falls away; a row in the outbox, the id only, is written by the same
-   transaction, and the feeder drains the outbox at each tick.
+/* outbox: tasks created, deleted and moved in the caller's own transaction, for spin 6.5 (rule Outbox of docs/design.md).
+   The library does not see the commit, so what follows a commit elsewhere falls away here; entries in the outbox, each of which
+   names one version of a task, are written by the same transaction, and the feeder drains the outbox at each tick.
+   An entry says nothing but "look at this version": if a row has it, it is added to the hot set, otherwise it is removed.
 
    Covers    a transaction that commits at any time, long after its task is due, or never; two drainers; one that dies between
-             its add and its deletion; a second transaction of another task, whose outbox row comes while the first is drained;
-             a Delete; a flush; the feeder's own scan, which may have passed the task's due time before the commit.
-   Leaves    claims, leases and rollbacks (lease.pml), horizons as numbers (feed.pml). There is no auditor here: the outbox alone
-   out       has to find what was committed late.
-   Checked   a deleted task does not come back into the hot set; at rest each committed row of the store waits in the hot set,
-             and the outbox is empty.
-   Stands    Transaction   CreateTx, to be written     Drainer   the feeder's tick, to be written     Feeder   feeder.pages
-   for       Deleter       deletion.part (delete.go)
+             what it does in the hot set and its deletion of the entries; a second transaction, whose entry comes while the first
+             is drained; a deletion (TXDELETE) and a move (TXMOVE: version 0 becomes version 1) in a transaction; a Delete; a
+             flush; the feeder's own scan, which may have passed the task's due time before the commit.
+   Leaves    claims, leases and rollbacks (lease.pml), horizons as numbers (feed.pml), a third version (versions.pml).
+   out       There is no auditor here: the outbox alone has to find what was committed late.
+   Checked   a deleted task does not come back into the hot set; at rest the hot set holds exactly the versions that rows
+             have, and the outbox is empty.
+   Stands    Transaction   MySQL.CreateTx   TxDeleter   MySQL.DeleteTx   TxMover   MySQL.MoveTx   (durable/tx.go)
+   for       Feeder   feeder.pages   Deleter   deletion.part (delete.go)   Drainer   drainer.finish (internal/agent)
 
-   Variants, each of which must fail: NOOUTBOX nothing is written but the task; DELETEFIRST the outbox row is deleted before the
-   add; DELETEALL the drainer deletes what is in the outbox, not the keys that it has read; NOJOIN the drainer adds without
-   reading the task's row; NOASOF it does not say since when it knows; STALEISDONE a drainer deletes the outbox row although the
-   add was refused as stale. */
+   Variants, each of which must fail: NOOUTBOX nothing is written but the task; DELETEFIRST the entry is deleted before the
+   hot set is told; DELETEALL the drainer deletes what is in the outbox, not the keys that it has read; NOJOIN the drainer adds
+   without reading the task's row; NOASOF it does not say since when it knows; STALEISDONE a drainer deletes the entry although
+   the add was refused as stale; SAMEKEY a second entry of a version has the key of the first; NOREMOVE the drainer removes
+   nothing; NOTOMB it removes without a tombstone; NOOLDENTRY a move writes no entry of the version before. */
 
 #ifndef ND
 #define ND 1     /* drainers */
@@ -26,12 +29,18 @@
 #ifndef FLUSH
 #define FLUSH 0
 #endif
+#ifndef TXDELETE
+#define TXDELETE 0
+#endif
+#ifndef TXMOVE
+#define TXMOVE 0
+#endif
 
 #define STALE 0
 #define OLD 1
 #define FRESH 2
 
-bool row[2], box[2];                            /* two tasks, MySQL */
+bool row[2], box[3];                            /* MySQL: two versions, and entries: of 0 and 1, and a second one of 0 */
 bool meta = 1, loaded, in[2], tomb[2];          /* Redis; horizon: far, for both */
 byte know[6];                                   /* of task t, drainers: 2 * d + t; feeder: 4 + t */
 bool same;                                      /* the feeder's round began under the generation that is */
@@ -59,47 +68,83 @@ proctype Transaction(byte t) {                  /* both rows, at once, or none *
   busy--
 }
 
+#ifdef SAMEKEY
+#define SECOND 0
+#else
+#define SECOND 2
+#endif
+
+proctype TxDeleter() {                          /* the version is gone and its entry is there, at once, or neither */
+  if
+  :: atomic { row[0] -> row[0] = 0; box[SECOND] = 1 }
+  :: skip
+  fi;
+  busy--
+}
+
+proctype TxMover() {                            /* version 0 becomes version 1 */
+  if
+#ifdef NOOLDENTRY
+  :: atomic { row[0] -> row[0] = 0; row[1] = 1; box[1] = 1 }
+#else
+  :: atomic { row[0] -> row[0] = 0; row[1] = 1; box[1] = 1; box[SECOND] = 1 }
+#endif
+  :: skip
+  fi;
+  busy--
+}
+
 #define TAKE(t, i) if :: !tomb[t] && !in[t] -> in[t] = 1; assert(t == 1 || !deleted) :: else fi
+#ifdef NOTOMB
+#define DROP(t) in[t] = 0
+#elif defined(NOREMOVE)
+#define DROP(t) skip
+#else
+#define DROP(t) in[t] = 0; tomb[t] = 1; AGE(t); AGE(2 + t); AGE(4 + t)
+#endif
+/* what a drainer does in the hot set for version t, which entries named that it has read */
+#define TELL(t) if :: r[t] && ISFRESH(2 * d + t) -> TAKE(t, 2 * d + t) \
+  :: r[t] && !ISFRESH(2 * d + t) -> stale[t] = 1 \
+  :: named[t] && !r[t] -> DROP(t) :: else fi
+#define FORGET(e, t) if :: b[e] && !stale[t] -> box[e] = 0 :: else fi
 
 proctype Drainer(byte d) {
-  byte t; bool r[2], b[2], stale[2];
+  bool r[2], named[2], b[3], stale[2];
 end:
   do
-  :: atomic { meta && (box[0] || box[1]) -> LOOK(2 * d); LOOK(2 * d + 1) }
+  :: atomic { meta && (box[0] || box[1] || box[2]) -> LOOK(2 * d); LOOK(2 * d + 1) }
      atomic {                                   /* SELECT the outbox, joined with the tasks */
-       b[0] = box[0]; b[1] = box[1];
+       b[0] = box[0]; b[1] = box[1]; b[2] = box[2]; named[0] = b[0] || b[2]; named[1] = b[1];
 #ifdef NOJOIN
-       r[0] = b[0]; r[1] = b[1]
+       r[0] = named[0]; r[1] = named[1]
 #else
-       r[0] = b[0] && row[0]; r[1] = b[1] && row[1]
+       r[0] = named[0] && row[0]; r[1] = named[1] && row[1]
 #endif
      }
 #ifdef DELETEFIRST
-     atomic { if :: b[0] -> box[0] = 0 :: else fi; if :: b[1] -> box[1] = 0 :: else fi };
+     atomic { FORGET(0, 0); FORGET(1, 1); FORGET(2, 0) };
      if :: 1 :: goto again fi;                  /* dies, and another drains on */
 #endif
      atomic {
        if
-       :: meta ->
-          if :: r[0] && ISFRESH(2 * d) -> TAKE(0, 2 * d) :: r[0] && !ISFRESH(2 * d) -> stale[0] = 1 :: else fi;
-          if :: r[1] && ISFRESH(2 * d + 1) -> TAKE(1, 2 * d + 1) :: r[1] && !ISFRESH(2 * d + 1) -> stale[1] = 1 :: else fi
-       :: else                                  /* COLD: the next generation reads the rows, which stand by now */
+       :: meta -> TELL(0); TELL(1)
+       :: else                                  /* COLD: the next generation reads the rows as they are by now */
        fi;
        know[2 * d] = STALE; know[2 * d + 1] = STALE }
      if :: 1 :: goto again fi;                  /* dies */
 #ifdef DELETEALL
-     atomic { box[0] = 0; box[1] = 0 };
+     atomic { box[0] = 0; box[1] = 0; box[2] = 0 };
 #elif !defined(DELETEFIRST)
      atomic {
 #ifdef STALEISDONE
-       if :: b[0] -> box[0] = 0 :: else fi; if :: b[1] -> box[1] = 0 :: else fi
-#else
-       if :: b[0] && !stale[0] -> box[0] = 0 :: else fi; if :: b[1] && !stale[1] -> box[1] = 0 :: else fi
+       stale[0] = 0; stale[1] = 0;
 #endif
+       FORGET(0, 0); FORGET(1, 1); FORGET(2, 0)
      };
 #endif
 again:
-     atomic { b[0] = 0; b[1] = 0; r[0] = 0; r[1] = 0; stale[0] = 0; stale[1] = 0; t = 0; know[2 * d] = STALE; know[2 * d + 1] = STALE }
+     atomic { b[0] = 0; b[1] = 0; b[2] = 0; r[0] = 0; r[1] = 0; named[0] = 0; named[1] = 0; stale[0] = 0; stale[1] = 0;
+       know[2 * d] = STALE; know[2 * d + 1] = STALE }
   od
 }
 
@@ -140,6 +185,7 @@ proctype Expirer() {
 end:
   do
   :: atomic { tomb[0] -> tomb[0] = 0; ENDS(0); ENDS(2); ENDS(4) }
+  :: atomic { tomb[1] -> tomb[1] = 0; ENDS(1); ENDS(3); ENDS(5) }
   od
 }
 
@@ -149,8 +195,17 @@ proctype Flusher() {
 
 init {
   atomic {
-    busy = 2 + DELETE + FLUSH;
-    run Transaction(0); run Transaction(1); run Drainer(0); run Feeder(); run Expirer();
+    busy = 2 + DELETE + FLUSH + TXDELETE;
+    run Transaction(0);
+#if TXMOVE
+    run TxMover();
+#else
+    run Transaction(1);
+#endif
+#if TXDELETE
+    run TxDeleter();
+#endif
+    run Drainer(0); run Feeder(); run Expirer();
 #if ND > 1
     run Drainer(1);
 #endif
@@ -163,6 +218,6 @@ init {
   }
   timeout;
   assert(busy == 0);
-  assert(!box[0] && !box[1]);
-  assert((!row[0] || in[0]) && (!row[1] || in[1]))
+  assert(!box[0] && !box[1] && !box[2]);
+  assert(row[0] == in[0] && row[1] == in[1])
 }

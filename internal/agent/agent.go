@@ -16,11 +16,13 @@ import (
 	"github.com/triggerhook/triggerhook/internal/report"
 )
 
-// Options of NewElector. All of them are set.
+// Options of NewElector. All of them are set, except Outbox.
 type Options struct {
 	Name          string           // of this process, in elections
 	Store         durable.Store    // that the roles read
+	Outbox        durable.TxStore  // the same Store, if it has an outbox; otherwise nil
 	Set           hotset.Set       // that they fill and mend
+	Fenced        hotset.Set       // the same, which queues no removal that fails
 	Records       *record.Reader   // which generation is current
 	Outage        *record.Outage   // which partitions do not answer
 	Window        *horizon.Window  // how far the horizon may reach

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/hook"
@@ -36,17 +37,30 @@ var roles = []task.Role{task.Feeder, task.Reaper, task.Auditor}
 type Elector struct {
 	o       Options
 	runners []*runner
+	drainer *runner // follows the feeder's terms; nil: the store has no outbox
 }
 
 // NewElector returns an Elector. It starts nothing.
 func NewElector(o Options) *Elector {
 	o.parts = o.Set.Config().Partitions
 	reaper, auditor := newReaper(o), newAuditor(o) // these live from term to term: the auditor knows when it audited
-	return &Elector{o: o, runners: []*runner{
+	e := &Elector{o: o, runners: []*runner{
 		{o: o, name: task.Feeder, nudge: o.Records.Cold(), start: func(epoch int64) round { return newFeeder(o, epoch).round }},
 		{o: o, name: task.Reaper, start: func(int64) round { return reaper.round }},
 		{o: o, name: task.Auditor, start: func(int64) round { return auditor.round }},
 	}}
+	if o.Outbox != nil {
+		e.drainer = &runner{o: o, name: task.Feeder, nudge: o.Records.TxUsed(), start: func(int64) round { return newDrainer(o).round }}
+	}
+	return e
+}
+
+// all returns the runners of the roles, and the one that goes with the feeder.
+func (e *Elector) all() []*runner {
+	if e.drainer == nil {
+		return e.runners
+	}
+	return append(slices.Clone(e.runners), e.drainer)
 }
 
 // Run takes part in the elections until ctx ends, and resigns then. A feeder's round that takes long
@@ -83,7 +97,7 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 	if err != nil {
 		e.o.Outage.NoteAll(err)
 		e.o.Report.Error("elect", err, "roles rest until the next election")
-		for _, r := range e.runners {
+		for _, r := range e.all() {
 			r.stop() // also so that the first round after an outage comes at once
 		}
 		return electRetry
@@ -91,6 +105,9 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 	next := term + electLag
 	for i, t := range terms {
 		e.runners[i].follow(ctx, t)
+		if e.drainer != nil && roles[i] == task.Feeder {
+			e.drainer.follow(ctx, t)
+		}
 		if t.Held {
 			e.o.Records.Use()
 			next = min(next, renewEvery)
@@ -111,7 +128,7 @@ func (e *Elector) pause(ctx context.Context, d time.Duration) {
 
 // resign ends the roles that this process holds, so that other processes need not wait.
 func (e *Elector) resign(ctx context.Context) {
-	for _, r := range e.runners {
+	for _, r := range e.all() {
 		r.stop()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resignTimeout)

@@ -42,9 +42,10 @@ type place struct {
 	Silent                           bool // its hot set answers nothing of what its workers ask
 }
 
-// order is what the process is told to do: one of the five.
+// order is what the process is told to do: one of these, or first CreateTx and then another.
 type order struct {
 	place
+	CreateTx   []*triggerhook.Task // in a transaction that it commits
 	Create     []*triggerhook.Task
 	Upsert     []*triggerhook.Task // debounced
 	Delete     []string
@@ -86,7 +87,11 @@ func obey(text string) error {
 	}
 	fmt.Println(ready)
 	_, _ = os.Stdin.Read(make([]byte, 1)) // its end is the sign to begin
+	if len(o.CreateTx) > 0 {
+		err = m.createTx(ctx, o.CreateTx)
+	}
 	switch {
+	case err != nil:
 	case len(o.Create) > 0:
 		err = m.sch.Create(ctx, o.Create...)
 	case len(o.Upsert) > 0:
@@ -101,6 +106,18 @@ func obey(text string) error {
 		err = o.Work.do(ctx, m)
 	}
 	return errors.Join(err, m.Close())
+}
+
+// createTx creates tasks in a transaction.
+func (m *member) createTx(ctx context.Context, tasks []*triggerhook.Task) error {
+	tx, err := m.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := m.sch.CreateTx(ctx, tx, tasks...); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }
 
 // do works until it is to stop.

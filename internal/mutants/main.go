@@ -127,6 +127,7 @@ func all() []mutant {
 		hookMutants,
 		breadthForecast,
 		breadthFind,
+		breadthTx,
 		houseSchema,
 		houseNames,
 		houseDesign,

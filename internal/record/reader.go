@@ -82,12 +82,14 @@ type Reader struct {
 	since    []time.Time   // by partition: the announcement was recorded then, or before
 	abort    func(error)   // ends the work of this process: the hot set belongs to another durable store
 	cold     chan struct{} // has an element once a call has met a partition that is cold
+	txUsed   chan struct{} // has an element once a note that transactions of callers are in use was read
 }
 
 // Known is one reading of the records.
 type Known struct {
 	Window    task.Window // zero: none is recorded
 	Lease     task.Lease  // zero: none is recorded
+	TxUse     string      // the last note that transactions of callers are in use; empty: there was none
 	Exclusive bool        // the store is this process's alone
 
 	identity    string
@@ -99,7 +101,7 @@ type Known struct {
 // NewReader returns a Reader that knows nothing yet. It does no I/O.
 func NewReader(store durable.Store, set hotset.Set, r *report.Reporter) *Reader {
 	parts := set.Config().Partitions
-	return &Reader{store: store, set: set, parts: parts, report: r, busy: make(chan struct{}, 1), cold: make(chan struct{}, 1),
+	return &Reader{store: store, set: set, parts: parts, report: r, busy: make(chan struct{}, 1), cold: make(chan struct{}, 1), txUsed: make(chan struct{}, 1),
 		since: make([]time.Time, parts), abort: func(error) {}}
 }
 
@@ -159,7 +161,7 @@ func (r *Reader) parse(all task.Records) (k Known, err error) {
 	if k.identity = all.Identity(); k.identity == "" {
 		return k, fmt.Errorf("%w: no identity is recorded", task.ErrNotMigrated)
 	}
-	k.Exclusive = all.Past != nil
+	k.Exclusive, k.TxUse = all.Past != nil, all.Values[task.RecordTxUse]
 	var e1, e2 error
 	k.Window, e1 = all.Window()
 	k.Lease, e2 = all.Lease()
@@ -190,6 +192,9 @@ func (r *Reader) note(k Known, began time.Time) {
 		if r.known.generations == nil || r.known.generations[p].Next != g.Next {
 			r.since[p] = time.Now()
 		}
+	}
+	if k.TxUse != r.known.TxUse {
+		wait.Wake(r.txUsed)
 	}
 	r.known, r.read = k, began
 }
@@ -248,6 +253,9 @@ func (r *Reader) Observe(err error) {
 
 // Cold has an element once a call has met a partition that is cold.
 func (r *Reader) Cold() <-chan struct{} { return r.cold }
+
+// TxUsed has an element once a note that transactions of callers are in use was read for the first time.
+func (r *Reader) TxUsed() <-chan struct{} { return r.txUsed }
 
 // Abort ends the work of this process because of err.
 func (r *Reader) Abort(err error) {

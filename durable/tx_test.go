@@ -1,0 +1,366 @@
+package durable_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// txWorld is a store, and a pool of the caller's own with the isolation level of a server that was never told another.
+type txWorld struct {
+	*testing.T
+	*durable.MySQL
+	db *sql.DB
+}
+
+func eachTxKind(t *testing.T, test func(w txWorld)) {
+	for _, kind := range sqlKinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			server := testserver.Shared(t, kind)
+			dsn := server.DSN(server.Database(t))
+			pools := make([]*sql.DB, 2)
+			for i := range pools {
+				db, err := sql.Open("mysql", dsn)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { db.Close() })
+				pools[i] = db
+			}
+			w := txWorld{t, open(t, pools[0]), pools[1]}
+			if err := w.Migrate(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			test(w)
+		})
+	}
+}
+
+func (w txWorld) begin() *sql.Tx {
+	w.Helper()
+	tx, err := w.db.BeginTx(w.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = tx.Rollback() })
+	return tx
+}
+
+func (w txWorld) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// lock locks ids, of which all exist.
+func (w txWorld) lock(tx *sql.Tx, ids ...string) []task.LockedRow {
+	w.Helper()
+	rows, err := w.LockTx(w.Context(), tx, ids)
+	if err != nil || len(rows) != len(ids) {
+		w.Fatalf("LockTx of %d rows answered %v, %v", len(ids), rows, err)
+	}
+	return rows
+}
+
+// outbox returns the versions that the committed entries name.
+func (w txWorld) outbox() (refs []task.Ref) {
+	w.Helper()
+	for after := int64(0); ; {
+		page, err := w.Outbox(w.Context(), after, 2)
+		w.must(err)
+		for _, e := range page {
+			refs, after = append(refs, e.Ref), e.Key
+		}
+		if len(page) < 2 {
+			slices.SortFunc(refs, func(a, b task.Ref) int { return int(a.Ver - b.Ver) })
+			return refs
+		}
+	}
+}
+
+// holds checks what is committed: the versions of rows, and those that entries name.
+func (w txWorld) holds(what string, rows, entries []int64) {
+	w.Helper()
+	found, err := w.Scan(w.Context(), task.Cursor{}, task.MaxDue, 1000, 0)
+	w.must(err)
+	var got, named []int64
+	for _, r := range found {
+		got = append(got, r.Ver)
+	}
+	for _, r := range w.outbox() {
+		named = append(named, r.Ver)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, rows) || !slices.Equal(named, entries) {
+		w.Errorf("%s: rows have the versions %v and entries name %v, want %v and %v", what, got, named, rows, entries)
+	}
+}
+
+func txRow(id string, ver int64) task.Row {
+	return task.Row{Ref: task.Ref{ID: id, Ver: ver}, NextMS: 1000 + ver, DueMS: 1000 + ver, Payload: []byte("of " + id), Headers: `{"k":"v"}`}
+}
+
+// What a transaction does exists if and only if it commits, and its entries with it.
+func TestATransactionTakesEffectIffItCommits(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		ctx := w.Context()
+		for _, commit := range []bool{false, true} {
+			tx := w.begin()
+			w.must(w.CreateTx(ctx, tx, []task.Row{txRow("b", 2), txRow("a", 1)}))
+			w.holds("before the end of a creation", nil, nil)
+			if !commit {
+				w.must(tx.Rollback())
+				w.holds("after a rollback", nil, nil)
+				continue
+			}
+			w.must(tx.Commit())
+			w.holds("after a commit", []int64{1, 2}, []int64{1, 2})
+		}
+		got, err := w.Get(ctx, []string{"a"})
+		if err != nil || len(got) != 1 || string(got[0].Payload) != "of a" || got[0].Headers != `{"k":"v"}` || got[0].NextMS != 1001 {
+			w.Errorf("the created row is %+v, %v", got, err)
+		}
+		tx := w.begin()
+		w.must(w.MoveTx(ctx, tx, w.lock(tx, "a")[0], txRow("a", 3)))
+		w.must(w.DeleteTx(ctx, tx, w.lock(tx, "b")))
+		w.holds("before the end", []int64{1, 2}, []int64{1, 2})
+		w.must(tx.Commit())
+		w.holds("after a move and a deletion", []int64{3}, []int64{1, 1, 2, 2, 3})
+	})
+}
+
+// A drainer deletes exactly what it has read: a second entry of a version, which came since, stays.
+func TestEntriesAreDeletedByTheirOwnKeys(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		ctx := w.Context()
+		tx := w.begin()
+		w.must(w.CreateTx(ctx, tx, []task.Row{txRow("a", 1)}))
+		w.must(tx.Commit())
+		page, err := w.Outbox(ctx, 0, 10)
+		if err != nil || len(page) != 1 || page[0].Ref != (task.Ref{ID: "a", Ver: 1}) || page[0].Key < 1 {
+			w.Fatalf("Outbox answered %v, %v", page, err)
+		}
+		tx = w.begin()
+		w.must(w.DeleteTx(ctx, tx, w.lock(tx, "a")))
+		w.must(tx.Commit())
+		open := w.begin() // an entry that is not committed holds up no deletion
+		w.must(w.CreateTx(ctx, open, []task.Row{txRow("c", 7)}))
+		w.must(w.DeleteOutbox(ctx, []int64{page[0].Key}))
+		w.holds("after the deletion of the first entry", nil, []int64{1})
+		w.must(w.DeleteOutbox(ctx, nil))
+		var many []task.Row
+		for i := range 100 { // nearly all of a small table is named
+			many = append(many, txRow(fmt.Sprint("x", i), int64(100+i)))
+		}
+		tx = w.begin()
+		w.must(w.CreateTx(ctx, tx, many))
+		w.must(tx.Commit())
+		page, err = w.Outbox(ctx, 0, 1000)
+		w.must(err)
+		var keys []int64
+		for _, e := range page {
+			keys = append(keys, e.Key)
+		}
+		w.must(w.DeleteOutbox(ctx, keys))
+		if left := w.outbox(); len(keys) != 101 || len(left) != 0 {
+			w.Errorf("of %d entries %v are left", len(keys), left)
+		}
+	})
+}
+
+// A transaction that has met an id that exists goes on as if the call had not been made.
+func TestATransactionGoesOnAfterADuplicate(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		ctx := w.Context()
+		tx := w.begin()
+		if _, err := tx.Exec("SELECT * FROM t_task"); err != nil { // its snapshot is older than what follows
+			w.Fatal(err)
+		}
+		w.must(w.Create(ctx, []task.Row{txRow("m", 1)}))
+		many := []task.Row{txRow("m", 9)}
+		for i := range 1500 {
+			many = append(many, txRow(fmt.Sprint("x", i), int64(10+i)))
+		}
+		slices.Reverse(many)
+		for _, rows := range [][]task.Row{many, {txRow("a", 8), txRow("m", 9)}} {
+			err := w.CreateTx(ctx, tx, rows)
+			var ids *task.IDError
+			if !errors.As(err, &ids) || !slices.Equal(ids.Exists, []string{"m"}) {
+				w.Fatalf("CreateTx of %d rows with an id that exists: %v", len(rows), err)
+			}
+		}
+		w.must(w.CreateTx(ctx, tx, []task.Row{txRow("b", 2)}))
+		if err := w.CreateTx(ctx, tx, []task.Row{txRow("b", 3)}); !errors.Is(err, task.ErrExists) {
+			w.Errorf("CreateTx of what the transaction has created: %v", err)
+		}
+		w.must(tx.Commit())
+		w.holds("after the commit", []int64{1, 2}, []int64{2})
+	})
+}
+
+// A transaction sees its own changes, and those that were committed since it began; what it has made itself is not committed.
+func TestLockedRowsSayWhatTheHotSetMayHold(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		ctx := w.Context()
+		tx := w.begin()
+		if _, err := tx.Exec("SELECT * FROM t_task"); err != nil {
+			w.Fatal(err)
+		}
+		w.must(w.Create(ctx, []task.Row{txRow("a", 1)}))
+		if _, err := w.Move(ctx, task.Ref{ID: "a", Ver: 1}, txRow("a", 2)); err != nil {
+			w.Fatal(err)
+		}
+		w.must(w.CreateTx(ctx, tx, []task.Row{txRow("b", 5)}))
+		rows, err := w.LockTx(ctx, tx, []string{"absent", "b", "a"})
+		w.must(err)
+		slices.SortFunc(rows, func(x, y task.LockedRow) int { return int(x.Ver - y.Ver) })
+		want := []task.LockedRow{{Ref: task.Ref{ID: "a", Ver: 2}, PrevVer: 1, Committed: true}, {Ref: task.Ref{ID: "b", Ver: 5}}}
+		if !slices.Equal(rows, want) {
+			w.Fatalf("LockTx answered %+v, want %+v", rows, want)
+		}
+		w.must(w.MoveTx(ctx, tx, rows[0], txRow("a", 3)))
+		again := w.lock(tx, "a")[0]
+		if again.Ver != 3 || again.PrevVer != 2 || again.Committed {
+			w.Errorf("after a move in the transaction LockTx answered %+v", again)
+		}
+		w.must(w.MoveTx(ctx, tx, again, txRow("a", 4))) // the hot set may hold 2, and cannot hold 3
+		w.must(tx.Commit())
+		got, err := w.DeleteByID(ctx, []string{"a"}, task.MaxDue)
+		if err != nil || len(got) != 1 || got[0].Ver != 4 || got[0].PrevVer != 2 {
+			w.Errorf("after two moves in one transaction the row is %+v, %v; want version 4 after 2", got, err)
+		}
+	})
+}
+
+// An open transaction that has looked for a task that does not exist holds up no creator.
+func TestALookForAnAbsentTaskHoldsUpNoCreator(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		tx := w.begin()
+		rows, err := w.LockTx(w.Context(), tx, []string{"zzz"})
+		if err != nil || len(rows) != 0 {
+			w.Fatalf("LockTx answered %v, %v", rows, err)
+		}
+		w.must(w.Create(w.Context(), []task.Row{txRow("zzy", 1), txRow("zzzz", 2)}))
+	})
+}
+
+// What is wrong with a transaction is said.
+func TestATransactionThatCannotBeUsedIsNamed(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		ctx := w.Context()
+		tx := w.begin()
+		w.must(tx.Rollback())
+		if err := w.CreateTx(ctx, tx, []task.Row{txRow("a", 1)}); !errors.Is(err, task.ErrInvalid) {
+			w.Errorf("CreateTx in a transaction that has ended: %v", err)
+		}
+		elsewhere, err := durable.NewMySQL(w.db, durable.Options{Namespace: "other"})
+		w.must(err)
+		if err := elsewhere.CreateTx(ctx, w.begin(), []task.Row{txRow("a", 1)}); !errors.Is(err, task.ErrNotMigrated) {
+			w.Errorf("CreateTx where there are no tables: %v", err)
+		}
+		long := txRow("a", 1)
+		long.Headers = string(make([]byte, task.MaxHeaders+1))
+		if err := w.CreateTx(ctx, w.begin(), []task.Row{long}); !errors.Is(err, task.ErrTooLarge) {
+			w.Errorf("CreateTx with headers that are too long: %v", err)
+		}
+		readOnly, err := w.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		w.must(err)
+		defer readOnly.Rollback()
+		if err := w.CreateTx(ctx, readOnly, []task.Row{txRow("a", 1)}); !errors.Is(err, task.ErrReadOnly) {
+			w.Errorf("CreateTx in a read-only transaction: %v", err)
+		}
+		unlocked := task.LockedRow{Ref: task.Ref{ID: "absent", Ver: 1}}
+		if err := w.DeleteTx(ctx, w.begin(), []task.LockedRow{unlocked}); !errors.Is(err, task.ErrInvalid) {
+			w.Errorf("DeleteTx of a row that is not locked: %v", err)
+		}
+		if err := w.MoveTx(ctx, w.begin(), unlocked, txRow("absent", 2)); !errors.Is(err, task.ErrInvalid) {
+			w.Errorf("MoveTx of a row that is not locked: %v", err)
+		}
+		w.holds("after all that", nil, nil)
+	})
+}
+
+// A transaction commits a row long after its due time, when the low bound has passed it: the bound is lowered.
+func TestTheLowBoundIsLoweredForALateCommit(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		ctx := w.Context()
+		now := time.Now().UnixMilli()
+		tx := w.begin()
+		late := txRow("late", 1)
+		late.NextMS = now - 60_000
+		w.must(w.CreateTx(ctx, tx, []task.Row{late}))
+		w.must(w.Advance(ctx, now))
+		w.must(tx.Commit())
+		if rows, err := w.Scan(ctx, task.Cursor{}, now, 10, 0); err != nil || len(rows) != 0 {
+			w.Fatalf("the low bound hides nothing: Scan answered %d rows, %v", len(rows), err)
+		}
+		w.must(w.HoldBound(ctx, late.NextMS))
+		w.must(w.Advance(ctx, now))
+		if rows, err := w.Scan(ctx, task.Cursor{}, now, 10, 0); err != nil || len(rows) != 1 {
+			w.Errorf("after HoldBound, Scan answered %d rows, %v", len(rows), err)
+		}
+	})
+}
+
+// Each note is another text, and any process sees it in the records.
+func TestTheUseOfTransactionsIsNoted(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		seen := map[string]bool{"": true}
+		for range 2 {
+			w.must(w.NoteTxUse(w.Context()))
+			all, err := w.Records(w.Context())
+			w.must(err)
+			if text := all.Values[task.RecordTxUse]; seen[text] {
+				w.Errorf("the record is %q, want another text than %v", text, seen)
+			} else {
+				seen[text] = true
+			}
+		}
+	})
+}
+
+// A task that others move again and again, to earlier times too, is locked all the same.
+func TestATaskThatIsMovedIsLocked(t *testing.T) {
+	eachTxKind(t, func(w txWorld) {
+		w.must(w.Create(w.Context(), []task.Row{txRow("a", 1)}))
+		ctx, stop := context.WithCancel(w.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for ver := int64(1); ctx.Err() == nil; ver++ {
+				to := txRow("a", ver+1)
+				to.NextMS = 1000 + ver%7
+				if moved, err := w.Move(ctx, task.Ref{ID: "a", Ver: ver}, to); err == nil && !moved {
+					ver--
+				}
+			}
+		}()
+		locked := 0
+		for range 20 {
+			tx := w.begin()
+			rows, err := w.LockTx(w.Context(), tx, []string{"a"})
+			if err == nil && len(rows) == 0 || err != nil && !errors.Is(err, task.ErrUnavailable) {
+				w.Errorf("LockTx of a row that exists answered %v, %v", rows, err)
+			}
+			if locked += len(rows); len(rows) > 0 && !rows[0].Committed {
+				w.Errorf("LockTx took %+v for a version of its own transaction", rows[0])
+			}
+			w.must(tx.Rollback())
+		}
+		stop()
+		<-done
+		if locked == 0 {
+			w.Error("no look has locked the row")
+		}
+	})
+}
