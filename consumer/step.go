@@ -67,19 +67,20 @@ func (c *Consumer) claimOne(ctx context.Context, p int, now func() time.Time) (d
 	b := c.addBatch(p, got, sent)
 	c.tellClaimed(b)
 	c.accept(ctx, b, got.Claims)
+	c.raises.Wait()
 	c.mu.Lock()
 	if c.queue.len() > 0 {
 		d = c.queue.pop()
 	}
 	c.mu.Unlock()
-	if d == nil {
-		return nil, true, nil
+	if d != nil {
+		if handed, _ := c.hand(d); handed {
+			c.tellDelivered(d)
+			return d, true, nil
+		}
 	}
-	if handed, _ := c.hand(d); !handed {
-		return nil, true, nil
-	}
-	c.tellDelivered(d)
-	return d, true, nil
+	<-c.settler.allComplete() // it has no row, or becomes a dead letter
+	return nil, true, nil
 }
 
 // stepOne has d handled and settled, while its lease is kept.

@@ -214,7 +214,7 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"scan ids", func() { _, _ = s.ScanIDs(t.Context(), refs[7].ID[:3], "", 1000, 1024) }, "SELECT next_ms", "id", 2100},
 		{"scan ids on", func() { _, _ = s.ScanIDs(t.Context(), "8", "88", 1000, 1024) }, "SELECT next_ms", "id", 2100},
 		{"read the outbox", func() { _, _ = s.Outbox(t.Context(), 0, 1000) }, "SELECT entry", "entry", 10},
-		{"delete from the outbox", func() { _ = s.DeleteOutbox(t.Context(), []int64{1, 2, 3}) }, "DELETE o FROM `t_outbox`", "entry", 0},
+		{"delete from the outbox", func() { _ = s.DeleteOutbox(t.Context(), []int64{1, 2, 3}) }, "DELETE o FROM (SELECT", "entry", 0},
 		{"count", func() { _, _, _ = s.Count(t.Context(), 1000) }, "SELECT COUNT", "PRIMARY", 2100},
 	}
 }
@@ -229,7 +229,9 @@ func (c planCase) check(t *testing.T, db *sql.DB, calls []call) {
 			continue
 		}
 		on = append(on, s.typ+" "+s.key)
-		if strings.Contains(s.extra, "filesort") || strings.Contains(s.extra, "temporary") {
+		// MySQL 5.6 collects the rows of an UPDATE by several keys before it changes them.
+		temporary := strings.Contains(s.extra, "temporary") && !strings.HasPrefix(c.stmt, "UPDATE")
+		if strings.Contains(s.extra, "filesort") || temporary {
 			t.Errorf("its plan says %q", s.extra)
 		}
 	}
