@@ -68,19 +68,18 @@ func work(ctx context.Context, dsn, addr, name string, next Schedule, o triggerh
 	if err := s.Migrate(ctx); err != nil {
 		return err
 	}
-	log := ledger{own}
-	if err := log.migrate(ctx); err != nil {
+	runs := ledger{own}
+	if err := runs.migrate(ctx); err != nil {
 		return err
 	}
-	job := Job{Name: name, Next: next, Run: func(ctx context.Context, at time.Time) error { return log.record(ctx, name, at) }}
-	if has, err := log.has(ctx, name); err != nil {
+	job := Job{Name: name, Next: next, Run: func(_ context.Context, _ *sql.Tx, at time.Time) error {
+		fmt.Println(name, at)
+		return nil
+	}}
+	if err := job.start(ctx, s, runs); err != nil {
 		return err
-	} else if !has { // of a job that has a run, the next occurrence exists
-		if err := job.create(ctx, s, time.Now()); err != nil {
-			return err
-		}
 	}
-	return s.Handle(ctx, 4, func(ctx context.Context, d *triggerhook.Delivery) error { return job.handle(ctx, s, d) })
+	return s.Handle(ctx, 4, func(ctx context.Context, d *triggerhook.Delivery) error { return job.handle(ctx, s, runs, d) })
 }
 
 // pools opens the job's own pool, and that of the store, which sets its sessions to its needs.
@@ -95,26 +94,4 @@ func pools(dsn string) (own, tasks *sql.DB, err error) {
 		return nil, nil, err
 	}
 	return sql.OpenDB(connector), sql.OpenDB(connector), nil
-}
-
-// ledger is the effect of the job: a row for each occurrence.
-type ledger struct{ db *sql.DB }
-
-func (l ledger) migrate(ctx context.Context) error {
-	_, err := l.db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS runs (job VARCHAR(64), at_s BIGINT, tries INT NOT NULL, PRIMARY KEY (job, at_s)) ENGINE=InnoDB")
-	return err
-}
-
-// record does the effect once: a second try finds the row, and counts itself alone. An effect that consists of more
-// statements has them in one transaction with this row, and leaves them out where the row exists.
-func (l ledger) record(ctx context.Context, job string, at time.Time) error {
-	_, err := l.db.ExecContext(ctx, "INSERT INTO runs (job, at_s, tries) VALUES (?, ?, 1) ON DUPLICATE KEY UPDATE tries = tries + 1", job, at.Unix())
-	return err
-}
-
-// has reports whether the job has a run.
-func (l ledger) has(ctx context.Context, job string) (bool, error) {
-	var n int
-	err := l.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT at_s FROM runs WHERE job = ? LIMIT 1) t", job).Scan(&n)
-	return n > 0, err
 }
