@@ -69,8 +69,8 @@ func TestAnAnswerThatWasLostIsClaimedOnce(t *testing.T) {
 
 // Promise 2: what this process cannot extend it neither hands out nor keeps.
 func TestALeaseThatIsNotExtendedEndsItsDeliveries(t *testing.T) {
-	var lost []hook.LeaseLost
-	bubble(t, consumer.Options{Lease: 6 * time.Second, Hooks: hook.Hooks{LeaseLost: func(e hook.LeaseLost) { lost = append(lost, e) }}}, func(k *kit) {
+	var lost losses
+	bubble(t, consumer.Options{Lease: 6 * time.Second, Hooks: hook.Hooks{LeaseLost: lost.add}}, func(k *kit) {
 		k.add(30, false)
 		k.run()
 		for range 20 { // a quick caller: some are queued after it
@@ -95,7 +95,7 @@ func TestALeaseThatIsNotExtendedEndsItsDeliveries(t *testing.T) {
 		if f := k.c.Figures(); f.LeasesLost == 0 {
 			k.Error("no lost lease was counted")
 		}
-		k.wantLost(lost, d.ID)
+		k.wantLost(&lost, d.ID)
 		k.stop()
 	})
 }

@@ -1,6 +1,7 @@
 package consumer_test
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,11 +11,26 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
+// losses are the lost leases that a hook was told of.
+type losses struct {
+	mu  sync.Mutex
+	all []hook.LeaseLost
+}
+
+func (l *losses) add(e hook.LeaseLost) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, e)
+}
+
 // wantLost checks that the hook was told once, and that the delivery of that id is in the event.
-func (k *kit) wantLost(all []hook.LeaseLost, id string) {
+func (k *kit) wantLost(l *losses, id string) {
 	k.Helper()
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	n := 0
-	for _, e := range all {
+	for _, e := range l.all {
 		for _, one := range e.Tasks {
 			if one.ID == id && one.Attempt == 1 {
 				n++
@@ -22,15 +38,15 @@ func (k *kit) wantLost(all []hook.LeaseLost, id string) {
 		}
 	}
 	if n != 1 {
-		k.Errorf("the hook was told %d times that the lease of %q was lost, want once: %+v", n, id, all)
+		k.Errorf("the hook was told %d times that the lease of %q was lost, want once: %+v", n, id, l.all)
 	}
 }
 
 // A worker that registers what it holds with a new generation meets a task that another worker has by
 // then: that lease is lost, and the hook is told so.
 func TestWhatAnotherWorkerHasIsALostLease(t *testing.T) {
-	var lost []hook.LeaseLost
-	bubble(t, consumer.Options{Hooks: hook.Hooks{LeaseLost: func(e hook.LeaseLost) { lost = append(lost, e) }}}, func(k *kit) {
+	var lost losses
+	bubble(t, consumer.Options{Hooks: hook.Hooks{LeaseLost: lost.add}}, func(k *kit) {
 		k.add(1, false)
 		k.run()
 		d := k.consume()
@@ -46,7 +62,7 @@ func TestWhatAnotherWorkerHasIsALostLease(t *testing.T) {
 		}
 		<-d.Context().Done()
 		synctest.Wait()
-		k.wantLost(lost, d.ID)
+		k.wantLost(&lost, d.ID)
 		k.stop()
 	})
 }
