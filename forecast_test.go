@@ -53,15 +53,21 @@ func TestForecastCountsEachTaskOnce(t *testing.T) {
 		sleep(t, 30*time.Second)
 		due(t, sch, "added", 7, 20*time.Second)
 		forecast(t, sch, "while the hot set is full", 12, 16, 21)
-		d, err := sch.Consume(t.Context())
-		if err != nil {
-			t.Fatal(err)
+		var late []*triggerhook.Delivery // both: one that is overdue may be in the worker's queue
+		for range 2 {
+			d, err := sch.Consume(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			late = append(late, d)
 		}
-		forecast(t, sch, "with one task in hand", 11, 15, 20)
-		if err := d.Rollback(t.Context(), 10*time.Minute); err != nil {
-			t.Fatal(err)
+		forecast(t, sch, "with two tasks in hand", 10, 14, 19)
+		for _, d := range late {
+			if err := d.Rollback(t.Context(), 10*time.Minute); err != nil {
+				t.Fatal(err)
+			}
 		}
-		forecast(t, sch, "with one that was rolled back far", 11, 16, 21)
+		forecast(t, sch, "with two that were rolled back far", 10, 16, 21)
 		stop()
 	})
 }
