@@ -44,13 +44,18 @@ func TestMigrateWaitsUnderShortLimits(t *testing.T) {
 			}
 			migrated := make(chan error, 1)
 			go func() { migrated <- open(t, openDB(t, server.DSN(name)+"?"+c.params)).Migrate(context.Background(), 1) }()
+			seen := 0
 			for range 25 { // 2.5 s
 				<-time.After(100 * time.Millisecond)
 				var in int
 				err := holder.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User lock'").Scan(&in)
-				if err != nil || in > 0 {
-					t.Fatalf("%d threads wait inside GET_LOCK, %v", in, err)
+				if err != nil {
+					t.Fatal(err)
 				}
+				seen += min(in, 1)
+			}
+			if seen > 5 { // a GET_LOCK that does not wait may be seen too, for a moment
+				t.Fatalf("a thread waited inside GET_LOCK %d of 25 times", seen)
 			}
 			select {
 			case err := <-migrated:

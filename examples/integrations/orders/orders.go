@@ -15,8 +15,8 @@ import (
 
 // Order is a row of the application.
 type Order struct {
-	ID    string
-	Cents int64
+	ID    string // its reminder is the task "remind/" + ID
+	Cents int64  // what it costs
 }
 
 // Table creates the table of orders.
