@@ -125,7 +125,7 @@ func (c *cell) window() (w task.Window, err error) {
 }
 
 // begun stages a namespace that some feeder has worked in, so that a new generation
-// waits for workers that may hold something.
+// waits for workers that may hold something, and that uses the cell's Window.
 func (c *cell) begun() {
 	c.Helper()
 	is, err := c.window()
@@ -136,7 +136,8 @@ func (c *cell) begun() {
 	if err != nil {
 		c.Fatal(err)
 	}
-	to, err := task.Window{EffectiveMS: is.AnnouncedMS, AnnouncedMS: is.AnnouncedMS}.MarshalText()
+	length := max(is.AnnouncedMS, c.Window.Milliseconds())
+	to, err := task.Window{EffectiveMS: length, AnnouncedMS: length}.MarshalText()
 	if err != nil {
 		c.Fatal(err)
 	}
