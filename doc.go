@@ -73,15 +73,30 @@
 //		}
 //	}
 //
-// # Find and change many
+// # What the caller does
 //
-// A [Filter] selects tasks by the beginning of their IDs, by time and by headers. [Scheduler.List] yields what matches:
+//   - Call Migrate before anything else, in each process that may be the first.
+//   - Make handlers idempotent. A task is delivered at least once, and sometimes more often.
+//   - Settle each delivery once (Confirm, ConfirmAsync, Fail or Rollback), and stop work when its context
+//     ends: others may have the task.
+//   - Keep the clocks of all Redis servers within a second of each other.
+//   - Open the stores. Close them after Run or Handle has returned; a process without Run calls
+//     Flush first. Give MySQL a *sql.DB of its own.
 //
-//	for info, err := range s.List(ctx, triggerhook.Filter{IDPrefix: "customer-42/"}) { ... }
+// # What is promised
 //
-// [Scheduler.DeleteWhere] and [Scheduler.RescheduleWhere] change what matches, page by page, with a dry run and a progress callback. IDs that
-// begin with their owner ("customer-42/trial-ends") make all tasks of one owner quick to find. Of one task, [Scheduler.Update] changes due
-// time, payload and headers.
+//  1. Create returned nil: the task survives the crash of anything and is delivered at least once.
+//  2. A task is never early, by the clock of the hot set.
+//  3. There is one delivery while its lease lives. A second one follows only a lease that ran
+//     out, a Rollback, a DeliveryTimeout, or a Redis that lost data.
+//  4. Delete returned nil: the task is not delivered. ErrClaimed: the one delivery under way may
+//     still happen, and no other. After Redis lost its data Delete answers ErrClaimed for a while
+//     where it cannot know whether the task had been claimed.
+//  5. Late never means skipped. A backlog of any size drains, oldest first.
+//
+// Not promised: that side effects happen exactly once; an order among tasks of one millisecond;
+// delays of rollbacks, and the last attempt, after Redis lost its data; anything about a MySQL that itself
+// loses commits. There is no cron, no priority, no result and no routing by kind.
 //
 // # Producers that repeat calls
 //
@@ -93,15 +108,15 @@
 //	Earliest  the stored task stays, and is offered at the earlier of the two times
 //	Debounce  payload, headers, due time and Expires become the new ones: each call pushes the task out
 //
-// # What the caller does
+// # Find and change many
 //
-//   - Call Migrate before anything else, in each process that may be the first.
-//   - Make handlers idempotent. A task is delivered at least once, and sometimes more often.
-//   - Settle each delivery once (Confirm, ConfirmAsync or Rollback), and stop work when its context
-//     ends: others may have the task.
-//   - Keep the clocks of all Redis servers within a second of each other.
-//   - Open the stores. Close them after Run or Handle has returned; a process without Run calls
-//     Flush first. Give MySQL a *sql.DB of its own.
+// A [Filter] selects tasks by the beginning of their IDs, by time and by headers. [Scheduler.List] yields what matches:
+//
+//	for info, err := range s.List(ctx, triggerhook.Filter{IDPrefix: "customer-42/"}) { ... }
+//
+// [Scheduler.DeleteWhere] and [Scheduler.RescheduleWhere] change what matches, page by page, with a dry run and a progress callback. IDs that
+// begin with their owner ("customer-42/trial-ends") make all tasks of one owner quick to find. Of one task, [Scheduler.Update] changes due
+// time, payload and headers.
 //
 // # In a transaction of your own
 //
@@ -120,20 +135,19 @@
 // A task that is due by then is delivered up to about 250 ms after the commit. A deletion cannot tell whether a
 // worker has the task, because a claim may come before the commit.
 //
-// # What is promised
+// [Delivery.ConfirmTx] deletes a delivered task in the transaction that holds what its handler has done, so that this happens exactly
+// once however often the task is delivered. Only one delivery can commit; the others get ErrGone, and roll back.
 //
-//  1. Create returned nil: the task survives the crash of anything and is delivered at least once.
-//  2. A task is never early, by the clock of the hot set.
-//  3. There is one delivery while its lease lives. A second one follows only a lease that ran
-//     out, a Rollback, a DeliveryTimeout, or a Redis that lost data.
-//  4. Delete returned nil: the task is not delivered. ErrClaimed: the one delivery under way may
-//     still happen, and no other. After Redis lost its data Delete answers ErrClaimed for a while
-//     where it cannot know whether the task had been claimed.
-//  5. Late never means skipped. A backlog of any size drains, oldest first.
+//	if err := d.ConfirmTx(ctx, tx); err != nil {
+//		return err // and roll tx back
+//	}
+//	return tx.Commit()
 //
-// Not promised: that side effects happen exactly once; an order among tasks of one millisecond;
-// delays of rollbacks, and the last attempt, after Redis lost its data; anything about a MySQL that itself
-// loses commits. There is no cron, no priority, no result and no routing by kind.
+// # Failures
+//
+// A handler that returns an error, or panics, has its task offered again after a delay that Options.Retry says (package
+// retrypolicy), until Options.MaxAttempts is reached. It returns [RetryAfter] to choose the delay, [Snooze] to postpone the
+// task without counting an attempt, and [Discard] to give it up. [Delivery.Fail] does the same for users of Consume.
 //
 // # Dead letters
 //
