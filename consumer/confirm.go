@@ -95,7 +95,7 @@ func (s *settler) report(d *Delivery, err error) {
 // moved.
 func (s *settler) deleteRows(refs []task.Ref) (deleted []bool, err error) {
 	unsure := map[task.Ref]bool{}
-	return deleted, s.persist("confirm", len(refs), func(ctx context.Context) (err error) {
+	err = s.persist("confirm", len(refs), func(ctx context.Context) (err error) {
 		deleted, err = s.c.store.Delete(ctx, refs)
 		if err == nil {
 			err = s.countUnsure(refs, deleted, unsure)
@@ -109,6 +109,7 @@ func (s *settler) deleteRows(refs []task.Ref) (deleted []bool, err error) {
 		}
 		return err
 	})
+	return deleted, err
 }
 
 // countUnsure counts as deleted what is missing now and is unsure: a try whose answer was lost may
