@@ -2,7 +2,7 @@
 SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
-# The packages with the longest tests, which begin first, so that none of them runs alone at the end.
+# The packages with the longest tests, which begin first, so that none of them runs alone at the end. Vet is a part of lint.
 LONG := . ./internal/torture ./durable ./internal/accept
 
 .PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test model
@@ -11,7 +11,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: ## run all tests with the race detector, on real servers that it brings
-	@set -o pipefail; RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -json -timeout 15m $(LONG) ./... | go run ./internal/testcount
+	@set -o pipefail; RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -vet=off -json -timeout 15m $(LONG) ./... | go run ./internal/testcount
 
 model-test: ## random sequences of calls against a plain model, 10,000 on each implementation (CHECKS=1000)
 	RAPID_CHECKS=$(or $(CHECKS),10000) $(SERVERS) go test -count=1 -timeout 4h -v -run '^TestModel$$' ./durable/... ./hotset/... .
