@@ -65,7 +65,8 @@ func (s *Scheduler) useTx(ctx context.Context, tx Tx) (durable.TxStore, error) {
 // Create does.
 //
 // The transaction must be on the database that has the tasks, and may have any session settings and
-// isolation level. It may be used for anything else before and after. The library never commits it or rolls it back.
+// isolation level. Begin it on a *sql.DB other than the store's: a call also reads on a connection of the store, and would wait
+// for one that another such transaction holds. It may be used for anything else before and after. The library never commits it or rolls it back.
 //
 // Tasks that are due when the transaction commits are delivered up to about 250 ms later, the first after a minute
 // without such calls (CreateTx, DeleteTx or RescheduleTx) up to about 1.5 s later. If no process of the
@@ -144,7 +145,8 @@ func (s *Scheduler) DeleteTx(ctx context.Context, tx Tx, ids ...string) error {
 // the caller commits it. Until about 250 ms after the commit (see CreateTx) a worker may still claim the task at its
 // old time. A delivery from before can no longer confirm the task (ErrGone), and the task is delivered again at its new time.
 //
-// ErrNotFound: there is no such task. Other errors are those of CreateTx. If the task was moved before, the hot set
+// ErrNotFound: there is no such task. ErrInvalid: also if due is later than Task.Expires, which stays; nothing has changed. Other errors
+// are those of CreateTx. If the task was moved before, the hot set
 // must answer, because it may hold an older version; if it does not, the error tells so, and nothing has changed.
 func (s *Scheduler) RescheduleTx(ctx context.Context, tx Tx, id string, due time.Time) error {
 	dueMS, err := task.DueMS(due)
@@ -163,6 +165,9 @@ func (s *Scheduler) RescheduleTx(ctx context.Context, tx Tx, id string, due time
 		return fmt.Errorf("reschedule in a transaction: %w", &IDError{NotFound: []string{id}})
 	}
 	from := rows[0]
+	if err := (edit{due: true, dueMS: dueMS}).check(task.Row{Ref: from.Ref, ExpiresMS: from.ExpiresMS}); err != nil {
+		return fmt.Errorf("reschedule in a transaction: %w", err)
+	}
 	if from.Committed && from.PrevVer != 0 { // so that there is never a third version; it is committed that the previous one is gone
 		prev := task.Ref{ID: id, Ver: from.PrevVer}
 		if _, err := s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{prev}); err != nil {

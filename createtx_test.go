@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,6 +174,24 @@ func TestATaskThatATransactionMovesFiresAtItsNewTimeIffItCommits(t *testing.T) {
 	p.must(tx.Commit())
 	p.delivers("a")
 	p.drained(0, 0)
+}
+
+// A task is not moved to a time at which it has expired, and the transaction goes on.
+func TestATransactionMovesNoTaskBeyondItsExpiry(t *testing.T) {
+	t.Parallel()
+	p := newTxPair(t, triggerhook.Options{})
+	later := time.Now().Add(30 * time.Second)
+	p.must(p.sch.Create(p.Context(), &triggerhook.Task{ID: "a", Due: later, Expires: later}))
+	tx := p.begin()
+	err := p.sch.RescheduleTx(p.Context(), tx, "a", later.Add(time.Second))
+	if !errors.Is(err, triggerhook.ErrInvalid) || !strings.Contains(err.Error(), `is later than task "a" expires`) {
+		t.Errorf("%v, want ErrInvalid that says so", err)
+	}
+	p.must(p.sch.RescheduleTx(p.Context(), tx, "a", later.Add(-20*time.Second)))
+	p.must(tx.Commit())
+	if info, err := p.sch.Get(p.Context(), "a"); err != nil || !info.Due.Before(later) {
+		t.Errorf("after the commit: %+v, %v; want the earlier time", info, err)
+	}
 }
 
 // A store without transactions, and no transaction at all, are refused before anything is sent.

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
@@ -48,34 +46,12 @@ type DeadFilter struct {
 
 // check returns f with its times in unix milliseconds. The error matches ErrInvalid.
 func (f DeadFilter) check() (task.DeadFilter, error) {
-	out := task.DeadFilter{IDPrefix: f.IDPrefix, Reason: f.Reason}
-	var err error
-	switch {
-	case len(f.IDPrefix) > task.MaxID:
-		err = fmt.Errorf("%w: DeadFilter.IDPrefix %.32q... is %d bytes long, at most %d are allowed", ErrInvalid, f.IDPrefix, len(f.IDPrefix), task.MaxID)
-	case !utf8.ValidString(f.IDPrefix), strings.Contains(f.IDPrefix, "\x00"):
-		err = fmt.Errorf("%w: DeadFilter.IDPrefix %q is not valid UTF-8 without NUL", ErrInvalid, f.IDPrefix)
-	case len(f.Reason) > task.MaxReason:
-		err = fmt.Errorf("%w: DeadFilter.Reason %.32q... is %d bytes long, at most %d are allowed", ErrInvalid, f.Reason, len(f.Reason), task.MaxReason)
+	from, before, err := timeBounds("DeadFilter.DeadFrom", f.DeadFrom, "DeadFilter.DeadBefore", f.DeadBefore)
+	if len(f.Reason) > task.MaxReason {
+		err = errors.Join(err, fmt.Errorf("%w: DeadFilter.Reason %.32q... is %d bytes long, at most %d are allowed", ErrInvalid, f.Reason, len(f.Reason), task.MaxReason))
 	}
-	for _, bound := range []struct {
-		name string
-		at   time.Time
-		ms   *int64
-	}{{"DeadFrom", f.DeadFrom, &out.FromMS}, {"DeadBefore", f.DeadBefore, &out.BeforeMS}} {
-		if !bound.at.IsZero() {
-			ms, wrong := task.DueMS(bound.at)
-			if wrong != nil {
-				wrong = fmt.Errorf("DeadFilter.%s: %w", bound.name, wrong)
-			}
-			*bound.ms, err = ms, errors.Join(err, wrong)
-		}
-	}
-	if err == nil && out.BeforeMS != 0 && out.FromMS >= out.BeforeMS {
-		err = fmt.Errorf("%w: DeadFilter.DeadFrom %s is not before DeadFilter.DeadBefore %s", ErrInvalid,
-			f.DeadFrom.UTC().Format(time.RFC3339Nano), f.DeadBefore.UTC().Format(time.RFC3339Nano))
-	}
-	return out, err
+	return task.DeadFilter{IDPrefix: f.IDPrefix, Reason: f.Reason, FromMS: from, BeforeMS: before},
+		errors.Join(checkPrefix("DeadFilter.IDPrefix", f.IDPrefix), err)
 }
 
 // ListDead returns the dead letters that match f, in the order in which they died; with an IDPrefix by ID. It reads page by page, and
@@ -248,10 +224,7 @@ func (o RequeueOptions) check() (int64, error) {
 		return time.Now().UnixMilli(), err
 	}
 	ms, wrong := task.DueMS(o.Due)
-	if wrong != nil {
-		wrong = fmt.Errorf("RequeueOptions.Due: %w", wrong)
-	}
-	return ms, errors.Join(err, wrong)
+	return ms, errors.Join(err, named("RequeueOptions.Due", wrong))
 }
 
 // dueMS is when the task after n others is due.

@@ -135,6 +135,13 @@ func ExampleScheduler_Handle_retry() {
 	// not found: true
 }
 
+// A middleware that counts failures, and takes no snooze for one.
+func ExampleSnoozed() {
+	err := fmt.Errorf("the office is closed: %w", triggerhook.Snooze(time.Hour))
+	fmt.Println(triggerhook.Snoozed(err), triggerhook.Snoozed(errors.New("no answer")))
+	// Output: true false
+}
+
 // A handler that cannot work now postpones its task. That counts no attempt.
 func ExampleSnooze() {
 	s, end := openScheduler(triggerhook.Options{MaxAttempts: 1})

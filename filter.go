@@ -37,39 +37,47 @@ type match struct {
 // match checks f.
 func (f Filter) match() (match, error) {
 	m := match{prefix: f.IDPrefix, belowMS: task.MaxDue + 1, headers: f.Headers}
-	var from, below error
-	if !f.DueFrom.IsZero() {
-		m.fromMS, from = task.DueMS(f.DueFrom)
-	}
-	if !f.DueBefore.IsZero() {
-		m.belowMS, below = task.DueMS(f.DueBefore)
+	from, below, wrong := timeBounds("Filter.DueFrom", f.DueFrom, "Filter.DueBefore", f.DueBefore)
+	if m.fromMS = from; !f.DueBefore.IsZero() {
+		m.belowMS = below
 	}
 	_, headers := task.EncodeHeaders(f.Headers)
-	err := errors.Join(checkPrefix(f.IDPrefix), named("DueFrom", from), named("DueBefore", below), named("Headers", headers))
-	if err == nil && m.fromMS >= m.belowMS {
-		err = fmt.Errorf("%w: Filter.DueFrom %s is not before Filter.DueBefore %s", ErrInvalid,
-			f.DueFrom.UTC().Format(time.RFC3339Nano), f.DueBefore.UTC().Format(time.RFC3339Nano))
-	}
-	return m, err
+	return m, errors.Join(checkPrefix("Filter.IDPrefix", f.IDPrefix), wrong, named("Filter.Headers", headers))
 }
 
-// named names the field of a Filter that an error is about.
+// timeBounds returns the bounds of a filter in unix milliseconds, 0 for a zero time. It refuses what no time lies between.
+func timeBounds(fromField string, from time.Time, beforeField string, before time.Time) (fromMS, beforeMS int64, err error) {
+	var wrong error
+	if !from.IsZero() {
+		fromMS, err = task.DueMS(from)
+	}
+	if !before.IsZero() {
+		beforeMS, wrong = task.DueMS(before)
+	}
+	err = errors.Join(named(fromField, err), named(beforeField, wrong))
+	if err == nil && !before.IsZero() && fromMS >= beforeMS {
+		err = fmt.Errorf("%w: %s %s is not before %s %s", ErrInvalid, fromField, from.UTC().Format(time.RFC3339Nano), beforeField, before.UTC().Format(time.RFC3339Nano))
+	}
+	return fromMS, beforeMS, err
+}
+
+// named names the field that an error is about.
 func named(field string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("filter field %s: %w", field, err)
+	return fmt.Errorf("field %s: %w", field, err)
 }
 
 // checkPrefix refuses a prefix that no ID has.
-func checkPrefix(prefix string) error {
+func checkPrefix(field, prefix string) error {
 	switch {
 	case len(prefix) > task.MaxID:
-		return fmt.Errorf("%w: Filter.IDPrefix %.32q... is %d bytes long, an ID has at most %d", ErrInvalid, prefix, len(prefix), task.MaxID)
+		return fmt.Errorf("%w: %s %.32q... is %d bytes long, an ID has at most %d", ErrInvalid, field, prefix, len(prefix), task.MaxID)
 	case !utf8.ValidString(prefix):
-		return fmt.Errorf("%w: Filter.IDPrefix %q is not valid UTF-8", ErrInvalid, prefix)
+		return fmt.Errorf("%w: %s %q is not valid UTF-8", ErrInvalid, field, prefix)
 	case strings.IndexByte(prefix, 0) >= 0:
-		return fmt.Errorf("%w: Filter.IDPrefix %q contains NUL", ErrInvalid, prefix)
+		return fmt.Errorf("%w: %s %q contains NUL", ErrInvalid, field, prefix)
 	}
 	return nil
 }

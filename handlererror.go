@@ -14,6 +14,9 @@ import (
 // it, the one counts that errors.As finds first.
 func Snooze(d time.Duration) error { return &verdict.Verdict{Act: verdict.Snooze, Delay: d} }
 
+// Snoozed reports whether err, which a Handler returned, postpones its task by Snooze. Middleware and hooks tell that from a failure by it.
+func Snoozed(err error) bool { return verdict.Of(err).Act == verdict.Snooze }
+
 // Discard returns an error by which a Handler gives its task up: the task becomes a dead letter at once, however many
 // attempts are left. The dead letter has the text of the error that the Handler returned, which ends in reason if
 // that error is this one. It may be wrapped, as with Snooze.

@@ -292,8 +292,8 @@ func query(ctx context.Context, conn querier, stmt string, inline int, args ...a
 	return all, rows.Err()
 }
 
-// versions is find on one connection.
-func (m *MySQL) versions(ctx context.Context, conn *sql.Conn, ids []string) (map[string]task.Row, error) {
+// versions is find on one connection, or in a transaction.
+func (m *MySQL) versions(ctx context.Context, conn querier, ids []string) (map[string]task.Row, error) {
 	found := make(map[string]task.Row, len(ids))
 	err := eachPart(ctx, m, ids, m.idShare, func(part []string) error {
 		rows, err := queryVersions(ctx, conn, expand(m.sql["find_versions"], len(part)), idArgs(part)...)
@@ -319,7 +319,7 @@ func queryVersions(ctx context.Context, q querier, stmt string, args ...any) ([]
 	var all []task.Row
 	for rows.Next() {
 		var r task.Row
-		if err := rows.Scan(&r.ID, &r.Ver, &r.PrevVer, &r.NextMS); err != nil {
+		if err := rows.Scan(&r.ID, &r.Ver, &r.PrevVer, &r.NextMS, &r.ExpiresMS); err != nil {
 			return nil, err
 		}
 		all = append(all, r)

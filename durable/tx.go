@@ -97,7 +97,7 @@ func (m *MySQL) existing(ctx context.Context, tx task.Tx, rows []task.Row, dupli
 	}
 	found, err := m.find(ctx, ids)
 	if err == nil && len(found) == 0 {
-		found, err = m.findTx(ctx, tx, ids)
+		found, err = m.versions(ctx, tx, ids)
 	}
 	if err != nil || len(found) == 0 {
 		return errors.Join(fmt.Errorf("%w: %w", task.ErrExists, duplicate), err)
@@ -162,7 +162,7 @@ func (l *txLock) look(ctx context.Context) (committed map[string]task.Row, err e
 	if len(l.left) == 0 {
 		return committed, nil
 	}
-	own, err := l.m.findTx(ctx, l.tx, l.left)
+	own, err := l.m.versions(ctx, l.tx, l.left) // of what may be an old snapshot
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (l *txLock) look(ctx context.Context) (committed map[string]task.Row, err e
 // take notes that rows are locked, and which of them are committed in their version.
 func (l *txLock) take(rows []task.Row, committed map[string]task.Row) {
 	for _, r := range rows {
-		l.locked = append(l.locked, task.LockedRow{Ref: r.Ref, PrevVer: r.PrevVer, Committed: committed[r.ID].Ver == r.Ver})
+		l.locked = append(l.locked, task.LockedRow{Ref: r.Ref, PrevVer: r.PrevVer, ExpiresMS: r.ExpiresMS, Committed: committed[r.ID].Ver == r.Ver})
 		l.left = slices.DeleteFunc(l.left, func(id string) bool { return id == r.ID })
 	}
 }
@@ -209,19 +209,6 @@ func refsOf(rows map[string]task.Row) []task.Ref {
 	}
 	slices.SortFunc(refs, func(a, b task.Ref) int { return strings.Compare(a.ID, b.ID) })
 	return refs
-}
-
-// findTx returns what the transaction sees of the rows of ids, which may be an old snapshot.
-func (m *MySQL) findTx(ctx context.Context, tx task.Tx, ids []string) (map[string]task.Row, error) {
-	found := make(map[string]task.Row, len(ids))
-	err := eachPart(ctx, m, ids, m.idShare, func(part []string) error {
-		rows, err := queryVersions(ctx, tx, expand(m.sql["find_versions"], len(part)), idArgs(part)...)
-		for _, r := range rows {
-			found[r.ID] = r
-		}
-		return err
-	})
-	return found, err
 }
 
 // DeleteTx implements TxStore.

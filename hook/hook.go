@@ -32,7 +32,8 @@ import "time"
 
 // Hooks are functions that a Scheduler calls. Each may be nil.
 type Hooks struct {
-	// Created is called once in each call of Create, after its tasks are committed, and before it returns.
+	// Created is called once in each call of Create, after its tasks are committed, and before it returns; and in Upsert
+	// for the tasks that it has created. CreateTx does not call it, because the commit is the caller's.
 	Created func(Created)
 	// Preloaded is called after tasks were added to the hot set: by the feeder, a page at a time; by
 	// Create and Reschedule; by their retries; and by the auditor.
@@ -46,6 +47,7 @@ type Hooks struct {
 	Confirmed func(Confirmed)
 	// Failed is called when a Handler of Handle has returned an error, panicked, or ended its goroutine, before the delivery is
 	// answered. It is not called for a Rollback that a caller makes, nor for an error of a Handler that has settled its delivery.
+	// It is called for a Snooze too (triggerhook.Snoozed tells it from a failure).
 	Failed func(Failed)
 	// Dead is called after tasks became dead letters by this process, before a call of the caller's that brought that about returns.
 	Dead func(Dead)

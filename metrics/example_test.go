@@ -87,11 +87,12 @@ func ExampleHandlers_Middleware() {
 	// error 0
 	// ok 1
 	// panic 0
+	// snoozed 0
 }
 
 // Each outcome is there from the start, so that a rate of errors is 0 before the first one.
 func ExampleNewHandlers() {
 	handlers := metrics.NewHandlers("shop")
 	fmt.Println(testutil.CollectAndCount(handlers))
-	// Output: 3
+	// Output: 4
 }

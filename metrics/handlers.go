@@ -11,14 +11,14 @@ import (
 
 // Handlers measures handlers: triggerhook_handler_seconds is how long they took, a histogram in
 // both forms (with fixed buckets from 1 ms to 5 minutes, and native), with the labels namespace and outcome: "ok" (nil),
-// "error", or "panic" (it did not return: a panic or runtime.Goexit). It is a prometheus.Collector.
+// "snoozed" (triggerhook.Snooze), "error", or "panic" (it did not return: a panic or runtime.Goexit). It is a prometheus.Collector.
 // One may serve several Schedulers; a registry takes one of each namespace.
 type Handlers struct {
 	seconds *prometheus.HistogramVec
 }
 
 // outcomes are all values of the label outcome.
-var outcomes = [...]string{"ok", "error", "panic"}
+var outcomes = [...]string{"ok", "snoozed", "error", "panic"}
 
 // NewHandlers returns a collector for the handlers of a namespace (Scheduler.Namespace, which
 // is its label and nothing more). Register it, and put its Middleware into Options.Middleware.
@@ -41,10 +41,13 @@ func (h *Handlers) Middleware(next triggerhook.Handler) triggerhook.Handler {
 	return func(ctx context.Context, d *triggerhook.Delivery) (err error) {
 		began, outcome := time.Now(), "panic"
 		defer func() { h.seconds.WithLabelValues(outcome).Observe(time.Since(began).Seconds()) }()
-		if err = next(ctx, d); err != nil {
-			outcome = "error"
-		} else {
+		switch err = next(ctx, d); {
+		case err == nil:
 			outcome = "ok"
+		case triggerhook.Snoozed(err):
+			outcome = "snoozed"
+		default:
+			outcome = "error"
 		}
 		return err
 	}

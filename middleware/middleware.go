@@ -22,7 +22,7 @@ import (
 	"github.com/triggerhook/triggerhook"
 )
 
-// Log writes one line for each delivery once its handler has ended: "task handled" at Info, or
+// Log writes one line for each delivery once its handler has ended: "task handled" at Info, "task snoozed" at Info (triggerhook.Snooze),
 // "task failed" at Warn with the error, or "handler did not return" at Error after a panic or
 // runtime.Goexit, which goes on. Each line has id, attempt, late (from the due time to the
 // handler's begin, by this process's clock, never below zero) and took. A nil logger is slog.Default() at the time of
@@ -44,10 +44,13 @@ func Log(logger *slog.Logger) triggerhook.Middleware {
 				}
 				l.LogAttrs(ctx, level, message, attrs...)
 			}()
-			if err = next(ctx, d); err != nil {
-				level, message = slog.LevelWarn, "task failed"
-			} else {
+			switch err = next(ctx, d); {
+			case err == nil:
 				level, message = slog.LevelInfo, "task handled"
+			case triggerhook.Snoozed(err):
+				level, message = slog.LevelInfo, "task snoozed"
+			default:
+				level, message = slog.LevelWarn, "task failed"
 			}
 			return err
 		}

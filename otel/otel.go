@@ -156,8 +156,8 @@ func (t *Telemetry) Inject(ctx context.Context, task *triggerhook.Task) {
 }
 
 // Middleware makes a consumer span of each delivery, which its handler finds in its context, and measures the handler. It belongs
-// outermost, so that the span holds what other middleware does. An error, a panic and the end of the goroutine set the span's status
-// to Error; the latter two go on.
+// outermost, so that the span holds what other middleware does. An error, except one of triggerhook.Snooze, a panic and the end of the goroutine set
+// the span's status to Error; the latter two go on.
 func (t *Telemetry) Middleware() triggerhook.Middleware {
 	return func(next triggerhook.Handler) triggerhook.Handler {
 		return func(ctx context.Context, d *triggerhook.Delivery) (err error) {
@@ -167,11 +167,15 @@ func (t *Telemetry) Middleware() triggerhook.Middleware {
 			t.lateness.Record(ctx, max(0, began.Sub(d.Due)).Seconds(), metric.WithAttributes(t.common...))
 			err = errNotReturned
 			defer func() {
-				t.process.Record(ctx, time.Since(began).Seconds(), "process", system, t.labels(err)...)
-				fail(span, err)
 				if err != nil {
 					t.processed.take(id)
 				}
+				failed := err
+				if triggerhook.Snoozed(err) {
+					failed = nil
+				}
+				t.process.Record(ctx, time.Since(began).Seconds(), "process", system, t.labels(failed)...)
+				fail(span, failed)
 				span.End()
 			}()
 			return next(ctx, d)

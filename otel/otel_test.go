@@ -174,6 +174,28 @@ func TestAPanicEndsItsSpan(t *testing.T) {
 	}
 }
 
+// A handler that postpones its task has not failed.
+func TestASnoozeIsNoError(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	r := newRig(t, hook.Hooks{Confirmed: func(hook.Confirmed) { stop() }})
+	must(t, r.Create(ctx, &triggerhook.Task{ID: "a", Due: time.Now()}))
+	snoozed := false
+	must(t, r.Handle(ctx, 1, func(context.Context, *triggerhook.Delivery) error {
+		if !snoozed {
+			snoozed = true
+			return triggerhook.Snooze(time.Millisecond)
+		}
+		return nil
+	}))
+	processes := r.named("process triggerhook")
+	if len(processes) != 2 || processes[0].Status().Code != codes.Unset || value(processes[0], "error.type") != nil {
+		t.Fatalf("the spans are %v", processes)
+	}
+	if settles := r.named("settle triggerhook"); len(settles) != 1 || !linked(settles[0], processes[1]) || linked(settles[0], processes[0]) {
+		t.Errorf("the end is linked to %v, want to the attempt that succeeded", settles)
+	}
+}
+
 // A Create that fails has a span that says so, and counts no task.
 func TestACreateThatFailsIsAnError(t *testing.T) {
 	r := newRig(t, hook.Hooks{})

@@ -23,7 +23,8 @@ type Tx interface {
 // LockedRow is a row that a transaction of the caller's own has locked until its end.
 type LockedRow struct {
 	Ref
-	PrevVer int64 // as Row.PrevVer
+	PrevVer   int64 // as Row.PrevVer
+	ExpiresMS int64 // as Row.ExpiresMS
 	// Committed: the row has this version outside of the transaction too. Otherwise the transaction itself has
 	// created or moved the row, and the hot set cannot hold this version.
 	Committed bool

@@ -26,7 +26,7 @@ var breadthRetries = []mutant{
 	{"retreat-drops-snoozed", "a retreat drops what was snoozed, which comes back too early", "hotset/lua/retreat.lua",
 		" and not delayed then", " then", "./hotset", "TestSet/redis7/p1/ARetreatKeepsWhatWasSnoozed"},
 	{"retreat-drops-snoozed-local", "the same in memory", "hotset/local/partition.go",
-		" && it.score == it.NextMS {", " {", "./hotset/local", "TestSet/p1/ARetreatKeepsWhatWasSnoozed"},
+		" && it.score == it.NextMS {", " {", "./hotset/local", "TestSet/local/p1/ARetreatKeepsWhatWasSnoozed"},
 	{"one-attempt-more", "a task is tried once more than MaxAttempts allows", "consumer/failure.go",
 		"d.failedAttempts+1 >= c.o.MaxAttempts\n", "d.failedAttempts+1 > c.o.MaxAttempts\n", "./consumer", "TestTheLastAttemptMakesADeadLetter"},
 	{"rollback-for-ever", "MaxAttempts does not end what is rolled back by hand", "consumer/delivery.go",
