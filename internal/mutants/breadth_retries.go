@@ -52,7 +52,7 @@ var breadthRetries = []mutant{
 	{"attempts-of-any-version", "attempts are written into a row that was made anew", "durable/sql/raise_attempts.sql",
 		" AND ver IN ({vers}) AND attempt", " AND (ver IN ({vers}) OR 1) AND attempt", "./durable", "TestStore/mysql97/RaiseAttemptsIsFencedAndOnlyRises"},
 	{"attempts-fall", "attempts of a row fall", "durable/bolt/attempts.go",
-		" && r.Attempt < a.Attempt {", " {", "./durable/bolt", "TestStore/RaiseAttemptsIsFencedAndOnlyRises"},
+		" && r.Attempt < a.Attempt {", " {", "./durable/bolt", "TestStore/bolt/RaiseAttemptsIsFencedAndOnlyRises"},
 
 	// Crash cells.
 	{"retried-dead-batch-is-kept", "no process reaps what a dead worker was to retry", "internal/agent/reaper.go",
