@@ -28,7 +28,8 @@ type Handler func(context.Context, *Delivery) error
 // when all is drained, and what Run returns. h is wrapped in Options.Middleware. ErrInvalid: concurrency
 // is below 1, h is nil, or a Middleware returned nil; nothing ran, and Handle may be called again.
 //
-// A handler that has run for Options.DeliveryTimeout is stuck: its task is offered again, a
+// The context that h is given is that of the Delivery: its Deadline is Options.DeliveryTimeout after the hand-out, or what a
+// Middleware makes of it. A handler that has run for Options.DeliveryTimeout is stuck: its task is offered again, a
 // warning names it, and another goroutine works in its place. At most concurrency goroutines
 // are started in place of others. A goroutine whose handler was stuck ends once that has returned and its
 // delivery is settled. When ctx has ended Handle waits for Options.Drain, and 2 s longer for handlers

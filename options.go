@@ -29,8 +29,8 @@ type Options struct {
 	Lease time.Duration
 	// Drain is how long Run waits for deliveries in hand when it ends: 30 s.
 	Drain time.Duration
-	// DeliveryTimeout is how long a caller may hold a delivery until the task is given
-	// back, and its context ended: 10 min. A Confirm that comes later still counts.
+	// DeliveryTimeout is how long a caller may hold a delivery until its context ends, and the task is given
+	// back within a second: 10 min. It is the Deadline of that context. A Confirm that comes later still counts.
 	DeliveryTimeout time.Duration
 	// HotTasks is about how many tasks the hot set holds, waiting and claimed: 500,000.
 	// Creates within the window may exceed it until the feeder's next round, and tasks that

@@ -71,7 +71,8 @@ type Task = task.Task
 //
 // Context ends when the task is no longer this caller's, and context.Cause says why: ErrLeaseLost,
 // ErrGone (deleted or rescheduled), ErrTimeout (DeliveryTimeout is over), ErrClosed (the drain time
-// is over) or ErrSettled (the answer has arrived).
+// is over) or ErrSettled (the answer has arrived). Its Deadline is DeliveryTimeout after the delivery was handed out,
+// and clients of HTTP, gRPC or SQL that are given the context go by it. A lost lease ends the context earlier.
 //
 // A Delivery is never used again for another task, and must not be copied. One that is made by
 // hand, for a test of a handler, settles to nothing.

@@ -304,6 +304,7 @@ func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 		return false, true
 	}
 	d.since, d.life = now, inHand
+	d.ctx.begin(now.Add(c.o.DeliveryTimeout))
 	c.held++
 	c.figures.delivered(d.failedAttempts, c.sight.now().Sub(time.UnixMilli(d.nextMS)))
 	return true, false
@@ -399,7 +400,7 @@ func (c *Consumer) returnClaims(ctx context.Context, which func(*Delivery) bool)
 	c.mu.Unlock()
 	for b, ds := range byBatch {
 		for _, d := range ds {
-			d.end(task.ErrClosed)
+			d.ctx.end(task.ErrClosed)
 		}
 		c.giveBack(ctx, b, ds, task.ReleaseRequest{AtNext: true})
 	}

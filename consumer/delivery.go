@@ -2,9 +2,7 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -33,10 +31,7 @@ type Delivery struct {
 	life  life
 	since time.Time // when it was queued, and then when it was handed out
 
-	mu     sync.Mutex // of the context, which few ask for; taken after Consumer.mu
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	cause  error // why the context has ended
+	ctx deliveryContext
 }
 
 // fill makes d the delivery of a claimed entry. The error is takeHeaders's.
@@ -73,41 +68,16 @@ func (c *Consumer) reportHeaders(err error) {
 // Rollback has returned. context.Cause tells which. Unless it was deleted
 // (task.ErrGone) Run still waits for its caller to settle it when it ends, and a Confirm still
 // counts: the first one that finds the row ends the task, also after a timeout.
+//
+// Its Deadline is DeliveryTimeout after the task was handed out, and never changes. At the deadline the context ends
+// with context.DeadlineExceeded and the cause task.ErrTimeout; within a second after it the task is offered again. Each
+// other end comes earlier, with context.Canceled: a lease that cannot be extended ends the context however far the deadline is.
+// A Delivery that was made by hand has context.Background.
 func (d *Delivery) Context() context.Context {
 	if d.c == nil {
 		return context.Background()
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.ctx == nil {
-		d.ctx, d.cancel = context.WithCancelCause(context.Background())
-		if d.cause != nil {
-			d.cancel(d.cause)
-		}
-	}
-	return d.ctx
-}
-
-// end ends the context, for the first cause that is given.
-func (d *Delivery) end(cause error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.cause != nil {
-		return
-	}
-	d.cause = cause
-	if d.cancel != nil {
-		d.cancel(cause)
-	}
-}
-
-// endedWith reports whether ctx has ended because d's own context has: it is that
-// context, or derived from it.
-func (d *Delivery) endedWith(ctx context.Context) bool {
-	d.mu.Lock()
-	cause := d.cause
-	d.mu.Unlock()
-	return cause != nil && errors.Is(context.Cause(ctx), cause)
+	return &d.ctx
 }
 
 // settle makes d settled by its caller, and returns what its settlement was before.
@@ -127,10 +97,10 @@ func (d *Delivery) settle() (before settlement, err error) {
 // on trying, as long as Run runs.
 //
 // The settlement is handed over first, and ctx bounds only the wait for its outcome. ctx may be d's
-// own context, or one derived from it: d's context goes on until Confirm returns. If it
+// own context, or one derived from it: Confirm itself ends d's context only when it returns. If that
 // had ended before, or ends meanwhile (ErrLeaseLost, ErrTimeout, ErrGone, ErrClosed),
-// that does not end the wait: of a context derived from it only the deadline counts
-// then.
+// that does not end the wait: of a context derived from it only a deadline that is earlier
+// than that of d's context counts then.
 func (d *Delivery) Confirm(ctx context.Context) error {
 	if _, err := d.settle(); err != nil || d.c == nil {
 		return err
@@ -155,7 +125,7 @@ func (d *Delivery) ConfirmAsync() {
 		return
 	}
 	if d.c != nil {
-		d.end(task.ErrSettled)
+		d.ctx.end(task.ErrSettled)
 		if d.tx.used() {
 			d.c.settler.endTx(d, true)
 			return
@@ -167,8 +137,8 @@ func (d *Delivery) ConfirmAsync() {
 
 // Rollback gives the task back: it is offered again delay from now, at once if
 // delay is not positive. In the last attempt of Options.MaxAttempts the task becomes a dead letter
-// instead, and the answers are those of Confirm. If its lease or DeliveryTimeout had run out before, the task
-// was given back then: the answer is nil, and delay does not count. ctx bounds only the
+// instead, and the answers are those of Confirm. If its lease had run out before, or the task was given back after
+// DeliveryTimeout: the answer is nil, and delay does not count. ctx bounds only the
 // wait, which lasts while the hot set is away; it may be d's own, as with Confirm.
 // task.ErrGone: its row is gone. task.ErrSettled: d was settled by its caller before.
 //
@@ -191,19 +161,19 @@ func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
 }
 
 // wait returns the outcome, or why ctx ended if that comes first. An end of ctx that comes
-// from d's own context tells nothing of how long the caller wants to wait; then only a
-// deadline of ctx does, and the settler, which has an outcome when Run ends at the latest.
+// from d's own context, its deadline too, tells nothing of how long the caller wants to wait; then only an
+// earlier deadline of ctx does, and the settler, which has an outcome when Run ends at the latest.
 func (d *Delivery) wait(ctx context.Context, done <-chan error) error {
-	defer d.end(task.ErrSettled)
+	defer d.ctx.end(task.ErrSettled)
 	var patience <-chan time.Time
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		if !d.endedWith(ctx) {
+		if !d.ctx.endedWith(ctx) {
 			return known(done, ctx.Err())
 		}
-		if deadline, is := ctx.Deadline(); is {
+		if deadline, is := ctx.Deadline(); is && deadline.Before(d.ctx.deadline) {
 			timer := time.NewTimer(time.Until(deadline))
 			defer timer.Stop()
 			patience = timer.C

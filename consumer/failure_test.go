@@ -238,8 +238,13 @@ func TestTheLastAttemptMakesADeadLetter(t *testing.T) {
 		}, 3, "attempts", "retry after 1s"},
 		"timeout": {func(ctx context.Context, d *consumer.Delivery) error {
 			<-ctx.Done()
+			<-time.After(2 * time.Second) // until a beat has given the task back
 			return ctx.Err()
 		}, 3, "attempts", "attempt 3 did not answer"},
+		"timeout that is heeded": {func(ctx context.Context, d *consumer.Delivery) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, 3, "attempts", "context deadline exceeded"},
 		"discard": {func(context.Context, *consumer.Delivery) error {
 			return fmt.Errorf("charge: %w", &verdict.Verdict{Act: verdict.Discard, Reason: "no such card"})
 		}, 1, "discarded: no such card", "charge: discarded: no such card"},

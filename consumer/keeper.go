@@ -233,7 +233,7 @@ func (c *Consumer) lose(d *Delivery, cause error) {
 		return
 	}
 	c.leaveBatch(d)
-	d.end(cause)
+	d.ctx.end(cause)
 	if errors.Is(cause, task.ErrGone) && !d.settlement.is(settled) {
 		c.leaveHands(d)
 	}
@@ -371,7 +371,7 @@ func (c *Consumer) timeOutDeliveries() {
 		if !d.settlement.timeOut() {
 			continue
 		}
-		d.end(task.ErrTimeout)
+		d.ctx.end(task.ErrTimeout)
 		c.figures.timedOut.Add(1)
 		c.settler.returnTimedOut(d)
 	}

@@ -9,7 +9,7 @@ var userCode = []mutant{
 	{"ended-context-hides-the-outcome", "who waits with a context that ended with the delivery's learns nothing", "consumer/delivery.go",
 		"		if !d.endedWith(ctx) {", "		if true {", "./consumer", "TestAnEndedContextHidesNoOutcome"},
 	{"dead-context-without-deadline", "a deadline of a context that has ended with the delivery's is not kept", "consumer/delivery.go",
-		"if deadline, is := ctx.Deadline(); is {", "if deadline, is := ctx.Deadline(); is && false {", "./consumer", "TestACallersOwnDeadlineEndsItsWait"},
+		"if deadline, is := ctx.Deadline(); is && deadline.Before(d.ctx.deadline) {", "if deadline, is := ctx.Deadline(); is && deadline.Before(d.ctx.deadline) && false {", "./consumer", "TestACallersOwnDeadlineEndsItsWait"},
 	{"timeout-settles", "a success after DeliveryTimeout does not count", "consumer/delivery.go",
 		"; before == settled {", "; before != unsettled {", "./consumer", "TestAConfirmAfterTheTimeoutEndsTheTask"},
 	{"timeout-is-an-answer", "a caller that hangs holds nothing in hand", "consumer/rollback.go",

@@ -128,6 +128,7 @@ func all() []mutant {
 		breadthForecast,
 		breadthFind,
 		breadthTx,
+		breadthDeadline,
 		houseSchema,
 		houseNames,
 		houseDesign,
