@@ -13,6 +13,13 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
+// setHung has nothing answered, or all again.
+func (f *faulty) setHung(hung bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hung = hung
+}
+
 // handedOut hands out the one task of a consumer with a DeliveryTimeout of a minute, half a second after a beat of its
 // keeper, so that no beat falls on the deadline.
 func (k *kit) handedOut() (d *consumer.Delivery, deadline time.Time) {

@@ -347,13 +347,6 @@ func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]t
 	return f.Set.Release(ctx, p, r)
 }
 
-// setHung has nothing answered, or all again.
-func (f *faulty) setHung(hung bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.hung = hung
-}
-
 // unnamed has removals without a token fail, or reach the set again.
 func (f *faulty) unnamed(fail bool) {
 	f.mu.Lock()

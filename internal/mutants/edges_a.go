@@ -4,10 +4,10 @@ package main
 var userCode = []mutant{
 	// Answers.
 	{"confirm-ends-its-own-wait", "the context that a handler waits with ends before the answer comes", "consumer/delivery.go",
-		"	d.c.settler.confirm(confirmation{d, done})\n", "	d.c.settler.confirm(confirmation{d, done})\n	d.end(task.ErrSettled)\n", "./consumer",
+		"	d.c.settler.confirm(confirmation{d, done})\n", "	d.c.settler.confirm(confirmation{d, done})\n	d.ctx.end(task.ErrSettled)\n", "./consumer",
 		"TestACallersOwnDeadlineEndsItsWait"},
 	{"ended-context-hides-the-outcome", "who waits with a context that ended with the delivery's learns nothing", "consumer/delivery.go",
-		"		if !d.endedWith(ctx) {", "		if true {", "./consumer", "TestAnEndedContextHidesNoOutcome"},
+		"		if !d.ctx.endedWith(ctx) {", "		if true {", "./consumer", "TestAnEndedContextHidesNoOutcome"},
 	{"dead-context-without-deadline", "a deadline of a context that has ended with the delivery's is not kept", "consumer/delivery.go",
 		"if deadline, is := ctx.Deadline(); is && deadline.Before(d.ctx.deadline) {", "if deadline, is := ctx.Deadline(); is && deadline.Before(d.ctx.deadline) && false {", "./consumer", "TestACallersOwnDeadlineEndsItsWait"},
 	{"timeout-settles", "a success after DeliveryTimeout does not count", "consumer/delivery.go",
