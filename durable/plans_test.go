@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/internal/testserver"
@@ -18,7 +17,7 @@ import (
 // Rows of the plan tests: half are spread over a day, half are due in one
 // millisecond, which is where paging is hard.
 const (
-	planRows = 200_000
+	planRows = 120_000
 	crowdMS  = 50_000_000
 )
 
@@ -30,13 +29,11 @@ func fill(t *testing.T, s *durable.MySQL) []task.Ref {
 		refs[i] = task.Ref{ID: fmt.Sprintf("%016x-%019d", uint64(i)*0x9e3779b97f4a7c15, i), Ver: rand.Int64()}
 		rows[i] = task.Row{Ref: refs[i], NextMS: crowdMS, Payload: make([]byte, 100)}
 		if i%2 == 0 {
-			rows[i].NextMS = int64(i) * 432
+			rows[i].NextMS = int64(i) * 720
 		}
 	}
-	start := time.Now()
 	const lot = 1000
 	each(t, planRows/lot, func(i int) error { return s.Create(t.Context(), rows[i*lot:(i+1)*lot]) })
-	t.Logf("inserted %.0f rows/s", planRows/time.Since(start).Seconds())
 	return refs
 }
 
@@ -119,12 +116,6 @@ func TestPlansArePinned(t *testing.T) {
 				c.check(t, db, w.calls(c.stmt))
 			})
 		}
-		start := time.Now()
-		each(t, planRows/1000, func(i int) error {
-			_, err := s.Delete(t.Context(), refs[i*1000:(i+1)*1000])
-			return err
-		})
-		t.Logf("deleted %.0f rows/s", planRows/time.Since(start).Seconds())
 	})
 }
 
@@ -153,7 +144,7 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 	far(500) // it reads them, and takes the next ones for such too
 	buried := make([]task.Burial, 3000)
 	for i := range buried {
-		buried[i] = task.Burial{Ref: refs[150_000+i], Reason: task.ReasonExpired, DeadMS: int64(i / 500)}
+		buried[i] = task.Burial{Ref: refs[110_000+i], Reason: task.ReasonExpired, DeadMS: int64(i / 500)}
 	}
 	if _, err := s.Bury(t.Context(), buried); err != nil {
 		t.Fatal(err)

@@ -155,10 +155,11 @@ func life(t *testing.T, s *durable.MySQL) error {
 // larger fails.
 func TestASmallPacketMakesSmallStatements(t *testing.T) {
 	for _, kind := range sqlKinds {
+		server := testserver.Own(t, kind, "--max-allowed-packet=64K")
 		for _, params := range []string{"", "interpolateParams=true"} {
 			t.Run(string(kind)+"/"+params, func(t *testing.T) {
-				s := migrated(t, testserver.Own(t, kind, "--max-allowed-packet=64K").DB(t, params))
-				rows, refs := numbered(1000)
+				s := migrated(t, server.DB(t, params))
+				rows, refs := numbered(400)
 				for i := range rows {
 					id := rows[i].ID + strings.Repeat("x", task.MaxID-len(rows[i].ID))
 					rows[i].ID, refs[i].ID, rows[i].Payload = id, id, []byte(strings.Repeat(`'\`, 400))
