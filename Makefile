@@ -2,16 +2,17 @@
 SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := go run ./internal/testserver/servers
-# The packages with the longest tests, which begin first, so that none of them runs alone at the end. Vet is a part of lint.
+# The packages with the longest tests, which begin first, so that none of them runs alone at the end. Vet is a part of lint. Three
+# packages run at once: tests of servers wait most of the time (the root's take 0.54 of a processor).
 LONG := . ./internal/torture ./durable ./internal/accept
 
-.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test model
+.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test cli-test model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: ## run all tests with the race detector, on real servers that it brings
-	@set -o pipefail; RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -vet=off -json -timeout 15m $(LONG) ./... | go run ./internal/testcount
+	@set -o pipefail; RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -vet=off -p 3 -json -timeout 15m $(LONG) ./... | go run ./internal/testcount
 
 model-test: ## random sequences of calls against a plain model, 10,000 on each implementation (CHECKS=1000)
 	RAPID_CHECKS=$(or $(CHECKS),10000) $(SERVERS) go test -count=1 -timeout 4h -v -run '^TestModel$$' ./durable/... ./hotset/... .
@@ -58,7 +59,10 @@ bench: ## measure all scenarios at full size beside the peers: hours (RUNS=5 SCE
 	cd bench && go run . report --plots plots results.jsonl
 
 otel-test: ## go vet, staticcheck and the tests of the module for OpenTelemetry
-	cd otel && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test -race ./...
+	cd otel && go vet ./... && go run $(STATICCHECK) ./... && bash ../scripts/tidy.sh && go test -race ./...
+
+cli-test: ## go vet, staticcheck and the tests of the command triggerhook, on the embedded pair and on real servers
+	cd cmd/triggerhook && go vet ./... && go run $(STATICCHECK) ./... && bash ../../scripts/tidy.sh && go test ./...
 
 bench-smoke: ## run each scenario small, for the library and the limit: to see that it works, never to judge a time
 	cd bench && go run . run --n 500 --workers 2

@@ -302,3 +302,10 @@ func (l *ledger) count(id string) int {
 	defer l.mu.Unlock()
 	return l.times[id]
 }
+
+// of returns how often the task of that ID was delivered.
+func (l *ledger) of(id string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.times[id]
+}

@@ -156,13 +156,6 @@ func (l *ledger) len() int {
 	return len(l.times)
 }
 
-// of returns how often the task of that ID was delivered.
-func (l *ledger) of(id string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.times[id]
-}
-
 // consume confirms all deliveries in n goroutines until ctx ends.
 func (l *ledger) consume(ctx context.Context, t *testing.T, s *triggerhook.Scheduler, n int) *sync.WaitGroup {
 	var wg sync.WaitGroup

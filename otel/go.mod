@@ -2,8 +2,6 @@ module github.com/triggerhook/triggerhook/otel
 
 go 1.26.0
 
-replace github.com/triggerhook/triggerhook => ../
-
 require (
 	github.com/triggerhook/triggerhook v0.0.0
 	go.opentelemetry.io/otel v1.47.0

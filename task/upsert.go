@@ -24,6 +24,15 @@ func (o OnConflict) Check() error {
 	return nil
 }
 
+// String returns "keep", "replace", "earliest" or "debounce", and for any other number a text like "OnConflict(7)".
+func (o OnConflict) String() string {
+	names := [...]string{Keep: "keep", Replace: "replace", Earliest: "earliest", Debounce: "debounce"}
+	if int(o) >= len(names) || names[o] == "" {
+		return "OnConflict(" + strconv.Itoa(int(o)) + ")"
+	}
+	return names[o]
+}
+
 // UpsertOutcome is what Upsert did with one task.
 type UpsertOutcome uint8
 
