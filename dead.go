@@ -19,8 +19,14 @@ const (
 	ReasonDiscarded = task.ReasonDiscarded // its handler gave it up
 )
 
-// deadPage is how many dead letters one page has at most.
-const deadPage = 100
+const (
+	// deadPage is how many dead letters one page has at most.
+	deadPage = 100
+	// deadClockWait is how long RequeueDead waits for the clock of the hot set.
+	deadClockWait = time.Second
+	// deadSlackMS is by how much a worker may be ahead of the hot set's clock when it notes a death: a long round trip.
+	deadSlackMS = 100
+)
 
 // DeadTask is a dead letter: a task that ended without success, and is kept until PurgeDead or a requeue takes it. Its ID is free for
 // a new task, so that several dead letters may have one ID.
@@ -181,8 +187,8 @@ type RequeueOptions struct {
 	Rate float64
 }
 
-// RequeueDead makes tasks of all dead letters that match f and had died when the call began, by this process's clock, as Requeue
-// does. It returns how many it has requeued. Where a task of their ID lives the dead letters stay: the error then matches ErrExists, and
+// RequeueDead makes tasks of all dead letters that match f and had died when the call began, as Requeue does; one that dies again meanwhile
+// stays. It returns how many it has requeued. Where a task of their ID lives the dead letters stay: the error then matches ErrExists, and
 // all others were requeued. After any other error a repeated call goes on with those that are left. ErrInvalid: f or o breaks a rule.
 func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOptions) (n int, err error) {
 	filter, err := f.check()
@@ -190,8 +196,8 @@ func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOpti
 	if err = errors.Join(err, wrong); err != nil {
 		return 0, fmt.Errorf("requeue dead letters: %w", err)
 	}
-	if now := time.Now().UnixMilli() + 1; filter.BeforeMS == 0 || filter.BeforeMS > now {
-		filter.BeforeMS = now // one that dies again meanwhile stays
+	if now := s.deadUntil(ctx); filter.BeforeMS == 0 || filter.BeforeMS > now {
+		filter.BeforeMS = now
 	}
 	living := &IDError{}
 	for d, err := range s.deadLetters(ctx, filter) {
@@ -212,6 +218,18 @@ func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOpti
 		return n, fmt.Errorf("requeue dead letters, all except %d: %w", len(living.Exists), living)
 	}
 	return n, nil
+}
+
+// deadUntil is a time, in unix milliseconds, before which all have died that are dead letters now. Workers note when a task died by the clock
+// of the hot set, which they know to within a round trip; one that is not reached has clocks like this process's.
+func (s *Scheduler) deadUntil(ctx context.Context) int64 {
+	ctx, cancel := context.WithTimeout(ctx, deadClockWait)
+	defer cancel()
+	st, err := s.set.State(ctx, 0)
+	if err != nil || st.AsOf.TimeUS == 0 {
+		return time.Now().UnixMilli() + deadSlackMS
+	}
+	return st.AsOf.TimeUS/1000 + deadSlackMS
 }
 
 // check returns when the first task is due, in unix milliseconds.

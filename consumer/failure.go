@@ -126,7 +126,12 @@ func (d *Delivery) Fail(ctx context.Context, cause error) (err error) {
 		_, err = d.settle()
 		return err
 	}
-	d.c.fail(d, cause, func(a afterFailure) { err = d.settleFailed(ctx, a) })
+	d.c.fail(d, cause, func(a afterFailure) {
+		if !d.settlement.is(settled) && !d.isGone(cause) {
+			d.c.tellFailed(d, cause)
+		}
+		err = d.settleFailed(ctx, a)
+	})
 	return err
 }
 

@@ -138,28 +138,44 @@ type panicError struct {
 // Error implements error, with the stack.
 func (e *panicError) Error() string { return fmt.Sprintf("handler panicked: %v\n%s", e.value, e.stack) }
 
+// panicStack is an error that some layer has made of a panic, as middleware.Recover does, with the stack of the panic.
+type panicStack interface{ PanicStack() []byte }
+
 // settle settles d as its handler's result says, unless the handler has settled it.
 func (h *Handlers) settle(d *Delivery, err error) {
-	log := h.c.o.Report.Info
-	if panicked := (*panicError)(nil); errors.As(err, &panicked) || err == errGoexit {
+	log, attrs := h.c.o.Report.Info, []any{"id", d.own.ID, "attempt", d.failedAttempts + 1, "error", err}
+	if recovered := panicStack(nil); errors.As(err, &recovered) {
+		log, attrs = h.c.o.Report.Warn, append(attrs, "stack", string(recovered.PanicStack()))
+	} else if panicked := (*panicError)(nil); errors.As(err, &panicked) || err == errGoexit {
 		log = h.c.o.Report.Warn
 	}
 	switch {
 	case d.settlement.is(settled) && err != nil:
-		log("handler failed after it had settled its delivery", "id", d.own.ID, "attempt", d.failedAttempts+1, "error", err)
+		log("handler failed after it had settled its delivery", attrs...)
 	case d.settlement.is(settled):
 	case err == nil:
 		d.ConfirmAsync()
 	default:
+		gone := d.isGone(err)
 		h.c.fail(d, err, func(a afterFailure) {
-			log(a.message(), "id", d.own.ID, "attempt", d.failedAttempts+1, "error", err)
-			h.c.tellFailed(d, err)
+			if gone {
+				log("handler ended, and its task was gone", attrs...)
+			} else {
+				log(a.message(), attrs...)
+				h.c.tellFailed(d, err)
+			}
 			err := d.settleFailed(context.Background(), a)
 			if !errors.Is(err, task.ErrSettled) && !errors.Is(err, task.ErrGone) {
 				h.c.o.Report.Error("give back after a handler's error", err, "the lease ends by itself")
 			}
 		})
 	}
+}
+
+// isGone reports whether a handler returned err because the task of d is done, deleted or moved. That is no failure: a task may be
+// delivered twice, and the transaction of ConfirmTx finds out that it was done before.
+func (d *Delivery) isGone(err error) bool {
+	return errors.Is(err, task.ErrGone) || errors.Is(context.Cause(d.Context()), task.ErrGone)
 }
 
 // message says in the log what became of a task after its handler returned an error.

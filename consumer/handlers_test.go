@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/report"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -159,6 +161,57 @@ func TestWhatAHandlerSettledIsNotAnsweredAgain(t *testing.T) {
 		}
 		if n := o.Report.Counts(); len(n) > 0 {
 			k.Errorf("errors are counted: %v, want none: %s", n, log.b.String())
+		}
+		k.stop()
+		if err := hs.Stop(); err != nil {
+			k.Error(err)
+		}
+	})
+}
+
+// stacked is a panic that a layer around the handler has made an error.
+type stacked struct{ error }
+
+// PanicStack is its stack.
+func (stacked) PanicStack() []byte { return []byte("in main.go:7") }
+
+// Which errors are failures: not that of a task that is gone, and a recovered panic is one that says where it was.
+func TestWhatAHandlerAnswersIsTold(t *testing.T) {
+	failed := map[string]int{}
+	o, log := logged(consumer.Options{Hooks: hook.Hooks{Failed: func(f hook.Failed) { failed[f.ID]++ }}})
+	bubble(t, o, func(k *kit) {
+		k.add(4, false)
+		hs := k.c.Handle(1, func(ctx context.Context, d *consumer.Delivery) error {
+			switch {
+			case d.Attempt > 1:
+				return nil
+			case d.ID == "t000000":
+				return fmt.Errorf("confirm: %w", task.ErrGone)
+			case d.ID == "t000001":
+				return fmt.Errorf("print: %w", stacked{errors.New("boom")})
+			case d.ID == "t000002":
+				return d.Fail(ctx, errors.New("no paper"))
+			default: // deleted meanwhile: the context ends
+				k.deleteRow(d)
+				if _, err := k.set.Remove(k.Context(), 0, "", []task.Ref{{ID: d.ID, Ver: 4}}); err != nil {
+					k.Error(err)
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		})
+		k.run()
+		<-time.After(time.Minute)
+		if want := map[string]int{"t000001": 1, "t000002": 1}; !maps.Equal(failed, want) || k.store.len() != 0 {
+			k.Errorf("the hook Failed was told of %v, want %v; %d rows are left", failed, want, k.store.len())
+		}
+		for _, id := range []string{"t000000", "t000003"} {
+			if n := len(log.with("level=INFO", `msg="triggerhook: handler ended, and its task was gone"`, "id="+id)); n != 1 {
+				k.Errorf("%d lines say at Info that %s was gone, want 1: %s", n, id, log.b.String())
+			}
+		}
+		if n := len(log.with("level=WARN", `msg="triggerhook: handler failed"`, "id=t000001", `error="print: boom"`, `stack="in main.go:7"`)); n != 1 {
+			k.Errorf("%d lines say at Warn where t000001 panicked, want 1: %s", n, log.b.String())
 		}
 		k.stop()
 		if err := hs.Stop(); err != nil {

@@ -45,9 +45,9 @@ type Hooks struct {
 	// Confirmed is called after rows were deleted for Confirm or ConfirmAsync, and before Confirm returns. Deliveries whose
 	// row was gone (ErrGone) are not in it.
 	Confirmed func(Confirmed)
-	// Failed is called when a Handler of Handle has returned an error, panicked, or ended its goroutine, before the delivery is
-	// answered. It is not called for a Rollback that a caller makes, nor for an error of a Handler that has settled its delivery.
-	// It is called for a Snooze too (triggerhook.Snoozed tells it from a failure).
+	// Failed is called when a Handler of Handle has returned an error, panicked, or ended its goroutine, and by Delivery.Fail, before
+	// the delivery is answered. It is not called for a Rollback that a caller makes, nor for an error of a Handler that has settled its
+	// delivery, or whose task was gone (ErrGone). It is called for a Snooze too (triggerhook.Snoozed tells it from a failure).
 	Failed func(Failed)
 	// Dead is called after tasks became dead letters by this process, before a call of the caller's that brought that about returns.
 	Dead func(Dead)
@@ -102,7 +102,7 @@ type Confirmed struct {
 // Failed is a delivery whose Handler failed.
 type Failed struct {
 	Task
-	Err error // what the Handler returned, or that it panicked or ended its goroutine
+	Err error // what the Handler returned or Fail was given, or that the Handler panicked or ended its goroutine
 }
 
 // Dead are tasks that one transaction has moved to the dead letters.

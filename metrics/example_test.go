@@ -85,6 +85,7 @@ func ExampleHandlers_Middleware() {
 	}
 	// Output:
 	// error 0
+	// gone 0
 	// ok 1
 	// panic 0
 	// snoozed 0
@@ -94,5 +95,5 @@ func ExampleHandlers_Middleware() {
 func ExampleNewHandlers() {
 	handlers := metrics.NewHandlers("shop")
 	fmt.Println(testutil.CollectAndCount(handlers))
-	// Output: 4
+	// Output: 5
 }

@@ -61,7 +61,7 @@ func Example() {
 // withoutTimes leaves out what differs from run to run.
 func withoutTimes(_ []string, a slog.Attr) slog.Attr {
 	switch a.Key {
-	case slog.TimeKey, "late", "took":
+	case slog.TimeKey, "late", "took", "stack":
 		return slog.Attr{}
 	}
 	return a

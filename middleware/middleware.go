@@ -23,7 +23,8 @@ import (
 )
 
 // Log writes one line for each delivery once its handler has ended: "task handled" at Info, "task snoozed" at Info (triggerhook.Snooze),
-// "task failed" at Warn with the error, or "handler did not return" at Error after a panic or
+// "task was gone" at Info (an error after, or of, triggerhook.ErrGone: it was done, deleted or moved meanwhile), "task failed" at Warn with the
+// error, and with the stack of what Recover has made an error, or "handler did not return" at Error after a panic or
 // runtime.Goexit, which goes on. Each line has id, attempt, late (from the due time to the
 // handler's begin, by this process's clock, never below zero) and took. A nil logger is slog.Default() at the time of
 // the line.
@@ -38,6 +39,9 @@ func Log(logger *slog.Logger) triggerhook.Middleware {
 				if err != nil {
 					attrs = append(attrs, slog.Any("error", err))
 				}
+				if p := (*PanicError)(nil); errors.As(err, &p) {
+					attrs = append(attrs, slog.String("stack", string(p.Stack)))
+				}
 				l := logger
 				if l == nil {
 					l = slog.Default()
@@ -47,6 +51,8 @@ func Log(logger *slog.Logger) triggerhook.Middleware {
 			switch err = next(ctx, d); {
 			case err == nil:
 				level, message = slog.LevelInfo, "task handled"
+			case errors.Is(err, triggerhook.ErrGone), errors.Is(context.Cause(ctx), triggerhook.ErrGone):
+				level, message = slog.LevelInfo, "task was gone"
 			case triggerhook.Snoozed(err):
 				level, message = slog.LevelInfo, "task snoozed"
 			default:
@@ -89,6 +95,9 @@ type PanicError struct {
 
 // Error names the value, without the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v", e.Value) }
+
+// PanicStack is Stack. Handle looks for an error with this method, and logs it at Warn with the stack, as it does with a panic.
+func (e *PanicError) PanicStack() []byte { return e.Stack }
 
 // Unwrap returns the value if it is an error, such as a runtime.Error.
 func (e *PanicError) Unwrap() error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,8 @@ func TestLogSaysHowAHandlerEnded(t *testing.T) {
 		"nil":                    {sleepy(nil), 3 * time.Second, `level=INFO msg="task handled" id=a attempt=2 late=3s took=1s`},
 		"error":                  {sleepy(errBusy), 0, `level=WARN msg="task failed" id=a attempt=2 late=0s took=1s error=busy`},
 		"snooze":                 {sleepy(fmt.Errorf("closed: %w", triggerhook.Snooze(time.Hour))), 0, `level=INFO msg="task snoozed" id=a attempt=2 late=0s took=1s error="closed: snoozed for 1h0m0s"`},
+		"gone":                   {returns(fmt.Errorf("confirm: %w", triggerhook.ErrGone)), 0, `level=INFO msg="task was gone" id=a attempt=2`},
+		"recovered panic":        {middleware.Recover()(panics("fell")), 0, `error="handler panicked: fell" stack="goroutine `},
 		"panic":                  {panics("fell"), 0, `level=ERROR msg="handler did not return" id=a attempt=2 late=0s took=0s`},
 		"a clock that is behind": {sleepy(nil), -time.Minute, `late=0s`},
 		"a handler that changes its delivery": {func(_ context.Context, d *triggerhook.Delivery) error {
@@ -72,7 +75,7 @@ func TestLogSaysHowAHandlerEnded(t *testing.T) {
 							t.Errorf("it panicked with %v", v)
 						}
 					}()
-					if err := h(t.Context(), delivery(c.late)); (err != nil) != (name == "error" || name == "snooze") {
+					if err := h(t.Context(), delivery(c.late)); (err != nil) != slices.Contains([]string{"error", "snooze", "gone", "recovered panic"}, name) {
 						t.Errorf("it answered %v", err)
 					}
 				}()

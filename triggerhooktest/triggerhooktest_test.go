@@ -268,3 +268,28 @@ func TestMisuseFailsTheTest(t *testing.T) {
 func containsAll(text string, parts []string) bool {
 	return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(text, p) })
 }
+
+// Dead letters died by the clock that Advance moves, and RequeueDead goes by it.
+func TestDeadLettersAreRequeuedByTheClockOfTheTest(t *testing.T) {
+	s := triggerhooktest.New(t, triggerhook.Options{MaxAttempts: 1})
+	printed, paper := 0, false
+	s.Handle(func(context.Context, *triggerhook.Delivery) error {
+		if !paper {
+			return errors.New("no paper")
+		}
+		printed++
+		return nil
+	})
+	if err := s.Create(t.Context(), &triggerhook.Task{ID: "a", Due: s.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	s.Advance(48 * time.Hour)
+	paper = true
+	if n, err := s.RequeueDead(t.Context(), triggerhook.DeadFilter{}, triggerhook.RequeueOptions{}); n != 1 || err != nil {
+		t.Errorf("RequeueDead: %d, %v; want 1", n, err)
+	}
+	s.Advance(time.Second)
+	if printed != 1 {
+		t.Errorf("printed %d times, want once", printed)
+	}
+}

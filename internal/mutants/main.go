@@ -123,6 +123,7 @@ func all() []mutant {
 		breadth,
 		breadthRetries,
 		breadthConfirmTx,
+		breadthNewcomer,
 		breadthDead,
 		hookMutants,
 		breadthForecast,
