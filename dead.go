@@ -39,7 +39,7 @@ type DeadTask struct {
 	Died      time.Time // by the hot set's clock
 }
 
-// DeadFilter selects dead letters, for ListDead and RequeueDead. A dead letter matches if it matches each field that is set. The
+// DeadFilter selects dead letters, for ListDead, RequeueDead and PurgeDead. A dead letter matches if it matches each field that is set. The
 // zero DeadFilter matches all.
 type DeadFilter struct {
 	// IDPrefix is how the ID begins, compared as bytes. It is valid UTF-8, without NUL, and not longer than an ID.
@@ -257,16 +257,44 @@ func (o RequeueOptions) dueMS(first int64, n int) int64 {
 	return first + int64(later)
 }
 
-// PurgeDead deletes the dead letters that died before that time, and returns how many it deleted, also with an error. It deletes
-// some at a time, and may be repeated. ErrInvalid: before is not in the range of Task.Due.
-func (s *Scheduler) PurgeDead(ctx context.Context, before time.Time) (int64, error) {
-	ms, err := task.DueMS(before)
-	n := int64(0)
+// PurgeDead deletes the dead letters that match f, and returns how many it deleted, also with an error. It deletes some at a time, and
+// may be repeated. ErrInvalid: f breaks a rule, or is zero: a DeadBefore of now deletes all.
+func (s *Scheduler) PurgeDead(ctx context.Context, f DeadFilter) (n int, err error) {
+	filter, err := f.check()
+	if f == (DeadFilter{}) {
+		err = fmt.Errorf("%w: DeadFilter is zero, which would delete all dead letters; for that, set DeadBefore to now", ErrInvalid)
+	}
 	if err == nil {
-		n, err = s.store.PurgeDead(ctx, ms)
+		n, err = s.purgeDead(ctx, filter)
 	}
 	if err != nil {
 		return n, fmt.Errorf("purge dead letters, %d deleted: %w", n, err)
 	}
 	return n, nil
+}
+
+// purgeDead deletes by time alone without reading what it deletes, and otherwise page by page.
+func (s *Scheduler) purgeDead(ctx context.Context, f task.DeadFilter) (n int, err error) {
+	if f == (task.DeadFilter{BeforeMS: f.BeforeMS}) {
+		deleted, err := s.store.PurgeDead(ctx, f.BeforeMS)
+		return int(deleted), err
+	}
+	var some []task.Ref
+	flush := func() error {
+		deleted, err := s.store.DeleteDead(ctx, some)
+		n, some = n+int(deleted), some[:0]
+		return err
+	}
+	for d, err := range s.deadLetters(ctx, f) {
+		if err != nil {
+			return n, err
+		}
+		if some = append(some, d.Ref); len(some) < deadPage {
+			continue
+		}
+		if err := flush(); err != nil {
+			return n, err
+		}
+	}
+	return n, flush()
 }

@@ -268,14 +268,24 @@ func TestOldDeadLettersArePurged(t *testing.T) {
 		for i := range 5 {
 			bury(t, s, sch, triggerhook.Task{ID: fmt.Sprint(i)}, triggerhook.ReasonAttempts, now.Add(time.Duration(i)*time.Hour))
 		}
-		if n, err := sch.PurgeDead(t.Context(), now.Add(2*time.Hour)); n != 2 || err != nil {
+		before := func(at time.Time) triggerhook.DeadFilter { return triggerhook.DeadFilter{DeadBefore: at} }
+		if n, err := sch.PurgeDead(t.Context(), before(now.Add(2*time.Hour))); n != 2 || err != nil {
 			t.Errorf("PurgeDead: %d, %v; want 2", n, err)
 		}
 		if dead := deadTasks(t, sch, triggerhook.DeadFilter{}); len(dead) != 3 || dead[0].ID != "2" {
 			t.Errorf("left are %+v", dead)
 		}
-		if n, err := sch.PurgeDead(t.Context(), time.Time{}); n != 0 || !errors.Is(err, triggerhook.ErrInvalid) {
-			t.Errorf("PurgeDead before the zero time: %d, %v", n, err)
+		if n, err := sch.PurgeDead(t.Context(), triggerhook.DeadFilter{}); n != 0 || !errors.Is(err, triggerhook.ErrInvalid) {
+			t.Errorf("PurgeDead of the zero filter: %d, %v, want ErrInvalid", n, err)
+		}
+		for i := range 250 {
+			bury(t, s, sch, triggerhook.Task{ID: fmt.Sprint("of-one/", i)}, triggerhook.ReasonExpired, now)
+		}
+		if n, err := sch.PurgeDead(t.Context(), triggerhook.DeadFilter{IDPrefix: "of-one/", Reason: triggerhook.ReasonExpired}); n != 250 || err != nil {
+			t.Errorf("PurgeDead of one prefix: %d, %v; want 250", n, err)
+		}
+		if dead := deadTasks(t, sch, triggerhook.DeadFilter{}); len(dead) != 3 {
+			t.Errorf("left are %+v, want the 3 of other IDs", dead)
 		}
 	})
 }

@@ -112,16 +112,16 @@ func ExampleScheduler_PurgeDead() {
 	defer end()
 	tooLate(s, "push-1", "push-2")
 	ctx := context.Background()
-	n, err := s.PurgeDead(ctx, time.Now().AddDate(0, 0, -30))
+	n, err := s.PurgeDead(ctx, triggerhook.DeadFilter{DeadBefore: time.Now().AddDate(0, 0, -30)})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("older than 30 days:", n)
-	if n, err = s.PurgeDead(ctx, time.Now().Add(time.Minute)); err != nil {
+	if n, err = s.PurgeDead(ctx, triggerhook.DeadFilter{IDPrefix: "push-"}); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("all others:", n)
+	fmt.Println("pushes:", n)
 	// Output:
 	// older than 30 days: 0
-	// all others: 2
+	// pushes: 2
 }

@@ -387,6 +387,7 @@ func checkDead(ctx context.Context, rows []task.Row, store durable.Store, check 
 	}
 	check("`Bury` of 1 to 100 rows that died alike", func() error { _, err := store.Bury(ctx, burials); return err })
 	check("`Dead`", func() error { _, err := store.Dead(ctx, task.DeadFilter{}, task.DeadCursor{}, 10); return err })
+	check("`DeleteDead`", func() error { _, err := store.DeleteDead(ctx, []task.Ref{{ID: "a", Ver: 1}}); return err })
 	back := task.Row{Ref: task.Ref{ID: rows[0].ID, Ver: task.NewVer()}, NextMS: rows[0].NextMS}
 	check("`Requeue`", func() error { _, err := store.Requeue(ctx, rows[0].Ref, back); return err })
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -151,6 +152,20 @@ func (m *MySQL) PurgeDead(ctx context.Context, beforeMS int64) (total int64, err
 			return total, err
 		}
 	}
+}
+
+// DeleteDead implements Store.
+func (m *MySQL) DeleteDead(ctx context.Context, refs []task.Ref) (n int64, err error) {
+	if len(refs) == 0 {
+		return 0, nil
+	}
+	refs = slices.SortedFunc(slices.Values(refs), func(a, b task.Ref) int { return strings.Compare(a.ID, b.ID) })
+	err = m.bounded(ctx, "delete dead letters", func(ctx context.Context, conn *sql.Conn) error {
+		deleted, err := affected(conn.ExecContext(ctx, expand(m.sql["delete_dead_letters"], len(refs)), refArgs(refs)...))
+		n = int64(deleted)
+		return err
+	})
+	return n, err
 }
 
 // CountDead implements Store.

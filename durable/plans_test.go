@@ -197,6 +197,7 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"list the dead by id", list(task.DeadFilter{IDPrefix: buried[9].ID[:2]}, task.DeadCursor{}), "SELECT dead_ms", "id", 110},
 		{"requeue", requeue, "INSERT INTO `t_task`", "id", 0},
 		{"delete a dead letter", requeue, "DELETE d", "id", 0},
+		{"delete dead letters", func() { _, _ = s.DeleteDead(t.Context(), many) }, "DELETE d", "id", 0},
 		{"first of the dead", purge(1), "SELECT dead_ms, attempt", "PRIMARY", 10},
 		{"purge", purge(2), "DELETE", "PRIMARY", 0},
 		{"count the dead", func() { _, _, _ = s.CountDead(t.Context(), 1000) }, "SELECT COUNT", "id", 2100},

@@ -96,6 +96,10 @@ type Store interface {
 	// deleted, also with an error.
 	PurgeDead(ctx context.Context, beforeMS int64) (n int64, err error)
 
+	// DeleteDead deletes those of the dead letters named that exist, in one step, and returns how many they were. Refs are distinct, and
+	// at most 100. A repeat after a lost answer does not count what the first try deleted.
+	DeleteDead(ctx context.Context, refs []task.Ref) (n int64, err error)
+
 	// CountDead returns how many dead letters there are, with the words of Count.
 	CountDead(ctx context.Context, limit int) (n int64, exact bool, err error)
 

@@ -111,22 +111,22 @@ func (a *app) deadRequeue() *cobra.Command {
 }
 
 func (a *app) deadPurge() *cobra.Command {
-	var before instantFlag
+	var f deadFlags
 	cmd := &cobra.Command{
-		Use:     "purge --died-before TIME",
-		Short:   "Delete old dead letters for good",
-		Example: "  triggerhook dead purge --died-before -720h",
+		Use:     "purge",
+		Short:   "Delete dead letters of a filter for good",
+		Example: "  triggerhook dead purge --died-before -720h\n  triggerhook dead purge --prefix customer-42/",
 		Args:    exactly(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if before.IsZero() {
-				return usageError{errors.New("dead purge: give --died-before")}
+			if !f.given() {
+				return usageError{errors.New("dead purge: give a filter (--prefix, --reason, --died-from, --died-before); --died-before now is all")}
 			}
 			return a.run(cmd, func(ctx context.Context, o *opened, p *printer) error {
-				n, err := o.PurgeDead(ctx, before.Time)
-				return errors.Join(err, p.print(map[string]int64{"purged": n}, "PURGED", strconv.FormatInt(n, 10)))
+				n, err := o.PurgeDead(ctx, f.filter())
+				return errors.Join(err, p.print(map[string]int{"purged": n}, "PURGED", strconv.Itoa(n)))
 			})
 		},
 	}
-	cmd.Flags().Var(&before, "died-before", "delete what died before this time")
+	f.register(cmd)
 	return cmd
 }

@@ -276,6 +276,34 @@ func (s *Store) PurgeDead(ctx context.Context, beforeMS int64) (total int64, err
 	return total, nil
 }
 
+// DeleteDead implements durable.Store.
+func (s *Store) DeleteDead(ctx context.Context, refs []task.Ref) (n int64, err error) {
+	err = s.write(ctx, "delete dead letters", func(tx *bbolt.Tx) error {
+		t, err := s.table(tx)
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			d, ok, err := t.readDead(ref)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			if err := t.digUp(d.Cursor()); err != nil {
+				return &brokenError{err}
+			}
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
 // CountDead implements durable.Store. It reads no dead letter: the sequence of their bucket counts them.
 func (s *Store) CountDead(ctx context.Context, limit int) (n int64, exact bool, err error) {
 	err = s.view(ctx, "count dead letters", func(t *table) error {

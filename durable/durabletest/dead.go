@@ -26,6 +26,7 @@ var deadClaims = []claim{
 	{"RequeueMakesARow", requeueMakesARow},
 	{"OneRequeueWins", oneRequeueWins},
 	{"PurgeDeletesTheOld", purgeDeletesTheOld},
+	{"DeleteDeadDeletesVersions", deleteDeadDeletesVersions},
 }
 
 // burialOf returns a burial of r at that time.
@@ -312,6 +313,31 @@ func purgeDeletesTheOld(t *testing.T, s durable.Store) {
 		if n != c.deleted || left != c.left || !exact || err != nil || e != nil {
 			t.Errorf("PurgeDead of what died before %d deleted %d and left %d, %v, %v; want %d and %d", c.before, n, left, err, e, c.deleted, c.left)
 		}
+	}
+}
+
+// deleteDeadDeletesVersions: dead letters are deleted by version, those that exist, and no others.
+func deleteDeadDeletesVersions(t *testing.T, s durable.Store) {
+	a, b, again := row("a", 1, "x"), row("b", 2, ""), row("a", 3, "y")
+	create(t, s, a, b)
+	bury(t, s, burialOf(a, 1), burialOf(b, 1))
+	create(t, s, again)
+	bury(t, s, burialOf(again, 2))
+	unknown := task.Ref{ID: "a", Ver: again.Ver + 1}
+	for _, c := range []struct {
+		refs []task.Ref
+		want int64
+	}{{nil, 0}, {[]task.Ref{unknown}, 0}, {[]task.Ref{b.Ref, a.Ref, unknown}, 2}, {[]task.Ref{b.Ref, a.Ref}, 0}} {
+		if n, err := s.DeleteDead(t.Context(), c.refs); n != c.want || err != nil {
+			t.Errorf("DeleteDead of %d deleted %d, %v; want %d", len(c.refs), n, err, c.want)
+		}
+	}
+	page, err := s.Dead(t.Context(), task.DeadFilter{}, task.DeadCursor{}, 10)
+	if err != nil || len(page.Dead) != 1 || page.Dead[0].Ref != again.Ref {
+		t.Errorf("left are %+v, %v; want the second death of a", page.Dead, err)
+	}
+	if n, exact, err := s.CountDead(t.Context(), 10); n != 1 || !exact || err != nil {
+		t.Errorf("CountDead: %d, %t, %v; want 1", n, exact, err)
 	}
 }
 

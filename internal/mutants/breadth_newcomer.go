@@ -12,4 +12,8 @@ var breadthNewcomer = []mutant{
 		"errors.As(err, &recovered)", "false", "./consumer", "TestWhatAHandlerAnswersIsTold"},
 	{"requeue-by-local-clock", "RequeueDead takes what died by another clock for not dead yet", "dead.go",
 		"	return st.AsOf.TimeUS/1000 + deadSlackMS\n", "	return time.Now().UnixMilli()\n", "./triggerhooktest", "TestDeadLettersAreRequeuedByTheClockOfTheTest"},
+	{"purge-forgets-the-last", "PurgeDead leaves the last page of a filter", "dead.go",
+		"	return n, flush()\n", "	return n, nil\n", ".", "TestOldDeadLettersArePurged"},
+	{"purge-all-unasked", "a zero filter deletes all dead letters", "dead.go",
+		"	if f == (DeadFilter{}) {\n		err = ", "	if f == (DeadFilter{}) {\n		_ = ", ".", "TestOldDeadLettersArePurged"},
 }
