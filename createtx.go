@@ -126,6 +126,9 @@ func (s *Scheduler) DeleteTx(ctx context.Context, tx Tx, ids ...string) error {
 	}
 	rows, err := store.LockTx(ctx, tx, ids)
 	if err == nil && len(rows) > 0 {
+		err = s.keepTx(ctx, tx, rows)
+	}
+	if err == nil && len(rows) > 0 {
 		err = store.DeleteTx(ctx, tx, rows)
 	}
 	if err != nil {

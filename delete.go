@@ -112,7 +112,7 @@ func (d *deletion) part(ctx context.Context, ids []string) error {
 	// The commit point (RowFirst). A crash before it leaves the tasks as they were. A crash after
 	// it leaves members without rows. Such a member may fire once, because Delete has not
 	// returned nil; its Confirm, or the reaper after its lease, removes it.
-	rows, err := d.s.store.DeleteByID(ctx, ids, line.aboveMS)
+	rows, err := d.s.deleteByID(ctx, ids, line)
 	if err != nil { // the outcome is unknown: the retries find out
 		d.s.removals.EnqueueUncertain(task.Unsure(err))
 		return err

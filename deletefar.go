@@ -19,6 +19,14 @@ type farLine struct {
 	drawn   time.Time // before the hot set was asked
 }
 
+// now is the hot set's time, or this process's if the hot set has not answered.
+func (l farLine) now() time.Time {
+	if l.asOf.TimeUS == 0 {
+		return time.Now()
+	}
+	return time.UnixMicro(l.asOf.TimeUS).Add(wait.Elapsed(l.drawn))
+}
+
 // lateCommit is how much later than a far task a row must be due to be deleted unread. Its version
 // is not known afterwards, so the row must still be far when the deletion takes effect. It is far more than
 // unsureFor of internal/removal, because nothing finds out about these rows later.

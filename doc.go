@@ -157,6 +157,13 @@
 // and [Scheduler.RequeueDead] make tasks of them again, and [Scheduler.PurgeDead] deletes the old ones, which nothing else does.
 // An ID that is dead is free for a new task: Get answers ErrNotFound for it.
 //
+// # History
+//
+// With Options.History a process keeps what became of the tasks that it confirms, deletes, or makes dead letters: how and when each ended, its
+// attempts, the worker, and the reason and last error of a dead letter, but neither payload nor headers. It is written in the
+// transaction that deletes the task, so it has exactly what happened, and is purged after a retention. [Scheduler.History] reads it
+// by ID, also in a process without the option. What a process without the option ends is not in it.
+//
 // # Errors
 //
 // Compare with errors.Is. An [IDError] says which of several tasks an error is about. After

@@ -30,7 +30,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"consumer":            {"hook", "task", "internal/coalesce", "internal/failpoint", "internal/hooks", "internal/report", "internal/verdict", "retrypolicy"},
 		"hook":                {},
 		"internal/hooks":      {"internal/report"},
-		"durable":             {"task", "internal/coalesce"},
+		"durable":             {"task", "internal/coalesce", "internal/failpoint"},
 		"durable/bolt":        {"durable", "task", "internal/coalesce"},
 		"durable/durabletest": {"durable", "task"},
 		"hotset":              {"task"},

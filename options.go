@@ -61,6 +61,8 @@ type Options struct {
 	// do without it. The first is the outermost: it sees the delivery first, and the
 	// result last. New copies the slice.
 	Middleware []Middleware
+	// History keeps what became of tasks: none is kept by default.
+	History History
 	// Hooks are told of events: package hook says when each is called, and what it must not do.
 	Hooks hook.Hooks
 	// Logger is where the log goes: slog.Default(). At Warn it gets errors that cannot be returned
@@ -88,6 +90,7 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxPayload, 64<<10)
 	def(&o.Queue, 1000)
 	def(&o.AuditGrace, 5*time.Second)
+	o.History = o.History.withDefaults()
 	o.Middleware = slices.Clone(o.Middleware)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -115,6 +118,7 @@ func (o Options) validate() error {
 		within("Queue", o.Queue, 1, 1_000_000),
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
 		within("MaxAttempts", o.MaxAttempts, 0, maxAttempts),
+		o.History.validate(),
 		checkRetry(o.Retry),
 		checkMiddleware(o.Middleware),
 	)

@@ -363,6 +363,7 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 		return store.RaiseAttempts(ctx, []task.Attempts{{Ref: rows[301].Ref, Attempt: 9}, {Ref: rows[302].Ref, Attempt: 9}})
 	})
 	checkDead(ctx, rows[400:500], store, check)
+	checkHistory(ctx, rows[500:700], store.(durable.Historian), check)
 	check("`Get`, `Versions`", func() error { _, err := store.Get(ctx, []string{one.ID}); return err })
 	check("`Get`, `Versions`", func() error { _, err := store.Versions(ctx, []string{one.ID}); return err })
 	check("`Scan` from a cursor", func() error { _, err := store.Scan(ctx, rows[301].Cursor(), task.MaxDue, 100, 100); return err })
@@ -390,6 +391,19 @@ func checkDead(ctx context.Context, rows []task.Row, store durable.Store, check 
 	check("`DeleteDead`", func() error { _, err := store.DeleteDead(ctx, []task.Ref{{ID: "a", Ver: 1}}); return err })
 	back := task.Row{Ref: task.Ref{ID: rows[0].ID, Ver: task.NewVer()}, NextMS: rows[0].NextMS}
 	check("`Requeue`", func() error { _, err := store.Requeue(ctx, rows[0].Ref, back); return err })
+}
+
+func checkHistory(ctx context.Context, rows []task.Row, store durable.Historian, check checker) {
+	ends, burials := make([]task.Ending, len(rows)), make([]task.Burial, len(rows))
+	for i, r := range rows {
+		ends[i] = task.Ending{Ref: r.Ref, How: task.EndConfirmed, EndedMS: time.Now().UnixMilli()}
+		burials[i] = task.Burial{Ref: r.Ref, Reason: task.ReasonExpired}
+	}
+	check("`End` of 1 to 1000 rows", func() error { _, err := store.End(ctx, ends[:1]); return err })
+	check("`End` of 1 to 1000 rows", func() error { _, err := store.End(ctx, ends[1:90]); return err })
+	check("`EndByID` of 1 to 1000 rows", func() error { _, err := store.EndByID(ctx, ends[90:100]); return err })
+	check("`EndDead` of 1 to 100 rows that died alike", func() error { _, err := store.EndDead(ctx, burials[100:], ends[100:]); return err })
+	check("`History` of two months", func() error { _, err := store.History(ctx, rows[0].ID, 10); return err })
 }
 
 func idsOf(rows []task.Row) []string {

@@ -33,6 +33,7 @@ import (
 type Scheduler struct {
 	store    durable.Store
 	txs      txStore
+	keeper   *keeper    // of history; nil: none is kept
 	set      hotset.Set // removals around a fence around a breaker around the Set of New
 	o        Options
 	parts    int
@@ -61,7 +62,8 @@ type counts struct {
 // New returns a Scheduler on two stores, which the caller closes after Run or
 // Handle has returned. It does no I/O, starts nothing, and there is nothing to
 // close. ErrInvalid: a nil store or set, or a bad option; all problems are
-// reported together. ErrMismatch: the namespaces of store and set differ.
+// reported together. ErrMismatch: the namespaces of store and set differ. ErrUnsupported: Options.History is
+// set, and the store keeps no history.
 func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	o = o.withDefaults()
 	err := o.validate()
@@ -74,10 +76,11 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	if !isNil(store) && !isNil(set) && store.Namespace() != set.Config().Namespace {
 		err = errors.Join(err, fmt.Errorf("%w: store has namespace %q, set %q", ErrMismatch, store.Namespace(), set.Config().Namespace))
 	}
-	if err != nil {
+	history, wrong := newKeeper(store, o.History)
+	if err = errors.Join(err, wrong); err != nil {
 		return nil, fmt.Errorf("new scheduler: %w", err)
 	}
-	s := &Scheduler{store: store, o: o, parts: set.Config().Partitions, report: &report.Reporter{Logger: o.Logger},
+	s := &Scheduler{store: store, keeper: history, o: o, parts: set.Config().Partitions, report: &report.Reporter{Logger: o.Logger},
 		ns: namespaceCache{turn: make(chan struct{}, 1)}}
 	s.txs.store, _ = store.(durable.TxStore)
 	s.compose(set)
@@ -97,12 +100,12 @@ func (s *Scheduler) compose(set hotset.Set) {
 	s.window = horizon.New(s.o.Window, s.store, s.records, s.report)
 	s.adds = preload.New(preload.Options{Store: s.store, Set: s.set, Records: s.records, Window: s.window,
 		InlinePayload: s.o.InlinePayload, Closed: s.giveUp, Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
-	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Outbox: s.txs.store, Set: s.set, Fenced: fenced,
+	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Outbox: s.txs.store, History: s.keeper.ofAgents(), Retention: s.o.History.Retention, Set: s.set, Fenced: fenced,
 		Records: s.records, Outage: outage,
 		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
 		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks})
 	s.consumer = consumer.New(s.set, s.store, consumer.Options{Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
-		DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts,
+		DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts, History: s.keeper.ofConsumer(),
 		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report, Hooks: s.o.Hooks})
 }
 

@@ -48,6 +48,7 @@ type ProcessStats struct {
 	Scanned    uint64 // rows that its feeder and auditor read
 	Rebuilds   uint64 // generations that its feeder began
 	AuditFinds uint64 // tasks that its auditor found missing
+	Purged     uint64 // ends of tasks that its purger deleted from the history (Options.History)
 	// Errors counts the errors that could not be returned to a caller, by kind.
 	Errors map[string]uint64
 	consumer.Figures
@@ -66,7 +67,7 @@ type namespaceCache struct {
 func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	c := &s.counts
 	out := Stats{Process: ProcessStats{Created: c.created.Load(), Deleted: c.deleted.Load(), Rescheduled: c.rescheduled.Load(), Requeued: c.requeued.Load(),
-		Preloaded: s.adds.Added() + c.agents.Fed.Load(), Scanned: c.agents.Scanned.Load(), Rebuilds: c.agents.Rebuilds.Load(), AuditFinds: c.agents.Finds.Load(),
+		Preloaded: s.adds.Added() + c.agents.Fed.Load(), Scanned: c.agents.Scanned.Load(), Rebuilds: c.agents.Rebuilds.Load(), AuditFinds: c.agents.Finds.Load(), Purged: c.agents.Purged.Load(),
 		Errors: s.report.Counts(), Figures: s.consumer.Figures()}}
 	select {
 	case s.ns.turn <- struct{}{}:

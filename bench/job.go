@@ -55,6 +55,9 @@ func jobs(w wish) []job {
 		sc := scenarios[name]
 		for _, v := range w.variants(sc.variants) {
 			for _, system := range w.systems {
+				if v.History && system != "triggerhook" && system != "embedded" {
+					continue
+				}
 				n := sc.n
 				if system == "asynq" || system == "river" {
 					n = sc.peersN

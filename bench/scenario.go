@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type variant struct {
 	Ahead   time.Duration
 	Rate    int  // tasks a second
 	Hot     bool // preloaded
+	History bool // what became of each task is kept: of this library alone
 	Rows    int  // that stand in the store besides
 	Share   int  // of the scenario's tasks: one in so many
 	// HotTasks bounds the hot set; 0: the library's default.
@@ -57,7 +59,7 @@ func init() {
 		"create":  {n: 200_000, peersN: 40_000, variants: createVariants(), measure: measureCreate},
 		"delete":  {n: 200_000, peersN: 40_000, variants: deleteVariants, measure: measureDelete},
 		"send":    {n: 100_000, peersN: 100_000, variants: sendVariants, measure: measureSend},
-		"confirm": {n: 100_000, peersN: 100_000, variants: sendVariants, measure: measureSend},
+		"confirm": {n: 100_000, peersN: 100_000, variants: confirmVariants, measure: measureSend},
 		"burst":   {n: 300_000, peersN: 50_000, variants: []variant{{Name: "one instant", Workers: 2}}, measure: measureBurst},
 		"lateness": {n: 100_000, peersN: 100_000, variants: []variant{{Name: "1000/s", Rate: 1000, Share: 5, Workers: 1},
 			{Name: "5000/s", Rate: 5000, Workers: 1}}, measure: measureLateness},
@@ -86,6 +88,9 @@ var deleteVariants = []variant{
 }
 
 var sendVariants = []variant{{Name: "from rows", Workers: 1}, {Name: "from the hot set", Workers: 1, Hot: true}}
+
+// confirmVariants measure the history beside the same without.
+var confirmVariants = append(slices.Clone(sendVariants), variant{Name: "from the hot set, with history", Workers: 1, Hot: true, History: true})
 
 func growVariants() (all []variant) {
 	for rows, name := 10_000, "10^4"; rows <= 10_000_000; rows *= 10 {

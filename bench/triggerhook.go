@@ -39,13 +39,25 @@ type hook struct {
 
 // counted counts the rows that a store deleted: a confirm that has landed.
 type counted struct {
-	durable.Store
+	durable.Historian
 	deleted atomic.Int64
 }
 
 // Delete deletes, and counts what was.
 func (c *counted) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
-	gone, err := c.Store.Delete(ctx, refs)
+	gone, err := c.Historian.Delete(ctx, refs)
+	c.count(gone)
+	return gone, err
+}
+
+// End is Delete with history.
+func (c *counted) End(ctx context.Context, ends []task.Ending) ([]bool, error) {
+	gone, err := c.Historian.End(ctx, ends)
+	c.count(gone)
+	return gone, err
+}
+
+func (c *counted) count(gone []bool) {
 	n := 0
 	for _, d := range gone {
 		if d {
@@ -53,7 +65,6 @@ func (c *counted) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 		}
 	}
 	c.deleted.Add(int64(n))
-	return gone, err
 }
 
 // sent counts the commands that a client sends.
@@ -169,9 +180,12 @@ func (d dropper) Close() error {
 	return nil
 }
 
-func (h *hook) open(ctx context.Context, j job, store durable.Store, set hotset.Set, fresh bool) error {
-	h.store, h.set = &counted{Store: store}, set
+func (h *hook) open(ctx context.Context, j job, store durable.Historian, set hotset.Set, fresh bool) error {
+	h.store, h.set = &counted{Historian: store}, set
 	o := triggerhook.Options{Logger: slog.New(slog.DiscardHandler), HotTasks: j.Variant.HotTasks}
+	if j.Variant.History {
+		o.History.Retention = 24 * time.Hour
+	}
 	sch, err := triggerhook.New(h.store, set, o)
 	if err == nil && fresh {
 		err = sch.Migrate(ctx)

@@ -44,8 +44,9 @@ func (s *settler) buryGroup(group []burial) []coalesce.Result[struct{}] {
 	// the members in this worker's batches, and the reaper gives them back, with an attempt counted. A crash after it leaves
 	// members without rows, which the reaper removes.
 	var moved []bool
+	ends := s.c.buriedAs(group, rows)
 	err := s.persist("bury", len(rows), func(ctx context.Context) (err error) {
-		moved, err = s.c.store.Bury(ctx, rows)
+		moved, err = s.buryOrEnd(ctx, rows, ends)
 		return err
 	})
 	if err == nil {

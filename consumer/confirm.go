@@ -40,7 +40,7 @@ func (s *settler) confirmGroup(group []confirmation) []coalesce.Result[struct{}]
 	// the reaper gives them back once the leases have expired: they are delivered again. A crash after
 	// it leaves members without rows in these batches. The reaper, which reads the rows first, removes
 	// them, and none of them is delivered again.
-	deleted, err := s.deleteRows(refs)
+	deleted, err := s.deleteRows(refs, s.c.confirmed(ds))
 	if err == nil {
 		failpoint.Hit("confirm/forget")
 		s.removeMembers(ds, refs, deleted) // what fails is retried in the background
@@ -90,13 +90,13 @@ func (s *settler) report(d *Delivery, err error) {
 	s.c.o.Report.Error("confirm", err, "the task is delivered again")
 }
 
-// deleteRows deletes rows in the versions named, and reports of each whether it was deleted here. A row
+// deleteRows deletes rows in the versions named, with what the history keeps of them (ends, nil without history), and reports of each whether it was deleted here. A row
 // that an earlier try may have deleted, and that is missing later, was deleted here, unless it was
 // moved.
-func (s *settler) deleteRows(refs []task.Ref) (deleted []bool, err error) {
+func (s *settler) deleteRows(refs []task.Ref, ends []task.Ending) (deleted []bool, err error) {
 	unsure := map[task.Ref]bool{}
 	err = s.persist("confirm", len(refs), func(ctx context.Context) (err error) {
-		deleted, err = s.c.store.Delete(ctx, refs)
+		deleted, err = s.deleteOrEnd(ctx, refs, ends)
 		if err == nil {
 			err = s.countUnsure(refs, deleted, unsure)
 		}

@@ -68,7 +68,10 @@ func (d *Delivery) ConfirmTx(ctx context.Context, tx task.Tx) error {
 		return fmt.Errorf("confirm %q in a transaction: %w", d.own.ID, task.ErrUnsupported)
 	}
 	d.tx.v.Store(txUnsure)
-	existed, err := store.ConfirmTx(ctx, tx, d.own)
+	existed, err := false, d.keepTx(ctx, tx)
+	if err == nil {
+		existed, err = store.ConfirmTx(ctx, tx, d.own)
+	}
 	if err == nil && !existed {
 		err = task.ErrGone
 	}

@@ -81,6 +81,7 @@ type Options struct {
 	Retry           retrypolicy.Policy // the delay after a failed attempt; nil: the default
 	MaxAttempts     int                // after so many failed attempts a task becomes a dead letter; 0: never
 	Later           func(task.Row)     // adds a row to the hot set as soon as that answers
+	History         *History           // keeps what becomes of tasks; nil: nothing does
 	Report          *report.Reporter   // gets what no caller can be told
 	Hooks           hook.Hooks         // are told of events; each may be nil
 }

@@ -27,6 +27,11 @@ const buryRows = 100
 //
 // Deaths are rare, so that calls share no statement, and their connections are always fresh (FreshRead).
 func (m *MySQL) Bury(ctx context.Context, burials []task.Burial) ([]bool, error) {
+	return m.buryAll(ctx, burials, nil)
+}
+
+// buryAll is Bury, and keeps what ends say of the rows; without ends no history is kept.
+func (m *MySQL) buryAll(ctx context.Context, burials []task.Burial, ends map[task.Ref]task.Ending) ([]bool, error) {
 	for _, b := range burials {
 		if err := b.Check(); err != nil {
 			return nil, fmt.Errorf("bury %d tasks: %w", len(burials), err)
@@ -39,7 +44,7 @@ func (m *MySQL) Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
 	paced, cancel := m.paced(ctx)
 	defer cancel()
 	dead := make(map[task.Ref]bool, len(burials))
-	err := eachPart(paced, m, own, m.burialShare, func(part []task.Burial) error { return m.buryPart(paced, part, dead) })
+	err := eachPart(paced, m, own, m.burialShare, func(part []task.Burial) error { return m.buryPart(paced, part, ends, dead) })
 	if err != nil {
 		var maybe []task.Ref
 		for ref := range dead {
@@ -57,21 +62,21 @@ func (m *MySQL) Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
 func (m *MySQL) burialShare(b task.Burial) int { return max(maxRows/buryRows, m.refShare(b.Ref)) }
 
 // buryPart buries what one statement can name. If one of several rows may have caused a failure, each goes alone.
-func (m *MySQL) buryPart(ctx context.Context, part []task.Burial, dead map[task.Ref]bool) error {
-	err := m.buryTogether(ctx, part, dead)
+func (m *MySQL) buryPart(ctx context.Context, part []task.Burial, ends map[task.Ref]task.Ending, dead map[task.Ref]bool) error {
+	err := m.buryTogether(ctx, part, ends, dead)
 	if len(part) == 1 || !splitsGroup(err) {
 		return err
 	}
 	err = nil
 	for _, b := range part {
 		m.next(ctx)
-		err = errors.Join(err, m.buryTogether(ctx, []task.Burial{b}, dead))
+		err = errors.Join(err, m.buryTogether(ctx, []task.Burial{b}, ends, dead))
 	}
 	return err
 }
 
 // buryTogether adds to dead what is dead afterwards, or with an error what may be.
-func (m *MySQL) buryTogether(ctx context.Context, part []task.Burial, dead map[task.Ref]bool) error {
+func (m *MySQL) buryTogether(ctx context.Context, part []task.Burial, ends map[task.Ref]task.Ending, dead map[task.Ref]bool) error {
 	again := retryable
 	if len(part) > 1 {
 		again = retryableInGroup
@@ -79,7 +84,7 @@ func (m *MySQL) buryTogether(ctx context.Context, part []task.Burial, dead map[t
 	left := part
 	return m.retryIf(ctx, "bury", again, func(conn *sql.Conn) error {
 		for len(left) > 0 {
-			met, moved, err := m.bury(ctx, conn, left)
+			met, moved, err := m.bury(ctx, conn, left, ends)
 			if unsure(err) || err == nil {
 				note(dead, moved)
 			}
@@ -133,7 +138,7 @@ func burialRefs(bs []task.Burial) []task.Ref {
 
 // bury is one transaction. It returns which versions it has met, and of these the ones that it has moved, or with an error
 // may have moved.
-func (m *MySQL) bury(ctx context.Context, conn *sql.Conn, part []task.Burial) (met map[task.Ref]bool, moved []task.Ref, err error) {
+func (m *MySQL) bury(ctx context.Context, conn *sql.Conn, part []task.Burial, ends map[task.Ref]task.Ending) (met map[task.Ref]bool, moved []task.Ref, err error) {
 	m.next(ctx)
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
@@ -149,6 +154,9 @@ func (m *MySQL) bury(ctx context.Context, conn *sql.Conn, part []task.Burial) (m
 			_, err = tx.ExecContext(ctx, expand(m.sql["bury_tasks"], len(refs)), args...)
 		}
 	}
+	if err == nil && ends != nil {
+		err = m.keepBuried(ctx, tx, fit, ends)
+	}
 	if err == nil {
 		_, err = m.execDelete(ctx, tx, fit)
 	}
@@ -156,6 +164,17 @@ func (m *MySQL) bury(ctx context.Context, conn *sql.Conn, part []task.Burial) (m
 		return nil, nil, errors.Join(err, rollback(tx))
 	}
 	return met, fit, tx.Commit()
+}
+
+// keepBuried writes the history of rows that this transaction has locked.
+func (m *MySQL) keepBuried(ctx context.Context, tx *sql.Tx, refs []task.Ref, ends map[task.Ref]task.Ending) error {
+	some := make([]task.Ending, len(refs))
+	for i, r := range refs {
+		some[i] = ends[r]
+		some[i].Ref = r
+	}
+	_, err := m.lockAndKeep(ctx, tx, some)
+	return err
 }
 
 // lockDying locks the rows that exist of refs, and returns which do, and as many of them as have task.MostBytes

@@ -37,12 +37,17 @@ func (m *MySQL) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	}
 	own := slices.Clone(refs)
 	deleted, err := one(ctx, &m.deletes, m.deleteEach, own, m.refsShare(own))
+	return m.splitDelete(ctx, own, deleted, err, func() ([]bool, error) { return m.ungrouped.deletes.Do(ctx, own) })
+}
+
+// splitDelete returns the answer of a call that deletes refs. If it was split from its group, it is made again, alone.
+func (m *MySQL) splitDelete(ctx context.Context, refs []task.Ref, deleted []bool, err error, alone func() ([]bool, error)) ([]bool, error) {
 	if errors.Is(err, errSplit) {
 		before := task.Unsure(err)
-		if deleted, err = m.ungrouped.deletes.Do(ctx, own); err != nil {
+		if deleted, err = alone(); err != nil {
 			err = doubtful(append(task.Unsure(err), before...), err)
 		}
-		for i, r := range own[:len(deleted)] {
+		for i, r := range refs[:len(deleted)] {
 			deleted[i] = deleted[i] || slices.Contains(before, r)
 		}
 	}
@@ -75,13 +80,18 @@ func (m *MySQL) deleteAll(calls [][]task.Ref) []coalesce.Result[[]bool] {
 }
 
 func (m *MySQL) deleteEach(ctx context.Context, calls [][]task.Ref) []coalesce.Result[[]bool] {
+	return m.deleteTogether(ctx, calls, nil)
+}
+
+// deleteTogether deletes for many calls at once, and keeps what ends say of the rows; without ends no history is kept.
+func (m *MySQL) deleteTogether(ctx context.Context, calls [][]task.Ref, ends map[task.Ref]task.Ending) []coalesce.Result[[]bool] {
 	ctx, cancel := m.paced(ctx)
 	defer cancel()
 	again := retryable
 	if len(calls) > 1 {
 		again = retryableInGroup
 	}
-	gone, err := m.deleteRefs(ctx, again, unique(calls))
+	gone, err := m.deleteRefs(ctx, again, unique(calls), ends)
 	if len(calls) > 1 && splitsGroup(err) {
 		err = errSplit
 	}
@@ -124,10 +134,14 @@ func resultsFor(refs []task.Ref, gone map[task.Ref]bool) []bool {
 
 // deleteRefs deletes in statements of bounded size, and returns the refs that it deleted. With an
 // error it returns the refs that it has or may have deleted.
-func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []task.Ref) (map[task.Ref]bool, error) {
+func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []task.Ref, ends map[task.Ref]task.Ending) (map[task.Ref]bool, error) {
 	gone := make(map[task.Ref]bool, len(refs))
-	err := eachPart(ctx, m, refs, m.refShare, func(part []task.Ref) error {
-		d := deletion{m: m, refs: part, gone: gone}
+	share := m.refShare
+	if ends != nil {
+		share = func(r task.Ref) int { return m.endShare(ends[r]) }
+	}
+	err := eachPart(ctx, m, refs, share, func(part []task.Ref) error {
+		d := deletion{m: m, refs: part, ends: ends, gone: gone}
 		err := m.retryIn(ctx, certified, "delete", again, func(conn *sql.Conn) error { return d.try(ctx, conn) })
 		if err != nil {
 			d.admit()
@@ -142,9 +156,10 @@ func (m *MySQL) deleteRefs(ctx context.Context, again func(error) bool, refs []t
 type deletion struct {
 	m     *MySQL
 	refs  []task.Ref
-	gone  map[task.Ref]bool // what was deleted
-	maybe []task.Ref        // what a commit may have deleted whose answer was lost
-	blind bool              // a statement whose answer was lost may have deleted all of refs; if not, none
+	ends  map[task.Ref]task.Ending // what the history keeps of them; nil: nothing
+	gone  map[task.Ref]bool        // what was deleted
+	maybe []task.Ref               // what a commit may have deleted whose answer was lost
+	blind bool                     // a statement whose answer was lost may have deleted all of refs; if not, none
 }
 
 func (d *deletion) try(ctx context.Context, conn *sql.Conn) error {
@@ -191,6 +206,9 @@ func (d *deletion) note(refs []task.Ref) {
 
 // delete returns the refs that it deleted.
 func (d *deletion) delete(ctx context.Context, conn *sql.Conn) ([]task.Ref, error) {
+	if d.ends != nil {
+		return d.end(ctx, conn)
+	}
 	if len(d.refs) <= few { // all or none, in one commit: the count says which
 		n, err := d.m.execDeleteFew(ctx, conn, d.refs)
 		if 0 < n && n < len(d.refs) { // on a server that does not lock the rows that it counts

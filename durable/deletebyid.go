@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/triggerhook/triggerhook/internal/coalesce"
@@ -15,6 +16,7 @@ import (
 type deletionByID struct {
 	ids     []string
 	aboveMS int64
+	ends    map[string]task.Ending // what the history keeps of them, by id; nil: nothing
 }
 
 // DeleteByID implements Store. Concurrent calls share statements.
@@ -30,7 +32,10 @@ func (m *MySQL) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	own := deletionByID{slices.Clone(ids), aboveMS}
+	return m.deleteByID(ctx, deletionByID{ids: slices.Clone(ids), aboveMS: aboveMS})
+}
+
+func (m *MySQL) deleteByID(ctx context.Context, own deletionByID) ([]task.Row, error) {
 	rows, err := one(ctx, &m.byID, m.deleteEachByID, own, m.idsShare(own.ids))
 	if errors.Is(err, errSplit) {
 		before := rows
@@ -43,7 +48,7 @@ func (m *MySQL) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]
 	}
 	if err != nil {
 		rows = slices.DeleteFunc(rows, func(r task.Row) bool { return r.Ver == 0 })
-		return nil, fmt.Errorf("delete %d tasks by id: %w", len(ids), doubtful(task.Versions(rows), err))
+		return nil, fmt.Errorf("delete %d tasks by id: %w", len(own.ids), doubtful(task.Versions(rows), err))
 	}
 	return rows, nil
 }
@@ -65,6 +70,10 @@ func (m *MySQL) deleteEachByID(ctx context.Context, calls []deletionByID) []coal
 	for _, c := range calls {
 		all.ids = append(all.ids, c.ids...)
 		all.aboveMS = max(all.aboveMS, c.aboveMS)
+		if all.ends == nil && c.ends != nil {
+			all.ends = make(map[string]task.Ending, len(c.ends))
+		}
+		maps.Copy(all.ends, c.ends)
 	}
 	slices.Sort(all.ids)
 	all.ids = slices.Compact(all.ids)
@@ -90,9 +99,9 @@ func (m *MySQL) deleteEachByID(ctx context.Context, calls []deletionByID) []coal
 func (m *MySQL) deleteGroupByID(ctx context.Context, again func(error) bool, d deletionByID) (map[string]task.Row, error) {
 	gone := make(map[string]task.Row, len(d.ids))
 	many, far := len(d.ids) > few, true
-	unread := many && m.allFar.Load()
+	unread := many && d.ends == nil && m.allFar.Load()
 	for _, ids := range split(d.ids, m.idShare) {
-		allFar, err := m.deletePartByID(ctx, again, deletionByID{ids, d.aboveMS}, unread, gone)
+		allFar, err := m.deletePartByID(ctx, again, deletionByID{ids, d.aboveMS, d.ends}, unread, gone)
 		if err != nil {
 			return gone, err
 		}
@@ -127,7 +136,7 @@ func (m *MySQL) deletePartByID(ctx context.Context, again func(error) bool, d de
 				far = far && r.NextMS > d.aboveMS && r.PrevVer == 0
 			}
 		}
-		deleted, err := m.deleteRefs(ctx, again, refs)
+		deleted, err := m.deleteRefs(ctx, again, refs, d.endsOf(refs))
 		ids = nil
 		for _, ref := range refs {
 			if deleted[ref] {
@@ -141,6 +150,20 @@ func (m *MySQL) deletePartByID(ctx context.Context, again func(error) bool, d de
 		}
 	}
 	return far, nil
+}
+
+// endsOf returns what the history keeps of these versions, nil if nothing.
+func (d deletionByID) endsOf(refs []task.Ref) map[task.Ref]task.Ending {
+	if d.ends == nil {
+		return nil
+	}
+	ends := make(map[task.Ref]task.Ending, len(refs))
+	for _, r := range refs {
+		e := d.ends[r.ID]
+		e.Ref = r
+		ends[r] = e
+	}
+	return ends
 }
 
 // deleteFar deletes rows that are due later than aboveMS and were never moved, without reading

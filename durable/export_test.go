@@ -26,7 +26,7 @@ func (m *MySQL) Later(d time.Duration) { m.low.now = func() time.Time { return t
 func (m *MySQL) DeleteByIDTogether(ids [][]string, aboveMS []int64) ([][]task.Row, error) {
 	calls := make([]deletionByID, len(ids))
 	for i := range ids {
-		calls[i] = deletionByID{ids[i], aboveMS[i]}
+		calls[i] = deletionByID{ids: ids[i], aboveMS: aboveMS[i]}
 	}
 	rows, errs := make([][]task.Row, len(ids)), make([]error, len(ids))
 	for i, r := range m.deleteAllByID(calls) {

@@ -84,6 +84,7 @@ type MySQL struct {
 type groups struct {
 	creates coalesce.Group[[]task.Row, struct{}]
 	deletes coalesce.Group[[]task.Ref, []bool]
+	ends    coalesce.Group[[]task.Ending, []bool]
 	byID    coalesce.Group[deletionByID, []task.Row]
 	finds   coalesce.Group[[]string, []task.Ref]
 }
@@ -122,6 +123,9 @@ func (m *MySQL) group(g *groups, most int) {
 	}
 	g.deletes = coalesce.Group[[]task.Ref, []bool]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
+	}
+	g.ends = coalesce.Group[[]task.Ending, []bool]{
+		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Weigh: m.endsShare, Flush: m.endAll,
 	}
 	g.byID = coalesce.Group[deletionByID, []task.Row]{
 		Parallel: flights, Worth: worth, Patience: patience, Max: most, MaxWeight: maxRows, Flush: m.deleteAllByID,

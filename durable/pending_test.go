@@ -56,7 +56,7 @@ func TestMigrationSQLIsWhatMigrateRuns(t *testing.T) {
 		if err := open(t, byLibrary).Migrate(t.Context(), 4); err != nil {
 			t.Fatal(err)
 		}
-		for _, table := range []string{"t_task", "t_meta", "t_migration", "t_dead", "t_outbox"} {
+		for _, table := range []string{"t_task", "t_meta", "t_migration", "t_dead", "t_outbox", "t_done"} {
 			if hand, library := shown(t, byHand, table), shown(t, byLibrary, table); hand != library {
 				t.Errorf("table by the script: %s\nby Migrate: %s", hand, library)
 			}

@@ -41,7 +41,7 @@ type step struct{ of, table, typ, key, extra string }
 
 // ofTasks leaves out a list of ids or a count that the statement makes for itself, and the table that it inserts into.
 func ofTasks(s step) bool {
-	return s.of != "INSERT" && slices.Contains([]string{"t_task", "t", "t_dead", "d", "t_outbox", "o"}, s.table)
+	return s.of != "INSERT" && slices.Contains([]string{"t_task", "t", "t_dead", "d", "t_outbox", "o", "t_done"}, s.table)
 }
 
 // explain returns the steps of a statement's plan.
@@ -106,7 +106,7 @@ func TestPlansArePinned(t *testing.T) {
 		s, w := wired(t, kind)
 		db := w.open(t)
 		refs := fill(t, s)
-		if _, err := db.Exec("ANALYZE TABLE t_task, t_dead"); err != nil {
+		if _, err := db.Exec("ANALYZE TABLE t_task, t_dead, t_done"); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range planned(t, s, refs) {
@@ -172,6 +172,14 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		_, _ = s.Bury(t.Context(), []task.Burial{letterBack})
 	}
 	purge := func(before int64) func() { return func() { _, _ = s.PurgeDead(t.Context(), before) } }
+	ended := endings(refs[100_000:103_000], task.EndConfirmed)
+	for i := range ended {
+		ended[i].EndedMS = int64(i/1000) * 100 * task.SlotMS
+	}
+	if _, err := s.End(t.Context(), ended); err != nil {
+		t.Fatal(err)
+	}
+	past := func() { _, _ = s.History(t.Context(), ended[1500].ID, 10) }
 	old := func() { _, _ = s.Delete(t.Context(), []task.Ref{{ID: ids[0], Ver: 1}, {ID: ids[1], Ver: 1}}) }
 	return []planCase{
 		{"get", func() { _, _ = s.Get(t.Context(), ids) }, "SELECT next_ms", "id", 2100},
@@ -202,6 +210,13 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"purge", purge(2), "DELETE", "PRIMARY", 0},
 		{"count the dead", func() { _, _, _ = s.CountDead(t.Context(), 1000) }, "SELECT COUNT", "id", 2100},
 		{"count before", func() { _, _ = s.CountBefore(t.Context(), 10_000_000, []int64{40_000_000}, 1000) }, "SELECT COUNT", "PRIMARY", 2100},
+		{"lock what ends", func() {
+			_, _ = s.End(t.Context(), endings([]task.Ref{refs[11], {ID: ids[2], Ver: 1}}, task.EndConfirmed))
+		}, "SELECT id, ver, due_ms", "id", 10},
+		{"first slot of the history", func() { _, _ = s.PurgeHistory(t.Context(), 5*task.SlotMS, 10) }, "SELECT slot FROM `t_done` FORCE INDEX (PRIMARY) WHERE slot >=", "PRIMARY", 10},
+		{"last slot of the history", past, "SELECT slot FROM `t_done` FORCE INDEX (PRIMARY) WHERE slot <=", "PRIMARY", 10},
+		{"history", past, "SELECT id, ended_ms", "PRIMARY", 500},
+		{"purge the history", func() { _, _ = s.PurgeHistory(t.Context(), 5*task.SlotMS, 10) }, "DELETE FROM `t_done`", "PRIMARY", 0},
 		{"scan down", func() { _, _ = s.ScanDown(t.Context(), task.Cursor{NextMS: crowdMS, ID: "8"}, 10_000_000, 1000, 1024) }, "SELECT next_ms", "PRIMARY", 1100},
 		{"scan ids", func() { _, _ = s.ScanIDs(t.Context(), refs[7].ID[:3], "", 1000, 1024) }, "SELECT next_ms", "id", 2100},
 		{"scan ids on", func() { _, _ = s.ScanIDs(t.Context(), "8", "88", 1000, 1024) }, "SELECT next_ms", "id", 2100},

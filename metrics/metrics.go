@@ -97,6 +97,7 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 			{desc("leases_lost_total", "Batches whose lease this process lost."), func(p P) uint64 { return p.LeasesLost }},
 			{desc("rebuilds_total", "Generations of the hot set begun."), func(p P) uint64 { return p.Rebuilds }},
 			{desc("audit_finds_total", "Tasks that the hot set had lost and the auditor found."), func(p P) uint64 { return p.AuditFinds }},
+			{desc("history_purged_total", "Ends of tasks that were deleted from the history because they were older than its retention."), func(p P) uint64 { return p.Purged }},
 			{desc("scanned_rows_total", "Rows that feeder and auditor read."), func(p P) uint64 { return p.Scanned }},
 		},
 		gauges: []gauge{

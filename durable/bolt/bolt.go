@@ -299,6 +299,10 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
+	return s.delete(ctx, refs, nil)
+}
+
+func (s *Store) delete(ctx context.Context, refs []task.Ref, history *keeper) ([]bool, error) {
 	own := slices.Clone(refs)
 	deleted := make([]bool, len(own))
 	err := s.write(ctx, fmt.Sprintf("delete %d tasks", len(refs)), func(tx *bbolt.Tx) error {
@@ -312,7 +316,7 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 				return &brokenError{err} // others before it may be gone
 			}
 			if ok && r.Ver == ref.Ver {
-				if err := t.remove(r); err != nil {
+				if err := errors.Join(history.keep(s, tx, i, r), t.remove(r)); err != nil {
 					return &brokenError{err}
 				}
 				deleted[i] = true
@@ -334,6 +338,10 @@ func (s *Store) Delete(ctx context.Context, refs []task.Ref) ([]bool, error) {
 
 // DeleteByID implements durable.Store. It reads all rows.
 func (s *Store) DeleteByID(ctx context.Context, ids []string, _ int64) ([]task.Row, error) {
+	return s.deleteByID(ctx, ids, nil)
+}
+
+func (s *Store) deleteByID(ctx context.Context, ids []string, history *keeper) ([]task.Row, error) {
 	own := slices.Clone(ids)
 	var deleted []task.Row
 	err := s.write(ctx, fmt.Sprintf("delete %d tasks by id", len(ids)), func(tx *bbolt.Tx) error {
@@ -341,10 +349,10 @@ func (s *Store) DeleteByID(ctx context.Context, ids []string, _ int64) ([]task.R
 		if err != nil {
 			return err
 		}
-		for _, id := range own {
+		for i, id := range own {
 			r, ok, err := t.get(id)
 			if err == nil && ok {
-				err = t.remove(r)
+				err = errors.Join(history.keep(s, tx, i, r), t.remove(r))
 			}
 			if err != nil {
 				return &brokenError{err} // others before it may be gone

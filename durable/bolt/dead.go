@@ -82,6 +82,10 @@ func decodeDead(k, v []byte) (d task.Dead, err error) {
 
 // Bury implements durable.Store.
 func (s *Store) Bury(ctx context.Context, burials []task.Burial) ([]bool, error) {
+	return s.buryAll(ctx, burials, nil)
+}
+
+func (s *Store) buryAll(ctx context.Context, burials []task.Burial, history *keeper) ([]bool, error) {
 	for _, b := range burials {
 		if err := b.Check(); err != nil {
 			return nil, fmt.Errorf("bury %d tasks: %w", len(burials), err)
@@ -103,7 +107,7 @@ func (s *Store) Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
 				dead[i] = t.deadIDs.Get(versionKey(b.Ref)) != nil
 				continue
 			}
-			if err := t.bury(b, r); err != nil {
+			if err := errors.Join(history.keep(s, tx, i, r), t.bury(b, r)); err != nil {
 				return &brokenError{err}
 			}
 			dead[i], moved = true, append(moved, b.Ref)

@@ -31,7 +31,7 @@ type claim struct {
 
 // Run runs the suite, one subtest for each claim of the contract.
 func Run(t *testing.T, open Open) {
-	for _, c := range slices.Concat(finding, deadClaims, []claim{
+	for _, c := range slices.Concat(finding, deadClaims, historyClaims, []claim{
 		{"CreatedRowsComeBackWhole", createdRowsComeBackWhole},
 		{"CreateIsAllOrNone", createIsAllOrNone},
 		{"CreateAgainWithTheSameVersionsSucceeds", createAgain},

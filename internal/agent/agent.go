@@ -16,24 +16,26 @@ import (
 	"github.com/triggerhook/triggerhook/internal/report"
 )
 
-// Options of NewElector. All of them are set, except Outbox.
+// Options of NewElector. All of them are set, except Outbox and History.
 type Options struct {
-	Name          string           // of this process, in elections
-	Store         durable.Store    // that the roles read
-	Outbox        durable.TxStore  // the same Store, if it has an outbox; otherwise nil
-	Set           hotset.Set       // that they fill and mend
-	Fenced        hotset.Set       // the same, which queues no removal that fails
-	Records       *record.Reader   // which generation is current
-	Outage        *record.Outage   // which partitions do not answer
-	Window        *horizon.Window  // how far the horizon may reach
-	Adder         *preload.Adder   // adds what the auditor finds
-	Lease         time.Duration    // of this process's workers
-	AuditGrace    time.Duration    // how late a task must be before the auditor looks for it
-	HotTasks      int              // members that the hot set may hold
-	InlinePayload int              // the longest payload that the hot set holds
-	Counts        *Counts          // what the roles did
-	Report        *report.Reporter // gets what no caller can be told
-	Hooks         hook.Hooks       // are told of events; each may be nil
+	Name          string            // of this process, in elections
+	Store         durable.Store     // that the roles read
+	Outbox        durable.TxStore   // the same Store, if it has an outbox; otherwise nil
+	History       durable.Historian // the same Store, if history is kept; otherwise nil
+	Retention     time.Duration     // of the history
+	Set           hotset.Set        // that they fill and mend
+	Fenced        hotset.Set        // the same, which queues no removal that fails
+	Records       *record.Reader    // which generation is current
+	Outage        *record.Outage    // which partitions do not answer
+	Window        *horizon.Window   // how far the horizon may reach
+	Adder         *preload.Adder    // adds what the auditor finds
+	Lease         time.Duration     // of this process's workers
+	AuditGrace    time.Duration     // how late a task must be before the auditor looks for it
+	HotTasks      int               // members that the hot set may hold
+	InlinePayload int               // the longest payload that the hot set holds
+	Counts        *Counts           // what the roles did
+	Report        *report.Reporter  // gets what no caller can be told
+	Hooks         hook.Hooks        // are told of events; each may be nil
 
 	parts int // of the hot set; NewElector sets it
 }
@@ -44,6 +46,7 @@ type Counts struct {
 	Scanned  atomic.Uint64 // rows that its feeder and auditor read
 	Rebuilds atomic.Uint64 // generations that its feeder began
 	Finds    atomic.Uint64 // tasks that its auditor found missing
+	Purged   atomic.Uint64 // ends of tasks that its purger deleted from the history
 }
 
 // pageRows is how many rows are read at once.

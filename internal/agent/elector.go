@@ -38,6 +38,7 @@ type Elector struct {
 	o       Options
 	runners []*runner
 	drainer *runner // follows the feeder's terms; nil: the store has no outbox
+	purger  *runner // follows the auditor's terms; nil: no history is kept
 }
 
 // NewElector returns an Elector. It starts nothing.
@@ -52,15 +53,21 @@ func NewElector(o Options) *Elector {
 	if o.Outbox != nil {
 		e.drainer = &runner{o: o, name: task.Feeder, nudge: o.Records.TxUsed(), start: func(int64) round { return newDrainer(o).round }}
 	}
+	if o.History != nil {
+		e.purger = &runner{o: o, name: task.Auditor, start: func(int64) round { return newPurger(o).round }}
+	}
 	return e
 }
 
-// all returns the runners of the roles, and the one that goes with the feeder.
+// all returns the runners of the roles, and those that go with the feeder and the auditor.
 func (e *Elector) all() []*runner {
-	if e.drainer == nil {
-		return e.runners
+	all := slices.Clone(e.runners)
+	for _, r := range []*runner{e.drainer, e.purger} {
+		if r != nil {
+			all = append(all, r)
+		}
 	}
-	return append(slices.Clone(e.runners), e.drainer)
+	return all
 }
 
 // Run takes part in the elections until ctx ends, and resigns then. A feeder's round that takes long
@@ -105,9 +112,7 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 	next := term + electLag
 	for i, t := range terms {
 		e.runners[i].follow(ctx, t)
-		if e.drainer != nil && roles[i] == task.Feeder {
-			e.drainer.follow(ctx, t)
-		}
+		e.followBeside(ctx, roles[i], t)
 		if t.Held {
 			e.o.Records.Use()
 			next = min(next, renewEvery)
@@ -116,6 +121,16 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 		}
 	}
 	return next
+}
+
+// followBeside is follow for what runs beside a role.
+func (e *Elector) followBeside(ctx context.Context, role task.Role, t task.Term) {
+	if e.drainer != nil && role == task.Feeder {
+		e.drainer.follow(ctx, t)
+	}
+	if e.purger != nil && role == task.Auditor {
+		e.purger.follow(ctx, t)
+	}
 }
 
 // pause waits for d, or until a partition does not answer. Then the next election comes, which

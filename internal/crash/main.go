@@ -39,6 +39,7 @@ type place struct {
 	Window, Lease, AuditGrace, Drain time.Duration
 	DeliveryTimeout                  time.Duration
 	InProcess                        bool // its hot set is in its own memory
+	KeepHistory                      bool // of what ends
 	Silent                           bool // its hot set answers nothing of what its workers ask
 }
 
@@ -213,7 +214,11 @@ func (p place) open(log io.Writer) (*member, error) {
 		own = &silent{own}
 	}
 	if err == nil {
-		m.sch, err = triggerhook.New(m.store, own, triggerhook.Options{Window: p.Window, Lease: p.Lease, AuditGrace: p.AuditGrace,
+		var history triggerhook.History
+		if p.KeepHistory {
+			history.Retention = 24 * time.Hour
+		}
+		m.sch, err = triggerhook.New(m.store, own, triggerhook.Options{History: history, Window: p.Window, Lease: p.Lease, AuditGrace: p.AuditGrace,
 			Drain: p.Drain, DeliveryTimeout: p.DeliveryTimeout, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	}
 	if err != nil {

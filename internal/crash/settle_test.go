@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -19,14 +20,17 @@ func TestAConfirmKilledBeforeItsRowIsRedelivered(t *testing.T) {
 }
 
 // The task is done, though its caller does not know. The reaper reads rows before
-// it gives anything back. No worker claims here, because it would look at the row too.
+// it gives anything back. The history has the end, once. No worker claims here, because it would look at the row too.
 func TestAConfirmKilledBetweenRowAndForgetIsNotRedelivered(t *testing.T) {
 	killedAt(t, "confirm/forget", 1, func(c *cell) {
+		c.KeepHistory = true
 		c.warm()
 		c.create(time.Now(), "a")
 		c.kill(claiming).was("a 1")
 		c.holds(0, 0, 1)
+		c.kept("a", triggerhook.EndConfirmed)
 		c.next(never, roles).delivers()
+		c.kept("a", triggerhook.EndConfirmed)
 	})
 }
 

@@ -125,6 +125,7 @@ func all() []mutant {
 		breadthConfirmTx,
 		breadthNewcomer,
 		breadthDead,
+		breadthHistory,
 		hookMutants,
 		breadthForecast,
 		breadthFind,

@@ -129,7 +129,7 @@ var mutants = []mutant{
 	{"row-without-member", "RowFirst: a deletion forgets the hot set", "delete.go",
 		"removed, err := s.set.Remove(ctx, p, \"\", refs)", "removed := task.RemoveResult{Outcomes: make([]task.RemoveOutcome, len(refs))}", ".", "TestDeletedTasksDoNotFire/bolt"},
 	{"confirm-keeps-row", "a confirm deletes no row", "consumer/confirm.go",
-		"deleted, err = s.c.store.Delete(ctx, refs)", "deleted, err = make([]bool, len(refs)), ctx.Err()\n		for i := range deleted {\n			deleted[i] = true\n		}",
+		"deleted, err = s.deleteOrEnd(ctx, refs, ends)", "deleted, err = make([]bool, len(refs)), ctx.Err()\n		for i := range deleted {\n			deleted[i] = true\n		}",
 		".", "TestEachTaskFiresOnceAndNeverEarly/bolt"},
 	{"rollback-at-once", "a rollback forgets its delay", "consumer/rollback.go",
 		"Refs: []task.Ref{d.own}, Delay: back.delay, Counted: back.counted}", "Refs: []task.Ref{d.own}, Counted: back.counted}", "./consumer", "TestARollbackOfAnyDelay"},
