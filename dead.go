@@ -32,11 +32,14 @@ const (
 // a new task, so that several dead letters may have one ID.
 type DeadTask struct {
 	Task
-	Reason    string    // ReasonExpired, ReasonAttempts, or what begins with ReasonDiscarded
-	LastError string    // what its last delivery failed with, cut to 1024 bytes; empty if it never failed
-	Attempts  int       // how many times it was delivered
-	Created   time.Time // when Create stored it
-	Died      time.Time // by the hot set's clock
+	Reason    string // ReasonExpired, ReasonAttempts, or what begins with ReasonDiscarded
+	LastError string // what its last delivery failed with, cut to 1024 bytes; empty if it never failed
+	// Attempts is how many of its attempts failed: that of its last delivery (Delivery.Attempt), which failed or was discarded, is
+	// counted, and a Snooze is not. Of a task that expired it has those that failed before: 0 if there was none. A Reschedule, and
+	// what else begins with attempt 1 again, forgets those before it.
+	Attempts int
+	Created  time.Time // when Create stored it
+	Died     time.Time // by the hot set's clock
 }
 
 // DeadFilter selects dead letters, for ListDead, RequeueDead and PurgeDead. A dead letter matches if it matches each field that is set. The

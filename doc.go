@@ -87,8 +87,11 @@
 //
 //  1. Create returned nil: the task survives the crash of anything and is delivered at least once.
 //  2. A task is never early, by the clock of the hot set.
-//  3. There is one delivery while its lease lives. A second one follows only a lease that ran
-//     out, a Rollback, a DeliveryTimeout, or a Redis that lost data.
+//  3. There is one delivery of a task while its lease lives, if no call changes the task. A second one
+//     follows a delivery that did not succeed (an error, a panic, Fail, Rollback, RetryAfter, Snooze), a lease that ran
+//     out, a DeliveryTimeout, or a Redis that lost data. It also follows an Update, Reschedule or Upsert that changed the task
+//     while a worker had it: at the new time, while the old delivery's context lives on for up to about a
+//     second. The old delivery can no longer confirm.
 //  4. Delete returned nil: the task is not delivered. ErrClaimed: the one delivery under way may
 //     still happen, and no other. After Redis lost its data Delete answers ErrClaimed for a while
 //     where it cannot know whether the task had been claimed.
@@ -149,6 +152,20 @@
 // retrypolicy), until Options.MaxAttempts is reached. It returns [RetryAfter] to choose the delay, [Snooze] to postpone the
 // task without counting an attempt, and [Discard] to give it up. [Delivery.Fail] does the same for users of Consume.
 //
+//	a delivery ends with             attempt  offered again
+//	nil, Confirm, ConfirmAsync       -        no: the task is done
+//	an error, a panic, Goexit, Fail  counts   after the delay of Options.Retry
+//	RetryAfter(d)                    counts   after d
+//	Rollback(d)                      counts   after d
+//	DeliveryTimeout, a lost lease    counts   at once; a task that kills its worker loses its lease
+//	Snooze(d)                        no       after d
+//	Discard                          counts   no: it is a dead letter
+//	Reschedule, Update, Upsert       no       at the new time
+//	the end of Run, before hand-out  no       at once
+//
+// An attempt that counts and is the last of Options.MaxAttempts makes a dead letter in place of another delivery. Reschedule, an Update
+// with a new Due, Debounce and Requeue begin with attempt 1 again.
+//
 // # Dead letters
 //
 // A task ends without success when it has no attempt left (Options.MaxAttempts), when its handler gives it up ([Discard]), or when it
@@ -189,7 +206,8 @@
 //	                partitions, or the durable store, is not the one that is recorded
 //	ErrRefused      any call: access is denied, or a server has a setting that the library cannot
 //	                work with; waiting does not help
-//	ErrTooLarge     Create, Upsert, Update, Delete: above the limit of one call, or of the server
+//	ErrTooLarge     Create, Upsert, Update, Delete: above the limit of one call, or of the server (a
+//	                payload above Options.MaxPayload is ErrInvalid)
 //	ErrReadOnly     any call that writes: the server takes no writes at present
 //	ErrUnavailable  any call: a server cannot be reached, or does not answer at present
 //	ErrDiskFull     any call that writes: there is no room to write; it matches ErrUnavailable too

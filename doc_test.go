@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/consumer"
 )
 
 // comment returns the doc comment of a file's package, or of a type that it declares.
@@ -98,14 +99,39 @@ func TestTheCommentsOfAliasesShowFieldsAndMethods(t *testing.T) {
 	}
 }
 
-// The code of docs/payment.md stands in the program that a test runs.
-func TestThePageOnPaymentsHasTheProgramsCode(t *testing.T) {
-	page, err := os.ReadFile("docs/payment.md")
+// The root's page shows the fields of a struct that it only names, or embeds, in a comment.
+func TestTheCommentsOfOtherPackagesStructsShowTheirFields(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		of   reflect.Type
+	}{
+		"IDError":      {comment(t, "errors.go", "IDError"), reflect.TypeFor[triggerhook.IDError]()},
+		"ProcessStats": {comment(t, "stats.go", "ProcessStats"), reflect.TypeFor[consumer.Figures]()},
+	} {
+		for _, f := range reflect.VisibleFields(c.of) {
+			if !regexp.MustCompile(`(?m)^\t.*\b` + f.Name + `\b`).MatchString(c.text) {
+				t.Errorf("the comment of %s does not show the field %s", name, f.Name)
+			}
+		}
+	}
+}
+
+// The code of a page stands in the program that a test runs.
+func TestThePagesHaveTheProgramsCode(t *testing.T) {
+	pageHasCode(t, "docs/payment.md", 6, "examples/payment/main.go", "examples/payment/shop.go")
+	const recurring = "examples/integrations/recurring/"
+	pageHasCode(t, "docs/recurring.md", 4, recurring+"job.go", recurring+"ledger.go", recurring+"schedule.go")
+}
+
+// pageHasCode fails t unless the blocks of code of a page, at least that many, stand in files.
+func pageHasCode(t *testing.T, name string, least int, files ...string) {
+	t.Helper()
+	page, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var program string
-	for _, file := range []string{"examples/payment/main.go", "examples/payment/shop.go"} {
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -116,10 +142,10 @@ func TestThePageOnPaymentsHasTheProgramsCode(t *testing.T) {
 	for _, b := range blocks {
 		code, _, _ := strings.Cut(b, "```")
 		if !strings.Contains(program, code) {
-			t.Errorf("the program does not have this code of the page:\n%s", code)
+			t.Errorf("%s has this code, which its program does not have:\n%s", name, code)
 		}
 	}
-	if len(blocks) < 6 {
-		t.Errorf("the page has %d blocks of code, want those of each step", len(blocks))
+	if len(blocks) < least {
+		t.Errorf("%s has %d blocks of code, want those of each step, %d", name, len(blocks), least)
 	}
 }

@@ -25,5 +25,12 @@ var (
 	ErrUnsupported = task.ErrUnsupported // the store does not have what the call needs
 )
 
-// IDError names the tasks of a call that an error is about.
+// IDError names the tasks of a call that an error is about. Get it with errors.As.
+//
+//	type IDError struct {
+//		Invalid  []string // ErrInvalid; a task without an ID has an empty one here
+//		Exists   []string // ErrExists
+//		NotFound []string // ErrNotFound
+//		Claimed  []string // ErrClaimed
+//	}
 type IDError = task.IDError

@@ -147,7 +147,7 @@ func (sh *shop) cancel(ctx context.Context, d *triggerhook.Delivery) error {
 	row, is := sh.orders.get(id)
 	switch {
 	case is && row.state == "open": // it has more time: the task is offered again at its end
-		return d.Rollback(ctx, time.Until(row.deadline))
+		return triggerhook.Snooze(time.Until(row.deadline)) // which counts no attempt
 	case is: // paid, or cancelled before
 		return nil
 	case sh.orders.insert(id, "cancelled", time.Time{}): // place has not stored it yet, and must not do so any more

@@ -38,7 +38,7 @@ type Info struct {
 	Next    time.Time // when it is next offered; zero if InFlight
 }
 
-// Get returns a task. ErrNotFound: there is none of that ID; it may be a dead letter (DeadTasks). It also returns an error if the headers
+// Get returns a task. ErrNotFound: there is none of that ID; it may be a dead letter (see ListDead). It also returns an error if the headers
 // cannot be read, because the row was changed by hand.
 func (s *Scheduler) Get(ctx context.Context, id string) (Info, error) {
 	if err := task.CheckID(id); err != nil {

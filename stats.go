@@ -37,9 +37,21 @@ type NamespaceStats struct {
 	DeadEstimated bool
 }
 
-// ProcessStats are counters of this process since it began. No I/O.
+// ProcessStats are counters of this process since it began. No I/O. Besides the fields below it has those of the embedded
+// consumer.Figures, which are what Consume and Handle did:
+//
+//	Delivered, Redelivered                        uint64 // deliveries; of these, the ones that were not their task's first
+//	Confirmed, RolledBack, Snoozed                uint64 // how they ended
+//	TimedOut                                      uint64 // not settled within DeliveryTimeout
+//	Exhausted, Discarded, Expired                 uint64 // tasks that became dead letters: no attempt left, given up, too late
+//	LeasesLost                                    uint64 // batches whose lease ran out while this process had tasks of them
+//	Queued, InHand, Stuck, Confirming             int64  // at present
+//	Lateness, LatenessSum, LatenessExp, LatenessZero     // of first deliveries
+//	ClockOffset                                   time.Duration // the hot set's clock minus this process's
 type ProcessStats struct {
-	Created, Deleted, Rescheduled uint64 // tasks, by calls of this process; Rescheduled also has those that Update and Upsert changed
+	// Created, Deleted and Rescheduled count tasks, by calls of this process; Rescheduled also has those that Update and Upsert changed. CreateTx,
+	// DeleteTx and RescheduleTx are in none of them, because this process does not see whether their transaction commits.
+	Created, Deleted, Rescheduled uint64
 	Requeued                      uint64 // dead letters that this process made tasks again
 	// Preloaded counts the tasks that the feeder, Create and Reschedule added to the hot set. It
 	// counts neither those that the auditor found (AuditFinds) nor those that a Rollback beyond the

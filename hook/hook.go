@@ -26,6 +26,9 @@
 //
 // Events are told by the process that causes them, once, from memory. A process that is killed after a commit and before the hook tells nothing, so
 // hooks are no substitute for a row in a database. What another process does is not told here. Hooks that are nil cost nothing.
+//
+// There are no hooks of Delete, Reschedule, Update, Requeue, of what Upsert changes, and of the calls in a transaction of the caller's own. So a
+// task may be delivered of which no Created was told: one that CreateTx or a Requeue made. An audit log adds these where it calls them.
 package hook
 
 import "time"

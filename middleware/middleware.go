@@ -25,9 +25,9 @@ import (
 // Log writes one line for each delivery once its handler has ended: "task handled" at Info, "task snoozed" at Info (triggerhook.Snooze),
 // "task was gone" at Info (an error after, or of, triggerhook.ErrGone: it was done, deleted or moved meanwhile), "task failed" at Warn with the
 // error, and with the stack of what Recover has made an error, or "handler did not return" at Error after a panic or
-// runtime.Goexit, which goes on. Each line has id, attempt, late (from the due time to the
-// handler's begin, by this process's clock, never below zero) and took. A nil logger is slog.Default() at the time of
-// the line.
+// runtime.Goexit, which goes on. Each line has id, attempt, late and took. late is the time from Delivery.Due to the
+// handler's begin, by this process's clock, never below zero: a further attempt is late by the delays before it too, and one after
+// a Snooze of a day is late by a day. A nil logger is slog.Default() at the time of the line.
 func Log(logger *slog.Logger) triggerhook.Middleware {
 	return func(next triggerhook.Handler) triggerhook.Handler {
 		return func(ctx context.Context, d *triggerhook.Delivery) (err error) {

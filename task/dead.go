@@ -24,7 +24,7 @@ const (
 type Burial struct {
 	Ref
 	Reason    string // 1 to MaxReason bytes
-	Attempt   int    // how many times the task was delivered
+	Attempt   int    // how many of its attempts failed; a snooze is none
 	LastError string // what the last delivery failed with, at most MaxLastError bytes; empty if none failed
 	DeadMS    int64  // when the task died, unix milliseconds of the hot set's clock
 }

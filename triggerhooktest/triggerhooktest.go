@@ -35,6 +35,10 @@
 // Create, Delete, Reschedule, Get and the settlements are the library's own, in both stores, and so are the rounds of the background roles, Middleware and
 // Hooks. Deliveries are not concurrent: Advance calls the Handler in its own goroutine, for one task after the other, in the
 // order of their times. Run, Handle with its three arguments, and Consume are not for this Scheduler: Run answers ErrRunning, and Consume waits for ever.
+//
+// CreateTx, DeleteTx, RescheduleTx and ConfirmTx answer ErrUnsupported, as they do on every embedded store, because they need a transaction of MySQL.
+// Code that calls them is tested on a real MySQL, with durable.NewMySQL and hotset.NewRedis. To test all else with this package, let the code
+// take the calls that it makes in transactions as an interface, and give it Create, Delete, Reschedule and Confirm here.
 package triggerhooktest
 
 import (

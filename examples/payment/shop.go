@@ -112,7 +112,7 @@ func (sh *shop) cancel(ctx context.Context, d *triggerhook.Delivery) error {
 	case state != "open":
 		return nil // paid, or cancelled before
 	}
-	return d.Rollback(ctx, time.Until(time.UnixMilli(ms))) // it has more time
+	return triggerhook.Snooze(time.Until(time.UnixMilli(ms))) // it has more time
 }
 
 // routes are POST /order, /extend and /pay, with id and minutes, and GET /order, with id.
