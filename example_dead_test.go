@@ -5,10 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable/bolt"
+	"github.com/triggerhook/triggerhook/hotset/local"
 )
+
+// openDead opens a Scheduler on the embedded pair, as ExampleNew does, in a folder that end
+// removes.
+func openDead(o triggerhook.Options) (s *triggerhook.Scheduler, end func()) {
+	dir, err := os.MkdirTemp("", "triggerhook-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := bolt.Open(filepath.Join(dir, "tasks"), bolt.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	set, err := local.New(local.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if s, err = triggerhook.New(store, set, o); err != nil {
+		log.Fatal(err)
+	}
+	if err := s.Migrate(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	return s, func() {
+		if err := errors.Join(store.Close(), os.RemoveAll(dir)); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
 
 // tooLate creates tasks that were due an hour ago and have expired since, and works until they are dead letters.
 func tooLate(s *triggerhook.Scheduler, ids ...string) {
@@ -44,7 +76,7 @@ func tooLate(s *triggerhook.Scheduler, ids ...string) {
 
 // Too late is worse than never: no handler sees the news of a match that has begun long ago, and the dead letter tells of it.
 func ExampleScheduler_ListDead() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openDead(triggerhook.Options{})
 	defer end()
 	tooLate(s, "push-1", "push-2", "mail-1")
 	for d, err := range s.ListDead(context.Background(), triggerhook.DeadFilter{IDPrefix: "push-", Reason: triggerhook.ReasonExpired}) {
@@ -60,7 +92,7 @@ func ExampleScheduler_ListDead() {
 
 // One dead letter is made a task again; it has no Expires then.
 func ExampleScheduler_Requeue() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openDead(triggerhook.Options{})
 	defer end()
 	tooLate(s, "push-1")
 	ctx := context.Background()
@@ -80,7 +112,7 @@ func ExampleScheduler_Requeue() {
 
 // After an outage all that has died in it is made tasks again, ten of them a second, so that they do not come as one wave.
 func ExampleScheduler_RequeueDead() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openDead(triggerhook.Options{})
 	defer end()
 	tooLate(s, "push-1", "push-2", "push-3")
 	ctx := context.Background()
@@ -108,7 +140,7 @@ func ExampleScheduler_RequeueDead() {
 
 // A dead letter stays until it is requeued or purged.
 func ExampleScheduler_PurgeDead() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openDead(triggerhook.Options{})
 	defer end()
 	tooLate(s, "push-1", "push-2")
 	ctx := context.Background()

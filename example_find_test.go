@@ -2,12 +2,45 @@ package triggerhook_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable/bolt"
+	"github.com/triggerhook/triggerhook/hotset/local"
 )
+
+// openFind opens a Scheduler on the embedded pair, as ExampleNew does, in a folder that end
+// removes.
+func openFind(o triggerhook.Options) (s *triggerhook.Scheduler, end func()) {
+	dir, err := os.MkdirTemp("", "triggerhook-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := bolt.Open(filepath.Join(dir, "tasks"), bolt.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	set, err := local.New(local.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if s, err = triggerhook.New(store, set, o); err != nil {
+		log.Fatal(err)
+	}
+	if err := s.Migrate(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	return s, func() {
+		if err := errors.Join(store.Close(), os.RemoveAll(dir)); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
 
 // reminders creates tasks of two customers, whose IDs begin with the customer: one due at due, the next an hour later.
 func reminders(ctx context.Context, s *triggerhook.Scheduler, due time.Time) {
@@ -22,7 +55,7 @@ func reminders(ctx context.Context, s *triggerhook.Scheduler, due time.Time) {
 
 // The next tasks of a kind, in the order of their times. The loop may end at any task.
 func ExampleScheduler_List() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx, due := context.Background(), time.Date(2040, 5, 17, 18, 0, 0, 0, time.UTC)
 	reminders(ctx, s, due)
@@ -39,7 +72,7 @@ func ExampleScheduler_List() {
 
 // A Filter has a field for each way to select tasks. All that are set must match.
 func ExampleFilter() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx, due := context.Background(), time.Date(2040, 5, 17, 18, 0, 0, 0, time.UTC)
 	reminders(ctx, s, due)
@@ -52,7 +85,7 @@ func ExampleFilter() {
 
 // A customer has left: a dry run tells how many tasks there are, and then all of them are deleted.
 func ExampleScheduler_DeleteWhere() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx := context.Background()
 	reminders(ctx, s, time.Now().Add(24*time.Hour))
@@ -68,7 +101,7 @@ func ExampleScheduler_DeleteWhere() {
 
 // Mail is late by two hours: all mails of an afternoon move by that.
 func ExampleScheduler_RescheduleWhere() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx, due := context.Background(), time.Date(2040, 5, 17, 18, 0, 0, 0, time.UTC)
 	reminders(ctx, s, due)
@@ -84,7 +117,7 @@ func ExampleScheduler_RescheduleWhere() {
 
 // Shift moves tasks by a duration, or all of them to one time.
 func ExampleShift() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx, due := context.Background(), time.Date(2040, 5, 17, 18, 0, 0, 0, time.UTC)
 	reminders(ctx, s, due)
@@ -95,7 +128,7 @@ func ExampleShift() {
 
 // Progress is told after each page, and may end the call by its context.
 func ExampleWhereOptions() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx := context.Background()
 	reminders(ctx, s, time.Now().Add(24*time.Hour))
@@ -110,7 +143,7 @@ func ExampleWhereOptions() {
 
 // The counts differ where tasks were done before they could be changed, or were in the hands of a worker.
 func ExampleWhereResult() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	result, err := s.DeleteWhere(context.Background(), triggerhook.Filter{IDPrefix: "customer-42/"}, triggerhook.WhereOptions{})
 	fmt.Printf("%+v %v\n", result, err)
@@ -119,7 +152,7 @@ func ExampleWhereResult() {
 
 // The text of a reminder changes, and it comes a day later.
 func ExampleScheduler_Update() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx, due := context.Background(), time.Date(2040, 5, 17, 18, 0, 0, 0, time.UTC)
 	reminders(ctx, s, due)
@@ -134,7 +167,7 @@ func ExampleScheduler_Update() {
 
 // A field that is not set stays as it is. An empty map that is not nil takes the headers away.
 func ExampleChange() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx := context.Background()
 	reminders(ctx, s, time.Now().Add(24*time.Hour))
@@ -148,7 +181,7 @@ func ExampleChange() {
 
 // A producer whose call timed out repeats it. With Keep there is one task, whatever became of the first call.
 func ExampleScheduler_Upsert() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx, due := context.Background(), time.Now().Add(24*time.Hour)
 	for range 2 {
@@ -165,7 +198,7 @@ func ExampleScheduler_Upsert() {
 
 // An index is rebuilt a minute after the last change of a document: each change pushes the task out.
 func ExampleOnConflict() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx := context.Background()
 	for change := range 3 {
@@ -181,7 +214,7 @@ func ExampleOnConflict() {
 
 // Upsert tells for each of its tasks what it did.
 func ExampleUpsertOutcome() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openFind(triggerhook.Options{})
 	defer end()
 	ctx, due := context.Background(), time.Now().Add(time.Hour)
 	earlier := &triggerhook.Task{ID: "a", Due: due}

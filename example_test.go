@@ -14,7 +14,7 @@ import (
 	"github.com/triggerhook/triggerhook/hotset/local"
 )
 
-// embedded opens a Scheduler on the embedded pair, as ExampleNew does, in a folder that end
+// openScheduler opens a Scheduler on the embedded pair, as ExampleNew does, in a folder that end
 // removes.
 func openScheduler(o triggerhook.Options) (s *triggerhook.Scheduler, end func()) {
 	dir, err := os.MkdirTemp("", "triggerhook-example-")

@@ -2,20 +2,62 @@ package triggerhook_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/durable/bolt"
+	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/retrypolicy"
 )
+
+// openWorker opens a Scheduler on the embedded pair, as ExampleNew does, in a folder that end
+// removes.
+func openWorker(o triggerhook.Options) (s *triggerhook.Scheduler, end func()) {
+	dir, err := os.MkdirTemp("", "triggerhook-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := bolt.Open(filepath.Join(dir, "tasks"), bolt.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	set, err := local.New(local.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if s, err = triggerhook.New(store, set, o); err != nil {
+		log.Fatal(err)
+	}
+	if err := s.Migrate(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	return s, func() {
+		if err := errors.Join(store.Close(), os.RemoveAll(dir)); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// runWorker runs s until stop is called, which returns what Run returned.
+func runWorker(s *triggerhook.Scheduler) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
 
 // Run makes a process a worker, whose own goroutines call Consume. When ctx ends, Run waits
 // for what they have in hand, and only then the stores may be closed.
 func ExampleScheduler_Run() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openWorker(triggerhook.Options{})
 	defer end()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -37,9 +79,9 @@ func ExampleScheduler_Run() {
 
 // Any number of goroutines call Consume. Each delivery is one goroutine's alone.
 func ExampleScheduler_Consume() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openWorker(triggerhook.Options{})
 	defer end()
-	stop := working(s)
+	stop := runWorker(s)
 	ctx := context.Background()
 	if err := s.Create(ctx, &triggerhook.Task{ID: "reminder-17", Due: time.Now(), Payload: []byte("tea is ready")}); err != nil {
 		log.Fatal(err)
@@ -60,9 +102,9 @@ func ExampleScheduler_Consume() {
 
 // Consume as a range, which ends when ctx or Run ends.
 func ExampleScheduler_Deliveries() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openWorker(triggerhook.Options{})
 	defer end()
-	stop := working(s)
+	stop := runWorker(s)
 	ctx := context.Background()
 	start := time.Now()
 	for i, id := range []string{"first", "second", "third"} {
@@ -88,7 +130,7 @@ func ExampleScheduler_Deliveries() {
 
 // Handle is Run with workers: nil confirms, an error offers the task again.
 func ExampleScheduler_Handle() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openWorker(triggerhook.Options{})
 	defer end()
 	ctx, stop := context.WithCancel(context.Background())
 	if err := s.Create(ctx, &triggerhook.Task{ID: "reminder-17", Due: time.Now(), Payload: []byte("tea is ready")}); err != nil {
@@ -108,7 +150,7 @@ func ExampleScheduler_Handle() {
 // A handler that fails is called again after Options.Retry. After MaxAttempts the task is a dead
 // letter. Attempt counts from 1.
 func ExampleScheduler_Handle_retry() {
-	s, end := openScheduler(triggerhook.Options{
+	s, end := openWorker(triggerhook.Options{
 		Retry:       retrypolicy.Exponential{First: 10 * time.Millisecond, Max: time.Minute},
 		MaxAttempts: 3,
 	})
@@ -144,7 +186,7 @@ func ExampleSnoozed() {
 
 // A handler that cannot work now postpones its task. That counts no attempt.
 func ExampleSnooze() {
-	s, end := openScheduler(triggerhook.Options{MaxAttempts: 1})
+	s, end := openWorker(triggerhook.Options{MaxAttempts: 1})
 	defer end()
 	ctx, stop := context.WithCancel(context.Background())
 	if err := s.Create(ctx, &triggerhook.Task{ID: "call-17", Due: time.Now()}); err != nil {
@@ -170,7 +212,7 @@ func ExampleSnooze() {
 
 // A handler that can never succeed gives its task up at once.
 func ExampleDiscard() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openWorker(triggerhook.Options{})
 	defer end()
 	ctx, stop := context.WithCancel(context.Background())
 	if err := s.Create(ctx, &triggerhook.Task{ID: "charge-17", Due: time.Now()}); err != nil {
@@ -190,7 +232,7 @@ func ExampleDiscard() {
 
 // A handler that is told when to come back passes that on. The attempt counts.
 func ExampleRetryAfter() {
-	s, end := openScheduler(triggerhook.Options{Retry: retrypolicy.Constant(time.Hour)})
+	s, end := openWorker(triggerhook.Options{Retry: retrypolicy.Constant(time.Hour)})
 	defer end()
 	ctx, stop := context.WithCancel(context.Background())
 	if err := s.Create(ctx, &triggerhook.Task{ID: "push-17", Due: time.Now()}); err != nil {
@@ -213,7 +255,7 @@ func ExampleRetryAfter() {
 
 // A program that uses Consume says with Fail what Handle does for a handler that returns an error.
 func ExampleDelivery_Fail() {
-	s, end := openScheduler(triggerhook.Options{MaxAttempts: 1})
+	s, end := openWorker(triggerhook.Options{MaxAttempts: 1})
 	defer end()
 	ctx, stop := context.WithCancel(context.Background())
 	if err := s.Create(ctx, &triggerhook.Task{ID: "push-17", Due: time.Now()}); err != nil {
@@ -236,7 +278,7 @@ func ExampleDelivery_Fail() {
 // A handler that needs to know that its task is done confirms it itself, and waits with its
 // own context. What Confirm answers is what became of the row.
 func ExampleDelivery_Confirm() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openWorker(triggerhook.Options{})
 	defer end()
 	ctx, stop := context.WithCancel(context.Background())
 	if err := s.Create(ctx, &triggerhook.Task{ID: "invoice-17", Due: time.Now()}); err != nil {
@@ -262,9 +304,9 @@ func ExampleDelivery_Confirm() {
 // ConfirmAsync does not wait, so one goroutine gets through many small tasks. The end of Run
 // waits for all that was answered.
 func ExampleDelivery_ConfirmAsync() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openWorker(triggerhook.Options{})
 	defer end()
-	stop := working(s)
+	stop := runWorker(s)
 	ctx := context.Background()
 	if err := s.Create(ctx, &triggerhook.Task{ID: "push-17", Due: time.Now()}); err != nil {
 		log.Fatal(err)
@@ -285,9 +327,9 @@ func ExampleDelivery_ConfirmAsync() {
 // Rollback gives a task back, now or later: here because a service asked to be left alone for
 // a moment.
 func ExampleDelivery_Rollback() {
-	s, end := openScheduler(triggerhook.Options{})
+	s, end := openWorker(triggerhook.Options{})
 	defer end()
-	stop := working(s)
+	stop := runWorker(s)
 	ctx := context.Background()
 	if err := s.Create(ctx, &triggerhook.Task{ID: "push-17", Due: time.Now()}); err != nil {
 		log.Fatal(err)
@@ -310,9 +352,9 @@ func ExampleDelivery_Rollback() {
 // A handler passes its context on to whatever it calls. The context ends when the task is no
 // longer the handler's, and its cause says why. Here DeliveryTimeout is over.
 func ExampleDelivery_Context() {
-	s, end := openScheduler(triggerhook.Options{DeliveryTimeout: 50 * time.Millisecond})
+	s, end := openWorker(triggerhook.Options{DeliveryTimeout: 50 * time.Millisecond})
 	defer end()
-	stop := working(s)
+	stop := runWorker(s)
 	ctx := context.Background()
 	if err := s.Create(ctx, &triggerhook.Task{ID: "report-17", Due: time.Now()}); err != nil {
 		log.Fatal(err)
@@ -332,43 +374,5 @@ func ExampleDelivery_Context() {
 	// Output:
 	// others are offered the task: true
 	// a Confirm counts all the same: <nil>
-	// <nil>
-}
-
-// sale is a handler that writes in the transaction that confirms its task: the row in table sale is written exactly once.
-func sale(db *sql.DB) triggerhook.Handler {
-	return func(ctx context.Context, d *triggerhook.Delivery) error {
-		tx, err := db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() // does nothing after a commit
-		if _, err := tx.ExecContext(ctx, "INSERT INTO sale (id, body) VALUES (?, ?)", d.ID, d.Payload); err != nil {
-			return err
-		}
-		if err := d.ConfirmTx(ctx, tx); err != nil { // ErrGone: another delivery has committed
-			return err
-		}
-		return tx.Commit()
-	}
-}
-
-// ConfirmTx needs a durable store that has transactions. The embedded one has none that a caller could share.
-func ExampleDelivery_ConfirmTx() {
-	s, end := openScheduler(triggerhook.Options{})
-	defer end()
-	ctx, stop := context.WithCancel(context.Background())
-	if err := s.Create(ctx, &triggerhook.Task{ID: "sale-17", Due: time.Now()}); err != nil {
-		log.Fatal(err)
-	}
-	_ = sale // on MySQL: s.Handle(ctx, 8, sale(db))
-	err := s.Handle(ctx, 1, func(ctx context.Context, d *triggerhook.Delivery) error {
-		defer stop()
-		fmt.Println(errors.Is(d.ConfirmTx(ctx, &sql.Tx{}), triggerhook.ErrUnsupported))
-		return triggerhook.Discard("no transactions here")
-	})
-	fmt.Println(err)
-	// Output:
-	// true
 	// <nil>
 }

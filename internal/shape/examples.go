@@ -16,13 +16,16 @@ var demanded = map[string]bool{"": true, "durable": true, "hotset": true, "consu
 // standard are methods that the standard library calls.
 var standard = map[string]bool{"Error": true, "Is": true, "Unwrap": true, "String": true, "MarshalText": true, "UnmarshalText": true}
 
-// outputs looks for Examples that do not run.
+// outputs looks for Examples that do not run, and for those that pkg.go.dev cannot show as a whole program.
 func (m *module) outputs(r *report) {
 	total, silent := 0, 0
 	for _, p := range m.pkgs {
 		for _, s := range p.tests {
 			for _, e := range doc.Examples(s.file) {
 				total++
+				if e.Play == nil && demanded[p.dir] {
+					r.breaks(s.path, "no-program", "Example%s is no whole program: it uses what another file declares", e.Name)
+				}
 				if e.Output == "" && !e.EmptyOutput {
 					silent++
 					r.breaks(s.path, "no-output", "Example%s has no Output comment, so it does not run", e.Name)

@@ -109,11 +109,15 @@ func (m *module) add(dir, path string) error {
 	if err != nil {
 		return err
 	}
-	file, err := parser.ParseFile(m.fset, rel, text, parser.ParseComments|parser.SkipObjectResolution)
+	mode, test := parser.ParseComments, strings.HasSuffix(rel, "_test.go")
+	if !test {
+		mode |= parser.SkipObjectResolution // doc.Examples needs it to make programs
+	}
+	file, err := parser.ParseFile(m.fset, rel, text, mode)
 	if err != nil {
 		return err
 	}
-	s := &source{path: rel, file: file, test: strings.HasSuffix(rel, "_test.go"), lines: strings.Count(string(text), "\n")}
+	s := &source{path: rel, file: file, test: test, lines: strings.Count(string(text), "\n")}
 	m.all = append(m.all, s)
 	folder := strings.TrimSuffix(rel[:len(rel)-len(filepath.Base(rel))], "/")
 	p := m.pkgs[folder]

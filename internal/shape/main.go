@@ -15,7 +15,8 @@
 //	                comment at the end of its line, or (constants, variables) one of its group;
 //	                so has each method with an exported name of a type that is not exported.
 //	                Of programs only the latter count; test files are left out.
-//	no-example      Rules for Examples hold in the root, durable, hotset, consumer and metrics.
+//	no-example      Rules for Examples hold in the root, durable, hotset, consumer and others ("demanded"
+//	                in examples.go).
 //	                Each exported function F has an ExampleF, and each exported method M of a
 //	                type T has an ExampleT_M. A method needs none if its doc comment says which
 //	                interface it implements, or if it is one of the standard library's (Error,
@@ -24,6 +25,9 @@
 //	                field of such a type. An Example of an alias counts for the name that it stands for.
 //	                For the other packages what has no Example is only listed.
 //	no-output       Each Example has an "Output:" comment. Without it the Example does not run.
+//	no-program      In the packages in which each exported name has an Example, go/doc can make a
+//	                whole program of each Example, which pkg.go.dev shows: all that it uses is
+//	                declared in its own file, or imported.
 //	many-names      The root has at most 60 exported names besides its errors.
 //	words           Comments, texts, comments of scripts in Lua and SQL, and pages use no word of a
 //	                list of archaic words, and no word for people where a row, a member, a call or

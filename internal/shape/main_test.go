@@ -43,7 +43,7 @@ func short(n int) (text string) {
 	return text
 }
 
-const tested = "package x\n\n// Output makes an Example run.\nfunc ExampleF() {\n\t// Output:\n}\n"
+const tested = "package x_test\n\n// Output makes an Example run.\nfunc ExampleF() {\n\t// Output:\n}\n"
 
 func TestEachRuleFailsWithPlaceNameAndRule(t *testing.T) {
 	t.Parallel()
@@ -101,6 +101,9 @@ func TestEachRuleFailsWithPlaceNameAndRule(t *testing.T) {
 			""},
 		"an Example without an Output": {map[string]string{"a/x.go": "package x\n\n// F is a function.\nfunc F() {}\n", "a/x_test.go": "package x\n\nfunc ExampleF() { F() }\n"},
 			"FAIL a/x_test.go: no-output: ExampleF has no Output comment"},
+		"an Example that uses another file": {map[string]string{"x.go": "package x\n", "x_test.go": "package x_test\n\nfunc Example_a() {\n\tother()\n\t// Output:\n}\n",
+			"y_test.go": "package x_test\n\nfunc other() {}\n"}, "FAIL x_test.go: no-program: Example_a is no whole program"},
+		"an Example with its own function": {map[string]string{"x.go": "package x\n", "x_test.go": "package x_test\n\nfunc Example_a() {\n\tother()\n\t// Output:\n}\n\nfunc other() {}\n"}, ""},
 		"testdata is left out": {map[string]string{"x.go": "package x\n", "testdata/x.go": "package x\n\nfunc F() {}\n"}, ""},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -121,7 +124,7 @@ func TestWhatHasNoExampleIsNamed(t *testing.T) {
 		options  = "package x\n\n// Options are options.\ntype Options struct {\n\tInner Inner // inner ones\n}\n\n// Inner is in it.\ntype Inner int\n\n// F is a function.\nfunc F(o Options) {}\n"
 	)
 	example := func(names ...string) string {
-		text := "package x\n\n"
+		text := "package x_test\n\n"
 		for _, n := range names {
 			text += "func Example" + n + "() {\n\tprintln()\n\t// Output:\n}\n\n"
 		}
