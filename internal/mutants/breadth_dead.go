@@ -40,7 +40,7 @@ var breadthDead = []mutant{
 	{"requeue-of-the-first", "of several dead letters of an ID the first is requeued", "dead.go",
 		"last.ID == \"\" || last.DeadMS < d.DeadMS", "last.ID == \"\"", ".", "TestADeadLetterIsRequeued"},
 	{"requeue-for-ever", "what dies again is requeued again", "dead.go",
-		"		filter.BeforeMS = now // ", "		_ = now // ", ".", "TestRequeueDeadEndsThoughTasksDieAgain"},
+		"		filter.BeforeMS = now\n", "		_ = now\n", ".", "TestRequeueDeadEndsThoughTasksDieAgain"},
 	{"requeue-as-a-wave", "a rate spreads nothing", "dead.go",
 		"	if o.Rate == 0 {", "	if o.Rate >= 0 {", ".", "TestManyDeadLettersAreRequeuedAtARate"},
 	{"requeue-before-its-point", "the row is requeued before its point", "dead.go",
