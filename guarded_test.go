@@ -176,6 +176,14 @@ func (v *vagueStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool,
 	return moved, err
 }
 
+func (v *vagueStore) MoveMany(ctx context.Context, moves []task.Move) ([]bool, error) {
+	moved, err := v.Store.MoveMany(ctx, moves)
+	if v.vague {
+		return nil, fmt.Errorf("move: %w", task.ErrUnavailable)
+	}
+	return moved, err
+}
+
 func (v *vagueStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64) ([]task.Row, error) {
 	rows, err := v.Store.DeleteByID(ctx, ids, aboveMS)
 	if v.vague {

@@ -165,6 +165,13 @@ func (m mortalStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool,
 	return m.Store.Move(ctx, ref, to)
 }
 
+func (m mortalStore) MoveMany(ctx context.Context, moves []task.Move) ([]bool, error) {
+	if m.dead.Load() {
+		return nil, errDead
+	}
+	return m.Store.MoveMany(ctx, moves)
+}
+
 func (m mortalStore) SwapRecord(ctx context.Context, name, old, to string) (bool, error) {
 	if m.dead.Load() {
 		return false, errDead

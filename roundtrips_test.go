@@ -99,6 +99,11 @@ func (s notedStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, 
 	return s.Store.Move(ctx, ref, to)
 }
 
+func (s notedStore) MoveMany(ctx context.Context, moves []task.Move) ([]bool, error) {
+	s.note("MoveMany")
+	return s.Store.MoveMany(ctx, moves)
+}
+
 func (s notedStore) Replace(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
 	s.note("Replace")
 	return s.Store.Replace(ctx, ref, to)
@@ -356,6 +361,10 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	to.Ver = task.NewVer()
 	check("`Move`, `Replace`", func() error { _, err := store.Move(ctx, one.Ref, to); return err })
 	check("`Move`, `Replace`", func() error { _, err := store.Replace(ctx, to.Ref, one); return err })
+	check("`MoveMany` of up to about 250 rows", func() error {
+		_, err := store.MoveMany(ctx, []task.Move{{Ref: rows[310].Ref, To: task.NewVer(), DueMS: rows[310].NextMS}})
+		return err
+	})
 	upsert := func() error { _, err := store.Upsert(ctx, someRows(1000), task.Keep); return err }
 	check("`Upsert` of 1 to 1000 rows", upsert)
 	check("`Upsert` of 1 to 1000 rows", func() error { _, err := store.Upsert(ctx, rows[302:303], task.Debounce); return err })

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/horizon"
+	"github.com/triggerhook/triggerhook/internal/preload"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -55,13 +57,13 @@ func (s *Scheduler) DeleteWhere(ctx context.Context, f Filter, o WhereOptions) (
 	return w.WhereResult, nil
 }
 
-// RescheduleWhere moves the tasks that match f, each once and each as Reschedule does, eight at a time. With an error the
+// RescheduleWhere moves the tasks that match f, each once and each as Reschedule does, page by page: a page is one transaction. With an error the
 // result says how many were moved: a repeated call with To goes on from there, and one with By moves those again
 // that match still.
 //
 // ErrInvalid: f, to or o breaks a rule, or the new time of a task would lie before 1970, beyond year 9999, or later than its Task.Expires.
 // A task that changes after its page was read is moved if it matches still. Tasks that are due at To already do not
-// count as matched. Once ctx has ended no further task is begun.
+// count as matched. Once ctx has ended no further page is begun.
 func (s *Scheduler) RescheduleWhere(ctx context.Context, f Filter, to Shift, o WhereOptions) (WhereResult, error) {
 	m, err := f.match()
 	toMS, wrong := to.check()
@@ -90,11 +92,7 @@ func (to Shift) check() (toMS int64, err error) {
 	return task.DueMS(to.To)
 }
 
-// moversAtOnce is how many tasks RescheduleWhere moves at a time, so that the server commits several together.
-const moversAtOnce = 8
-
-// where is one call of DeleteWhere or RescheduleWhere. One goroutine owns it, except what mu guards while
-// the movers of a page run.
+// where is one call of DeleteWhere or RescheduleWhere. One goroutine owns it.
 type where struct {
 	WhereResult
 	s     *Scheduler
@@ -103,9 +101,6 @@ type where struct {
 	act   func(ctx context.Context, rows []task.Row) error // changes the tasks of a page, and counts in WhereResult
 	by    int64                                            // RescheduleWhere: milliseconds, or 0
 	toMS  int64                                            // likewise, if by is 0
-
-	mu  sync.Mutex
-	err error // of a mover
 }
 
 // run calls act for all tasks that match, page by page. A task that was moved must not be met again, so pages
@@ -179,67 +174,126 @@ func (w *where) deletePage(ctx context.Context, rows []task.Row) error {
 	return nil
 }
 
-// movePage moves the tasks of rows.
-func (w *where) movePage(ctx context.Context, rows []task.Row) error {
-	next := make(chan task.Row)
-	var movers sync.WaitGroup
-	for range min(moversAtOnce, len(rows)) {
-		movers.Go(func() {
-			for row := range next {
-				w.note(w.move(ctx, row))
+// movePage moves the tasks of rows, and those again that have changed since they were read, if they match still. A task
+// the new time of which breaks a rule stays; the others are moved, and then the call ends.
+func (w *where) movePage(ctx context.Context, rows []task.Row) (wrong error) {
+	for len(rows) > 0 {
+		var moves []task.Move
+		var legal []task.Row
+		for _, row := range rows {
+			to, err := w.to(row)
+			if err == nil {
+				legal, moves = append(legal, row), append(moves, to)
+			} else if wrong == nil {
+				wrong = err
 			}
-		})
-	}
-	for _, row := range rows {
-		if w.ended(ctx) {
-			break
 		}
-		next <- row
+		left, err := w.s.moveMany(ctx, legal, moves)
+		w.Changed += len(legal) - len(left)
+		if err == nil && len(left) > 0 {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if rows, err = w.again(ctx, left); err != nil {
+			return err
+		}
 	}
-	close(next)
-	movers.Wait()
-	return errors.Join(w.err, ctx.Err())
+	return wrong
 }
 
-// note counts a task that was moved, and keeps the first error.
-func (w *where) note(moved bool, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if moved {
-		w.Changed++
+// to says where a row is to be moved.
+func (w *where) to(row task.Row) (task.Move, error) {
+	e := edit{due: true, dueMS: w.toMS}
+	if w.by != 0 {
+		e.dueMS = row.NextMS + w.by
 	}
-	if w.err == nil {
-		w.err = err
+	if e.dueMS < 0 || e.dueMS > task.MaxDue {
+		return task.Move{}, fmt.Errorf("%w: task %q would be due before 1970 or beyond year 9999", ErrInvalid, row.ID)
 	}
+	return task.Move{Ref: row.Ref, To: task.NewVer(), DueMS: e.dueMS}, e.check(row)
 }
 
-// ended reports whether no further task is to be moved.
-func (w *where) ended(ctx context.Context) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.err != nil || ctx.Err() != nil
+// again returns the rows of those ids that match, as they are now.
+func (w *where) again(ctx context.Context, rows []task.Row) (match []task.Row, err error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	if rows, err = w.s.store.Get(ctx, ids); err != nil {
+		return nil, err
+	}
+	err = w.s.whole(ctx, rows, func(r task.Row) (bool, error) {
+		is, err := w.match.row(r)
+		if r.Payload, r.Headers = nil, ""; is {
+			match = append(match, r)
+		}
+		return true, err
+	})
+	return match, err
 }
 
-// move moves a task, unless it is gone, or does not match any more. It reports whether the row is moved.
-func (w *where) move(ctx context.Context, row task.Row) (moved bool, err error) {
-	for {
-		e := edit{due: true, dueMS: w.toMS}
-		if w.by != 0 {
-			e.dueMS = row.NextMS + w.by
+// moveMany moves rows, and their members in the hot set, as Scheduler.move does. It returns those that are not moved, because another
+// call moved or deleted them.
+func (s *Scheduler) moveMany(ctx context.Context, old []task.Row, moves []task.Move) (left []task.Row, err error) {
+	if len(old) == 0 {
+		return nil, nil
+	}
+	var prev []task.Ref
+	refs, to := make([]task.Ref, len(old)), make([]task.Row, len(old))
+	for i, row := range old {
+		refs[i] = row.Ref
+		if before, is := row.Prev(); is {
+			prev = append(prev, before)
 		}
-		if e.dueMS < 0 || e.dueMS > task.MaxDue {
-			return false, fmt.Errorf("%w: task %q would be due before 1970 or beyond year 9999", ErrInvalid, row.ID)
-		}
-		if moved, err = w.s.move(ctx, row, e); moved || err != nil {
-			return moved, err
-		}
-		rows, err := w.s.store.Get(ctx, []string{row.ID})
-		if err != nil || len(rows) == 0 {
-			return false, err
-		}
-		row = rows[0]
-		if is, err := w.match.row(row); err != nil || !is {
-			return false, err
+		to[i] = row
+		to[i].Ver, to[i].NextMS, to[i].DueMS, to[i].Attempt = moves[i].To, moves[i].DueMS, moves[i].DueMS, 0
+	}
+	if len(prev) > 0 {
+		if err := s.removePrevious(ctx, prev); err != nil {
+			return old, err
 		}
 	}
+	parts := s.adds.Stamp(ctx, to) // before the commit (AsOfBeforeRead)
+	failpoint.Hit("reschedule/move")
+
+	// The commit point (RowFirst). A crash leaves of each row what a crash of a Reschedule leaves.
+	moved, err := s.store.MoveMany(ctx, moves)
+	if errors.Is(err, ErrGone) {
+		return old, nil // a try whose answer was lost may have moved them, but they were moved again since
+	}
+	if err != nil { // the outcome is unknown: the retries find out
+		s.removals.EnqueueUncertain(refs)
+		s.adds.Enqueue(horizon.NearByLocalClock(to))
+		return old, err
+	}
+	var was []task.Ref
+	changed := make(map[int64]bool, len(old)) // by their new versions
+	for i, row := range old {
+		if moved[i] {
+			was, changed[moves[i].To] = append(was, row.Ref), true
+		} else {
+			left = append(left, row)
+		}
+	}
+	s.counts.rescheduled.Add(uint64(len(was)))
+	return left, s.exchange(ctx, was, onlyVersions(parts, changed))
+}
+
+// onlyVersions returns parts with the rows that have one of vers.
+func onlyVersions(parts []preload.PartitionRows, vers map[int64]bool) []preload.PartitionRows {
+	for i := range parts {
+		var rows []task.Row
+		for _, r := range parts[i].Rows {
+			if vers[r.Ver] {
+				rows = append(rows, r)
+			}
+		}
+		parts[i].Rows = rows
+	}
+	return parts
 }

@@ -165,9 +165,9 @@ func (i *interfering) act() {
 	}
 }
 
-func (i *interfering) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error) {
+func (i *interfering) MoveMany(ctx context.Context, moves []task.Move) ([]bool, error) {
 	i.act()
-	return i.Store.Move(ctx, ref, to)
+	return i.Store.MoveMany(ctx, moves)
 }
 
 // A task that changes after its page was read is moved from where it is then, or not at all if it does not match any more.

@@ -189,6 +189,13 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"delete far", func() { far(600) }, "DELETE", "id", 0},
 		{"delete few", old, "DELETE", "id", 0},
 		{"move", func() { _, _ = s.Move(t.Context(), refs[3], task.Row{Ref: refs[3]}) }, "UPDATE `t_task`", "id", 0},
+		{"move many", func() {
+			moves := make([]task.Move, len(many))
+			for i, ref := range many {
+				moves[i] = task.Move{Ref: ref, To: 2, DueMS: crowdMS}
+			}
+			_, _ = s.MoveMany(t.Context(), moves)
+		}, "UPDATE `t_task` FORCE INDEX (id) SET next_ms", "id", 0},
 		{"raise attempts", func() {
 			_ = s.RaiseAttempts(t.Context(), []task.Attempts{{Ref: refs[3], Attempt: 2}, {Ref: refs[5], Attempt: 2}})
 		},

@@ -36,6 +36,7 @@ func TestASilentServerIsUnavailable(t *testing.T) {
 			"Scan":     func() error { _, err := s.Scan(ctx, task.Cursor{}, 10, 10, 10); return err },
 			"Count":    func() error { _, _, err := s.Count(ctx, 10); return err },
 			"Move":     func() error { _, err := s.Move(ctx, refs[0], rows[0]); return err },
+			"MoveMany": func() error { _, err := s.MoveMany(ctx, []task.Move{{Ref: refs[0], To: 9}}); return err },
 			"Check":    func() error { return s.Check(ctx, 1) },
 			"Create":   func() error { return s.Create(ctx, []task.Row{{Ref: task.Ref{ID: "new", Ver: 1}}}) },
 			"Delete":   func() error { _, err := s.Delete(ctx, refs); return err },

@@ -123,6 +123,15 @@ type Store interface {
 	// deleted since, or it was gone before that try.
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 
+	// MoveMany gives rows new versions and due times, all in one transaction: NextMS and DueMS are set to DueMS of the move, Ver
+	// to To, PrevVer to the version before, and Attempt to 0. The rest stays. Ids are distinct, and so are versions. It
+	// reports which rows existed in the versions named, in order; a row that is found in version To counts as moved (by an earlier
+	// try). The other rows do not change.
+	//
+	// If rows may be moved in spite of an error, the error matches a *task.UnsureError that names them, or ctx.Err(). It also matches
+	// ErrGone if, after a try whose answer was lost, no row that it would have moved was found in either version.
+	MoveMany(ctx context.Context, moves []task.Move) ([]bool, error)
+
 	// Replace is Move, and sets payload and headers from to as well. ErrTooLarge is as in Create.
 	Replace(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 

@@ -17,6 +17,13 @@ type Ref struct {
 // NewVer returns a new version.
 func NewVer() int64 { return 1 + rand.Int64N(math.MaxInt64) }
 
+// Move says where a row is moved: the one of Ref gets the version To, and is due at DueMS, unix milliseconds.
+type Move struct {
+	Ref
+	To    int64
+	DueMS int64
+}
+
 // UnsureError is the error of a deletion or a move that may, in spite of the error, have taken effect on
 // the rows of Refs. A caller that tries a deletion again counts those of them that are missing then
 // as deleted by itself, unless they were moved (Moved).

@@ -13,6 +13,9 @@ import (
 // finding are the claims about what finds many rows, and changes more of a row than its time.
 var finding = []claim{
 	{"ReplaceSetsEverything", replaceSetsEverything},
+	{"MoveManyMovesEachRowOnItsOwn", moveManyMovesEach},
+	{"MoveManyOfManyRows", moveManyRows},
+	{"OneOfManyMoversWins", oneMoverWins},
 	{"UpsertOfNewRowsCreatesThem", upsertOfNewRows},
 	{"UpsertOfStoredRowsDoesWhatItsModeSays", upsertOfStoredRows},
 	{"UpsertAsksForThePreviousVersion", upsertAsksForThePreviousVersion},

@@ -131,6 +131,7 @@ func all() []mutant {
 		breadthFind,
 		breadthTx,
 		breadthDeadline,
+		breadthMoveMany,
 		houseSchema,
 		houseNames,
 		houseDesign,
