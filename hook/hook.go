@@ -60,7 +60,8 @@ type Hooks struct {
 	// Rebuild is called when this process has begun a new generation of a partition: at the first start
 	// of a namespace, and after the hot set lost its data.
 	Rebuild func(Rebuild)
-	// LeaderElected is called when this process is elected for a background role, before the first round of its term.
+	// LeaderElected is called when this process is elected for a background role, before the first round of its term. In package
+	// triggerhooktest, where one process holds all roles, it is called once for each role.
 	LeaderElected func(LeaderElected)
 }
 

@@ -19,9 +19,9 @@ func NewVer() int64 { return 1 + rand.Int64N(math.MaxInt64) }
 
 // Move says where a row is moved: the one of Ref gets the version To, and is due at DueMS, unix milliseconds.
 type Move struct {
-	Ref
-	To    int64
-	DueMS int64
+	Ref         // the version that is moved
+	To    int64 // the version that the row gets
+	DueMS int64 // when it is due and next offered, unix milliseconds
 }
 
 // UnsureError is the error of a deletion or a move that may, in spite of the error, have taken effect on

@@ -181,6 +181,19 @@ func TestItIsARealScheduler(t *testing.T) {
 	}
 }
 
+// LeaderElected is told once of each role: the scheduler holds them all from its beginning.
+func TestEachRoleIsTakenOnce(t *testing.T) {
+	var roles []string
+	s, _ := recorded(t, triggerhook.Options{Hooks: hook.Hooks{LeaderElected: func(e hook.LeaderElected) { roles = append(roles, e.Role) }}},
+		func(*triggerhooktest.Scheduler, *triggerhook.Delivery) error { return nil })
+	for range 3 {
+		s.Advance(time.Hour)
+	}
+	if !slices.Equal(roles, []string{"feeder", "reaper", "auditor"}) {
+		t.Errorf("told of %q, want each role once", roles)
+	}
+}
+
 // failing is a TB that remembers how it was failed.
 type failing struct {
 	testing.TB

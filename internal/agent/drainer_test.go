@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/horizon"
 	"github.com/triggerhook/triggerhook/internal/preload"
@@ -101,6 +102,23 @@ func TestADrainerTellsWhatBecameOfEachVersion(t *testing.T) {
 			t.Errorf("%v are left", b.entries)
 		}
 		wants(t, d.o, pageRows+9, 0)
+	})
+}
+
+// The drainer goes with the feeder, of whose terms the feeder tells: the hook is told once of each.
+func TestADrainersTermIsNotToldTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b, _, _ := drains(t, 3, false)
+		told := 0
+		o := d.o
+		o.Hooks.LeaderElected = func(hook.LeaderElected) { told++ }
+		drainer := NewElector(o).drainer
+		drainer.follow(t.Context(), task.Term{Held: true, Epoch: 1})
+		synctest.Wait()
+		drainer.stop()
+		if told != 0 || len(b.entries) != 0 {
+			t.Errorf("told %d times, %d entries are left; want a round of the drainer that is told by the feeder", told, len(b.entries))
+		}
 	})
 }
 

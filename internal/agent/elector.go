@@ -51,7 +51,7 @@ func NewElector(o Options) *Elector {
 		{o: o, name: task.Auditor, start: func(int64) round { return auditor.round }},
 	}}
 	if o.Outbox != nil {
-		e.drainer = &runner{o: o, name: task.Feeder, nudge: o.Records.TxUsed(), start: func(int64) round { return newDrainer(o).round }}
+		e.drainer = &runner{o: o, name: task.Feeder, silent: true, nudge: o.Records.TxUsed(), start: func(int64) round { return newDrainer(o).round }}
 	}
 	if o.History != nil {
 		e.purger = &runner{o: o, name: task.Auditor, start: func(int64) round { return newPurger(o).round }}
@@ -83,7 +83,8 @@ func (e *Elector) Run(ctx context.Context) {
 
 // Once stands for one role, and if it is elected does one round of that role and resigns. It
 // reports whether it was elected. Run does the same by its timers; the transcripts in
-// testdata/protocol do it step by step.
+// testdata/protocol, and package triggerhooktest, do it step by step, in one goroutine. Such a process gives each role back at once, so only
+// the first time is told as the begin of a term.
 func (e *Elector) Once(ctx context.Context, role task.Role) (held bool, err error) {
 	terms, err := e.o.Set.Elect(ctx, e.o.Name, term, role)
 	if err != nil || !terms[0].Held {
@@ -91,6 +92,10 @@ func (e *Elector) Once(ctx context.Context, role task.Role) (held bool, err erro
 	}
 	for _, r := range e.runners {
 		if r.name == role {
+			if !r.told {
+				r.told = true
+				r.tellElected()
+			}
 			r.start(terms[0].Epoch)(ctx)
 		}
 	}
@@ -166,13 +171,15 @@ type round = func(context.Context) time.Duration
 // done once in a while, unless this process has done it lately, and what takes longer than a
 // term is recorded where the next holder finds it (horizon.Window).
 type runner struct {
-	o     Options
-	name  task.Role
-	start func(epoch int64) round // returns the rounds of a term
-	nudge <-chan struct{}         // has an element when a round is wanted at once; nil: never
-	epoch int64
-	quit  context.CancelFunc
-	done  chan struct{}
+	o      Options
+	name   task.Role
+	silent bool                    // its terms are told by another runner
+	told   bool                    // Once has told of a term
+	start  func(epoch int64) round // returns the rounds of a term
+	nudge  <-chan struct{}         // has an element when a round is wanted at once; nil: never
+	epoch  int64
+	quit   context.CancelFunc
+	done   chan struct{}
 }
 
 // follow starts the role's rounds when a term of this process begins, and ends them with it.
@@ -185,9 +192,8 @@ func (r *runner) follow(ctx context.Context, t task.Term) {
 		return
 	}
 	r.epoch = t.Epoch
-	r.o.Report.Info("holds a role", "role", r.name)
-	if tell := r.o.Hooks.LeaderElected; tell != nil {
-		hooks.Call(r.o.Report, "LeaderElected", tell, hook.LeaderElected{Role: string(r.name)})
+	if !r.silent {
+		r.tellElected()
 	}
 	ctx, r.quit = context.WithCancel(ctx)
 	r.done = make(chan struct{})
@@ -201,6 +207,14 @@ func (r *runner) follow(ctx context.Context, t task.Term) {
 			}
 		}
 	}()
+}
+
+// tellElected tells the log and the hook of the begin of a term.
+func (r *runner) tellElected() {
+	r.o.Report.Info("holds a role", "role", r.name)
+	if tell := r.o.Hooks.LeaderElected; tell != nil {
+		hooks.Call(r.o.Report, "LeaderElected", tell, hook.LeaderElected{Role: string(r.name)})
+	}
 }
 
 // pause waits for d, or for a nudge if the last one that was heeded is nudgeRest ago. It

@@ -25,7 +25,7 @@ var breadthFind = []mutant{
 	{"shift-meets-again", "a task that was moved to a time counts as met again", "where.go",
 		"	m.notMS = toMS\n", "", ".", "TestRescheduleWhereMovesEachTaskOnce/bolt"},
 	{"shift-what-changed", "a task is moved though it matches no more", "where.go",
-		"err != nil || !is {", "err != nil || !is && ctx.Err() != nil {", ".", "TestRescheduleWhereMeetsChanges"},
+		"if r.Payload, r.Headers = nil, \"\"; is {\n			match = append", "if r.Payload, r.Headers = nil, \"\"; is || ctx.Err() == nil {\n			match = append", ".", "TestRescheduleWhereMeetsChanges"},
 	{"update-payload-alone", "Update forgets headers without a payload", "reschedule.go",
 		"	if e.texts() {\n		write", "	if e.payload != nil {\n		write", ".", "TestUpdateChangesWhatIsSetAlone/bolt"},
 	{"upsert-unswept", "promise 4: an Upsert moves a row on whose previous version may be a member", "durable/sql/upsert_debounce.sql",

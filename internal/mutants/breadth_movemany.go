@@ -1,6 +1,6 @@
 package main
 
-// breadthMoveMany are of the statements by which RescheduleWhere moves many rows.
+// breadthMoveMany are of the statements by which RescheduleWhere moves many rows, and of what is told of elections.
 var breadthMoveMany = []mutant{
 	{"movemany-unfenced", "many rows are moved in whatever version they are", "durable/sql/move_many_tasks.sql",
 		"WHERE id IN ({ids}) AND ver IN ({vers})", "WHERE id IN ({ids}) AND (ver IN ({vers}) OR ver > 0)", "./durable", "TestStore/mysql97/MoveManyMovesEachRowOnItsOwn"},
@@ -22,4 +22,10 @@ var breadthMoveMany = []mutant{
 		"			if vers[r.Ver] {\n", "			if vers != nil {\n", ".", "TestRescheduleWhereTellsTheHotSet"},
 	{"where-uncertain-forgotten", "the hot set keeps what a failed RescheduleWhere may have moved", "where.go",
 		"		s.removals.EnqueueUncertain(refs)\n", "", ".", "TestRescheduleWhereWithoutAnAnswerIsMadeGood"},
+	{"elected-unsaid", "a scheduler with a manual clock does not tell that it takes roles", "internal/agent/elector.go",
+		"				r.told = true\n				r.tellElected()\n", "				r.told = true\n", "./triggerhooktest", "TestEachRoleIsTakenOnce"},
+	{"elected-each-round", "a scheduler with a manual clock tells of its roles in each round", "internal/agent/elector.go",
+		"				r.told = true\n", "", "./triggerhooktest", "TestEachRoleIsTakenOnce"},
+	{"drainer-elected-too", "the feeder's term is told twice where the store has an outbox", "internal/agent/elector.go",
+		"name: task.Feeder, silent: true,", "name: task.Feeder,", "./internal/agent", "TestADrainersTermIsNotToldTwice"},
 }
