@@ -12,8 +12,6 @@ var breadthHistory = []mutant{
 		"		_, err = d.m.execDelete(ctx, tx, existing)\n", "		_ = existing\n", "./durable", "TestStore/mysql97/EndedTasksAreKept"},
 	{"history-lost-answer", "a commit whose answer was lost counts for nothing", "durable/end.go",
 		"return existing, all, d.commit(existing, tx.Commit())", "return existing, all, tx.Commit()", "./durable", "TestALostAnswerKeepsEachEndOnce/mysql97"},
-	{"history-deletes-far-unread", "far tasks leave no history", "durable/deletebyid.go",
-		"many && d.ends == nil && m.allFar", "many && m.allFar", "./durable", "TestStore/mysql97/EndByIDKeepsWhatItDeletes"},
 	{"history-of-some-deaths", "dead letters leave no history", "durable/bury.go",
 		"if err == nil && ends != nil {", "if err == nil && len(ends) < 0 {", "./durable", "TestStore/mysql97/DeadLettersAreKept"},
 	{"history-of-two-months", "history is read from the last slots alone", "durable/history.go",
