@@ -2,6 +2,7 @@ package typed_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -126,6 +127,82 @@ func ExampleQueue_Task() {
 	}
 	fmt.Println(info.Headers["tenant"], string(info.Payload))
 	// Output: house {"To":"bob","Text":"tea"}
+}
+
+// The text of a reminder changes, and it comes an hour later.
+func ExampleQueue_Update() {
+	s, end := open()
+	defer end()
+	reminders, err := typed.New[Reminder](s, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, due := context.Background(), time.Date(2040, 5, 17, 18, 0, 0, 0, time.UTC)
+	if err := reminders.Create(ctx, "reminder-17", due, Reminder{"ann", "tea"}); err != nil {
+		log.Fatal(err)
+	}
+	if err := reminders.Update(ctx, "reminder-17", due.Add(time.Hour), Reminder{"ann", "coffee"}); err != nil {
+		log.Fatal(err)
+	}
+	info, err := s.Get(ctx, "reminder-17")
+	if err != nil {
+		log.Fatal(err)
+	}
+	r, err := reminders.Value(&info.Task)
+	fmt.Println(info.Due.Format(time.TimeOnly), r.Text, err)
+	// Output: 19:00:00 coffee <nil>
+}
+
+// A producer that repeats its call makes no second task.
+func ExampleQueue_Upsert() {
+	s, end := open()
+	defer end()
+	reminders, err := typed.New[Reminder](s, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 2 {
+		done, err := reminders.Upsert(context.Background(), triggerhook.Keep, "reminder-17", time.Now().Add(time.Hour), Reminder{"ann", "tea"})
+		fmt.Println(done, err)
+	}
+	// Output:
+	// created <nil>
+	// kept <nil>
+}
+
+// The values of tasks that List yields.
+func ExampleQueue_Value() {
+	s, end := open()
+	defer end()
+	reminders, err := typed.New[Reminder](s, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	if err := reminders.Create(ctx, "reminder-17", time.Now().Add(time.Hour), Reminder{"ann", "tea"}); err != nil {
+		log.Fatal(err)
+	}
+	for info, err := range s.List(ctx, triggerhook.Filter{IDPrefix: "reminder-"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		r, err := reminders.Value(&info.Task)
+		fmt.Println(info.ID, r.To, err)
+	}
+	// Output: reminder-17 ann <nil>
+}
+
+// A task that exists if and only if the transaction of its caller commits. It needs durable.NewMySQL.
+func ExampleQueue_CreateTx() {
+	s, end := open()
+	defer end()
+	reminders, err := typed.New[Reminder](s, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = reminders.CreateTx(context.Background(), &sql.Tx{}, "reminder-17", time.Now().Add(time.Hour), Reminder{"ann", "tea"})
+	fmt.Println(errors.Is(err, triggerhook.ErrUnsupported))
+	// Output: true
 }
 
 // A payload that is no Reminder does not reach the handler. The task fails, and stays.

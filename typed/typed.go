@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,6 +84,9 @@ func New[T any](s *triggerhook.Scheduler, codec Codec[T]) (*Queue[T], error) {
 // Task returns a task that holds v, without creating it: several of them go into one
 // Scheduler.Create. If id is empty the task gets a new UUIDv7. The error is the Codec's, with
 // triggerhook.ErrInvalid.
+//
+// Do not take the payload of such a task for a Scheduler.Update: a Codec may also set headers, which belong to the
+// payload. With package seal a payload under the header of an older key cannot be opened (seal.ErrForged). Use Update.
 func (q *Queue[T]) Task(id string, due time.Time, v T) (*triggerhook.Task, error) {
 	t := &triggerhook.Task{ID: id, Due: due}
 	if id == "" {
@@ -92,8 +96,8 @@ func (q *Queue[T]) Task(id string, due time.Time, v T) (*triggerhook.Task, error
 		}
 		t.ID = made.String()
 	}
-	if err := q.codec.Encode(t, v); err != nil {
-		return nil, fmt.Errorf("%w: encode the value of task %q: %w", triggerhook.ErrInvalid, t.ID, err)
+	if err := q.encode(t, v); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -108,6 +112,73 @@ func (q *Queue[T]) Create(ctx context.Context, id string, due time.Time, v T) er
 	return q.s.Create(ctx, t)
 }
 
+// CreateTx is Create in a transaction of the caller's own, as Scheduler.CreateTx is.
+func (q *Queue[T]) CreateTx(ctx context.Context, tx triggerhook.Tx, id string, due time.Time, v T) error {
+	t, err := q.Task(id, due, v)
+	if err != nil {
+		return fmt.Errorf("create in a transaction: %w", err)
+	}
+	return q.s.CreateTx(ctx, tx, t)
+}
+
+// Upsert is Scheduler.Upsert of one task that holds v. Its errors are those of Task and of Scheduler.Upsert; the outcome is 0 if nothing is known of it.
+func (q *Queue[T]) Upsert(ctx context.Context, on triggerhook.OnConflict, id string, due time.Time, v T) (triggerhook.UpsertOutcome, error) {
+	t, err := q.Task(id, due, v)
+	if err != nil {
+		return 0, fmt.Errorf("upsert: %w", err)
+	}
+	done, err := q.s.Upsert(ctx, on, t)
+	if len(done) == 0 {
+		return 0, err
+	}
+	return done[0], err
+}
+
+// Update gives a task another value, and another due time unless due is zero, as Scheduler.Update does. It also sets the headers that the
+// Codec sets (package seal: the key's ID), which a Scheduler.Update of the payload alone would leave as they were. Other headers stay; if the
+// Codec sets any, Update reads the task first, and a change of headers by another call at that moment is lost. Its errors are those of Task and
+// of Scheduler.Update, and an empty id is triggerhook.ErrInvalid.
+func (q *Queue[T]) Update(ctx context.Context, id string, due time.Time, v T) error {
+	t := &triggerhook.Task{ID: id, Due: due}
+	if err := q.encode(t, v); err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	c := triggerhook.Change{Due: due, Payload: t.Payload}
+	if c.Payload == nil {
+		c.Payload = []byte{} // nil would leave the old one
+	}
+	if len(t.Headers) > 0 {
+		info, err := q.s.Get(ctx, id)
+		if err != nil {
+			return fmt.Errorf("update: %w", err)
+		}
+		c.Headers = map[string]string{}
+		maps.Copy(c.Headers, info.Headers)
+		maps.Copy(c.Headers, t.Headers)
+	}
+	return q.s.Update(ctx, id, c)
+}
+
+// Value returns the value that a task holds: of what Get, List or ListDead of the Scheduler return (&info.Task, &dead.Task). The error
+// matches ErrDecode, or triggerhook.ErrInvalid if t is nil.
+func (q *Queue[T]) Value(t *triggerhook.Task) (v T, err error) {
+	if t == nil {
+		return v, fmt.Errorf("value: %w: the task is nil", triggerhook.ErrInvalid)
+	}
+	if v, err = q.codec.Decode(t); err != nil {
+		return v, fmt.Errorf("%w: %w", ErrDecode, err)
+	}
+	return v, nil
+}
+
+// encode puts v into t. The error matches triggerhook.ErrInvalid.
+func (q *Queue[T]) encode(t *triggerhook.Task, v T) error {
+	if err := q.codec.Encode(t, v); err != nil {
+		return fmt.Errorf("%w: encode the value of task %q: %w", triggerhook.ErrInvalid, t.ID, err)
+	}
+	return nil
+}
+
 // Handle is Scheduler.Handle with handlers that get the value of their delivery, beside the
 // delivery itself, whose payload is as it was stored. A delivery that
 // cannot be decoded does not reach h: it fails with ErrDecode, and is offered again like one
@@ -118,9 +189,9 @@ func (q *Queue[T]) Handle(ctx context.Context, concurrency int, h func(context.C
 		return q.s.Handle(ctx, concurrency, nil) // which says so
 	}
 	return q.s.Handle(ctx, concurrency, func(ctx context.Context, d *triggerhook.Delivery) error {
-		v, err := q.codec.Decode(&d.Task)
+		v, err := q.Value(&d.Task)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrDecode, err)
+			return err
 		}
 		return h(ctx, v, d)
 	})

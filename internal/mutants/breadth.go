@@ -11,7 +11,7 @@ var breadth = []mutant{
 	{"handlers-panic-as-error", "a panic counts as an error that was returned", "metrics/handlers.go",
 		"time.Now(), \"panic\"", "time.Now(), \"error\"", "./metrics", "TestHandlersAreMeasuredByTheirOutcome"},
 	{"typed-decodes-nothing", "a payload that cannot be decoded reaches its handler", "typed/typed.go",
-		"return fmt.Errorf(\"%w: %w\", ErrDecode, err)", "_ = err", "./typed", "TestWhatCannotBeDecodedFailsAndStays"},
+		"return v, fmt.Errorf(\"%w: %w\", ErrDecode, err)", "return v, nil", "./typed", "TestWhatCannotBeDecodedFailsAndStays"},
 	{"typed-shows-values", "an error shows a value of the payload", "typed/typed.go",
 		"return v, withoutValue(err)", "return v, err", "./typed", "TestAnErrorOfJSONShowsNoValue"},
 	{"seal-unbound", "a sealed payload opens in any task", "seal/seal.go",
