@@ -90,7 +90,7 @@ func TestTheReaperGivesBackOnlyWhatHasARow(t *testing.T) {
 			t.Fatal(err)
 		}
 		for p := range s.set.Config().Partitions {
-			if _, err := s.set.Claim(t.Context(), p, fmt.Sprint("dead", p), 100, time.Second); err != nil {
+			if _, err := s.set.Claim(t.Context(), p, task.ClaimRequest{Token: fmt.Sprint("dead", p), Limit: 100, Lease: time.Second}); err != nil {
 				t.Fatal(err)
 			}
 		}

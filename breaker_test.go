@@ -108,8 +108,10 @@ func (s stuckSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Add
 	return stuckOr(ctx, s, p, func() ([]task.AddOutcome, error) { return s.Set.Add(ctx, p, a) })
 }
 
-func (s stuckSet) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	return stuckOr(ctx, s, p, func() (task.Batch, error) { return s.Set.Claim(ctx, p, token, limit, lease) })
+func (s stuckSet) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
+	return stuckOr(ctx, s, p, func() (task.Batch, error) {
+		return s.Set.Claim(ctx, p, req)
+	})
 }
 
 func (s stuckSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {

@@ -27,7 +27,7 @@ const (
 // Create stores tasks, all or none. It writes into them: where Task.ID is empty it sets a new
 // UUIDv7, and it rounds Task.Due and Task.Expires up to the millisecond in UTC. Nil: each task survives the
 // crash of anything and is delivered at least once, whatever becomes of ctx or of
-// the hot set. ErrInvalid, ErrExists (an IDError names which): nothing was stored.
+// the hot set. ErrInvalid, ErrExists (an IDError names which), ErrPaused (Pause): nothing was stored.
 // ErrTooLarge: a call takes at most 100,000 tasks, with 64 MiB of IDs, payloads and headers in all,
 // and nothing was stored. A large call takes as long as its statements do, of which each has
 // 10 s; the end of ctx ends it. After any other error the outcome is unknown; calling again with the same tasks
@@ -36,6 +36,9 @@ func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
 	rows, err := s.rows(tasks)
 	if err != nil || len(rows) == 0 {
 		return err
+	}
+	if err := s.checkProducers(ctx); err != nil {
+		return fmt.Errorf("create: %w", err)
 	}
 	parts := s.adds.Stamp(ctx, rows) // before the commit (AsOfBeforeRead)
 	failpoint.Hit("create/commit")

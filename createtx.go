@@ -83,6 +83,9 @@ func (s *Scheduler) CreateTx(ctx context.Context, tx Tx, tasks ...*Task) error {
 		return err
 	}
 	store, err := s.useTx(ctx, tx)
+	if err == nil {
+		err = s.checkProducers(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("create in a transaction: %w", err)
 	}

@@ -122,12 +122,15 @@ func (s *Scheduler) deadLetters(ctx context.Context, f task.DeadFilter) iter.Seq
 // Requeue makes a task of a dead letter again, which is due then: with its payload and headers, without Expires, and with
 // Attempt 1. If several dead letters have that ID it takes the one that died last. Nil: the task is delivered as one of Create is.
 //
-// ErrNotFound: no dead letter has that ID. ErrExists: a task of that ID lives, and nothing was changed. ErrInvalid: the ID or due
+// ErrNotFound: no dead letter has that ID. ErrPaused: nothing was changed (Pause). ErrExists: a task of that ID lives, and nothing was changed. ErrInvalid: the ID or due
 // breaks a rule. After any other error the outcome is unknown; if a repeated call answers ErrExists, or ErrNotFound, the first one
 // has requeued it, or another process has.
 func (s *Scheduler) Requeue(ctx context.Context, id string, due time.Time) error {
 	dueMS, err := task.DueMS(due)
 	if err = errors.Join(err, task.CheckID(id)); err != nil {
+		return fmt.Errorf("requeue: %w", err)
+	}
+	if err := s.checkProducers(ctx); err != nil {
 		return fmt.Errorf("requeue: %w", err)
 	}
 	for done := false; !done; {
@@ -192,7 +195,7 @@ type RequeueOptions struct {
 
 // RequeueDead makes tasks of all dead letters that match f and had died when the call began, as Requeue does; one that dies again meanwhile
 // stays. It returns how many it has requeued. Where a task of their ID lives the dead letters stay: the error then matches ErrExists, and
-// all others were requeued. After any other error a repeated call goes on with those that are left. ErrInvalid: f or o breaks a rule.
+// all others were requeued. ErrPaused: a Pause came, perhaps in between. After any other error a repeated call goes on with those that are left. ErrInvalid: f or o breaks a rule.
 func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOptions) (n int, err error) {
 	filter, err := f.check()
 	first, wrong := o.check()
@@ -205,6 +208,9 @@ func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOpti
 	living := &IDError{}
 	for d, err := range s.deadLetters(ctx, filter) {
 		is := false
+		if err == nil {
+			err = s.checkProducers(ctx)
+		}
 		if err == nil {
 			is, err = s.requeue(ctx, d, o.dueMS(first, n))
 		}

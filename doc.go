@@ -181,6 +181,13 @@
 // transaction that deletes the task, so it has exactly what happened, and is purged after a retention. [Scheduler.History] reads it
 // by ID, also in a process without the option. What a process without the option ends is not in it.
 //
+// # Pauses and limits
+//
+// [Scheduler.Pause] has nothing delivered in a namespace, by any process, until a time or until [Scheduler.Resume]. What is in hand goes on, so a
+// namespace drains; what falls due collects, and comes after the pause, oldest first. With PauseOptions.Producers nothing is created either.
+// Options.MaxRate limits how many tasks a second a process claims, Options.NamespaceRate how many all processes do, and
+// Options.MaxInFlight how many tasks of the namespace are claimed at a time.
+//
 // # Errors
 //
 // Compare with errors.Is. An [IDError] says which of several tasks an error is about. After
@@ -211,6 +218,8 @@
 //	ErrReadOnly     any call that writes: the server takes no writes at present
 //	ErrUnavailable  any call: a server cannot be reached, or does not answer at present
 //	ErrDiskFull     any call that writes: there is no room to write; it matches ErrUnavailable too
+//	ErrPaused       Create, CreateTx, Upsert, Requeue, RequeueDead: Pause has told producers to wait; nothing was
+//	                stored (by RequeueDead: nothing more)
 //	ErrUnsupported  a call that this store cannot serve, for example with a transaction of the caller's own;
 //	                nothing was stored
 package triggerhook

@@ -22,6 +22,7 @@ var (
 	ErrReadOnly    = task.ErrReadOnly    // the server takes no writes at present
 	ErrUnavailable = task.ErrUnavailable // the server does not answer at present
 	ErrDiskFull    = task.ErrDiskFull    // the server has no room to write at present; matches ErrUnavailable too
+	ErrPaused      = task.ErrPaused      // Pause has told producers to wait; nothing was stored
 	ErrUnsupported = task.ErrUnsupported // the store does not have what the call needs
 )
 

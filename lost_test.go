@@ -8,6 +8,7 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/internal/testserver"
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // A task whose record Redis lost while it was in hand keeps the delay of its
@@ -100,7 +101,7 @@ func TestLostKeysLoseNoTask(t *testing.T) {
 			inHand := next(t, sch)
 			// more than the auditor asks for at once are claimed, one by one, by no worker that extends
 			for i := range 12 {
-				if _, err := s.set.Claim(t.Context(), 0, fmt.Sprint("nobody", i), 1, time.Second); err != nil {
+				if _, err := s.set.Claim(t.Context(), 0, task.ClaimRequest{Token: fmt.Sprint("nobody", i), Limit: 1, Lease: time.Second}); err != nil {
 					t.Fatal(err)
 				}
 			}

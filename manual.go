@@ -54,5 +54,10 @@ func (s *Scheduler) nextOffer(ctx context.Context) (at time.Time, is bool, err e
 			first = min(first, rows[0].NextMS)
 		}
 	}
+	if first < math.MaxInt64 { // no task is offered in a pause
+		if first = max(first, s.records.Pause().UntilMS); first == task.MaxDue {
+			return at, false, nil
+		}
+	}
 	return time.UnixMilli(first).UTC(), first < math.MaxInt64, nil
 }

@@ -208,11 +208,11 @@ func (m mortalSet) Remove(ctx context.Context, p int, token string, refs []task.
 	return m.Set.Remove(ctx, p, token, refs)
 }
 
-func (m mortalSet) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+func (m mortalSet) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	if m.dead.Load() {
 		return task.Batch{}, errDead
 	}
-	return m.Set.Claim(ctx, p, token, limit, lease)
+	return m.Set.Claim(ctx, p, req)
 }
 
 func (m mortalSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
@@ -286,8 +286,8 @@ func (f *flushed) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Add
 func (f *flushed) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	return f.set().Remove(ctx, p, token, refs)
 }
-func (f *flushed) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	return f.set().Claim(ctx, p, token, limit, lease)
+func (f *flushed) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
+	return f.set().Claim(ctx, p, req)
 }
 func (f *flushed) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
 	return f.set().Extend(ctx, p, h)

@@ -47,6 +47,19 @@ type Options struct {
 	// AuditGrace is how late a task must be before the auditor checks that the hot
 	// set still has it: 5 s.
 	AuditGrace time.Duration
+	// MaxRate is how many tasks a second this process claims for its callers: 0, as many as are due and wanted.
+	// Time in which it claimed less counts for a second at most (or for one task, if MaxRate is below 1), so that no time t sees
+	// more than (t + 1 s) * MaxRate. A task that is given back has counted.
+	MaxRate float64
+	// NamespaceRate is the same for all processes of the namespace together: 0, no limit. The hot set counts, each partition for its
+	// own share, NamespaceRate divided by their number: a namespace whose tasks are few ids of one partition gets less. What the hot set
+	// has counted is lost with its data. All processes should have the same NamespaceRate: each claim goes by its process's own.
+	NamespaceRate float64
+	// MaxInFlight is how many tasks of the namespace may be claimed at a time, by all processes together: 0, no limit. It counts
+	// what handlers hold, what waits to be settled, and what waits in the processes' queues (Queue). Each partition has its
+	// share, so it must not be below their number. For some seconds after Redis has lost its data, and while processes with different values
+	// run, more may be claimed.
+	MaxInFlight int
 	// Retry says how long a task waits after a failed attempt. Package retrypolicy has the policies: Exponential,
 	// Constant, List, and Func for a function of the task, the attempt and the error. The default is the zero
 	// retrypolicy.Exponential: a random delay of up to 1 s, doubled with each attempt, up to 1 h. If the policy panics, or
@@ -119,9 +132,23 @@ func (o Options) validate() error {
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
 		within("MaxAttempts", o.MaxAttempts, 0, maxAttempts),
 		o.History.validate(),
+		within("MaxInFlight", o.MaxInFlight, 0, math.MaxInt32),
+		checkRate("MaxRate", o.MaxRate),
+		checkRate("NamespaceRate", o.NamespaceRate),
 		checkRetry(o.Retry),
 		checkMiddleware(o.Middleware),
 	)
+}
+
+// maxRate is the greatest rate: one task in a microsecond, which is what the hot set's clock can tell apart.
+const maxRate = 1e6
+
+// checkRate refuses a rate that is no number, or out of range.
+func checkRate(name string, rate float64) error {
+	if !(rate >= 0 && rate <= maxRate) { // NaN is neither
+		return fmt.Errorf("%w: Options.%s is %v, allowed are 0 to %v", task.ErrInvalid, name, rate, maxRate)
+	}
+	return nil
 }
 
 // checkRetry refuses a policy that cannot be used.

@@ -188,9 +188,9 @@ func (s notedSet) Remove(ctx context.Context, p int, token string, refs []task.R
 	return s.Set.Remove(ctx, p, token, refs)
 }
 
-func (s notedSet) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+func (s notedSet) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	s.note("Claim")
-	return s.Set.Claim(ctx, p, token, limit, lease)
+	return s.Set.Claim(ctx, p, req)
 }
 
 func (s notedSet) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
@@ -449,7 +449,10 @@ func checkSet(t *testing.T, ctx context.Context, set hotset.Set, check checker) 
 		page := task.FeedRequest{AsOf: asOf, Epoch: 1, Entries: add.Entries, Loaded: task.Cursor{NextMS: now}}
 		check(many, func() error { _, err := set.Feed(ctx, 0, page); return err })
 		var b task.Batch
-		check(many, func() (err error) { b, err = set.Claim(ctx, 0, id, 10, time.Millisecond); return err })
+		check(many, func() (err error) {
+			b, err = set.Claim(ctx, 0, task.ClaimRequest{Token: id, Limit: 10, Lease: time.Millisecond})
+			return err
+		})
 		if len(b.Claims) != 1 {
 			t.Fatalf("claimed %d members, want the one that is due", len(b.Claims))
 		}

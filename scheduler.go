@@ -76,6 +76,9 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	if !isNil(store) && !isNil(set) && store.Namespace() != set.Config().Namespace {
 		err = errors.Join(err, fmt.Errorf("%w: store has namespace %q, set %q", ErrMismatch, store.Namespace(), set.Config().Namespace))
 	}
+	if !isNil(set) {
+		err = errors.Join(err, o.checkShares(set.Config().Partitions))
+	}
 	history, wrong := newKeeper(store, o.History)
 	if err = errors.Join(err, wrong); err != nil {
 		return nil, fmt.Errorf("new scheduler: %w", err)
@@ -104,7 +107,10 @@ func (s *Scheduler) compose(set hotset.Set) {
 		Records: s.records, Outage: outage,
 		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
 		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks})
-	s.consumer = consumer.New(s.set, s.store, consumer.Options{Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
+	limits := s.o.limits(s.parts)
+	s.consumer = consumer.New(s.set, s.store, consumer.Options{MaxRate: s.o.MaxRate, Interval: limits.interval, MaxInFlight: limits.maxInFlight,
+		Pause: s.records.Pause, PauseNoted: s.records.PauseNoted(),
+		Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
 		DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts, History: s.keeper.ofConsumer(),
 		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report, Hooks: s.o.Hooks})
 }

@@ -32,7 +32,9 @@ type NamespaceStats struct {
 	InFlight  int64 // claimed by workers
 	// Forecast is how many tasks fall due within 1 min, 5 min, 1 h and 24 h: see Scheduler.Forecast.
 	Forecast []Forecast
-	Dead     int64 // dead letters
+	// Pause tells whether tasks are delivered: see Scheduler.Pause.
+	Pause PauseStatus
+	Dead  int64 // dead letters
 	// DeadEstimated: Dead is an estimate, because there are more than 10,000.
 	DeadEstimated bool
 }
@@ -110,6 +112,7 @@ func (s *Scheduler) readNamespace(ctx context.Context) (out NamespaceStats, err 
 		out.Due += st.Due
 		out.InFlight += st.Claimed
 	}
+	out.Pause = s.pauseStatus(ctx, states)
 	if err = errors.Join(err, dErr, e); err == nil {
 		out.Forecast, err = s.forecast(ctx, states, statsForecasts)
 	}

@@ -172,7 +172,7 @@ func (l *life) roles(t *testing.T) {
 	until("Add", "auditor, one round that finds a row", "Records", "Expired")
 
 	// A batch of a worker that has died.
-	if _, err := l.s.set.Claim(t.Context(), 0, "dead-worker", 10, time.Millisecond); err != nil {
+	if _, err := l.s.set.Claim(t.Context(), 0, task.ClaimRequest{Token: "dead-worker", Limit: 10, Lease: time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	until("Release", "reaper, one batch", "Records", "State", "Advance", "ScanFromStart", "Horizon", "Scan", "Feed")

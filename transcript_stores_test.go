@@ -282,7 +282,7 @@ func (g gatedSet) Remove(ctx context.Context, p int, token string, refs []task.R
 }
 
 // Claim lets claims pass only while the script claims.
-func (g gatedSet) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+func (g gatedSet) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	g.p.mu.Lock()
 	open := g.p.claims
 	g.p.mu.Unlock()
@@ -293,7 +293,9 @@ func (g gatedSet) Claim(ctx context.Context, p int, token string, limit int, lea
 		a, err := g.h.now().Clock(ctx, p)
 		return nothingDue(a), err
 	}
-	return pass(ctx, g.p, "claim", "claim", func(ctx context.Context) (task.Batch, error) { return g.h.now().Claim(ctx, p, token, limit, lease) },
+	return pass(ctx, g.p, "claim", "claim", func(ctx context.Context) (task.Batch, error) {
+		return g.h.now().Claim(ctx, p, req)
+	},
 		func(b task.Batch) string {
 			if len(b.Claims) == 0 {
 				return "nothing is due"
@@ -302,7 +304,7 @@ func (g gatedSet) Claim(ctx context.Context, p int, token string, limit int, lea
 			for i, c := range b.Claims {
 				refs[i] = c.Ref
 			}
-			return g.p.w.refs(refs) + " in " + g.p.w.batch(b.Token) + ", lease " + length(lease)
+			return g.p.w.refs(refs) + " in " + g.p.w.batch(b.Token) + ", lease " + length(req.Lease)
 		})
 }
 

@@ -42,7 +42,7 @@ const (
 // confirm the task, its Context ends, and the task is offered again as it is now. Earliest compares with the time at which
 // the stored task is next offered, as its row has it, and keeps the attempts. Debounce counts them from 1 again.
 //
-// Upsert writes into tasks, and refuses them, as Create does. ErrInvalid and ErrTooLarge: nothing was stored. If the outcomes come
+// Upsert writes into tasks, and refuses them, as Create does. ErrInvalid, ErrTooLarge and ErrPaused: nothing was stored. If the outcomes come
 // with an error, everything is stored, and the old versions may still fire until this process has changed the hot set;
 // it goes on trying that. After any other error the outcome is unknown, and the same call may be repeated. No tasks: nil.
 // Hooks.Created is told of the tasks that were created.
@@ -53,6 +53,9 @@ func (s *Scheduler) Upsert(ctx context.Context, on OnConflict, tasks ...*Task) (
 	rows, err := s.rows(tasks)
 	if err != nil || len(rows) == 0 {
 		return nil, err
+	}
+	if err := s.checkProducers(ctx); err != nil {
+		return nil, fmt.Errorf("upsert: %w", err)
 	}
 	done, parts, err := s.upsert(ctx, on, rows)
 	if err != nil {

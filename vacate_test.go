@@ -85,8 +85,10 @@ func (a *address) Remove(ctx context.Context, p int, token string, refs []task.R
 	return reach(a, p, func(s hotset.Set) (task.RemoveResult, error) { return s.Remove(ctx, p, token, refs) })
 }
 
-func (a *address) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	return reach(a, p, func(s hotset.Set) (task.Batch, error) { return s.Claim(ctx, p, token, limit, lease) })
+func (a *address) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
+	return reach(a, p, func(s hotset.Set) (task.Batch, error) {
+		return s.Claim(ctx, p, req)
+	})
 }
 
 func (a *address) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
@@ -298,7 +300,7 @@ type deafClaims struct {
 	n atomic.Int64 // claims so far
 }
 
-func (d *deafClaims) Claim(context.Context, int, string, int, time.Duration) (task.Batch, error) {
+func (d *deafClaims) Claim(context.Context, int, task.ClaimRequest) (task.Batch, error) {
 	d.n.Add(1)
 	return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
 }

@@ -28,7 +28,7 @@ func claimed(t *testing.T, s stores, sch *triggerhook.Scheduler, id string) task
 	var b task.Batch
 	until(t, "the task is claimed", 10*time.Second, func() (ok bool) {
 		var err error
-		b, err = s.set.Claim(t.Context(), p, "worker of "+id, 1, time.Second)
+		b, err = s.set.Claim(t.Context(), p, task.ClaimRequest{Token: "worker of " + id, Limit: 1, Lease: time.Second})
 		return err == nil && len(b.Claims) == 1
 	})
 	return b.Claims[0].Ref

@@ -86,14 +86,20 @@ type claimer struct {
 	next   []time.Time // when each partition is to be looked at, local clock
 	first  int         // partition to begin with
 	wait   time.Duration
-	more   []bool    // by partition: the last claim has left some that are due
+	more   []bool    // by partition: the last claim has left some that are due, and may be claimed
+	full   []bool    // by partition: MaxInFlight left no more to the last claim
+	pace   pace      // of all claims
+	sent   []int     // by partition: what pace has counted for a claim that has no answer yet
+	woken  bool      // a wake-up came, and no claim has followed
+	probed time.Time // when probe asked last
 	fed    time.Time // when a claim got something last, or nothing was confirmed
 }
 
 // claimLoop claims until ctx ends. It sleeps until the next due time that a claim
 // told of, an earlier member's wake-up, or a caller that waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
-	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions)}
+	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions),
+		full: make([]bool, c.o.Partitions), sent: make([]int, c.o.Partitions), pace: newPace(c.o.MaxRate)}
 	defer func() {
 		clear(l.more)
 		l.noteOverdue()
@@ -108,30 +114,34 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 		case <-c.nudge:
 		case <-wake:
 			clear(l.next)
+			l.woken = true
+		case <-c.room:
+			l.roomMade()
+		case <-c.o.PauseNoted:
+			clear(l.next)
+			c.notePause(ctx, c.o.Pause())
 		}
-		if n := c.wanted(); n > 0 {
-			l.round(ctx, n)
+		if wanted := c.wanted(); wanted > 0 {
+			l.woken = false
+			l.round(ctx, l.pace.allow(wanted, time.Now()))
 		}
-		timer.Reset(min(l.sleep(), c.returnStale(ctx)))
+		again := l.probe(func(p int) { l.claim(ctx, p, 0) })
+		timer.Reset(min(l.sleep(), c.returnStale(ctx), again))
 	}
 }
 
-// round claims up to n tasks from the partitions that are to be looked at.
+// round claims up to n tasks from the partitions that are to be looked at, and repeats claims that have no answer yet.
 func (l *claimer) round(ctx context.Context, n int) {
 	l.first++
 	for i := range l.tokens {
 		p := (l.first + i) % len(l.tokens)
-		if n <= 0 {
-			return
+		if most := max(n, l.sent[p]); most > 0 && !time.Now().Before(l.next[p]) {
+			n -= l.claim(ctx, p, most)
 		}
-		if time.Now().Before(l.next[p]) {
-			continue
-		}
-		n -= l.claim(ctx, p, n)
 	}
 }
 
-// claim claims from one partition and notes when to look again.
+// claim claims from one partition and notes when to look again. It returns by how much less may be claimed elsewhere.
 func (l *claimer) claim(ctx context.Context, p, n int) int {
 	if l.tokens[p] == "" {
 		l.tokens[p] = rand.Text()
@@ -140,33 +150,28 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	defer cancel()
 	sent := time.Now()
 	failpoint.Hit("claim/take")
-	b, err := l.c.set.Claim(call, p, l.tokens[p], n, l.c.o.Lease)
+	b, err := l.c.set.Claim(call, p, l.c.request(p, l.tokens[p], n))
 	now := time.Now()
-	l.more[p] = err == nil && b.MoreDue()
+	l.more[p] = err == nil && b.MoreDue() && !b.Limited()
 	l.noteOverdue() // before the first of them is handed out, and confirmed
+	counted := l.count(p, n, len(b.Claims), err == nil)
 	switch {
 	case errors.Is(err, task.ErrCold):
 		l.next[p] = now.Add(coldSleep)
-		return 0
+		return counted
 	case err != nil:
 		l.wait = min(max(2*l.wait, claimRetry), mostClaimRetry)
 		l.next[p] = now.Add(l.wait)
 		l.c.o.Report.Error("claim", err, "claim again", "partition", p)
-		return 0
+		return counted
 	}
 	l.wait = 0
 	l.c.observe(b.AsOf, sent, now)
-	l.noteStarved(len(b.Claims), now)
-	l.next[p] = now.Add(longestSleep)
-	if b.NextMS > 0 {
-		l.next[p] = minTime(l.next[p], l.c.local(b.NextMS))
+	l.c.notePause(ctx, b.Pause)
+	if n > 0 && !b.Limited() {
+		l.noteStarved(len(b.Claims), now)
 	}
-	if l.more[p] {
-		l.next[p] = minTime(l.next[p], now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
-	}
-	if len(b.Claims) < n {
-		l.next[p] = maxTime(l.next[p], now.Add(shortestSleep))
-	}
+	l.plan(p, n, b, now)
 	if len(b.Claims) > 0 {
 		l.tokens[p] = ""
 		failpoint.Hit("claim/hand")
@@ -174,7 +179,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 		l.c.tellClaimed(batch)
 		l.c.accept(ctx, batch, b.Claims)
 	}
-	return len(b.Claims)
+	return counted
 }
 
 // noteOverdue notes whether tasks that are due wait to be delivered.
@@ -201,12 +206,19 @@ func (l *claimer) noteStarved(got int, now time.Time) {
 
 // sleep is how long nothing will be due.
 func (l *claimer) sleep() time.Duration {
-	if l.c.wanted() <= 0 {
+	wanted := l.c.wanted()
+	if wanted <= 0 {
 		return longestSleep
 	}
-	d := longestSleep
-	for _, at := range l.next {
-		d = min(d, time.Until(at))
+	d, now := longestSleep, time.Now()
+	allowed := l.pace.allow(wanted, now) > 0
+	if !allowed {
+		d = l.pace.next().Sub(now)
+	}
+	for p, at := range l.next {
+		if allowed || l.sent[p] > 0 {
+			d = min(d, time.Until(at))
+		}
 	}
 	return max(d, 0)
 }
@@ -352,10 +364,15 @@ func (c *Consumer) returnStale(ctx context.Context) time.Duration {
 		byBatch[d.batch] = append(byBatch[d.batch], d)
 	}
 	c.mu.Unlock()
+	c.returnQueued(ctx, byBatch)
+	return again
+}
+
+// returnQueued gives back what was in the queue, without an attempt counted.
+func (c *Consumer) returnQueued(ctx context.Context, byBatch map[*batch][]*Delivery) {
 	for b, ds := range byBatch {
 		failpoint.Hit("return/release")
 		c.giveBack(context.WithoutCancel(ctx), b, ds, task.ReleaseRequest{AtNext: true})
 		failpoint.Hit("return/end")
 	}
-	return again
 }

@@ -45,7 +45,7 @@ type Set interface {
 	// Remove removes members whose rows are deleted or moved.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
 	// Claim takes due members under one lease.
-	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
+	Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error)
 	// Extend renews leases.
 	Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error)
 	// Release gives members of a batch back.
@@ -80,6 +80,11 @@ type Options struct {
 	DeliveryTimeout time.Duration      // how long a caller may take
 	Retry           retrypolicy.Policy // the delay after a failed attempt; nil: the default
 	MaxAttempts     int                // after so many failed attempts a task becomes a dead letter; 0: never
+	MaxRate         float64            // tasks that are claimed a second; 0: no limit
+	Interval        time.Duration      // between two claimed members of a partition, of all processes; 0: no limit
+	MaxInFlight     func(p int) int    // members of a partition that are claimed at a time, by all processes; nil: no limit
+	Pause           func() task.Pause  // what the durable store recorded when it was read last; nil: no pause
+	PauseNoted      <-chan struct{}    // has an element once Pause returns another one; nil: never
 	Later           func(task.Row)     // adds a row to the hot set as soon as that answers
 	History         *History           // keeps what becomes of tasks; nil: nothing does
 	Report          *report.Reporter   // gets what no caller can be told
@@ -97,6 +102,7 @@ type Consumer struct {
 	running    chan struct{}            // closed when Run begins
 	drainBegan chan struct{}            // closed when Run stops handing out
 	nudge      chan struct{}            // the claimer looks again
+	room       chan struct{}            // has an element once fewer tasks are in flight; nil without MaxInFlight
 	handlers   atomic.Pointer[Handlers] // nil: Handle was not called
 	backlog    backlog                  // of tasks that are due and wait
 	raises     sync.WaitGroup           // of enqueueRetried
@@ -116,7 +122,8 @@ type Consumer struct {
 	unasked       int             // of these, what no caller asked for: timeouts give it back, or it is buried at the claim
 	allSettled    chan struct{}   // made by settler.allComplete; closed when settling is 0
 	settledLately recent
-	sight         sight // of the hot set's clock, the last one
+	pause         task.Pause // the newest one that a claim or Options.Pause told of
+	sight         sight      // of the hot set's clock, the last one
 }
 
 type stage int
@@ -132,6 +139,9 @@ const (
 func New(set Set, store Store, o Options) *Consumer {
 	c := &Consumer{set: set, store: store, o: o, running: make(chan struct{}), drainBegan: make(chan struct{}),
 		nudge: make(chan struct{}, 1), batches: map[string]*batch{}}
+	if o.MaxInFlight != nil {
+		c.room = make(chan struct{}, 1)
+	}
 	c.settler.init(c)
 	return c
 }
@@ -291,15 +301,18 @@ func (c *Consumer) nudgeClaimer() {
 }
 
 // hand puts d into its caller's hands: handed. It does not if d has left its batch, or if the
-// drain has begun: d was not in hand yet then, and is given back. suspended: the machine may have been
-// suspended since the lease was extended, or its clock was set. The lease may have expired then;
-// if it has not, d can be given back.
+// drain has begun: d was not in hand yet then, and is given back. suspended: d is to be given back. Tasks are
+// not delivered at present (Options.Pause); or the machine may have been suspended since the lease was extended, or
+// its clock was set, so that the lease may have expired.
 func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	if c.stage >= draining || d.life != claimed || !now.Before(d.batch.deadline) {
 		return false, false
+	}
+	if c.pausedSince(d) {
+		return false, true
 	}
 	if !now.Round(0).Before(d.batch.ends) {
 		return false, true

@@ -309,7 +309,7 @@ func TestATaskThatKillsItsWorkersIsNotDeliveredOnceMore(t *testing.T) {
 func expire(k *kit, id string, times int) {
 	k.Helper()
 	for range times {
-		b, err := k.set.Set.Claim(k.Context(), 0, "dead-worker", 1000, time.Second)
+		b, err := k.set.Set.Claim(k.Context(), 0, task.ClaimRequest{Token: "dead-worker", Limit: 1000, Lease: time.Second})
 		if err != nil {
 			k.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func TestWhatWasSuspendedIsGivenBack(t *testing.T) {
 	}
 	c := New(set, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
 	close(c.running)
-	got, err := set.Claim(t.Context(), 0, "t", 1, time.Minute)
+	got, err := set.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

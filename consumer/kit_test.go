@@ -279,17 +279,17 @@ func (f *faulty) Remove(ctx context.Context, p int, token string, refs []task.Re
 	return r, err
 }
 
-func (f *faulty) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+func (f *faulty) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	f.mu.Lock()
 	lost, slow, deaf, bare := f.lostClaim > 0, f.slowClaim, f.deaf, f.lostTasks
 	f.lostClaim--
 	f.claims++
-	f.token = token
+	f.token = req.Token
 	f.mu.Unlock()
 	if deaf {
 		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
 	}
-	b, err := f.Set.Claim(ctx, p, token, limit, lease)
+	b, err := f.Set.Claim(ctx, p, req)
 	if slow > 0 {
 		<-time.After(slow)
 	}

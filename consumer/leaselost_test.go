@@ -57,7 +57,7 @@ func TestWhatAnotherWorkerHasIsALostLease(t *testing.T) {
 		if a, err := k.set.Set.Release(k.Context(), 0, back); err != nil || a[0] != task.ReleaseWaiting {
 			k.Fatalf("Release by another process: %v, %v", a, err)
 		}
-		if b, err := k.set.Set.Claim(k.Context(), 0, "another", 1, time.Minute); err != nil || len(b.Claims) != 1 {
+		if b, err := k.set.Set.Claim(k.Context(), 0, task.ClaimRequest{Token: "another", Limit: 1, Lease: time.Minute}); err != nil || len(b.Claims) != 1 {
 			k.Fatalf("Claim by another process: %v, %v", b, err)
 		}
 		<-d.Context().Done()

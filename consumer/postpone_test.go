@@ -204,7 +204,7 @@ func TestAPostponementLooksBeforeItsFirstTry(t *testing.T) {
 					if !taken {
 						return
 					}
-					if b, err := k.set.Set.Claim(k.Context(), 0, "another worker's", 10, time.Hour); err != nil || len(b.Claims) != 1 {
+					if b, err := k.set.Set.Claim(k.Context(), 0, task.ClaimRequest{Token: "another worker's", Limit: 10, Lease: time.Hour}); err != nil || len(b.Claims) != 1 {
 						k.Errorf("another worker claimed %v, %v", b.Claims, err)
 					}
 				}
@@ -282,7 +282,7 @@ func TestAPostponementLeavesAnotherWorkersTask(t *testing.T) {
 		if _, err := k.set.Set.Release(k.Context(), 0, task.ReleaseRequest{Token: k.set.token, Refs: []task.Ref{ref}, AtNext: true}); err != nil {
 			k.Fatal(err)
 		}
-		if b, err := k.set.Set.Claim(k.Context(), 0, "another worker's", 10, time.Hour); err != nil || len(b.Claims) != 1 {
+		if b, err := k.set.Set.Claim(k.Context(), 0, task.ClaimRequest{Token: "another worker's", Limit: 10, Lease: time.Hour}); err != nil || len(b.Claims) != 1 {
 			k.Fatalf("another worker claimed %v, %v", b.Claims, err)
 		}
 		k.set.noEntries = true

@@ -41,6 +41,7 @@ func (c *Consumer) leaveBatch(d *Delivery) {
 		return
 	}
 	b := d.batch
+	c.noteRoom()
 	if b.left--; b.left == 0 {
 		b.timer.Stop()
 		delete(c.batches, b.token)

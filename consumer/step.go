@@ -14,7 +14,7 @@ import (
 // set's clock, has handle called for it in this goroutine, as Handle does, and returns once its settlement is in both stores. False: no
 // task is due. now is the hot set's clock, in whole milliseconds. Nothing runs between two calls.
 //
-// After the first Step Run answers task.ErrRunning. One goroutine at a time calls Step. It calls whatever handle
+// Options.MaxRate, Interval and MaxInFlight do not apply. After the first Step Run answers task.ErrRunning. One goroutine at a time calls Step. It calls whatever handle
 // calls, so it ends with the goroutine if handle ends that (runtime.Goexit); the delivery is rolled back then.
 func (c *Consumer) Step(ctx context.Context, now func() time.Time, handle func(context.Context, *Delivery) error) (bool, error) {
 	if err := c.beginSteps(); err != nil {
@@ -57,7 +57,7 @@ func (c *Consumer) beginSteps() error {
 // claimOne claims one task and takes it into a caller's hands. more: one was claimed, but it has no row.
 func (c *Consumer) claimOne(ctx context.Context, p int, now func() time.Time) (d *Delivery, more bool, err error) {
 	sent := time.Now()
-	got, err := c.set.Claim(ctx, p, rand.Text(), 1, c.o.Lease)
+	got, err := c.set.Claim(ctx, p, task.ClaimRequest{Token: rand.Text(), Limit: 1, Lease: c.o.Lease})
 	if err != nil || len(got.Claims) == 0 {
 		return nil, false, err
 	}
@@ -74,9 +74,13 @@ func (c *Consumer) claimOne(ctx context.Context, p int, now func() time.Time) (d
 	}
 	c.mu.Unlock()
 	if d != nil {
-		if handed, _ := c.hand(d); handed {
+		handed, suspended := c.hand(d)
+		if handed {
 			c.tellDelivered(d)
 			return d, true, nil
+		}
+		if suspended {
+			c.giveBack(ctx, b, []*Delivery{d}, task.ReleaseRequest{AtNext: true})
 		}
 	}
 	<-c.settler.allComplete() // it has no row, or becomes a dead letter

@@ -145,7 +145,7 @@ func TestRightsThatAreRevokedAreRefused(t *testing.T) {
 		if err := admin.Do(t.Context(), "ACL", "SETUSER", name, "-"+out[1:]).Err(); err != nil {
 			t.Fatal(err)
 		}
-		_, err1 := s.Claim(t.Context(), 0, "t", 3, time.Minute)
+		_, err1 := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 3, Lease: time.Minute})
 		_, err2 := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "first"}}}})
 		admin.HSet(t.Context(), key(s, "meta"), "server", "another")
 		_, err3 := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 2, HorizonMS: 1 << 42, Limit: 10})
@@ -206,7 +206,7 @@ func TestTLSWithAnAuthorityOfOnesOwn(t *testing.T) {
 			}
 			s := over(authority.Pool)
 			add(t, s, warm(t, s), many(3))
-			if b, err := s.Claim(t.Context(), 0, "t", 3, time.Minute); err != nil || len(b.Claims) != 3 {
+			if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 3, Lease: time.Minute}); err != nil || len(b.Claims) != 3 {
 				t.Errorf("Claim over TLS: %v, %v", b, err)
 			}
 			if _, err := over(x509.NewCertPool()).State(t.Context(), 0); err == nil || !strings.Contains(fmt.Sprint(err), "certificate") {

@@ -54,7 +54,7 @@ func BenchmarkLifeOfAMember(b *testing.B) {
 			return err
 		},
 		"claim": func(token string) error {
-			got, err := s.Claim(b.Context(), 0, token, lot, time.Minute)
+			got, err := s.Claim(b.Context(), 0, task.ClaimRequest{Token: token, Limit: lot, Lease: time.Minute})
 			if err == nil && len(got.Claims) != lot {
 				err = fmt.Errorf("%d claims", len(got.Claims))
 			}

@@ -3,6 +3,7 @@ package hotset
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/triggerhook/triggerhook/task"
@@ -47,14 +48,22 @@ func (r *Redis) ease(p int) {
 	r.eased[p] = easing{min(r.eased[p].level+1, easeMost), time.Now()}
 }
 
+// Pause implements Set.
+func (r *Redis) Pause(ctx context.Context, p int) error {
+	_, err := r.run(ctx, p, "pause", nil)
+	return err
+}
+
 // Claim implements Set.
-func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+func (r *Redis) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	most, bytes := r.room(p)
-	a, err := r.run(ctx, p, "claim", r.batches(p, []string{token}), token, max(0, min(limit, most)), lease.Milliseconds(), bytes)
+	interval := strconv.FormatFloat(float64(req.Interval)/float64(time.Microsecond), 'f', -1, 64)
+	a, err := r.run(ctx, p, "claim", r.batches(p, []string{req.Token}), req.Token, max(0, min(req.Limit, most)), req.Lease.Milliseconds(), bytes,
+		req.MaxInFlight, interval)
 	if err != nil {
 		return task.Batch{}, err
 	}
-	b := task.Batch{AsOf: a.asOf, Token: token, NextMS: a.int(), LoadedMS: a.int()}
+	b := task.Batch{AsOf: a.asOf, Token: req.Token, NextMS: a.int(), LoadedMS: a.int()}
 	if a.int() == 1 {
 		r.ease(p)
 	}
@@ -62,6 +71,7 @@ func (r *Redis) Claim(ctx context.Context, p int, token string, limit int, lease
 	if len(members) != len(entries) {
 		return b, fmt.Errorf("claim from partition %d: %d members but %d entries", p, len(members), len(entries))
 	}
+	b.Pause, b.AgainMS, b.Full = task.Pause{Seq: a.int(), UntilMS: a.int()}, a.int(), a.int() == 1
 	if b.Claims, err = parseClaims(members, entries); err != nil {
 		return b, fmt.Errorf("claim from partition %d: %w", p, err)
 	}

@@ -21,7 +21,7 @@ func sized(lengths ...int) []task.Entry {
 
 func claim(t *testing.T, s *hotset.Redis, token string, limit, want int) []task.Claim {
 	t.Helper()
-	b, err := s.Claim(t.Context(), 0, token, limit, time.Minute)
+	b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: token, Limit: limit, Lease: time.Minute})
 	if err != nil || len(b.Claims) != want {
 		t.Fatalf("Claim %s of %d: %d claims, %v; want %d", token, limit, len(b.Claims), err, want)
 	}

@@ -17,6 +17,7 @@ func NewGeneration() int64 { return 1 + rand.Int64N(1<<53-2) }
 type expectation struct {
 	identity    string
 	generations []int64 // by partition; nil: Expect was not called
+	pause       task.Pause
 }
 
 // isCurrent returns a function that reports whether a generation of partition p is current. Any is, before Expect was called.
@@ -37,7 +38,7 @@ func (r *Redis) Expect(e task.Expected) error {
 	if r.expected.generations != nil && !slices.Equal(r.expected.generations, e.Generations) {
 		signal(r.moved)
 	}
-	r.expected = expectation{e.Identity, e.Generations}
+	r.expected = expectation{e.Identity, e.Generations, r.expected.pause.Newest(e.Pause)}
 	return nil
 }
 
@@ -62,6 +63,9 @@ func (r *Redis) caller(p int) (text, identity string) {
 	text = strconv.Itoa(r.config.Partitions) + " " + expected.identity + " "
 	if expected.generations != nil {
 		text += strconv.FormatInt(expected.generations[p], 10)
+	}
+	if pause := expected.pause; pause.Seq > 0 {
+		text += fmt.Sprintf(" %d %d", pause.Seq, pause.UntilMS)
 	}
 	return text, expected.identity
 }

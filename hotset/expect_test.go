@@ -38,9 +38,12 @@ func TestTheHotSetOfAnotherStoreIsRefused(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"State":   func() error { _, err := two.State(t.Context(), 0); return err },
 		"Horizon": func() error { _, err := two.Horizon(t.Context(), 0, wish); return err },
-		"Claim":   func() error { _, err := two.Claim(t.Context(), 0, "t", 1, time.Second); return err },
-		"Remove":  func() error { _, err := two.Remove(t.Context(), 0, "", []task.Ref{{ID: "a", Ver: 1}}); return err },
-		"Elect":   func() error { _, err := two.Elect(t.Context(), "two", time.Minute, task.Auditor); return err },
+		"Claim": func() error {
+			_, err := two.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second})
+			return err
+		},
+		"Remove": func() error { _, err := two.Remove(t.Context(), 0, "", []task.Ref{{ID: "a", Ver: 1}}); return err },
+		"Elect":  func() error { _, err := two.Elect(t.Context(), "two", time.Minute, task.Auditor); return err },
 	} {
 		for _, err := range []error{call(), clock()} { // the clock is asked for also after an answer that had the time
 			if !errors.Is(err, task.ErrMismatch) || !strings.Contains(err.Error(), "ONE") || !strings.Contains(err.Error(), "TWO") {

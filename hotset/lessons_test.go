@@ -41,7 +41,7 @@ func TestNoScriptsWorkGrowsWithTheSet(t *testing.T) {
 		}
 		add(t, s, f, entries)
 		for i := range members / 4 {
-			if _, err := s.Claim(ctx, 0, fmt.Sprint("t", i), 1, time.Minute); err != nil {
+			if _, err := s.Claim(ctx, 0, task.ClaimRequest{Token: fmt.Sprint("t", i), Limit: 1, Lease: time.Minute}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -57,7 +57,10 @@ func TestNoScriptsWorkGrowsWithTheSet(t *testing.T) {
 		}
 		all := map[string]int{}
 		for name, call := range map[string]func() error{
-			"claim": func() error { _, err := s.Claim(ctx, 0, "ten", 10, time.Minute); return err },
+			"claim": func() error {
+				_, err := s.Claim(ctx, 0, task.ClaimRequest{Token: "ten", Limit: 10, Lease: time.Minute})
+				return err
+			},
 			"horizon": func() error {
 				_, err := s.Horizon(ctx, 0, task.HorizonRequest{Epoch: 1, HorizonMS: 1 << 42, Limit: 2 * members})
 				return err
@@ -116,7 +119,7 @@ func TestAServerThatHasAnothersDataIsCold(t *testing.T) {
 			follow(t, a, second)
 			holds(t, a, key(s, "waiting"), 2) // what was removed is back
 			promote(t, a)
-			if got, err := s.Claim(t.Context(), 0, "t", 2, time.Minute); !errors.Is(err, task.ErrCold) {
+			if got, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 2, Lease: time.Minute}); !errors.Is(err, task.ErrCold) {
 				t.Errorf("Claim: %v, %v, want ErrCold", got, err)
 			}
 		})
@@ -173,7 +176,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	add(t, s, f, many(2))
 	holds(t, rdb, key(s, "waiting"), 2)
 	promote(t, rdb)
-	b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute) // the replica does not hear of it
+	b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Minute}) // the replica does not hear of it
 	if err != nil || len(b.Claims) != 1 {
 		t.Fatalf("Claim: %v, %v", b, err)
 	}
@@ -188,7 +191,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 	if rdb.ZCard(t.Context(), key(s, "waiting")).Val() != 2 {
 		t.Fatal("the replica does not hold what was removed")
 	}
-	if got, err := s2.Claim(t.Context(), 0, "u", 2, time.Minute); !errors.Is(err, task.ErrCold) {
+	if got, err := s2.Claim(t.Context(), 0, task.ClaimRequest{Token: "u", Limit: 2, Lease: time.Minute}); !errors.Is(err, task.ErrCold) {
 		t.Errorf("Claim from the replica: %v, %v, want ErrCold", got, err)
 	}
 	if _, err := s2.Extend(context.Background(), 0, task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute}); !errors.Is(err, task.ErrCold) {
@@ -213,7 +216,7 @@ func TestAPartitionFullOfLostMembersIsSwept(t *testing.T) {
 			f := warm(t, s)
 			add(t, s, f, many(20))
 			if lost != "waiting" {
-				if b, err := s.Claim(t.Context(), 0, "t", 20, time.Minute); err != nil || len(b.Claims) != 20 {
+				if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 20, Lease: time.Minute}); err != nil || len(b.Claims) != 20 {
 					t.Fatalf("Claim: %d members, %v", len(b.Claims), err)
 				}
 			}

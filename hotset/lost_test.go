@@ -17,11 +17,11 @@ func TestBatchesOfAnotherServerAreCold(t *testing.T) {
 	s := open(t, rdb, 1)
 	f := warm(t, s)
 	add(t, s, f, many(1))
-	if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); err != nil || len(b.Claims) != 1 {
+	if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second}); err != nil || len(b.Claims) != 1 {
 		t.Fatalf("Claim: %d members, %v, want 1", len(b.Claims), err)
 	}
 	rdb.HSet(t.Context(), key(s, "meta"), "server", "another")
-	if _, err := s.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrCold) {
+	if _, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second}); !errors.Is(err, task.ErrCold) {
 		t.Errorf("Claim once more with the token of a batch: %v, want ErrCold", err)
 	}
 	for _, token := range []string{"t", "lost"} {
@@ -68,7 +68,7 @@ func TestALostTombstoneIsALossOfData(t *testing.T) {
 			if got, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: many(1)}); !errors.Is(err, task.ErrCold) {
 				t.Errorf("Add of what was removed: %v, %v, want ErrCold", got, err)
 			}
-			if b, err := s.Claim(t.Context(), 0, "t", 9, time.Minute); !errors.Is(err, task.ErrCold) {
+			if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 9, Lease: time.Minute}); !errors.Is(err, task.ErrCold) {
 				t.Errorf("Claim: %+v, %v, want ErrCold", b, err)
 			}
 			next := warm(t, s)

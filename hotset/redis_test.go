@@ -119,7 +119,7 @@ func TestAFlushOrARestartIsCold(t *testing.T) {
 				t.Fatal(err)
 			}
 			lose()
-			if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrCold) {
+			if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second}); !errors.Is(err, task.ErrCold) {
 				t.Errorf("Claim: %v, %v, want ErrCold", b, err)
 			}
 			if st, err := s.State(t.Context(), 0); err != nil || st.StartMS != st.AsOf.TimeUS/1000 {
@@ -165,7 +165,7 @@ func TestAFullServerStillClaimsAndRemoves(t *testing.T) {
 	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("c")}); !errors.Is(err, task.ErrTooLarge) {
 		t.Errorf("Add at maxmemory: %v, want ErrTooLarge", err)
 	}
-	b, err := s.Claim(t.Context(), 0, "t", 10, time.Minute)
+	b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 10, Lease: time.Minute})
 	if err != nil || len(b.Claims) != 2 {
 		t.Fatalf("Claim at maxmemory: %v, %v", b, err)
 	}
@@ -190,7 +190,7 @@ func TestAnotherNumberOfPartitionsIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := four.Claim(t.Context(), 0, "t", 1, time.Second); !errors.Is(err, task.ErrMismatch) {
+	if _, err := four.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second}); !errors.Is(err, task.ErrMismatch) {
 		t.Errorf("Claim with 4 partitions where 1 is recorded: %v, want ErrMismatch", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestEveryKeyHasItsPartitionsTagAndNoTTL(t *testing.T) {
 	s := open(t, rdb, 1)
 	f := warm(t, s)
 	_, err1 := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: append(one("a"), one("b")...)})
-	_, err2 := s.Claim(t.Context(), 0, "t", 1, time.Minute)
+	_, err2 := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Minute})
 	_, err3 := s.Remove(t.Context(), 0, "", []task.Ref{{ID: "x", Ver: 1}})
 	_, err4 := s.Elect(t.Context(), "me", time.Minute, task.Feeder)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
@@ -241,7 +241,7 @@ func TestFindDropsOrphans(t *testing.T) {
 	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute); err != nil || len(b.Claims) != 1 {
+	if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Minute}); err != nil || len(b.Claims) != 1 {
 		t.Errorf("Claim after that: %v, %v", b, err)
 	}
 }

@@ -340,7 +340,10 @@ func callAll(t *testing.T, r *Redis) {
 			_, err := r.Add(ctx, 0, task.AddRequest{AsOf: f.AsOf, Entries: e, Token: "held", Lease: time.Second})
 			return err
 		},
-		"claim": func() error { _, err := r.Claim(ctx, 0, "t", 2, time.Second); return err },
+		"claim": func() error {
+			_, err := r.Claim(ctx, 0, task.ClaimRequest{Token: "t", Limit: 2, Lease: time.Second})
+			return err
+		},
 		"extend": func() error {
 			_, err := r.Extend(ctx, 0, task.ExtendRequest{Generation: f.AsOf.Generation})
 			return err
@@ -350,6 +353,7 @@ func callAll(t *testing.T, r *Redis) {
 		"find":    func() error { _, err := r.Find(ctx, 0, refs); return err },
 		"check":   func() error { return r.Check(ctx, 0) },
 		"sweep":   func() error { _, err := r.sweep(ctx, 0); return err },
+		"pause":   func() error { return r.Pause(ctx, 0) },
 		"leases":  func() error { _, err := r.Expired(ctx, 0, 10, time.Second); return err },
 		"retreat": func() error { _, err := r.retreat(ctx, 0, task.HorizonRequest{Epoch: 1, Limit: 5}, f); return err },
 		"elect":   func() error { _, err := r.Elect(ctx, "me", time.Second, task.Feeder); return err },

@@ -68,7 +68,10 @@ func TestAnIdleSetCostsFewCommands(t *testing.T) {
 		most int
 		call func() error
 	}{
-		"Claim": {5, func() error { _, err := s.Claim(t.Context(), 0, "t", 10, time.Second); return err }},
+		"Claim": {5, func() error {
+			_, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 10, Lease: time.Second})
+			return err
+		}},
 		"Extend": {3, func() error {
 			_, err := s.Extend(t.Context(), 0, task.ExtendRequest{Generation: f.AsOf.Generation, Lease: time.Second})
 			return err
@@ -126,13 +129,13 @@ func TestAClaimWhoseAnswerWasLostIsClaimedOnce(t *testing.T) {
 	defer rdb.Close()
 	s := open(t, rdb, 1)
 	add(t, s, warm(t, s), many(100))
-	if _, err := s.Claim(t.Context(), 0, "first", 1, time.Minute); err != nil { // loads the script
+	if _, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "first", Limit: 1, Lease: time.Minute}); err != nil { // loads the script
 		t.Fatal(err)
 	}
 	lose.Store(1)
-	b, err := s.Claim(t.Context(), 0, "t", 50, time.Minute)
+	b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 50, Lease: time.Minute})
 	if err != nil { // the client gave up: so does its caller, with the same token
-		b, err = s.Claim(t.Context(), 0, "t", 50, time.Minute)
+		b, err = s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 50, Lease: time.Minute})
 	}
 	if err != nil || len(b.Claims) != 50 || lose.Load() != 0 {
 		t.Fatalf("Claim: %d members, %v, want 50", len(b.Claims), err)
@@ -158,7 +161,7 @@ func TestScriptsMayBeFlushedInMidRun(t *testing.T) {
 	for w := range 4 {
 		wg.Go(func() {
 			for i := 0; taken.Load() < 2000 && ctx.Err() == nil; i++ {
-				b, err := s.Claim(ctx, 0, fmt.Sprint(w, "-", i), 20, time.Minute)
+				b, err := s.Claim(ctx, 0, task.ClaimRequest{Token: fmt.Sprint(w, "-", i), Limit: 20, Lease: time.Minute})
 				if err != nil && ctx.Err() == nil {
 					t.Error(err)
 					cancel()
@@ -179,7 +182,7 @@ func TestAClaimOfNoneChangesNothing(t *testing.T) {
 	s := open(t, client(t, testserver.Shared(t, testserver.Redis).Addr), 1)
 	add(t, s, warm(t, s), many(3))
 	for _, limit := range []int{0, -5} {
-		if b, err := s.Claim(t.Context(), 0, fmt.Sprint(limit), limit, time.Second); err != nil || len(b.Claims) != 0 {
+		if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: fmt.Sprint(limit), Limit: limit, Lease: time.Second}); err != nil || len(b.Claims) != 0 {
 			t.Errorf("Claim of %d: %v, %v", limit, b, err)
 		}
 	}
@@ -193,7 +196,7 @@ func TestALeaseWhoseBatchIsLostEnds(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)
 	s := open(t, rdb, 1)
 	add(t, s, warm(t, s), many(3))
-	if _, err := s.Claim(t.Context(), 0, "t", 3, 0); err != nil {
+	if _, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 3, Lease: 0}); err != nil {
 		t.Fatal(err)
 	}
 	rdb.Del(t.Context(), key(s, "batch:t"))
@@ -229,16 +232,16 @@ func TestFindAmongThousandsOfBatches(t *testing.T) {
 	entries := many(3000)
 	add(t, s, warm(t, s), entries)
 	for i := range 2500 {
-		if b, err := s.Claim(t.Context(), 0, fmt.Sprint("t", i), 1, time.Minute); err != nil || len(b.Claims) != 1 {
+		if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: fmt.Sprint("t", i), Limit: 1, Lease: time.Minute}); err != nil || len(b.Claims) != 1 {
 			t.Fatalf("Claim %d: %v, %v", i, b, err)
 		}
 	}
-	b, err := s.Claim(t.Context(), 0, "orphaned", 3, time.Minute)
+	b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "orphaned", Limit: 3, Lease: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	rdb.Del(t.Context(), key(s, "batch:orphaned"))
-	b2, err := s.Claim(t.Context(), 0, "lossy", 2, time.Minute)
+	b2, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "lossy", Limit: 2, Lease: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +282,7 @@ func TestANewGenerationEndsAllBatches(t *testing.T) {
 	f := warm(t, s)
 	add(t, s, f, many(2500))
 	for i := range 2500 {
-		if b, err := s.Claim(t.Context(), 0, fmt.Sprint("t", i), 1, time.Minute); err != nil || len(b.Claims) != 1 {
+		if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: fmt.Sprint("t", i), Limit: 1, Lease: time.Minute}); err != nil || len(b.Claims) != 1 {
 			t.Fatalf("Claim %d: %v, %v", i, b, err)
 		}
 	}
@@ -340,7 +343,7 @@ func TestAReleaseOfAnyDelay(t *testing.T) {
 	for delay, want := range map[time.Duration]task.ReleaseOutcome{math.MinInt64: task.ReleaseWaiting, 0: task.ReleaseWaiting, 1: task.ReleaseWaiting, time.Hour: task.ReleaseWaiting, math.MaxInt64: task.ReleaseBeyond} {
 		s := open(t, rdb, 1)
 		add(t, s, warm(t, s), many(1))
-		if b, err := s.Claim(t.Context(), 0, "t", 1, time.Minute); err != nil || len(b.Claims) != 1 {
+		if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Minute}); err != nil || len(b.Claims) != 1 {
 			t.Fatalf("Claim: %d members, %v, want 1", len(b.Claims), err)
 		}
 		before := time.Now().UnixMilli()
@@ -409,7 +412,7 @@ func BenchmarkRedis(b *testing.B) {
 		t0 := time.Now()
 		_, err1 := s.Feed(ctx, 0, task.FeedRequest{AsOf: asOf, Epoch: 1, Entries: entries})
 		t1 := time.Now()
-		batch, err2 := s.Claim(ctx, 0, fmt.Sprint("t", i), 1000, time.Minute)
+		batch, err2 := s.Claim(ctx, 0, task.ClaimRequest{Token: fmt.Sprint("t", i), Limit: 1000, Lease: time.Minute})
 		t2 := time.Now()
 		refs := make([]task.Ref, len(batch.Claims))
 		for j, c := range batch.Claims {

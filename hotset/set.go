@@ -60,6 +60,9 @@ type Set interface {
 	// Expired find nothing. Horizon begins a generation there, as on any cold partition. A
 	// generation stores the identity when it begins, and so does the first election.
 	//
+	// Claims go by the newest e.Pause (task.Pause.Seq) that this Set was told of, and by the newest that the partition has
+	// stored, whichever is newer. A partition stores it in Pause and in Horizon.
+	//
 	// ErrMismatch: Expect was called with another identity before. ErrInvalid: the identity
 	// has characters that are neither letters nor digits, or e has another number of partitions.
 	Expect(e task.Expected) error
@@ -120,15 +123,22 @@ type Set interface {
 	// tombstone still exists.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
 
-	// Claim moves at most limit due members, and at most 1000, into the batch called
-	// token, oldest first, under a lease of that length. If a batch of that name
-	// exists already, Claim renews its lease and returns it: a claim whose reply was
-	// lost is repeated with the same token.
+	// Claim moves at most c.Limit due members, and at most 1000, into the batch called
+	// c.Token, oldest first, under c.Lease. If a batch of that name exists already, Claim renews
+	// its lease and returns it: a claim whose reply was lost is repeated with the same token.
+	// While a pause is in effect (Expect) a Claim takes nothing, except that a batch which exists is returned. c.MaxInFlight and c.Interval
+	// limit what it takes; a member that is given back does not count as never claimed. A new generation knows nothing
+	// of earlier claims.
 	//
 	// A set may bound the bytes of its reply: it takes fewer members then, or leaves
 	// payloads out, as if they were External. Of a batch that existed before it may leave
 	// out all payloads.
-	Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error)
+	Claim(ctx context.Context, p int, c task.ClaimRequest) (task.Batch, error)
+
+	// Pause has partition p store the pause that Expect was told of last, and wakes the processes that sleep (Watch): no
+	// Claim that begins later, of any process, goes by an older one, for as long as the generation lasts. ErrCold: the partition has no
+	// generation, or one that is not current, and stores nothing.
+	Pause(ctx context.Context, p int) error
 
 	// Extend renews the leases of the batches h.Tokens, and returns which of them
 	// had no lease any more, and which of h.Refs are no longer members. A lease that is

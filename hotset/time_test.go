@@ -95,7 +95,10 @@ func TestClockRemembersTheTimeOfEachReply(t *testing.T) {
 	f := warm(t, s)
 	now := f.AsOf.TimeUS / task.TombstoneTTL.Microseconds()
 	for name, call := range map[string]func() error{
-		"Claim": func() error { _, err := s.Claim(t.Context(), 0, "t", 1, time.Second); return err },
+		"Claim": func() error {
+			_, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second})
+			return err
+		},
 		"State": func() error { _, err := s.State(t.Context(), 0); return err },
 		"Horizon": func() error {
 			_, err := s.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1})

@@ -106,6 +106,12 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 			{desc("namespace_due", "Tasks that are due and wait for sending."), true, func(s S) float64 { return float64(s.Namespace.Due) }},
 			{desc("namespace_in_flight", "Tasks claimed by workers."), true, func(s S) float64 { return float64(s.Namespace.InFlight) }},
 			{desc("namespace_dead", "Dead letters; above 10,000 an estimate."), true, func(s S) float64 { return float64(s.Namespace.Dead) }},
+			{desc("namespace_paused", "1 while a Pause keeps tasks from being delivered, otherwise 0."), true, func(s S) float64 {
+				if s.Namespace.Pause.Paused() {
+					return 1
+				}
+				return 0
+			}},
 			{desc("queued", "Claimed tasks that wait in this process."), false, func(s S) float64 { return float64(s.Process.Queued) }},
 			{desc("unconfirmed", "Deliveries that wait for confirmation: in hand or confirming."), false,
 				func(s S) float64 { return float64(s.Process.InHand + s.Process.Confirming) }},

@@ -48,6 +48,7 @@ type AsOf struct {
 type Expected struct {
 	Identity    string  // of the durable store
 	Generations []int64 // by partition, the current one; 0: none
+	Pause       Pause   // whether claims are to give tasks
 }
 
 // Entry is a member of the hot set on its way in: one version of a task.
@@ -65,6 +66,18 @@ type Entry struct {
 	External bool
 }
 
+// ClaimRequest asks a partition for due members.
+type ClaimRequest struct {
+	Token string        // the name of the batch; a claim whose answer was lost is repeated with the same one
+	Limit int           // most members to take
+	Lease time.Duration // of the batch
+	// MaxInFlight, if it is not 0, is how many members of the partition may be claimed at a time, by this claim and all others.
+	MaxInFlight int
+	// Interval, if it is not 0, is the time from one claimed member of the partition to the next, on average: a claim takes no more
+	// than the time since earlier claims allows. Time that was not used counts for a second, or for one member if that is more.
+	Interval time.Duration
+}
+
 // Batch is what one claim took: members in one worker's hands under one lease.
 type Batch struct {
 	AsOf   AsOf    // when the claim happened
@@ -74,6 +87,12 @@ type Batch struct {
 	// LoadedMS is the due time up to which the feeder has read the rows: a row that is due
 	// later may be in the durable store alone.
 	LoadedMS int64
+	// Pause is what the partition goes by. While it is in effect no claim takes anything.
+	Pause Pause
+	// AgainMS, if it is not 0, is when Interval allows the next member: it left nothing more to this claim.
+	AgainMS int64
+	// Full: MaxInFlight left nothing more to this claim.
+	Full bool
 }
 
 // MoreDue reports whether the claim may have left tasks that are due: members that wait, or
@@ -81,6 +100,11 @@ type Batch struct {
 func (b Batch) MoreDue() bool {
 	now := b.AsOf.TimeUS / 1000
 	return b.NextMS > 0 && b.NextMS <= now || b.LoadedMS <= now
+}
+
+// Limited reports whether more must not be claimed at present: because of a pause, of AgainMS, or of Full.
+func (b Batch) Limited() bool {
+	return b.Full || b.AgainMS > 0 || b.Pause.At(time.UnixMicro(b.AsOf.TimeUS))
 }
 
 // Claim is one claimed member.

@@ -188,6 +188,8 @@ var (
 	// ErrDiskFull: the server, or the file, has no room to write at present. It matches
 	// ErrUnavailable too.
 	ErrDiskFull = fmt.Errorf("%w: disk full", ErrUnavailable)
+	// ErrPaused: Scheduler.Pause has told producers to wait; nothing was stored.
+	ErrPaused = errors.New("paused")
 	// ErrUnsupported: the store does not have what the call needs, for example transactions of the caller's own.
 	ErrUnsupported = errors.New("not supported by this store")
 )

@@ -97,7 +97,7 @@ func claimedOnce(k *kit) {
 	for w := range 8 {
 		wg.Go(func() {
 			for i := 0; ; i++ {
-				b, err := k.Claim(k.Context(), k.p, fmt.Sprint(w, "-", i), 37, time.Minute)
+				b, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: fmt.Sprint(w, "-", i), Limit: 37, Lease: time.Minute})
 				if err != nil || len(b.Claims) == 0 {
 					if err != nil {
 						k.Error(err)
@@ -273,7 +273,7 @@ func leasesEnd(k *kit) {
 	f := k.warm()
 	k.add(task.AddTaken, entry("a", 1), entry("b", 1))
 	const lease = 60 * time.Millisecond
-	b, err := k.Claim(k.Context(), k.p, "short", 2, lease)
+	b, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: "short", Limit: 2, Lease: lease})
 	if k.must(err); len(b.Claims) != 2 {
 		k.Fatalf("claimed %q", k.ids(b))
 	}
@@ -304,7 +304,7 @@ func extensionWins(k *kit) {
 	f := k.warm()
 	a := entry("a", 1)
 	k.add(task.AddTaken, a)
-	_, err := k.Claim(k.Context(), k.p, "t", 1, time.Millisecond)
+	_, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Millisecond})
 	k.must(err)
 	k.until("the lease is over", func() bool { return len(k.expired(0)) > 0 })
 	e, err := k.Extend(k.Context(), k.p, task.ExtendRequest{Generation: f.AsOf.Generation, Tokens: []string{"t"}, Lease: time.Minute})
@@ -321,7 +321,7 @@ func reaperNeedsFresh(k *kit) {
 	k.warm()
 	a := entry("a", 1)
 	k.add(task.AddTaken, a)
-	_, err := k.Claim(k.Context(), k.p, "t", 1, time.Millisecond)
+	_, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Millisecond})
 	k.must(err)
 	k.until("the lease is over", func() bool { return len(k.expired(0)) > 0 })
 	old := k.now()

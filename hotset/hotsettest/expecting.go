@@ -51,7 +51,7 @@ func oneGenerationIsCurrent(k *kit) {
 	k.begin(11)
 	k.add(task.AddTaken, entry("a", 1), entry("b", 1))
 	before := k.now()
-	b, err := k.Claim(k.Context(), k.p, "t", 1, time.Minute)
+	b, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Minute})
 	k.must(err)
 	k.expect("A1", 12)
 	refs := []task.Ref{entry("a", 1).Ref, entry("b", 1).Ref}
@@ -68,8 +68,14 @@ func oneGenerationIsCurrent(k *kit) {
 		},
 		"Remove": func() error { _, err := k.Remove(k.Context(), k.p, "", refs); return err },
 		"settle": func() error { _, err := k.Remove(k.Context(), k.p, "t", refs[:1]); return err },
-		"Claim":  func() error { _, err := k.Claim(k.Context(), k.p, "u", 1, time.Minute); return err },
-		"repeat": func() error { _, err := k.Claim(k.Context(), k.p, "t", 1, time.Minute); return err },
+		"Claim": func() error {
+			_, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: "u", Limit: 1, Lease: time.Minute})
+			return err
+		},
+		"repeat": func() error {
+			_, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Minute})
+			return err
+		},
 		"Extend": func() error {
 			_, err := k.Extend(k.Context(), k.p, task.ExtendRequest{Generation: 11, Tokens: []string{"t"}, Lease: time.Minute})
 			return err

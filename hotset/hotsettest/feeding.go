@@ -16,7 +16,7 @@ func coldSaysSo(k *kit) {
 	}
 	_, err = k.Add(ctx, k.p, task.AddRequest{AsOf: asOf, Entries: []task.Entry{e}})
 	k.is(err, task.ErrCold, "Add")
-	_, err = k.Claim(ctx, k.p, "t", 1, time.Second)
+	_, err = k.Claim(ctx, k.p, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second})
 	k.is(err, task.ErrCold, "Claim")
 	_, err = k.Extend(ctx, k.p, task.ExtendRequest{Generation: 1, Tokens: []string{"t"}, Lease: time.Second})
 	k.is(err, task.ErrCold, "Extend")

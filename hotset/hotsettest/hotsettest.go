@@ -82,6 +82,12 @@ var claims = []struct {
 	{"OneGenerationIsCurrent", oneGenerationIsCurrent},
 	{"AnotherGenerationBegins", anotherGenerationBegins},
 	{"TheIdentityIsKept", identityIsKept},
+	{"NothingIsClaimedInAPause", pausedGivesNothing},
+	{"ANewerPauseReplacesAnOlderOne", pausesReplaceOlderOnes},
+	{"APauseEndsAtItsTime", pausesEnd},
+	{"APauseWakes", pauseWakes},
+	{"FewAreInFlight", fewAreInFlight},
+	{"ClaimsArePaced", claimsArePaced},
 }
 
 // kit is a Set under test, and the partition that the test uses.
@@ -141,7 +147,7 @@ func each[T comparable](k *kit, act string, got []T, n int, want T) {
 
 func (k *kit) claim(token string, limit int) task.Batch {
 	k.Helper()
-	b, err := k.Claim(k.Context(), k.p, token, limit, time.Minute)
+	b, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: token, Limit: limit, Lease: time.Minute})
 	k.must(err)
 	return b
 }
@@ -341,7 +347,7 @@ func independent(k *kit) {
 		if p == k.p {
 			continue
 		}
-		_, err := k.Claim(k.Context(), p, "t", 10, time.Minute)
+		_, err := k.Claim(k.Context(), p, task.ClaimRequest{Token: "t", Limit: 10, Lease: time.Minute})
 		k.is(err, task.ErrCold, "Claim from another partition")
 	}
 	k.claimed("t", "a")

@@ -15,7 +15,7 @@ import (
 func (m *model) claim(rt *rapid.T) {
 	p := m.part(rt)
 	token, limit, lease := m.newToken(), rapid.IntRange(-1, 6).Draw(rt, "limit"), drawLease(rt)
-	got, err := m.Claim(rt.Context(), p.n, token, limit, lease)
+	got, err := m.Claim(rt.Context(), p.n, task.ClaimRequest{Token: token, Limit: limit, Lease: lease})
 	at := m.sync(rt, p)
 	if p.gen == 0 {
 		if !is(err, task.ErrCold) {
@@ -85,7 +85,7 @@ func (m *model) claimAgain(rt *rapid.T) {
 		return
 	}
 	lease := drawLease(rt)
-	got, err := m.Claim(rt.Context(), p.n, token, rapid.IntRange(0, 6).Draw(rt, "limit"), lease)
+	got, err := m.Claim(rt.Context(), p.n, task.ClaimRequest{Token: token, Limit: rapid.IntRange(0, 6).Draw(rt, "limit"), Lease: lease})
 	at := m.sync(rt, p)
 	if err != nil {
 		rt.Fatalf("Claim again: %v", err)

@@ -120,6 +120,7 @@ func (s *Set) Expect(e task.Expected) error {
 		return fmt.Errorf("expect: %w: this set belongs to the durable store with identity %s, and not to that of identity %s",
 			task.ErrMismatch, s.expected.Identity, e.Identity)
 	}
+	e.Pause = e.Pause.Newest(s.expected.Pause)
 	s.expected = e
 	return nil
 }
@@ -200,8 +201,23 @@ func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) 
 }
 
 // Claim implements hotset.Set.
-func (s *Set) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	return on(ctx, s, p, "claim", func(p *partition) (task.Batch, error) { return p.claim(token, limit, lease) })
+func (s *Set) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
+	s.mu.Lock()
+	pause := s.expected.Pause
+	s.mu.Unlock()
+	return on(ctx, s, p, "claim", func(p *partition) (task.Batch, error) { return p.claim(req, pause) })
+}
+
+// Pause implements hotset.Set. What Expect was told counts already.
+func (s *Set) Pause(ctx context.Context, p int) error {
+	_, err := on(ctx, s, p, "pause", func(p *partition) (none struct{}, err error) {
+		if p.generation == 0 {
+			return none, task.ErrCold
+		}
+		p.wake()
+		return none, nil
+	})
+	return err
 }
 
 // Extend implements hotset.Set.

@@ -79,7 +79,7 @@ func TestALeaseEndsToTheMillisecond(t *testing.T) {
 		if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: []task.Entry{e}}); err != nil {
 			t.Fatal(err)
 		}
-		if b, err := s.Claim(t.Context(), 0, "t", 1, time.Second); err != nil || len(b.Claims) != 1 {
+		if b, err := s.Claim(t.Context(), 0, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second}); err != nil || len(b.Claims) != 1 {
 			t.Fatal(b, err)
 		}
 		<-time.After(time.Second - time.Millisecond)

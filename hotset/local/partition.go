@@ -29,7 +29,8 @@ type partition struct {
 	horizon    int64
 	loaded     task.Cursor
 	epoch      int64
-	period     int64 // of T, in which gone[period%3] is written
+	counted    time.Time // up to then members were claimed, at one each Interval
+	period     int64     // of T, in which gone[period%3] is written
 
 	members map[task.Ref]*item
 	due     heap
@@ -125,7 +126,7 @@ func (p *partition) begin(f task.HorizonRequest) {
 		p.generation = hotset.NewGeneration()
 	}
 	p.other, p.start, p.horizon, p.epoch, p.loaded = false, p.now, f.HorizonMS, f.Epoch, task.Cursor{}
-	p.members, p.batches, p.due = map[task.Ref]*item{}, map[string]*batch{}, heap{}
+	p.members, p.batches, p.due, p.counted = map[task.Ref]*item{}, map[string]*batch{}, heap{}, time.Time{}
 	p.gone, p.marks = [3]map[task.Ref]struct{}{}, [3]map[string]struct{}{}
 	p.began++
 }
@@ -326,26 +327,22 @@ func (p *partition) leave(it *item) {
 	}
 }
 
-func (p *partition) claim(token string, limit int, lease time.Duration) (task.Batch, error) {
+func (p *partition) claim(c task.ClaimRequest, pause task.Pause) (task.Batch, error) {
 	if p.generation == 0 {
 		return task.Batch{}, task.ErrCold
 	}
-	b := p.batches[token]
+	out := task.Batch{AsOf: p.asOf(), Token: c.Token, LoadedMS: p.loaded.NextMS, Pause: pause}
+	b := p.batches[c.Token]
 	if b == nil {
-		b = &batch{token: token, members: map[task.Ref]*item{}}
-		ms := p.now.UnixMilli()
-		for n := min(limit, chunk); n > 0 && p.due.len() > 0 && p.due.items[0].score <= ms; n-- {
-			it := p.due.items[0]
-			p.due.remove(it)
-			it.batch, b.members[it.Ref] = b, it
-		}
+		b = &batch{token: c.Token, members: map[task.Ref]*item{}}
+		p.take(b, c, &out)
 	}
-	out := task.Batch{AsOf: p.asOf(), Token: token, NextMS: p.next(), LoadedMS: p.loaded.NextMS}
+	out.NextMS = p.next()
 	if len(b.members) == 0 {
 		return out, nil
 	}
-	b.ends = p.now.Add(lease)
-	p.batches[token] = b
+	b.ends = p.now.Add(c.Lease)
+	p.batches[c.Token] = b
 	for _, it := range b.members {
 		out.Claims = append(out.Claims, task.Claim{Entry: copyEntry(it.Entry)})
 	}

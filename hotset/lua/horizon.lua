@@ -12,6 +12,7 @@
 -- COST     O(batches named); UNLINK frees in the background. COLD once more: batches are left, list them again
 -- Invariant: the epoch never falls, except with the server's data. Within a generation only retreat lowers the horizon. A new generation
 -- begins at the server's own time, also if an earlier answer had a later time: an as_of from before has another generation, and is STALE.
+-- The partition hears of the pause that the caller has read: a new generation begins with it, so that a lost Redis ends no pause.
 -- A repeat is harmless: the generation is new then and warm.
 local my_epoch, wanted_ms, limit, generation, on_server = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local run = server()
@@ -21,6 +22,7 @@ if gen and origin == run then
   if members < limit then horizon = math.max(horizon, tonumber(wanted_ms)) end
   redis.call('ZREM', lease, '') -- not deny-oom: a retreat may have to follow
   redis.call('HSET', meta, 'epoch', my_epoch, 'horizon', int(horizon))
+  if pause_seq > 0 then redis.call('HSET', meta, 'pause', pause) end
   return {'OK', now, gen, start, horizon, loaded_ms, loaded_id, members, redis.call('ZCARD', waiting), 0, run}
 end
 if stored_gen and origin == run and tonumber(my_epoch) < epoch then return {'ABORT', now, stored_gen} end -- a newer feeder began it
@@ -31,4 +33,5 @@ if redis.call('ZCARD', lease) > 0 then return {'COLD', now, 0, run} end
 redis.call('UNLINK', unpack(KEYS, 1, 7))
 redis.call('HSET', meta, 'gen', generation, 'start', int(us), 'server', run, 'horizon', wanted_ms, 'loaded_ms', '0', 'loaded_id', '',
   'epoch', my_epoch, 'period', int(math.floor(us / T)), 'partitions', parts, 'format', FORMAT, 'longest', '0', 'identity', identity)
+if pause_seq > 0 then redis.call('HSET', meta, 'pause', pause) end
 return {'OK', us, tonumber(generation), us, tonumber(wanted_ms), 0, '', 0, 0, 1, run}

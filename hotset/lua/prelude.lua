@@ -1,7 +1,8 @@
 -- prelude: comes before every partition script. It names keys, reads clock and meta, and refuses a partition of another layout.
 --
 -- KEYS[1]  meta   hash  gen, start (us), server, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format, identity,
---                      gone0, gone1, gone2: the period of the tombstones in each set; longest: no entry of the generation is longer
+--                      gone0, gone1, gone2: the period of the tombstones in each set; longest: no entry of the generation is longer;
+--                      pause: "seq until" of the pause that the partition has heard of; rate_us: where claim.lua counts on
 -- KEYS[2]  waiting zset member -> next_ms, when it is next offered: the members that wait
 -- KEYS[3]  task   hash  member -> its entry, next_ms:due_ms:attempt:flag:rest (keys.go), of waiting and of claimed members
 -- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
@@ -9,7 +10,8 @@
 -- KEYS[6]  gone:1 set
 -- KEYS[7]  gone:2 set
 -- ARGV[1]  caller       "partitions identity generation": the caller's number of partitions, the identity of its durable store,
---                      and the current generation, as that store records it; the last two are empty where the caller knows neither
+--                      and the current generation, as that store records it; the last two are empty where the caller knows neither.
+--                      Then " seq until", if the store records a pause
 -- RETURNS  {status, now, generation or 0, ...}: OK, COLD, STALE, ABORT, MISMATCH, OTHER; now in us
 -- Invariant (OneGeneration): on a partition whose generation is not current nothing is read or changed. The exceptions are
 -- horizon and state, whose name is in `verb`: they go on, and take the partition for cold.
@@ -25,9 +27,9 @@ local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local ms = math.floor(us / 1000)
 -- the fields of meta that scripts use; false where there is none
 local gen, parts_recorded, format, start, horizon, loaded_ms, loaded_id, epoch, period, origin, gone0, gone1, gone2, longest,
-  owner = unpack(redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch',
-  'period', 'server', 'gone0', 'gone1', 'gone2', 'longest', 'identity'))
-local parts, identity, current = string.match(ARGV[1], '^(%d+) (%w*) (%d*)$')
+  owner, stored_pause = unpack(redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch',
+  'period', 'server', 'gone0', 'gone1', 'gone2', 'longest', 'identity', 'pause'))
+local parts, identity, current, told_pause = string.match(ARGV[1], '^(%d+) (%w*) (%d*) ?(.*)$')
 local function number(text) return tonumber(text or nil) end
 if owner == '' then owner = false end -- the process that began the generation did not know the identity of its durable store
 gen, start, horizon, loaded_ms, epoch, longest = number(gen), number(start), number(horizon), number(loaded_ms), number(epoch), number(longest)
@@ -46,6 +48,13 @@ if not_current then
 end
 
 local function int(x) return string.format('%.0f', x) end
+
+-- The pause, as text and as numbers: the greater seq of what the partition has stored and what the caller has read counts, so that a
+-- call that comes late changes nothing. No claim takes anything until pause_until (ms); 0: there is no pause.
+local pause = stored_pause or '0 0'
+if told_pause ~= '' and number(string.match(told_pause, '^%d+')) > number(string.match(pause, '^%d+')) then pause = told_pause end
+local pause_seq, pause_until = string.match(pause, '^(%d+) (%d+)$')
+pause_seq, pause_until = number(pause_seq), number(pause_until)
 
 local function info(section)
   local text = redis.pcall('INFO', section)
@@ -134,4 +143,18 @@ local function add_members(from)
   each('ZADD', waiting, scores)
   if #scores > 0 then wake(before) end
   return answers, #scores / 2
+end
+
+-- how many members a claim may take of limit (MaxInFlight, NamespaceRate; 0: no limit): that, when interval_us allows one more (ms) if
+-- it is what leaves no more, 1 if most is, and the time up to which earlier claims have counted on.
+local function allowed(limit, most, interval_us)
+  local again_ms, full, counted_us = 0, 0, nil
+  local left = most == 0 and limit or math.max(0, most - (redis.call('HLEN', tasks) - redis.call('ZCARD', waiting)))
+  if left < limit then limit, full = left, 1 end
+  if interval_us > 0 then
+    counted_us = math.min(us, math.max(number(redis.call('HGET', meta, 'rate_us')) or 0, us - math.max(1000000, interval_us)))
+    left = math.floor((us - counted_us) / interval_us)
+    if left < limit then limit, full, again_ms = left, 0, math.ceil((counted_us + (left + 1) * interval_us) / 1000) end
+  end
+  return limit, again_ms, full, counted_us
 end

@@ -70,7 +70,7 @@ func stage(t *testing.T, n int, members bool) (Options, *fewRows, []task.Row) {
 func claimEach(t *testing.T, o Options, n int) {
 	t.Helper()
 	for i := range n {
-		if b, err := o.Set.Claim(t.Context(), 0, fmt.Sprint("batch", i), 1, time.Second); err != nil || len(b.Claims) != 1 {
+		if b, err := o.Set.Claim(t.Context(), 0, task.ClaimRequest{Token: fmt.Sprint("batch", i), Limit: 1, Lease: time.Second}); err != nil || len(b.Claims) != 1 {
 			t.Fatalf("Claim %d: %d members, %v, want 1", i, len(b.Claims), err)
 		}
 	}

@@ -63,8 +63,16 @@ func (b *Breaker) Remove(ctx context.Context, p int, token string, refs []task.R
 }
 
 // Claim implements hotset.Set.
-func (b *Breaker) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	return ask(ctx, b, p, callTimeout, func(ctx context.Context) (task.Batch, error) { return b.set.Claim(ctx, p, token, limit, lease) })
+func (b *Breaker) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
+	return ask(ctx, b, p, callTimeout, func(ctx context.Context) (task.Batch, error) {
+		return b.set.Claim(ctx, p, req)
+	})
+}
+
+// Pause implements hotset.Set.
+func (b *Breaker) Pause(ctx context.Context, p int) error {
+	_, err := ask(ctx, b, p, callTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.set.Pause(ctx, p) })
+	return err
 }
 
 // Extend implements hotset.Set. It waits for an open breaker to close.

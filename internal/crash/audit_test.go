@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // dying stages a batch that no worker extends: its worker has died.
@@ -10,7 +12,7 @@ func dying(c *cell, ids ...string) {
 	c.Helper()
 	c.warm()
 	c.create(time.Now(), ids...)
-	b, err := c.set.Claim(c.Context(), 0, "dead", 100, c.Lease)
+	b, err := c.set.Claim(c.Context(), 0, task.ClaimRequest{Token: "dead", Limit: 100, Lease: c.Lease})
 	if err != nil || len(b.Claims) != len(ids) {
 		c.Fatalf("%d of %d tasks claimed, %v", len(b.Claims), len(ids), err)
 	}

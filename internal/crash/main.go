@@ -183,7 +183,7 @@ var errSilent = fmt.Errorf("no answer: %w", triggerhook.ErrUnavailable)
 func (*silent) State(context.Context, int) (task.State, error) { return task.State{}, errSilent }
 
 // Claim implements hotset.Set.
-func (*silent) Claim(context.Context, int, string, int, time.Duration) (task.Batch, error) {
+func (*silent) Claim(context.Context, int, task.ClaimRequest) (task.Batch, error) {
 	return task.Batch{}, errSilent
 }
 

@@ -85,7 +85,7 @@ func sweeping(c *cell) {
 	c.Window = time.Second
 	c.warm()
 	c.create(time.Now(), "a")
-	if b, err := c.set.Claim(c.Context(), 0, "dead", 1, time.Hour); err != nil || len(b.Claims) != 1 {
+	if b, err := c.set.Claim(c.Context(), 0, task.ClaimRequest{Token: "dead", Limit: 1, Lease: time.Hour}); err != nil || len(b.Claims) != 1 {
 		c.Fatalf("claim the old version: %+v, %v", b, err)
 	}
 	to := c.moved("a", time.Now())

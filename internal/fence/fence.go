@@ -176,11 +176,11 @@ func (f *Fence) Expired(ctx context.Context, p int, limit int, lease time.Durati
 // Claim needs usable records before it is sent and after it has returned. A generation that is
 // announced after they were read cannot begin before the claim returns. So each claimed task is
 // due before the next generation begins. Delete relies on that (claimedBeforeLoss).
-func (f *Fence) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
+func (f *Fence) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	if err := f.usable(ctx, p, claimWait); err != nil {
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, err)
 	}
-	b, err := f.set.Claim(ctx, p, token, limit, lease)
+	b, err := f.set.Claim(ctx, p, req)
 	f.records.Observe(err)
 	f.outage.Note(p, err)
 	if errors.Is(err, task.ErrOther) {
@@ -200,6 +200,12 @@ func (f *Fence) Claim(ctx context.Context, p int, token string, limit int, lease
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, task.ErrOther)
 	}
 	return b, nil
+}
+
+// Pause implements hotset.Set.
+func (f *Fence) Pause(ctx context.Context, p int) error {
+	_, err := fenced(ctx, f, p, func() (struct{}, error) { return struct{}{}, f.set.Pause(ctx, p) })
+	return err
 }
 
 // Extend implements hotset.Set. Like Claim it needs usable records before it is sent.

@@ -190,4 +190,14 @@ var checks = []check{
 	{"postpone-not-later", "postpone", "NOTLATER", true, true},
 	{"limit-postpone-slow", "postpone", "SLOW=1", true, true},
 	{"limit-postpone-flush", "postpone", "RECORDLESS=1 FLUSH=1", true, false},
+
+	{"pause", "pause", "", false, true},
+	{"pause-move", "pause", "MOVE=1", false, true},
+	{"pause-feeders", "pause", "NF=2", false, false},
+	{"pause-flag-first", "pause", "FLAGFIRST", true, true},
+	{"pause-no-read", "pause", "NOREAD MOVE=1", true, true},
+	{"pause-no-wait", "pause", "NOWAIT", true, true},
+	{"pause-no-seq", "pause", "NOSEQ", true, true},
+	{"pause-untold", "pause", "UNTOLD", true, true},
+	{"limit-pause-cut-off", "pause", "CUTOFF", true, true},
 }

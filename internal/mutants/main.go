@@ -128,6 +128,7 @@ func all() []mutant {
 		breadthDead,
 		breadthHistory,
 		hookMutants,
+		pauseMutants,
 		breadthForecast,
 		breadthFind,
 		breadthTx,

@@ -245,7 +245,7 @@ var mutants = []mutant{
 		"return !g.Yields() || now.Sub(g.off) >= g.pace()", "return !g.Yields() || now.Sub(g.off) > 0", "./internal/coalesce", "TestWhatYieldsFliesOnceInAWhile"},
 	{"burst-on-busy-servers", "confirms yield no more where the servers are busy", "internal/coalesce/coalesce.go",
 		"max(g.Patience, 5*g.took)", "g.Patience", "./internal/coalesce", "TestWhatYieldsWaitsLongerWhereItIsSlow"},
-	{"burst-until-woken", "confirms yield to rows that the feeder did not find", "consumer/claimer.go",
+	{"burst-until-woken", "confirms yield to rows that the feeder did not find", "consumer/limits.go",
 		"	if l.more[p] {\n", "	if false {\n", "./consumer", "TestABurstEndsWhenTheRowsThatAreDueAreLoaded"},
 	{"burst-for-ever", "confirms yield when nothing is due any more", "consumer/claimer.go",
 		"l.more[p] = err == nil && b.MoreDue()", "l.more[p] = true", "./consumer", "TestAfterABurstItIsConfirmedAtOnce"},

@@ -82,13 +82,16 @@ type Reader struct {
 	since    []time.Time   // by partition: the announcement was recorded then, or before
 	abort    func(error)   // ends the work of this process: the hot set belongs to another durable store
 	cold     chan struct{} // has an element once a call has met a partition that is cold
-	txUsed   chan struct{} // has an element once a note that transactions of callers are in use was read
+	// pauseNoted has an element once another pause was read than before.
+	pauseNoted chan struct{}
+	txUsed     chan struct{} // has an element once a note that transactions of callers are in use was read
 }
 
 // Known is one reading of the records.
 type Known struct {
 	Window    task.Window // zero: none is recorded
 	Lease     task.Lease  // zero: none is recorded
+	Pause     task.Pause  // zero: none is recorded
 	TxUse     string      // the last note that transactions of callers are in use; empty: there was none
 	Exclusive bool        // the store is this process's alone
 
@@ -101,7 +104,7 @@ type Known struct {
 // NewReader returns a Reader that knows nothing yet. It does no I/O.
 func NewReader(store durable.Store, set hotset.Set, r *report.Reporter) *Reader {
 	parts := set.Config().Partitions
-	return &Reader{store: store, set: set, parts: parts, report: r, busy: make(chan struct{}, 1), cold: make(chan struct{}, 1), txUsed: make(chan struct{}, 1),
+	return &Reader{store: store, set: set, parts: parts, report: r, busy: make(chan struct{}, 1), cold: make(chan struct{}, 1), txUsed: make(chan struct{}, 1), pauseNoted: make(chan struct{}, 1),
 		since: make([]time.Time, parts), abort: func(error) {}}
 }
 
@@ -145,6 +148,7 @@ func (r *Reader) readOnce(ctx context.Context) {
 	}
 	if err == nil {
 		r.veto(ctx, k)
+		r.logPause(k.Pause)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,10 +166,11 @@ func (r *Reader) parse(all task.Records) (k Known, err error) {
 		return k, fmt.Errorf("%w: no identity is recorded", task.ErrNotMigrated)
 	}
 	k.Exclusive, k.TxUse = all.Past != nil, all.Values[task.RecordTxUse]
-	var e1, e2 error
+	var e1, e2, e3 error
 	k.Window, e1 = all.Window()
 	k.Lease, e2 = all.Lease()
-	err = errors.Join(e1, e2)
+	k.Pause, e3 = all.Pause()
+	err = errors.Join(e1, e2, e3)
 	for p := range r.parts {
 		g, e := all.Generation(p)
 		err = errors.Join(err, e)
@@ -177,7 +182,7 @@ func (r *Reader) parse(all task.Records) (k Known, err error) {
 
 // tell tells the hot set which generations are current.
 func (r *Reader) tell(k Known) error {
-	e := task.Expected{Identity: k.identity}
+	e := task.Expected{Identity: k.identity, Pause: k.Pause}
 	for _, g := range k.generations {
 		e.Generations = append(e.Generations, g.Current.Generation)
 	}
@@ -195,6 +200,9 @@ func (r *Reader) note(k Known, began time.Time) {
 	}
 	if k.TxUse != r.known.TxUse {
 		wait.Wake(r.txUsed)
+	}
+	if k.Pause.Seq != r.known.Pause.Seq {
+		wait.Wake(r.pauseNoted)
 	}
 	r.known, r.read = k, began
 }

@@ -51,9 +51,12 @@ func (r *Retrier) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Add
 }
 
 // Claim implements hotset.Set.
-func (r *Retrier) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	return r.set.Claim(ctx, p, token, limit, lease)
+func (r *Retrier) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
+	return r.set.Claim(ctx, p, req)
 }
+
+// Pause implements hotset.Set.
+func (r *Retrier) Pause(ctx context.Context, p int) error { return r.set.Pause(ctx, p) }
 
 // Extend implements hotset.Set.
 func (r *Retrier) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {

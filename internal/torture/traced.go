@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/history"
@@ -17,10 +16,10 @@ type traced struct {
 }
 
 // Claim implements hotset.Set.
-func (t *traced) Claim(ctx context.Context, p int, token string, limit int, lease time.Duration) (task.Batch, error) {
-	e := history.Event{Op: history.Claim, Call: t.rec.Call(), Token: token}
+func (t *traced) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
+	e := history.Event{Op: history.Claim, Call: t.rec.Call(), Token: req.Token}
 	t.rec.Write(e)
-	b, err := t.Set.Claim(ctx, p, token, limit, lease)
+	b, err := t.Set.Claim(ctx, p, req)
 	for _, c := range b.Claims {
 		e.Members = append(e.Members, history.Member{ID: c.ID, Ver: c.Ver, DueMS: c.DueMS})
 	}

@@ -1,0 +1,125 @@
+package consumer
+
+import (
+	"time"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+const (
+	// fullSleep is how soon a partition is asked again that has MaxInFlight claimed members. What this
+	// process settles has it asked at once.
+	fullSleep = 50 * time.Millisecond
+	// probeEvery is how often at most a process asks for a pause that has enough in its queue and was woken.
+	probeEvery = 250 * time.Millisecond
+)
+
+// pace limits how many tasks this process claims in a second (Options.MaxRate). The claimer owns it.
+// Time that was not used counts for a second, or for one task if that is more.
+type pace struct {
+	interval time.Duration // between two tasks; 0: no limit
+	counted  time.Time     // up to then tasks were claimed, at one each interval
+}
+
+func newPace(rate float64) pace {
+	if rate == 0 {
+		return pace{}
+	}
+	return pace{interval: task.RateInterval(rate)}
+}
+
+// allow returns how many of n tasks may be claimed at a time.
+func (l *pace) allow(n int, now time.Time) int {
+	if l.interval == 0 {
+		return n
+	}
+	if earliest := now.Add(-max(time.Second, l.interval)); l.counted.Before(earliest) {
+		l.counted = earliest
+	}
+	return min(n, int(now.Sub(l.counted)/l.interval))
+}
+
+// take notes that n tasks were claimed.
+func (l *pace) take(n int) { l.counted = l.counted.Add(time.Duration(n) * l.interval) }
+
+// next is when the next task is allowed.
+func (l *pace) next() time.Time { return l.counted.Add(l.interval) }
+
+// count counts a claim of n tasks that got so many. A claim without an answer counts whole, and once, because its batch may exist: the
+// repetition returns that. count returns what it has counted.
+func (l *claimer) count(p, n, got int, answered bool) int {
+	before := l.sent[p]
+	if l.sent[p] = 0; !answered && l.pace.interval > 0 {
+		got = max(n, before)
+		l.sent[p] = got
+	}
+	l.pace.take(got - before)
+	return got - before
+}
+
+// request is the claim of n tasks from a partition.
+func (c *Consumer) request(p int, token string, n int) task.ClaimRequest {
+	r := task.ClaimRequest{Token: token, Limit: n, Lease: c.o.Lease, Interval: c.o.Interval}
+	if c.o.MaxInFlight != nil {
+		r.MaxInFlight = c.o.MaxInFlight(p)
+	}
+	return r
+}
+
+// noteRoom has the claimer ask again the partitions that had MaxInFlight claimed members.
+func (c *Consumer) noteRoom() {
+	select {
+	case c.room <- struct{}{}:
+	default: // it is to ask already, or MaxInFlight is off
+	}
+}
+
+// roomMade has the full partitions be asked at once.
+func (l *claimer) roomMade() {
+	for p, full := range l.full {
+		if full {
+			l.next[p] = time.Time{}
+		}
+	}
+}
+
+// plan notes when partition p is to be looked at after b, the answer to a claim of n tasks.
+func (l *claimer) plan(p, n int, b task.Batch, now time.Time) {
+	l.next[p], l.full[p] = now.Add(longestSleep), b.Full
+	switch {
+	case b.Full:
+		l.next[p] = now.Add(fullSleep)
+	case b.AgainMS > 0:
+		l.next[p] = minTime(l.next[p], l.c.local(b.AgainMS))
+	case b.Limited(): // a pause
+		l.next[p] = minTime(l.next[p], l.c.local(b.Pause.UntilMS))
+	case b.NextMS > 0:
+		l.next[p] = minTime(l.next[p], l.c.local(b.NextMS))
+	}
+	if l.more[p] {
+		l.next[p] = minTime(l.next[p], now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
+	}
+	if len(b.Claims) < n {
+		l.next[p] = maxTime(l.next[p], now.Add(shortestSleep))
+	}
+}
+
+// probe asks one partition for a pause, if this process was woken and claims nothing because enough waits in its
+// queue. It returns when it is to be called again at the latest.
+func (l *claimer) probe(look func(p int)) time.Duration {
+	if !l.woken {
+		return longestSleep
+	}
+	l.c.mu.Lock()
+	queued := l.c.queue.len()
+	l.c.mu.Unlock()
+	if left := probeEvery - time.Since(l.probed); queued > 0 && left > 0 {
+		return left
+	}
+	l.woken = false
+	if queued > 0 {
+		l.probed = time.Now()
+		look(l.first % len(l.tokens))
+	}
+	return longestSleep
+}

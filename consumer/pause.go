@@ -1,0 +1,32 @@
+package consumer
+
+import (
+	"context"
+
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// A pause is known to this process from its claims, and from the records that it reads each second. A delivery that was claimed
+// before the end of the pause that is known does not begin: it is given back, without an attempt counted. So no clock is read here:
+// a claim that is answered after the end of a pause has a later time than that.
+
+// pausedSince reports whether d was claimed before the end of a pause that is known by now. Under mu.
+func (c *Consumer) pausedSince(d *Delivery) bool {
+	if c.o.Pause != nil {
+		c.pause = c.pause.Newest(c.o.Pause())
+	}
+	return d.batch.claimedMS < c.pause.UntilMS
+}
+
+// notePause notes a pause. It gives back what waits in the queue, if that was claimed before the end of the pause.
+func (c *Consumer) notePause(ctx context.Context, p task.Pause) {
+	byBatch := map[*batch][]*Delivery{}
+	c.mu.Lock()
+	c.pause = c.pause.Newest(p)
+	for c.queue.len() > 0 && c.queue.first().batch.claimedMS < c.pause.UntilMS {
+		d := c.queue.pop()
+		byBatch[d.batch] = append(byBatch[d.batch], d)
+	}
+	c.mu.Unlock()
+	c.returnQueued(ctx, byBatch)
+}

@@ -1,0 +1,167 @@
+package triggerhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/triggerhook/triggerhook/internal/record"
+	"github.com/triggerhook/triggerhook/internal/wait"
+	"github.com/triggerhook/triggerhook/task"
+)
+
+// PauseOptions are options of Pause.
+type PauseOptions struct {
+	// Until is when the pause ends by itself, by the hot set's clock. The zero time: only Resume ends it.
+	Until time.Time
+	// Producers has Create, CreateTx, Upsert, Requeue and RequeueDead answer ErrPaused meanwhile.
+	Producers bool
+}
+
+// PauseStatus tells whether the namespace is paused. The zero PauseStatus means that it is not.
+type PauseStatus struct {
+	Since     time.Time // when the pause began
+	Until     time.Time // when it ends by itself; the zero time: only Resume ends it
+	Producers bool      // nothing is created either
+}
+
+// Paused reports whether the namespace is paused.
+func (p PauseStatus) Paused() bool { return !p.Since.IsZero() }
+
+// Pause has no task of the namespace delivered, by any process, until o.Until or until Resume. The pause is recorded in the durable
+// store: it survives restarts of all processes and a Redis that loses its data. A later call replaces an earlier one.
+//
+// Nil: no worker claims a task from now on, and within 1 s all workers have given back, without an attempt counted, what they had
+// claimed and not handed out yet. Until then such a task may still be delivered. Deliveries that have begun go on: they
+// can be confirmed, rolled back and failed, and their leases are kept. To drain a namespace, wait until Stats tells that nothing is
+// in flight. Tasks are created, preloaded and offered again as before, so they collect, and are delivered after the pause, oldest first;
+// those that expire meanwhile become dead letters then.
+//
+// Where a partition of Redis does not answer, or is being rebuilt, Pause waits for it, up to 2 s: by then each worker that reaches the
+// durable store knows of the pause. A worker that does not reach the durable store at that time may go on until Redis has heard
+// of the pause, from the background roles.
+//
+// With o.Producers Pause takes 2 s: nothing is created by calls that begin once it has returned nil, on any process that can
+// read the records of the durable store; before that it depends on the process. Delete, Reschedule, Update, Get and List go on.
+//
+// ErrInvalid: o.Until does not lie in the future; nothing was changed. After any other error the outcome is unknown, and
+// the same call may be repeated. All processes need a version of this library that knows of pauses.
+func (s *Scheduler) Pause(ctx context.Context, o PauseOptions) error {
+	now := time.Now()
+	until, err := task.UntilMS(o.Until, now)
+	if err != nil {
+		return fmt.Errorf("pause: %w", err)
+	}
+	p, err := s.records.SwapPause(ctx, func(old task.Pause) task.Pause {
+		to := task.Pause{Seq: old.Seq, UntilMS: until, SinceMS: now.UnixMilli(), Producers: o.Producers}
+		if old.At(now) {
+			to.SinceMS = old.SinceMS
+		}
+		return to
+	})
+	if err != nil {
+		return fmt.Errorf("pause: %w", err)
+	}
+	known := time.Now().Add(record.Hold) // by then no process uses records from before
+	if err := s.tellPause(ctx, known); err != nil {
+		s.report.Error("pause", err, "workers read it in the durable store")
+	}
+	if p.Producers {
+		wait.For(ctx, time.Until(known))
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("pause: it is recorded, but not all processes may know it yet: %w", err)
+	}
+	return nil
+}
+
+// Resume ends a pause. Nil: tasks are delivered again, and the workers that sleep have been woken. A worker that
+// does not hear of it looks again within 8 s. Without a pause Resume changes nothing. After an error
+// the outcome is unknown, and the same call may be repeated.
+func (s *Scheduler) Resume(ctx context.Context) error {
+	p, err := s.records.SwapPause(ctx, func(old task.Pause) task.Pause {
+		if old.UntilMS == 0 {
+			return old
+		}
+		return task.Pause{Seq: old.Seq}
+	})
+	if err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
+	if p.Seq == 0 {
+		return nil // there never was a pause
+	}
+	if err := s.tellPause(ctx, time.Now()); err != nil {
+		s.report.Error("resume", err, "the feeder's next round tells the partitions")
+	}
+	return nil
+}
+
+// tellPause has all partitions hear of the pause that was read last. It tries again those that do not answer until then, and
+// each at least once.
+func (s *Scheduler) tellPause(ctx context.Context, until time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, until.Add(record.RefreshIfOldTimeout))
+	defer cancel()
+	errs := make([]error, s.parts)
+	var all sync.WaitGroup
+	for p := range s.parts {
+		all.Go(func() {
+			for {
+				if errs[p] = s.tellPauseOne(ctx, p); errs[p] == nil || !time.Now().Before(until) || ctx.Err() != nil {
+					return
+				}
+				wait.For(ctx, tellAgain)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// tellAgain is how soon a partition is told again that did not answer, or was cold.
+const tellAgain = 50 * time.Millisecond
+
+// tellPauseOne has one partition hear of the pause. A partition of which no generation is current need not: a generation
+// begins with what its feeder has read after it became current.
+func (s *Scheduler) tellPauseOne(ctx context.Context, p int) error {
+	err := s.set.Pause(ctx, p)
+	if is := s.records.Partition(p); errors.Is(err, task.ErrCold) && (is.Current.Generation == 0 || is.Past) {
+		return nil
+	}
+	return err
+}
+
+// checkProducers returns an ErrPaused if nothing is to be created at present. It reads the records only if they are older than
+// record.MaxAge, and asks for the time only in a pause.
+func (s *Scheduler) checkProducers(ctx context.Context) error {
+	p := s.records.Recent(ctx).Pause
+	if !p.Producers {
+		return nil
+	}
+	now := time.Now()
+	if at, err := s.set.Clock(ctx, 0); err == nil {
+		now = time.UnixMicro(at.TimeUS)
+	}
+	return record.Paused(p, now)
+}
+
+// pauseStatus is the pause that was read last, as it is by the latest of those states.
+func (s *Scheduler) pauseStatus(ctx context.Context, states []task.State) PauseStatus {
+	p := s.records.Recent(ctx).Pause
+	now := time.Now()
+	for i, st := range states {
+		if at := time.UnixMicro(st.AsOf.TimeUS); i == 0 || at.After(now) {
+			now = at
+		}
+	}
+	if !p.At(now) {
+		return PauseStatus{}
+	}
+	out := PauseStatus{Since: time.UnixMilli(p.SinceMS).UTC(), Producers: p.Producers}
+	if p.UntilMS < task.MaxDue {
+		out.Until = time.UnixMilli(p.UntilMS).UTC()
+	}
+	return out
+}
