@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/durable/durabletest"
 	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -25,22 +26,46 @@ func eachTxKind(t *testing.T, test func(w txWorld)) {
 	for _, kind := range sqlKinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			server := testserver.Shared(t, kind)
-			dsn := server.DSN(server.Database(t))
-			pools := make([]*sql.DB, 2)
-			for i := range pools {
-				db, err := sql.Open("mysql", dsn)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { db.Close() })
-				pools[i] = db
-			}
-			w := txWorld{t, open(t, pools[0]), pools[1]}
+			w := newTxWorld(t, kind)
 			if err := w.Migrate(t.Context(), 1); err != nil {
 				t.Fatal(err)
 			}
 			test(w)
+		})
+	}
+}
+
+func newTxWorld(t *testing.T, kind testserver.Kind) txWorld {
+	t.Helper()
+	server := testserver.Shared(t, kind)
+	dsn := server.DSN(server.Database(t))
+	pools := make([]*sql.DB, 2)
+	for i := range pools {
+		db, err := sql.Open("mysql", dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		pools[i] = db
+	}
+	return txWorld{t, open(t, pools[0]), pools[1]}
+}
+
+// The suite for TxStore, in transactions whose snapshots are older than what they meet.
+func TestTxStore(t *testing.T) {
+	for _, kind := range sqlKinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			durabletest.RunTx(t, func(t *testing.T) (durable.TxStore, func() task.Tx) {
+				w := newTxWorld(t, kind)
+				return w.MySQL, func() task.Tx {
+					tx := w.begin()
+					if _, err := tx.Exec("SELECT * FROM t_task"); err != nil {
+						t.Fatal(err)
+					}
+					return tx
+				}
+			})
 		})
 	}
 }
@@ -110,35 +135,6 @@ func txRow(id string, ver int64) task.Row {
 	return task.Row{Ref: task.Ref{ID: id, Ver: ver}, NextMS: 1000 + ver, DueMS: 1000 + ver, Payload: []byte("of " + id), Headers: `{"k":"v"}`}
 }
 
-// What a transaction does exists if and only if it commits, and its entries with it.
-func TestATransactionTakesEffectIffItCommits(t *testing.T) {
-	eachTxKind(t, func(w txWorld) {
-		ctx := w.Context()
-		for _, commit := range []bool{false, true} {
-			tx := w.begin()
-			w.must(w.CreateTx(ctx, tx, []task.Row{txRow("b", 2), txRow("a", 1)}))
-			w.holds("before the end of a creation", nil, nil)
-			if !commit {
-				w.must(tx.Rollback())
-				w.holds("after a rollback", nil, nil)
-				continue
-			}
-			w.must(tx.Commit())
-			w.holds("after a commit", []int64{1, 2}, []int64{1, 2})
-		}
-		got, err := w.Get(ctx, []string{"a"})
-		if err != nil || len(got) != 1 || string(got[0].Payload) != "of a" || got[0].Headers != `{"k":"v"}` || got[0].NextMS != 1001 {
-			w.Errorf("the created row is %+v, %v", got, err)
-		}
-		tx := w.begin()
-		w.must(w.MoveTx(ctx, tx, w.lock(tx, "a")[0], txRow("a", 3)))
-		w.must(w.DeleteTx(ctx, tx, w.lock(tx, "b")))
-		w.holds("before the end", []int64{1, 2}, []int64{1, 2})
-		w.must(tx.Commit())
-		w.holds("after a move and a deletion", []int64{3}, []int64{1, 1, 2, 2, 3})
-	})
-}
-
 // A drainer deletes exactly what it has read: a second entry of a version, which came since, stays.
 func TestEntriesAreDeletedByTheirOwnKeys(t *testing.T) {
 	eachTxKind(t, func(w txWorld) {
@@ -178,6 +174,7 @@ func TestEntriesAreDeletedByTheirOwnKeys(t *testing.T) {
 	})
 }
 
+<<<<<<< HEAD
 // A transaction that has met an id that exists goes on as if the call had not been made.
 func TestATransactionGoesOnAfterADuplicate(t *testing.T) {
 	eachTxKind(t, func(w txWorld) {
@@ -254,15 +251,12 @@ func TestALookForAnAbsentTaskHoldsUpNoCreator(t *testing.T) {
 	})
 }
 
+=======
+>>>>>>> 18325c2 (torture: transactions of callers, upserts, retries, dead letters and expiry)
 // What is wrong with a transaction is said.
 func TestATransactionThatCannotBeUsedIsNamed(t *testing.T) {
 	eachTxKind(t, func(w txWorld) {
 		ctx := w.Context()
-		tx := w.begin()
-		w.must(tx.Rollback())
-		if err := w.CreateTx(ctx, tx, []task.Row{txRow("a", 1)}); !errors.Is(err, task.ErrInvalid) {
-			w.Errorf("CreateTx in a transaction that has ended: %v", err)
-		}
 		elsewhere, err := durable.NewMySQL(w.db, durable.Options{Namespace: "other"})
 		w.must(err)
 		if err := elsewhere.CreateTx(ctx, w.begin(), []task.Row{txRow("a", 1)}); !errors.Is(err, task.ErrNotMigrated) {
@@ -278,13 +272,6 @@ func TestATransactionThatCannotBeUsedIsNamed(t *testing.T) {
 		defer readOnly.Rollback()
 		if err := w.CreateTx(ctx, readOnly, []task.Row{txRow("a", 1)}); !errors.Is(err, task.ErrReadOnly) {
 			w.Errorf("CreateTx in a read-only transaction: %v", err)
-		}
-		unlocked := task.LockedRow{Ref: task.Ref{ID: "absent", Ver: 1}}
-		if err := w.DeleteTx(ctx, w.begin(), []task.LockedRow{unlocked}); !errors.Is(err, task.ErrInvalid) {
-			w.Errorf("DeleteTx of a row that is not locked: %v", err)
-		}
-		if err := w.MoveTx(ctx, w.begin(), unlocked, txRow("absent", 2)); !errors.Is(err, task.ErrInvalid) {
-			w.Errorf("MoveTx of a row that is not locked: %v", err)
 		}
 		w.holds("after all that", nil, nil)
 	})
@@ -308,23 +295,6 @@ func TestTheLowBoundIsLoweredForALateCommit(t *testing.T) {
 		w.must(w.Advance(ctx, now))
 		if rows, err := w.Scan(ctx, task.Cursor{}, now, 10, 0); err != nil || len(rows) != 1 {
 			w.Errorf("after HoldBound, Scan answered %d rows, %v", len(rows), err)
-		}
-	})
-}
-
-// Each note is another text, and any process sees it in the records.
-func TestTheUseOfTransactionsIsNoted(t *testing.T) {
-	eachTxKind(t, func(w txWorld) {
-		seen := map[string]bool{"": true}
-		for range 2 {
-			w.must(w.NoteTxUse(w.Context()))
-			all, err := w.Records(w.Context())
-			w.must(err)
-			if text := all.Values[task.RecordTxUse]; seen[text] {
-				w.Errorf("the record is %q, want another text than %v", text, seen)
-			} else {
-				seen[text] = true
-			}
 		}
 	})
 }

@@ -16,9 +16,14 @@
    nor is any other row that a sweep has met.
    Assumed: clocks agree (the code has 10 s to spare).
    With OLD the writer knows nothing of the bound, as one of an older version: it has the sweep alone.
+   With TX the row is of a transaction of a caller (CreateTx), which the library does not see commit: it may stay open for any time. After
+   the commit a drainer looks at the time, or at a hold of its own for another row, holds the bound if need be (MySQL.HoldBound), and
+   only then tells the hot set of the row. From then on the row must not be below the bound. The drainer may die anywhere, and the next one does the
+   same again.
    Must fail: NOSEQ (swaps compare the bound alone), NOMARGIN (raises up to now), NOHOLD (a writer of an old row does not hold),
    NOLOOK (a writer does not look at the time after its commit), HOLDLATE (it holds after its commit), SHORT (a hold ends when
-   its writer still relies on it), SCANFIRST (a raiser looks for rows before it reads the value), NOSWEEP (with OLD),
+   its writer still relies on it), with TX NOHOLD (the drainer does not hold) and TXEARLY (the bound is held at the insert, and not after the
+   commit), SCANFIRST (a raiser looks for rows before it reads the value), NOSWEEP (with OLD),
    SWEEPQUIET (with OLD: a sweep that has found nothing leaves the value as it is). */
 
 #define REC    1
@@ -42,6 +47,9 @@
 #endif
 #ifndef OLD
 #define OLD    0
+#endif
+#ifndef TX
+#define TX     0
 #endif
 
 byte t = 0;
@@ -70,6 +78,11 @@ proctype Ticker() { do :: t < END -> t++ :: t == END -> break od }
 proctype Writer() {
   byte since; bool held = 0;
 #if OLD
+  row = 1; over = 1
+#elif TX
+#ifdef TXEARLY
+  holds();
+#endif
   row = 1; over = 1
 #else
   atomic { since = t;
@@ -110,6 +123,37 @@ dead:
   over = 1
 #endif
 }
+
+#if TX
+proctype Drainer() {
+  byte since, n = 0; bool held = 0;
+#ifndef TXEARLY
+  if
+  :: holds()                                       /* for another row, before */
+  :: skip
+  fi;
+#endif
+  over;
+  do
+  :: n < 2 -> n++;
+     if
+     :: D + REC >= t -> skip                       /* recent */
+     :: D + REC < t && held && t <= since + LEAN -> skip
+     :: D + REC < t && !(held && t <= since + LEAN) ->
+#if !defined(NOHOLD) && !defined(TXEARLY)
+        holds()
+#else
+        skip
+#endif
+     fi;
+     if
+     :: atomic { sure = 1; SAFE }; break           /* the hot set is told */
+     :: held = 0                                   /* it dies, and the next one reads the entry */
+     fi
+  :: n == 2 -> break
+  od
+}
+#endif
 
 proctype Raiser() {
   byte s, l, x, f; byte n = 0;
@@ -168,6 +212,9 @@ init {
   atomic {
     do :: D < END -> D++ :: break od;
     run Ticker(); run Writer(); run Sweeper(); run Deleter();
+#if TX
+    run Drainer();
+#endif
     do :: i < NR -> run Raiser(); i++ :: else -> break od
   }
 }

@@ -7,18 +7,22 @@ import (
 
 // Causes of a second delivery.
 const (
-	CreatedAgain = "created again"
-	RolledBack   = "rollback"
-	LostData     = "redis lost data"
-	UnknownEnd   = "answer unknown"
-	LeaseCrash   = "lease ran out: its worker ended"
-	LeaseFault   = "lease ran out: " // and the kind of the fault
+	CreatedAgain  = "created again"
+	GotNewVersion = "replaced"
+	RolledBack    = "rollback"
+	LostData      = "redis lost data"
+	UnknownEnd    = "answer unknown"
+	LeaseCrash    = "lease ran out: its worker ended"
+	LeaseFault    = "lease ran out: " // and the kind of the fault
 )
 
 // cause explains why d follows p, or is empty.
 func (c *check) cause(s *story, p, d *delivery) string {
-	if s.createdTwice(p.at) {
+	if s.createdTwice(p) {
 		return CreatedAgain
+	}
+	if slices.ContainsFunc(s.acts, func(a *act) bool { return a.newVersion(d.dueMS) && a.begin <= d.at && a.end >= p.claim.began }) {
+		return GotNewVersion
 	}
 	if slices.ContainsFunc(p.answers, func(a *act) bool { return a.begin <= d.at && c.gaveBack(a) }) {
 		return RolledBack
@@ -38,7 +42,7 @@ func (c *check) cause(s *story, p, d *delivery) string {
 		return LostData
 	}
 	for _, a := range p.answers {
-		if a.op == Confirm && a.result == Unknown && a.told <= d.at {
+		if a.confirms() && a.result == Unknown && a.told <= d.at {
 			return UnknownEnd
 		}
 	}
@@ -49,6 +53,9 @@ func (c *check) cause(s *story, p, d *delivery) string {
 // that met no row in the end may have done so before, where Redis's answers were
 // lost and it tried again: another worker finished the task meanwhile.
 func (c *check) gaveBack(a *act) bool {
+	if a.op == Settle {
+		return a.result == Unknown // the transaction had not committed: it says so by an error
+	}
 	return a.op == Rollback && (a.may() || a.result == Gone && c.parted(a.who, a.begin, a.end) != nil)
 }
 
@@ -72,18 +79,24 @@ func (c *check) otherHolder(s *story, p, d *delivery) string {
 	return ""
 }
 
-// createdTwice reports whether a second create may have made the task anew after
-// that moment: one that was called again as the first answer was unknown.
-func (s *story) createdTwice(at int64) bool {
+// createdTwice reports whether a second create for p's time may have made the task anew after p: one that was called
+// again as the first answer was unknown.
+func (s *story) createdTwice(p *delivery) bool {
 	n := 0
 	for _, a := range s.acts {
-		if a.op == Create && a.may() {
-			if n++; n > 1 && a.end > at {
+		if a.creates() && a.dueMS == p.dueMS {
+			if n++; n > 1 && a.end > p.at {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// newVersion reports whether a may have given a stored task that is due at that time a new version which is due then too:
+// an upsert that leaves the time, or one that was called again.
+func (a *act) newVersion(dueMS int64) bool {
+	return a.replacesOnly() || a.op == Upsert && a.moves() && a.dueMS == dueMS
 }
 
 // parted is a fault that kept a process from Redis in that time, in which it should
@@ -162,7 +175,7 @@ func (c *check) lossBetween(from, to int64) bool {
 // was claimed later.
 func (c *check) lossSince(s *story, from, to int64) bool {
 	for _, a := range s.acts {
-		if a.op == Create && a.may() {
+		if a.creates() {
 			made := a.begin
 			if slices.ContainsFunc(c.faults, func(f *fault) bool { return f.partly && f.begin <= to && f.end >= made }) {
 				return true

@@ -19,7 +19,10 @@ const (
 	Untrue      = "untrue"          // a Confirm or Delete that returned nil although the row was certainly gone before, or a Delete of what a handler had
 	Overdue     = "overdue"         // a delivery later than Bound after its time and the last fault, or than Prompt in a fault that excuses no lateness
 	GivenUp     = "given up"        // a Confirm that ended without an outcome although its process went on
-	Inexact     = "not in the file" // a delivery of a task that was never created
+	Inexact     = "not in the file" // a delivery of a task that was never created, or another payload, or a dead letter that was not buried
+	Twice       = "twice"           // an effect in the transaction of a ConfirmTx that happened more than once
+	Expired     = "expired"         // a delivery after Task.Expires
+	Miscounted  = "miscounted"      // a delivery whose attempt does not follow from those before
 )
 
 // Limits are what the rules are relative to.
@@ -29,6 +32,12 @@ type Limits struct {
 	// Prompt is how late a task may be, once all other faults are over, within a fault
 	// that excuses no lateness.
 	Prompt time.Duration
+	// Drain is within what time the hot set is told of what most transactions have changed.
+	Drain time.Duration
+	// Handed is how much later than a delivery its line may be.
+	Handed time.Duration
+	// MaxAttempts is after how many attempts a task dies.
+	MaxAttempts int
 }
 
 // Violation is one broken promise.
@@ -58,7 +67,17 @@ type Verdict struct {
 	LateMax    time.Duration  // the greatest
 	Faults     map[string]int // by kind
 	Variants   map[string]int // by kind and variant
-	Starved    int            // how often the machine did not let a process run
+	Dead       int            // tasks that were dead letters at least once
+	Committed  int            // acts in transactions of callers that committed
+	Aborted    int            // and in those that did not
+	// Upserts are the outcomes of upserts that are known.
+	Upserts map[Result]int
+	// TxLateP50 and TxLateP99 are how much later than their transactions committed those tasks came that were due then.
+	TxLateP50, TxLateP99 time.Duration
+	// TxExposed is how many tasks transactions took from the hot set some time before they were due, TxStale how many
+	// of them were claimed all the same.
+	TxExposed, TxStale int
+	Starved            int // how often the machine did not let a process run
 	// Worst is how late a delivery was at most, by the kind of the fault that it
 	// waited through or that came last before it, counted from the fault's end.
 	Worst map[string]time.Duration
@@ -71,9 +90,10 @@ func (v *Verdict) Kept() bool { return len(v.Violations) == 0 }
 type check struct {
 	*History
 	Limits
-	v    *Verdict
-	late []time.Duration
-	calm []int64 // by fault, in order: the latest end of it and those before it, except those that excuse no lateness
+	v      *Verdict
+	late   []time.Duration
+	drains drains
+	calm   []int64 // by fault, in order: the latest end of it and those before it, except those that excuse no lateness
 }
 
 // Check judges the history by the promises of docs/design.md:
@@ -92,10 +112,18 @@ type check struct {
 //     that returned ErrClaimed (4), nor at the old time after a Reschedule; no Delete
 //     returns nil while a handler has the task, under a lease that lives;
 //   - a row is removed once: no Confirm or Delete returns nil after another that
-//     did, nor a Confirm after a Reschedule.
+//     did, nor a Confirm after a Reschedule;
+//   - what a transaction of a caller changes is so if and only if it commits, what it
+//     writes beside a ConfirmTx is written once, and the hot set soon learns of it;
+//   - an upsert tells whether there was the task, and no payload is delivered that it
+//     had replaced before;
+//   - a task is delivered and confirmed, or deleted, or dead, and no version is two of
+//     these; it dies for a reason that holds, is not claimed after that, and its dead letter is
+//     there until it is requeued; each failure counts as an attempt, and no snooze does;
+//   - no handler sees a task that has expired.
 func (h *History) Check(l Limits) *Verdict {
 	c := &check{History: h, Limits: l, v: &Verdict{Causes: map[string]int{}, Broken: map[string]int{}, Faults: map[string]int{},
-		Variants: map[string]int{}, Worst: map[string]time.Duration{}, Began: h.began}}
+		Variants: map[string]int{}, Upserts: map[Result]int{}, Worst: map[string]time.Duration{}, Began: h.began}}
 	var end int64
 	for _, f := range h.faults {
 		c.count(f)
@@ -107,6 +135,7 @@ func (h *History) Check(l Limits) *Verdict {
 	for _, id := range slices.Sorted(maps.Keys(h.tasks)) {
 		c.task(h.tasks[id])
 	}
+	c.judgeDrains()
 	slices.SortStableFunc(c.v.Violations, func(a, b Violation) int { return cmp.Compare(a.At, b.At) })
 	slices.Sort(c.late)
 	if n := len(c.late); n > 0 {
@@ -127,18 +156,15 @@ func (c *check) count(f *fault) {
 }
 
 func (c *check) task(s *story) {
-	if slices.ContainsFunc(s.acts, func(a *act) bool { return a.op == Create && a.may() }) {
-		c.v.Tasks++
-	}
-	if len(s.got) > 0 {
-		c.v.Delivered++
-	}
-	c.v.Deliveries += len(s.got)
-	if s.confirmed() {
-		c.v.Confirmed++
-	}
+	c.countTask(s)
 	c.lost(s)
 	c.untrue(s)
+	c.once(s)
+	c.transaction(s)
+	c.toldOf(s)
+	c.buried(s)
+	c.letter(s)
+	c.oneEnd(s)
 	for i, d := range s.got {
 		c.early(s, d)
 		c.stale(s, d)
@@ -146,6 +172,9 @@ func (c *check) task(s *story) {
 		c.rescheduled(s, d)
 		c.givenUp(s, d)
 		c.inHand(s, d)
+		c.settledTx(s, d)
+		c.paid(s, d)
+		c.expired(s, d)
 		var last *delivery
 		for _, p := range s.got[:i] {
 			if p.dueMS == d.dueMS {
@@ -154,8 +183,30 @@ func (c *check) task(s *story) {
 				last = p
 			}
 		}
+		c.counted(s, last, d)
 		c.duplicate(s, last, d)
 		c.lateness(s, last, d)
+	}
+}
+
+func (c *check) countTask(s *story) {
+	if slices.ContainsFunc(s.acts, (*act).creates) {
+		c.v.Tasks++
+	}
+	if slices.ContainsFunc(s.acts, func(a *act) bool { return a.op == Bury && a.did() }) {
+		c.v.Dead++
+	}
+	for _, a := range s.acts {
+		if a.op == Upsert && a.result != Unknown {
+			c.v.Upserts[a.result]++
+		}
+	}
+	if len(s.got) > 0 {
+		c.v.Delivered++
+	}
+	c.v.Deliveries += len(s.got)
+	if s.confirmed() {
+		c.v.Confirmed++
 	}
 }
 
@@ -166,6 +217,6 @@ func (c *check) broke(rule string, s *story, at int64, format string, args ...an
 
 func (s *story) confirmed() bool {
 	return slices.ContainsFunc(s.got, func(d *delivery) bool {
-		return slices.ContainsFunc(d.answers, func(a *act) bool { return a.op == Confirm && a.result == OK })
+		return slices.ContainsFunc(d.answers, func(a *act) bool { return (a.op == Confirm || a.op == ConfirmTx) && a.result == OK })
 	})
 }

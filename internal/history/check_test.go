@@ -13,7 +13,7 @@ import (
 
 // Histories of one task, "a", with times in milliseconds; the lease is 3 s and the
 // bound 10 s, of what excuses no lateness 5 s.
-var limits = Limits{Lease: 3 * time.Second, Bound: 10 * time.Second, Prompt: 5 * time.Second}
+var limits = Limits{Lease: 3 * time.Second, Bound: 10 * time.Second, Prompt: 5 * time.Second, Drain: 1500 * time.Millisecond, Handed: 100 * time.Millisecond, MaxAttempts: 3}
 
 const none = -1 // no end line
 

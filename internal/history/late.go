@@ -8,7 +8,7 @@ import (
 // ready is from when d could have been made: p is the delivery before it.
 func (c *check) ready(s *story, p, d *delivery) (int64, bool) {
 	if p != nil {
-		if s.createdTwice(p.at) {
+		if s.createdTwice(p) {
 			return 0, false
 		}
 		at := c.leaseEnd(p, d.claim.end)
@@ -20,7 +20,7 @@ func (c *check) ready(s *story, p, d *delivery) (int64, bool) {
 		return at, true
 	}
 	for _, a := range s.acts {
-		if a.op != Delete && a.did() && a.dueMS == d.dueMS {
+		if a.offers() && a.did() && a.dueMS == d.dueMS {
 			return max(a.dueMS*1000, a.end), true
 		}
 	}
@@ -36,6 +36,7 @@ func (c *check) lateness(s *story, p, d *delivery) {
 	late := max(0, d.at-ready)
 	if p == nil {
 		c.late = append(c.late, time.Duration(late)*time.Microsecond)
+		c.drainedLate(s, d)
 	}
 	calm := ready
 	n, _ := slices.BinarySearchFunc(c.faults, d.at+1, func(f *fault, at int64) int { return int(f.begin - at) })

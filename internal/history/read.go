@@ -3,6 +3,7 @@ package history
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,11 @@ type History struct {
 	ended  map[string]int64    // when processes ended
 	ending map[string]int64    // when they were told to
 	began  int64               // the first line
+	// blind are the moments at which claims were sent whose members no line tells.
+	blind []int64
+	// committed are the transactions of callers that have committed, if ledger: the run has told all of them.
+	committed map[string]bool
+	ledger    bool
 	// Torn counts lines that a kill cut short.
 	Torn int
 
@@ -48,28 +54,16 @@ type lease struct{ who, token string }
 // renewal is when a claim or renewal was sent, and when its answer came.
 type renewal struct{ sent, told int64 }
 
-// act is a create, reschedule, delete, confirm or rollback.
-type act struct {
-	op         Op
-	who        string
-	begin, end int64 // it took effect between these, if it did
-	told       int64 // when its end was told, never if it was not
-	result     Result
-	dueMS      int64
-	delayMS    int64
-}
-
-// did reports whether the act certainly took effect, may whether it can have.
-func (a *act) did() bool { return a.result == OK || a.result == Claimed }
-func (a *act) may() bool { return a.did() || a.result == Unknown }
-
 // delivery is one task in a caller's hands.
 type delivery struct {
-	at      int64
-	who     string
-	dueMS   int64
-	claim   claim
-	answers []*act
+	at        int64
+	who       string
+	dueMS     int64
+	attempt   int
+	expiresMS int64
+	pay       int64
+	claim     claim
+	answers   []*act
 }
 
 // claim is when a delivery's task was claimed. Without a line of it: as late as
@@ -79,6 +73,7 @@ type claim struct {
 	began, end int64
 	token      string
 	dueMS      int64 // of the version that it took; 0: not recorded
+	ver        int64 // of that version
 }
 
 type fault struct {
@@ -90,17 +85,18 @@ type fault struct {
 
 // story is all that concerns one task.
 type story struct {
-	id     string
-	acts   []*act // creates, reschedules, deletes
-	got    []*delivery
-	claims []claim
-	left   bool
+	id      string
+	acts    []*act // all except the answers of deliveries
+	got     []*delivery
+	claims  []claim // in order of their ends
+	left    bool
+	letters []Event // its dead letters at the end
 }
 
 // Read reads a history. Lines may stand in another order than their times.
 func Read(r io.Reader) (*History, error) {
 	h := &History{tasks: map[string]*story{}, leases: map[lease][]renewal{}, sent: map[lease]int64{}, ended: map[string]int64{}, ending: map[string]int64{},
-		open: map[call]*act{}, calls: map[call]int64{}, live: map[call]*delivery{}, hits: map[call]*fault{}}
+		committed: map[string]bool{}, open: map[call]*act{}, calls: map[call]int64{}, live: map[call]*delivery{}, hits: map[call]*fault{}}
 	if err := lines(r, func(e Event, _ []byte) { h.add(e) }, func() { h.Torn++ }); err != nil {
 		return nil, err
 	}
@@ -137,10 +133,10 @@ func (h *History) add(e Event) {
 		h.began = e.At
 	}
 	switch e.Op {
-	case Create, Reschedule, Delete, Confirm, Rollback:
+	case Create, Reschedule, Upsert, Requeue, Delete, Bury, Confirm, ConfirmTx, Settle, Rollback, Discard:
 		h.addAct(e)
 	case Deliver:
-		d := &delivery{at: e.At, who: e.Who, dueMS: e.DueMS}
+		d := &delivery{at: e.At, who: e.Who, dueMS: e.DueMS, attempt: e.Attempt, expiresMS: e.ExpiresMS, pay: e.Pay}
 		s := h.story(e.ID)
 		s.got = append(s.got, d)
 		h.live[call{e.Who, e.Call, Deliver, e.ID}] = d
@@ -154,6 +150,13 @@ func (h *History) add(e Event) {
 		h.ended[e.Target] = e.At
 	case Left:
 		h.story(e.ID).left = true
+	case Letter:
+		s := h.story(e.ID)
+		s.letters = append(s.letters, e)
+	case Committed:
+		h.committed[e.Tx] = true
+	case Ledger:
+		h.ledger = true
 	}
 }
 
@@ -169,6 +172,9 @@ func (h *History) addLease(e Event) {
 	}
 	began, told := h.calls[key]
 	delete(h.calls, key)
+	if told && e.Op == Claim && e.Result != OK {
+		h.blind = append(h.blind, began)
+	}
 	if !told || e.Result != OK {
 		return
 	}
@@ -180,7 +186,7 @@ func (h *History) addLease(e Event) {
 	}
 	for _, m := range e.Members {
 		s := h.story(m.ID)
-		s.claims = append(s.claims, claim{who: e.Who, began: h.sent[lease{e.Who, e.Token}], end: e.At, token: e.Token, dueMS: m.DueMS})
+		s.claims = append(s.claims, claim{who: e.Who, began: h.sent[lease{e.Who, e.Token}], end: e.At, token: e.Token, dueMS: m.DueMS, ver: m.Ver})
 	}
 }
 
@@ -191,6 +197,16 @@ func (s *story) claimOf(d *delivery) claim {
 	last := claim{who: d.who, began: d.at, end: d.at}
 	for _, c := range s.claims {
 		if c.who == d.who && c.end <= d.at && (c.dueMS == 0 || c.dueMS == d.dueMS) && (last.token == "" || c.end > last.end) {
+			last = c
+		}
+	}
+	return last
+}
+
+// claimBefore is the claim by which the worker that made burial a had the version, if a line tells.
+func (s *story) claimBefore(a *act) (last claim) {
+	for _, c := range s.claims {
+		if c.who == a.who && c.ver == a.ver && c.end <= a.begin {
 			last = c
 		}
 	}
@@ -218,9 +234,9 @@ func (h *History) addAct(e Event) {
 		}
 		return
 	}
-	a := &act{op: e.Op, who: e.Who, begin: e.At, end: never, told: never, result: Unknown, dueMS: e.DueMS, delayMS: e.DelayMS}
+	a := newAct(e)
 	h.open[key] = a
-	if e.Op == Confirm || e.Op == Rollback {
+	if a.answers() {
 		if d := h.live[call{e.Who, e.Call, Deliver, e.ID}]; d != nil {
 			d.answers = append(d.answers, a)
 		}
@@ -247,19 +263,34 @@ func (h *History) addFault(e Event) {
 	h.faults = append(h.faults, f)
 }
 
-// settle orders all by time and finds the claim of each delivery.
+// settle orders all by time, finds the claim of each delivery and of each burial, and what became of transactions.
 func (h *History) settle() {
-	slices.SortStableFunc(h.faults, func(a, b *fault) int { return int(a.begin - b.begin) })
+	slices.SortStableFunc(h.faults, func(a, b *fault) int { return cmp.Compare(a.begin, b.begin) })
 	for _, all := range h.leases {
-		slices.SortFunc(all, func(a, b renewal) int { return int(a.sent - b.sent) })
+		slices.SortFunc(all, func(a, b renewal) int { return cmp.Compare(a.sent, b.sent) })
 	}
+	for key, sent := range h.calls {
+		if key.op == Claim { // its process died before the answer came
+			h.blind = append(h.blind, sent)
+		}
+	}
+	slices.Sort(h.blind)
 	for _, s := range h.tasks {
-		slices.SortStableFunc(s.acts, func(a, b *act) int { return int(a.begin - b.begin) })
-		slices.SortStableFunc(s.got, func(a, b *delivery) int { return int(a.at - b.at) })
+		slices.SortStableFunc(s.acts, func(a, b *act) int { return cmp.Compare(a.begin, b.begin) })
+		slices.SortStableFunc(s.got, func(a, b *delivery) int { return cmp.Compare(a.at, b.at) })
+		slices.SortStableFunc(s.claims, func(a, b claim) int { return cmp.Compare(a.end, b.end) })
+		for _, a := range s.acts {
+			h.decide(a)
+			if a.op == Bury {
+				a.claim = s.claimBefore(a)
+			}
+		}
 		for _, d := range s.got {
 			d.claim = s.claimOf(d)
+			for _, a := range d.answers {
+				h.decide(a)
+			}
 		}
-		s.claims = nil
 	}
 	h.open, h.calls, h.sent, h.live, h.hits = nil, nil, nil, nil, nil
 }

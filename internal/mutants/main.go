@@ -134,6 +134,7 @@ func all() []mutant {
 		breadthTx,
 		breadthDeadline,
 		breadthMoveMany,
+		breadthTorture,
 		houseSchema,
 		houseNames,
 		houseDesign,

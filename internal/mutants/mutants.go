@@ -4,7 +4,8 @@ package main
 // seed, whose partition is one and whose hot set has no bound.
 var tortured = []string{"remove-no-tombstone", "add-any-age", "reap-without-rows", "claim-early", "claim-other-server", "delete-any-version",
 	"row-without-member", "confirm-keeps-row", "leases-not-extended", "dead-batches-stay", "rollback-at-once",
-	"unread-near", "unread-some"}
+	"unread-near", "unread-some", "drainer-adds-nothing", "drainer-removes-nothing", "confirmtx-any-version", "discard-retries", "snooze-counts",
+	"entry-without-expiry", "upsert-old-stays"}
 
 const tortureSeed = "4"
 

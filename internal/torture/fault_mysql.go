@@ -53,9 +53,9 @@ type execer interface {
 	ExecContext(ctx context.Context, stmt string, args ...any) (sql.Result, error)
 }
 
-// execute runs a statement that is to succeed.
+// execute runs a statement that is to succeed. One that locks a table waits for the transactions of workers that are open.
 func execute(on execer, stmt string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*txTime)
 	defer cancel()
 	if _, err := on.ExecContext(ctx, stmt); err != nil {
 		return fmt.Errorf("%s: %w", stmt, err)

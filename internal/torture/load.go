@@ -44,10 +44,11 @@ func (w *worker) load(ctx context.Context) {
 		})
 	}
 	all.Go(func() { w.lots(ctx, &all) })
+	all.Go(func() { w.raise(ctx) })
 	all.Wait()
 }
 
-// create creates some tasks, calls again while the outcome is unknown, and changes
+// create creates some tasks, some calls in a transaction, calls again while the outcome is unknown, and changes
 // its mind about some of them later.
 func (w *worker) create(ctx context.Context, r *rand.Rand, name string, all *sync.WaitGroup) {
 	tasks := make([]*triggerhook.Task, 1+r.IntN(perCall))
@@ -59,15 +60,41 @@ func (w *worker) create(ctx context.Context, r *rand.Rand, name string, all *syn
 		tasks[i] = &triggerhook.Task{ID: fmt.Sprint(name, ".", i), Due: due(r, 0), Payload: make([]byte, size)}
 	}
 	steady := w.hasty(ctx, r, tasks, all)
-	w.createUntilKnown(tasks)
 	for _, t := range steady {
-		switch k := r.IntN(100); {
-		case k < 10:
-			all.Go(func() { w.later(ctx, t, w.delete) })
-		case k < 20:
-			all.Go(func() { w.later(ctx, t, w.reschedule) })
+		if r.IntN(100) < 6 {
+			t.Expires = t.Due.Add(time.Duration(r.Int64N(2000)) * time.Millisecond)
 		}
 	}
+	if r.IntN(5) == 0 {
+		w.createTxUntilKnown(ctx, r, tasks)
+	} else {
+		w.createUntilKnown(tasks)
+	}
+	for _, t := range steady {
+		if act := w.change(r.IntN(100)); act != nil && t.Expires.IsZero() {
+			all.Go(func() { w.later(ctx, t, act) })
+		}
+	}
+}
+
+// changeOf is a change of mind about a task. Its last argument counts tries.
+type changeOf = func(*rand.Rand, *triggerhook.Task, int64) history.Result
+
+// change is the change of mind that k of 100 stands for, nil for most.
+func (w *worker) change(k int) changeOf {
+	switch {
+	case k < 6:
+		return w.delete
+	case k < 12:
+		return w.reschedule
+	case k < 16:
+		return w.deleteTx
+	case k < 19:
+		return w.rescheduleTx
+	case k < 25:
+		return w.upsert
+	}
+	return nil
 }
 
 // hasty changes its mind about some tasks while they are being created, and returns
@@ -126,7 +153,7 @@ func (w *worker) createOnce(tasks []*triggerhook.Task) (got history.Result) {
 	n := w.rec.Call()
 	var lines []history.Event
 	for _, t := range tasks {
-		lines = append(lines, history.Event{Op: history.Create, Call: n, ID: t.ID, DueMS: t.Due.UnixMilli()})
+		lines = append(lines, created(t, n))
 	}
 	w.rec.Write(lines...)
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
@@ -138,8 +165,21 @@ func (w *worker) createOnce(tasks []*triggerhook.Task) (got history.Result) {
 	return got
 }
 
+// created is the line of a create of t.
+func created(t *triggerhook.Task, n int64) history.Event {
+	return history.Event{Op: history.Create, Call: n, ID: t.ID, DueMS: t.Due.UnixMilli(), ExpiresMS: expiresMS(t)}
+}
+
+// expiresMS is when t expires, 0 if it does not.
+func expiresMS(t *triggerhook.Task) int64 {
+	if t.Expires.IsZero() {
+		return 0
+	}
+	return t.Expires.UnixMilli()
+}
+
 // later does act to t at some time until shortly after it is due.
-func (w *worker) later(ctx context.Context, t *triggerhook.Task, act func(*rand.Rand, *triggerhook.Task, int64) history.Result) {
+func (w *worker) later(ctx context.Context, t *triggerhook.Task, act changeOf) {
 	r := w.random(t.ID + "/later")
 	wait := max(0, t.Due.Sub(time.UnixMicro(history.Now()))) + 200*time.Millisecond
 	pause(ctx, time.Duration(r.Float64()*float64(wait)))

@@ -34,6 +34,10 @@ const bound = 25 * time.Second
 // lease and two rounds of audits take, on a busy machine.
 const promptBound = 12 * time.Second
 
+// drainBound is within what time after its commit the hot set learns of most of what a transaction of a caller has changed. It is more than
+// CreateTx says, for a busy machine, and less than the auditor takes, which would find the rows without an outbox.
+const drainBound = 2 * time.Second
+
 // stage is where a run takes place: servers, proxies, worker processes, history.
 type stage struct {
 	config
@@ -156,7 +160,13 @@ func (st *stage) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.Migrate(ctx)
+	if err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	if _, err := st.db.ExecContext(ctx, "CREATE TABLE "+st.ns+"_ledger (tx VARBINARY(64) PRIMARY KEY)"); err != nil {
+		return fmt.Errorf("create the ledger: %w", err)
+	}
+	return nil
 }
 
 // grant makes the workers' user.
@@ -233,7 +243,7 @@ func (st *stage) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(ctx.Err(), st.rec.Close())
+	return errors.Join(ctx.Err(), st.record(ctx), st.rec.Close())
 }
 
 // empty waits until all rows are gone, for no longer than the last of them may take

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/history"
 	"github.com/triggerhook/triggerhook/task"
@@ -46,4 +47,39 @@ func (t *traced) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.
 	}
 	t.end(e, err)
 	return x, err
+}
+
+// tracedStore is a store that records burials, which may come without a caller, and tells which tasks are dead.
+type tracedStore struct {
+	*durable.MySQL
+	rec  *history.Recorder
+	dead chan<- string
+}
+
+// Bury implements durable.Store.
+func (t *tracedStore) Bury(ctx context.Context, burials []task.Burial) ([]bool, error) {
+	n := t.rec.Call()
+	lines := make([]history.Event, len(burials))
+	for i, b := range burials {
+		lines[i] = history.Event{Op: history.Bury, Call: n, ID: b.ID, Ver: b.Ver, Reason: b.Reason, Attempt: b.Attempt}
+	}
+	t.rec.Write(lines...)
+	moved, err := t.MySQL.Bury(ctx, burials)
+	for i := range lines {
+		e := &lines[i]
+		switch e.End = true; {
+		case err != nil:
+			e.Result, e.Error = history.Unknown, err.Error()
+		case moved[i]:
+			e.Result = history.OK
+			select {
+			case t.dead <- e.ID:
+			default:
+			}
+		default:
+			e.Result = history.Gone
+		}
+	}
+	t.rec.Write(lines...)
+	return moved, err
 }

@@ -19,32 +19,40 @@ const stories = 5
 
 // figures is the verdict as --json prints it.
 type figures struct {
-	Seed        uint64             `json:"seed"`
-	Kept        bool               `json:"kept"`
-	Tasks       int                `json:"tasks"`
-	Delivered   int                `json:"delivered"`
-	Confirmed   int                `json:"confirmed"`
-	Lost        int                `json:"lost"`
-	Early       int                `json:"early"`
-	Ghosts      int                `json:"ghosts"`
-	AfterDone   int                `json:"after_confirm"`
-	Untrue      int                `json:"untrue"`
-	Stale       int                `json:"stale"`
-	Overdue     int                `json:"overdue"`
-	Duplicates  int                `json:"duplicates"`
-	Unexplained int                `json:"unexplained_duplicates"`
-	Broken      map[string]int     `json:"broken"`                   // all rules, by name
-	First       float64            `json:"first_broken_s,omitempty"` // after the run's beginning
-	LateP50     float64            `json:"late_ms_p50"`
-	LateP99     float64            `json:"late_ms_p99"`
-	LateMax     float64            `json:"late_ms_max"`
-	Faults      map[string]int     `json:"faults"`
-	Variants    map[string]int     `json:"fault_variants"`
-	Starved     int                `json:"starved"`
-	Deadlocks   int                `json:"deadlocks"`
-	Causes      map[string]int     `json:"duplicates_by_cause"`
-	Worst       map[string]float64 `json:"worst_late_ms_by_fault"`
-	Failovers   map[string]outages `json:"failovers,omitempty"` // by kind and variant
+	Seed        uint64                 `json:"seed"`
+	Kept        bool                   `json:"kept"`
+	Tasks       int                    `json:"tasks"`
+	Delivered   int                    `json:"delivered"`
+	Confirmed   int                    `json:"confirmed"`
+	Lost        int                    `json:"lost"`
+	Early       int                    `json:"early"`
+	Ghosts      int                    `json:"ghosts"`
+	AfterDone   int                    `json:"after_confirm"`
+	Untrue      int                    `json:"untrue"`
+	Stale       int                    `json:"stale"`
+	Overdue     int                    `json:"overdue"`
+	Duplicates  int                    `json:"duplicates"`
+	Unexplained int                    `json:"unexplained_duplicates"`
+	Broken      map[string]int         `json:"broken"`                   // all rules, by name
+	First       float64                `json:"first_broken_s,omitempty"` // after the run's beginning
+	LateP50     float64                `json:"late_ms_p50"`
+	LateP99     float64                `json:"late_ms_p99"`
+	LateMax     float64                `json:"late_ms_max"`
+	Faults      map[string]int         `json:"faults"`
+	Variants    map[string]int         `json:"fault_variants"`
+	Starved     int                    `json:"starved"`
+	Dead        int                    `json:"dead"`
+	Upserts     map[history.Result]int `json:"upserts"`
+	Committed   int                    `json:"committed"` // acts in transactions of callers
+	Aborted     int                    `json:"aborted"`
+	TxLateP50   float64                `json:"late_after_commit_ms_p50"`
+	TxLateP99   float64                `json:"late_after_commit_ms_p99"`
+	TxExposed   int                    `json:"taken_back_before_due"` // by transactions
+	TxStale     int                    `json:"claimed_all_the_same"`
+	Deadlocks   int                    `json:"deadlocks"`
+	Causes      map[string]int         `json:"duplicates_by_cause"`
+	Worst       map[string]float64     `json:"worst_late_ms_by_fault"`
+	Failovers   map[string]outages     `json:"failovers,omitempty"` // by kind and variant
 }
 
 func newFigures(c config, v *history.Verdict) figures {
@@ -52,7 +60,8 @@ func newFigures(c config, v *history.Verdict) figures {
 		Early: v.Broken[history.Early] + v.Broken[history.Inexact], Ghosts: v.Broken[history.Ghost], AfterDone: v.Broken[history.AfterDone],
 		Untrue: v.Broken[history.Untrue], Stale: v.Broken[history.Stale], Overdue: v.Broken[history.Overdue], Duplicates: v.Duplicates, Unexplained: v.Broken[history.Unexplained],
 		LateP50: millis(v.LateP50), LateP99: millis(v.LateP99), LateMax: millis(v.LateMax), Faults: map[string]int{}, Variants: v.Variants, Starved: v.Starved, Causes: v.Causes, Worst: map[string]float64{}}
-	f.Broken = v.Broken
+	f.Broken, f.Dead, f.Upserts, f.Committed, f.Aborted = v.Broken, v.Dead, v.Upserts, v.Committed, v.Aborted
+	f.TxLateP50, f.TxLateP99, f.TxExposed, f.TxStale = millis(v.TxLateP50), millis(v.TxLateP99), v.TxExposed, v.TxStale
 	if len(v.Violations) > 0 && v.Violations[0].At < math.MaxInt64 { // that is what was lost in the end
 		f.First = float64(v.Violations[0].At-v.Began) / 1e6
 	}
@@ -80,7 +89,8 @@ func (st *stage) judge(out, stories io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	v := h.Check(history.Limits{Lease: leaseTime, Bound: st.topology().bound, Prompt: promptBound})
+	v := h.Check(history.Limits{Lease: leaseTime, Bound: st.topology().bound, Prompt: promptBound, Drain: drainBound,
+		Handed: starvedFor, MaxAttempts: maxAttempts})
 	if err := st.tell(stories, f, v); err != nil {
 		return false, err
 	}
@@ -133,6 +143,9 @@ func (f figures) print(out io.Writer) error {
 	_, err := fmt.Fprintf(out, "seed %d: %d tasks, %d delivered, %d confirmed; %d lost, %d early, %d ghosts, %d after confirm, %d untrue, %d stale, %d overdue\n"+
 		"%d duplicates, %d unexplained; late p50 %.1f ms p99 %.1f ms max %.1f ms\n", f.Seed, f.Tasks, f.Delivered, f.Confirmed, f.Lost, f.Early, f.Ghosts,
 		f.AfterDone, f.Untrue, f.Stale, f.Overdue, f.Duplicates, f.Unexplained, f.LateP50, f.LateP99, f.LateMax)
+	fmt.Fprintf(out, "  %5d acts committed in transactions of callers, %d not; late after a commit p50 %.1f ms p99 %.1f ms; %d of %d were claimed after one that took them back\n",
+		f.Committed, f.Aborted, f.TxLateP50, f.TxLateP99, f.TxStale, f.TxExposed)
+	fmt.Fprintf(out, "  %5d dead letters; upserts: %d created, %d replaced, %d kept\n", f.Dead, f.Upserts[history.Created], f.Upserts[history.Replaced], f.Upserts[history.Kept])
 	if f.Deadlocks > 0 {
 		fmt.Fprintf(out, "  %5d deadlocks that MySQL had to end\n", f.Deadlocks)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/history"
+	"github.com/triggerhook/triggerhook/retrypolicy"
 )
 
 // What is set shorter than by default, so that a minute has many of each.
@@ -29,7 +30,10 @@ const (
 	farAhead   = window + 43*time.Second // 40 s is what the library has for others to forget what they know
 	auditGrace = 2 * time.Second
 	drainTime  = 15 * time.Second
-	consumers  = 24 // a worker
+	// maxAttempts is how many attempts a task has, and retryDelay how long it waits after each.
+	maxAttempts = 4
+	retryDelay  = 400 * time.Millisecond
+	consumers   = 24 // a worker
 	// redisTimeout is the Redis client's. Late answers come after it.
 	redisTimeout = time.Second
 )
@@ -58,9 +62,13 @@ type spec struct {
 // It ends at once when its standard input does.
 type worker struct {
 	spec
-	rec   *history.Recorder
-	s     *triggerhook.Scheduler
-	quiet chan struct{} // closed by quiet
+	rec     *history.Recorder
+	s       *triggerhook.Scheduler
+	db      *sql.DB         // for transactions of its own
+	quiet   chan struct{}   // closed by quiet
+	ending  <-chan struct{} // closed by drain
+	dead    chan string     // tasks that became dead letters; those that find it full stay dead
+	snoozed sync.Map        // the IDs of tasks that were snoozed in this life: a second time would be for ever
 }
 
 func work(sp spec) error {
@@ -68,11 +76,13 @@ func work(sp spec) error {
 	if err != nil {
 		return err
 	}
-	w := &worker{spec: sp, rec: rec, quiet: make(chan struct{})}
+	w := &worker{spec: sp, rec: rec, quiet: make(chan struct{}), dead: make(chan string, 100)}
 	if w.s, err = w.open(); err != nil {
 		return err
 	}
+	defer w.db.Close()
 	ctx, drain := context.WithCancel(context.Background())
+	w.ending = ctx.Done()
 	go w.obey(os.Stdin, drain)
 	consuming, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -133,8 +143,11 @@ func (w *worker) open() (*triggerhook.Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return triggerhook.New(store, &traced{Set: set, rec: w.rec}, triggerhook.Options{
-		Lease: leaseTime, Window: window, AuditGrace: auditGrace, Drain: drainTime, HotTasks: w.HotTasks, Queue: 200,
+	if w.db, err = openTx(w.MySQL); err != nil {
+		return nil, err
+	}
+	return triggerhook.New(&tracedStore{MySQL: store, rec: w.rec, dead: w.dead}, &traced{Set: set, rec: w.rec}, triggerhook.Options{
+		MaxAttempts: maxAttempts, Retry: retrypolicy.Constant(retryDelay), Lease: leaseTime, Window: window, AuditGrace: auditGrace, Drain: drainTime, HotTasks: w.HotTasks, Queue: 200,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 }
@@ -164,24 +177,32 @@ func (w *worker) random(of string) *rand.Rand {
 }
 
 // consume does with a delivery what the seed wants: most are confirmed soon, some
-// are held beyond a lease, some are rolled back.
+// are held beyond a lease, some fail in one way or another.
 func (w *worker) consume(d *triggerhook.Delivery) {
 	n := w.rec.Call()
-	w.rec.Write(history.Event{Op: history.Deliver, Call: n, ID: d.ID, DueMS: d.Due.UnixMilli(), Attempt: d.Attempt})
-	r := w.random(fmt.Sprint(d.ID, "/", d.Attempt))
+	w.rec.Write(history.Event{Op: history.Deliver, Call: n, ID: d.ID, DueMS: d.Due.UnixMilli(), Attempt: d.Attempt, ExpiresMS: expiresMS(&d.Task), Pay: pay(d.Payload)})
+	r := w.random(fmt.Sprint(d.ID, "/", d.Attempt, "/", d.Due.UnixMilli()&7))
 	hold := time.Duration(r.Int64N(int64(20 * time.Millisecond)))
 	if r.IntN(100) < 3 && !w.Brief {
 		hold = leaseTime/2 + time.Duration(r.Int64N(int64(2*leaseTime)))
 	}
 	pause(context.Background(), hold)
+	if w.doomed(d.ID) {
+		w.fail(d, n, errDoomed, retryDelay)
+		return
+	}
 	switch k := r.IntN(100); {
-	case k < 6:
+	case k < 4:
 		w.rollback(d, n, time.Duration(r.Int64N(int64(2*time.Second))))
-	case k < 7: // beyond the window
+	case k < 5: // beyond the window
 		w.rollback(d, n, window+time.Duration(r.Int64N(int64(4*time.Second))))
-	case k < 17:
+	case k < 10:
+		w.failSomehow(d, n, r)
+	case k < 19:
 		w.rec.Write(history.Event{Op: history.Confirm, Call: n, ID: d.ID})
 		d.ConfirmAsync()
+	case k < 34:
+		w.confirmTx(d, n, r)
 	default:
 		w.confirm(d, n)
 	}
@@ -194,7 +215,7 @@ func (w *worker) confirm(d *triggerhook.Delivery, n int64) {
 }
 
 func (w *worker) rollback(d *triggerhook.Delivery, n int64, delay time.Duration) {
-	e := history.Event{Op: history.Rollback, Call: n, ID: d.ID, DelayMS: delay.Milliseconds()}
+	e := givenBack(d, n, delay)
 	w.rec.Write(e)
 	w.end(e, d.Rollback(context.Background(), delay))
 }
