@@ -40,7 +40,7 @@ func (m *MySQL) deadAfter(ctx context.Context, conn *sql.Conn, f task.DeadFilter
 	inline, id := inlineOf(limit), []byte(after.ID)
 	if f.IDPrefix != "" {
 		if after.ID < f.IDPrefix {
-			id, after.Ver = []byte(f.IDPrefix), -1 // versions are positive
+			id, after.Ver = []byte(f.IDPrefix), math.MinInt64
 		}
 		return queryDead(ctx, conn, m.sql["list_dead_by_id"], inline, inline, id, after.Ver, id, afterPrefix(f.IDPrefix), limit)
 	}

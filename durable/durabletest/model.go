@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -40,6 +39,10 @@ func Model(rt *rapid.T, s durable.Store) {
 		"replace":      m.replace,
 		"upsert":       m.upsert,
 		"scanBack":     m.scanBack,
+		"bury":         m.bury,
+		"requeue":      m.requeue,
+		"purge":        m.purge,
+		"listDead":     m.listDead,
 		"get":          m.get,
 		"scan":         m.scan,
 		"count":        m.count,
@@ -49,13 +52,14 @@ func Model(rt *rapid.T, s durable.Store) {
 	})
 }
 
-// model is what a Store is to hold: a map. Versions are new at each create and
+// model is what a Store is to hold: a map, and a list of dead letters. Versions are new at each create and
 // move, as the contract has it; those that are gone stay in old.
 type model struct {
 	s    durable.Store
 	rows map[string]task.Row
 	vers map[int64]bool
 	old  []task.Ref
+	dead []task.Dead
 }
 
 // modelIDs are few, so that calls meet, and such as are easily taken for another.
@@ -67,7 +71,7 @@ func (m *model) empty(rt *rapid.T) {
 	for {
 		rows := m.page(rt, task.Cursor{}, math.MaxInt64, 100, 0)
 		if len(rows) == 0 {
-			return
+			break
 		}
 		var refs []task.Ref
 		for _, r := range rows {
@@ -76,6 +80,9 @@ func (m *model) empty(rt *rapid.T) {
 		if _, err := m.s.Delete(rt.Context(), refs); err != nil {
 			rt.Fatalf("Delete of what was left: %v", err)
 		}
+	}
+	if _, err := m.s.PurgeDead(rt.Context(), task.MaxDue+1); err != nil {
+		rt.Fatalf("PurgeDead of what was left: %v", err)
 	}
 }
 
@@ -390,12 +397,6 @@ func (m *model) count(rt *rapid.T) {
 	want := int64(len(m.rows))
 	if err != nil || exact != (want <= int64(limit)) || exact && n != want || !exact && n <= int64(limit) {
 		rt.Fatalf("Count of %d rows up to %d: %d, %v, %v", want, limit, n, exact, err)
-	}
-}
-
-func (m *model) advance(rt *rapid.T) {
-	if err := m.s.Advance(rt.Context(), time.Now().UnixMilli()); err != nil {
-		rt.Fatalf("Advance: %v", err)
 	}
 }
 

@@ -128,9 +128,9 @@ func goesOnAfterADuplicate(w txWorld) {
 	ctx := w.Context()
 	tx := w.begin()
 	w.must(w.Create(ctx, []task.Row{txRow("m", 1)}))
-	many := []task.Row{txRow("m", 9)}
+	many := []task.Row{txRow("m", 9)} // it comes in the second statement, because rows are sorted
 	for i := range 1500 {
-		many = append(many, txRow(fmt.Sprint("x", i), int64(10+i)))
+		many = append(many, txRow(fmt.Sprint("c", i), int64(10+i)))
 	}
 	slices.Reverse(many)
 	for _, rows := range [][]task.Row{many, {txRow("a", 8), txRow("m", 9)}} {

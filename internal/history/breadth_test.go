@@ -82,7 +82,7 @@ var (
 // many are histories of that many tasks.
 func many(n int, f func(id string) []Event) (out []Event) {
 	for i := range n {
-		id := string(rune('A' + i))
+		id := string(rune('A'+i)) + string(rune('0'+n/fewest))
 		out = append(out, with(f(id), func(e *Event) {
 			if e.ID != "" {
 				e.ID = id
@@ -107,6 +107,12 @@ func lateAfterCommit(at int64) func(string) []Event {
 	}
 }
 
+// onTime is a task that comes when it is due.
+func onTime(id string) []Event {
+	calls = 1
+	return slices.Concat(create(0, 10, 1000, OK), taken(1000, 1001, "w2", "u"+id), deliver(1002, "w2", 50, 1000), confirm(1003, 1004, "w2", 50, OK))
+}
+
 // claimedAfterCommit is a task that is claimed although a transaction deleted it 2 s before.
 func claimedAfterCommit(id string) []Event {
 	calls = 1
@@ -129,7 +135,7 @@ func TestTheRulesOfTransactionsUpsertsAndDeadLettersFindTheirBadHistories(t *tes
 		"late after its commit, and after all faults":                 {Overdue, [][]Event{inTx("x", create(2000, 2010, 1000, OK)), taken(12012, 12013, "w1", "t1"), deliver(12014, "w1", 1, 1000), w1End}},
 		"claimed long after a transaction that deleted it":            {Ghost, [][]Event{create(0, 10, 11000, OK), inTx("x", remove(500, 510, OK)), taken(11000, 11001, "w1", "t1"), deliver(11002, "w1", 1, 11000), confirm(11003, 11004, "w1", 1, Gone)}},
 		"claimed long after a transaction that rescheduled it":        {Ghost, [][]Event{create(0, 10, 11000, OK), inTx("x", reschedule(500, 510, 12000, OK)), taken(11000, 11001, "w1", "t1"), deliver(11002, "w1", 1, 11000), confirm(11003, 11004, "w1", 1, Gone), taken(12000, 12001, "w1", "t2"), deliver(12002, "w1", 2, 12000), confirm(12003, 12004, "w1", 2, OK)}},
-		"most come late after their commits":                          {Overdue, [][]Event{many(fewest, lateAfterCommit(3600))}},
+		"most come late after their commits":                          {Overdue, [][]Event{many(fewest, lateAfterCommit(3600)), many(2*fewest, onTime)}},
 		"most are claimed after the transactions that deleted them":   {Ghost, [][]Event{many(fewest, claimedAfterCommit)}},
 		"a transaction deleted what was never made":                   {Untrue, [][]Event{inTx("x", create(0, 10, 1000, Aborted)), inTx("y", remove(500, 510, OK))}},
 		"a transaction deleted what was confirmed before":             {Untrue, [][]Event{made, w1, w1End, inTx("x", remove(1200, 1210, OK))}},

@@ -135,12 +135,12 @@ func (h *History) Check(l Limits) *Verdict {
 	for _, id := range slices.Sorted(maps.Keys(h.tasks)) {
 		c.task(h.tasks[id])
 	}
-	c.judgeDrains()
-	slices.SortStableFunc(c.v.Violations, func(a, b Violation) int { return cmp.Compare(a.At, b.At) })
 	slices.Sort(c.late)
 	if n := len(c.late); n > 0 {
 		c.v.LateP50, c.v.LateP99, c.v.LateMax = c.late[(n-1)/2], c.late[(n-1)*99/100], c.late[n-1]
 	}
+	c.judgeDrains()
+	slices.SortStableFunc(c.v.Violations, func(a, b Violation) int { return cmp.Compare(a.At, b.At) })
 	return c.v
 }
 

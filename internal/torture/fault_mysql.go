@@ -53,12 +53,23 @@ type execer interface {
 	ExecContext(ctx context.Context, stmt string, args ...any) (sql.Result, error)
 }
 
-// execute runs a statement that is to succeed. One that locks a table waits for the transactions of workers that are open.
+// execute runs a statement that is to succeed. One that needs all to itself waits for the transactions of workers that are
+// open, for longer than the library's sessions do, which the pool has too.
 func execute(on execer, stmt string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*txTime)
 	defer cancel()
-	if _, err := on.ExecContext(ctx, stmt); err != nil {
-		return fmt.Errorf("%s: %w", stmt, err)
+	if db, is := on.(*sql.DB); is {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", stmt, err)
+		}
+		defer conn.Close()
+		on = conn
+	}
+	for _, stmt := range []string{fmt.Sprintf("SET SESSION lock_wait_timeout = %.0f", (2 * txTime).Seconds()), stmt} {
+		if _, err := on.ExecContext(ctx, stmt); err != nil {
+			return fmt.Errorf("%s: %w", stmt, err)
+		}
 	}
 	return nil
 }
