@@ -92,6 +92,7 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 			{desc("delivered_total", "Deliveries sent by Consume."), func(p P) uint64 { return p.Delivered }},
 			{desc("confirmed_total", "Tasks confirmed."), func(p P) uint64 { return p.Confirmed }},
 			{desc("rolled_back_total", "Deliveries rolled back."), func(p P) uint64 { return p.RolledBack }},
+			{desc("snoozed_total", "Deliveries that a Snooze has postponed."), func(p P) uint64 { return p.Snoozed }},
 			{desc("redelivered_total", "Deliveries that were not a task's first."), func(p P) uint64 { return p.Redelivered }},
 			{desc("timed_out_total", "Deliveries that took longer than DeliveryTimeout."), func(p P) uint64 { return p.TimedOut }},
 			{desc("leases_lost_total", "Batches whose lease this process lost."), func(p P) uint64 { return p.LeasesLost }},
