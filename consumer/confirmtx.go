@@ -65,7 +65,7 @@ func (d *Delivery) ConfirmTx(ctx context.Context, tx task.Tx) error {
 	}
 	store, is := d.c.store.(txConfirmer)
 	if !is {
-		return fmt.Errorf("confirm %q in a transaction: %w", d.own.ID, task.ErrUnsupported)
+		return fmt.Errorf("confirm %q in a transaction: %w: a transaction of the caller's own needs durable.NewMySQL", d.own.ID, task.ErrUnsupported)
 	}
 	d.tx.v.Store(txUnsure)
 	existed, err := false, d.keepTx(ctx, tx)

@@ -233,6 +233,14 @@ func (e *IDError) lists() [4]idList {
 	return [4]idList{{ErrInvalid, e.Invalid}, {ErrExists, e.Exists}, {ErrNotFound, e.NotFound}, {ErrClaimed, e.Claimed}}
 }
 
+// quoted is an ID as messages have it: cut after MaxID bytes, because an ID that was refused may have any length.
+func quoted(id string) string {
+	if len(id) > MaxID {
+		return strconv.Quote(id[:MaxID]) + "..."
+	}
+	return strconv.Quote(id)
+}
+
 // sample names the first of ids. It counts the empty ones, because they have no name.
 func sample(ids []string) string {
 	const most = 3
@@ -243,7 +251,7 @@ func sample(ids []string) string {
 			continue
 		}
 		if named++; named <= most {
-			parts = append(parts, strconv.Quote(id))
+			parts = append(parts, quoted(id))
 		}
 	}
 	text := strings.Join(parts, ", ")

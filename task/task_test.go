@@ -54,12 +54,14 @@ func BenchmarkPartition(b *testing.B) {
 // An empty id names nothing: it is counted.
 func TestIDErrorPrintsNoEmptyID(t *testing.T) {
 	for want, ids := range map[string][]string{
-		`task exists: "a"`:                                       {"a"},
-		`task exists: "a", "b", "c"`:                             {"a", "b", "c"},
-		`task exists: "a", "b", "c" and 1 more`:                  {"a", "b", "c", "d"},
-		`task exists: 2 without an id`:                           {"", ""},
-		`task exists: "a", 1 without an id`:                      {"", "a"},
-		`task exists: "a", "b", "c" and 2 more, 2 without an id`: {"", "a", "b", "c", "d", "e", ""},
+		`task exists: "a"`:                                          {"a"},
+		`task exists: "a", "b", "c"`:                                {"a", "b", "c"},
+		`task exists: "a", "b", "c" and 1 more`:                     {"a", "b", "c", "d"},
+		`task exists: 2 without an id`:                              {"", ""},
+		`task exists: "a", 1 without an id`:                         {"", "a"},
+		`task exists: "a", "b", "c" and 2 more, 2 without an id`:    {"", "a", "b", "c", "d", "e", ""},
+		`task exists: "` + strings.Repeat("x", task.MaxID) + `"`:    {strings.Repeat("x", task.MaxID)},
+		`task exists: "` + strings.Repeat("x", task.MaxID) + `"...`: {strings.Repeat("x", 1<<20)}, // one that is refused may be long
 	} {
 		if got := (&task.IDError{Exists: ids}).Error(); got != want {
 			t.Errorf("of %q it reads %s, want %s", ids, got, want)
