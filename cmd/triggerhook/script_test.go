@@ -86,13 +86,14 @@ func TestScripts(t *testing.T) {
 	} {
 		t.Run(pair.name, func(t *testing.T) {
 			var n atomic.Int64
-			testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code}, Setup: func(e *testscript.Env) error {
-				store, hot := pair.stores(t, e)
-				e.Setenv("TRIGGERHOOK_STORE", store)
-				e.Setenv("TRIGGERHOOK_HOT", hot)
-				e.Setenv("TRIGGERHOOK_NAMESPACE", fmt.Sprintf("cli%d_%d", os.Getpid(), n.Add(1)))
-				return nil
-			}})
+			testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Condition: func(cond string) (bool, error) { return cond == pair.name, nil },
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code}, Setup: func(e *testscript.Env) error {
+					store, hot := pair.stores(t, e)
+					e.Setenv("TRIGGERHOOK_STORE", store)
+					e.Setenv("TRIGGERHOOK_HOT", hot)
+					e.Setenv("TRIGGERHOOK_NAMESPACE", fmt.Sprintf("cli%d_%d", os.Getpid(), n.Add(1)))
+					return nil
+				}})
 		})
 	}
 }

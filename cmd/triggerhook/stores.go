@@ -33,6 +33,7 @@ type target struct {
 // opened is a Scheduler on stores that this process has opened.
 type opened struct {
 	*triggerhook.Scheduler
+	store   durable.Store
 	closers []io.Closer
 }
 
@@ -48,6 +49,7 @@ func (t target) open(logs io.Writer) (_ *opened, err error) {
 	if err != nil {
 		return nil, err
 	}
+	o.store = store
 	set, err := t.openHot(o)
 	if err != nil {
 		return nil, err

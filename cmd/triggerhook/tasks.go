@@ -15,18 +15,6 @@ import (
 	"github.com/triggerhook/triggerhook"
 )
 
-func (a *app) migrate() *cobra.Command {
-	return &cobra.Command{
-		Use:     "migrate",
-		Short:   "Create the tables, or bring them up to date",
-		Example: "  triggerhook --store mysql://root@127.0.0.1/shop --hot redis://127.0.0.1:6379 migrate",
-		Args:    exactly(0, "no argument"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.run(cmd, func(ctx context.Context, o *opened, _ *printer) error { return o.Migrate(ctx) })
-		},
-	}
-}
-
 // createFlags are the flags of create.
 type createFlags struct {
 	due, expires instantFlag
