@@ -121,3 +121,11 @@ func ExamplePanicError() {
 	// to the crash reporter: no template true
 	// handler panicked: no template
 }
+
+// What Handle looks for: an error of your own that has a stack is logged with it, at Warn.
+func ExamplePanicError_PanicStack() {
+	err := middleware.Recover()(func(context.Context, *triggerhook.Delivery) error { panic("no template") })(context.Background(), nil)
+	var stacked interface{ PanicStack() []byte }
+	fmt.Println(errors.As(err, &stacked) && len(stacked.PanicStack()) > 0)
+	// Output: true
+}
