@@ -14,19 +14,18 @@ import (
 )
 
 // offline is a Store whose server does not answer, for Examples that have none.
-func offline() *durable.MySQL {
+func offline() (store *durable.MySQL, end func() error) {
 	db, err := sql.Open("mysql", "scheduler@tcp(127.0.0.1:1)/shop")
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := durable.NewMySQL(db, durable.Options{})
-	if err != nil {
+	if store, err = durable.NewMySQL(db, durable.Options{}); err != nil {
 		log.Fatal(err)
 	}
-	return store
+	return store, db.Close
 }
 
-// A deployment asks before it begins whether somebody has to change tables: in a company where programs may not.
+// A deployment asks before it begins whether tables have to be changed, in a company where programs may not.
 func ExampleSchema() {
 	behind := func(s durable.Schema) bool { return s.Version < s.Library }
 	fmt.Println(behind(durable.Schema{Version: 3, Library: 4, Compatible: 1}), behind(durable.Schema{Version: 4, Library: 4, Compatible: 1}))
@@ -37,7 +36,9 @@ func ExampleSchema() {
 func ExampleMySQL_Schema() {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	s, err := offline().Schema(ctx)
+	store, end := offline()
+	defer end()
+	s, err := store.Schema(ctx)
 	if errors.Is(err, task.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
 		fmt.Println("the server does not answer; this library has a version:", s.Library > 0)
 		return
@@ -50,7 +51,9 @@ func ExampleMySQL_Schema() {
 func ExampleMySQL_MigrationSQL() {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	script, err := offline().MigrationSQL(ctx, 1)
+	store, end := offline()
+	defer end()
+	script, err := store.MigrationSQL(ctx, 1)
 	if err != nil {
 		fmt.Println("nothing was written: the server does not answer")
 		return
