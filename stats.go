@@ -44,7 +44,7 @@ type NamespaceStats struct {
 //
 //	Delivered, Redelivered                        uint64 // deliveries; of these, the ones that were not their task's first
 //	Confirmed, RolledBack, Snoozed                uint64 // how they ended
-//	TimedOut                                      uint64 // not settled within DeliveryTimeout
+//	TimedOut                                      uint64 // not settled within DeliveryTimeout, nor as soon as their Context ended
 //	Exhausted, Discarded, Expired                 uint64 // tasks that became dead letters: no attempt left, given up, too late
 //	LeasesLost                                    uint64 // batches whose lease ran out while this process had tasks of them
 //	Queued, InHand, Stuck, Confirming             int64  // at present

@@ -51,7 +51,7 @@ type Figures struct {
 	Confirmed   uint64 // tasks whose rows a confirm of this process deleted
 	RolledBack  uint64 // deliveries that were given back, by callers or by DeliveryTimeout
 	Snoozed     uint64 // deliveries that were postponed by a Snooze, which counts no attempt
-	TimedOut    uint64 // deliveries that were not settled within DeliveryTimeout
+	TimedOut    uint64 // deliveries that were not settled within DeliveryTimeout, nor as soon as their Context ended
 	Exhausted   uint64 // tasks that became dead letters because their last attempt had failed
 	Discarded   uint64 // tasks that became dead letters because their handler discarded them
 	Expired     uint64 // tasks that became dead letters because they had expired
