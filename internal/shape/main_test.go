@@ -104,7 +104,7 @@ func TestEachRuleFailsWithPlaceNameAndRule(t *testing.T) {
 		"an Example that uses another file": {map[string]string{"x.go": "package x\n", "x_test.go": "package x_test\n\nfunc Example_a() {\n\tother()\n\t// Output:\n}\n",
 			"y_test.go": "package x_test\n\nfunc other() {}\n"}, "FAIL x_test.go: no-program: Example_a is no whole program"},
 		"an Example with its own function": {map[string]string{"x.go": "package x\n", "x_test.go": "package x_test\n\nfunc Example_a() {\n\tother()\n\t// Output:\n}\n\nfunc other() {}\n"}, ""},
-		"testdata is left out": {map[string]string{"x.go": "package x\n", "testdata/x.go": "package x\n\nfunc F() {}\n"}, ""},
+		"testdata is left out":             {map[string]string{"x.go": "package x\n", "testdata/x.go": "package x\n\nfunc F() {}\n"}, ""},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
