@@ -171,8 +171,8 @@ func (s *Store) History(ctx context.Context, id string, limit int) (all []task.E
 func appendDone(all []task.Ended, c *bbolt.Cursor, prefix []byte, limit int) ([]task.Ended, error) {
 	after := slices.Clone(prefix)
 	after[len(after)-1] = 1 // no id contains it after a NUL: the next key that is not of this id
-	k, v := c.Seek(after)
-	if k == nil {
+	var k, v []byte
+	if next, _ := c.Seek(after); next == nil {
 		k, v = c.Last()
 	} else {
 		k, v = c.Prev()

@@ -22,6 +22,7 @@ const (
 	Inexact     = "not in the file" // a delivery of a task that was never created, or another payload, or a dead letter that was not buried
 	Twice       = "twice"           // an effect in the transaction of a ConfirmTx that happened more than once
 	Expired     = "expired"         // a delivery after Task.Expires
+	Paused      = "paused"          // a claim while the namespace was paused
 	Miscounted  = "miscounted"      // a delivery whose attempt does not follow from those before
 )
 
@@ -120,7 +121,8 @@ type check struct {
 //   - a task is delivered and confirmed, or deleted, or dead, and no version is two of
 //     these; it dies for a reason that holds, is not claimed after that, and its dead letter is
 //     there until it is requeued; each failure counts as an attempt, and no snooze does;
-//   - no handler sees a task that has expired.
+//   - no handler sees a task that has expired;
+//   - nothing is claimed between the answer of a Pause and its Resume.
 func (h *History) Check(l Limits) *Verdict {
 	c := &check{History: h, Limits: l, v: &Verdict{Causes: map[string]int{}, Broken: map[string]int{}, Faults: map[string]int{},
 		Variants: map[string]int{}, Upserts: map[Result]int{}, Worst: map[string]time.Duration{}, Began: h.began}}
@@ -165,6 +167,7 @@ func (c *check) task(s *story) {
 	c.buried(s)
 	c.letter(s)
 	c.oneEnd(s)
+	c.inPause(s)
 	for i, d := range s.got {
 		c.early(s, d)
 		c.stale(s, d)

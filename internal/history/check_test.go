@@ -109,6 +109,10 @@ func crash(at int64, who string) []Event {
 	return []Event{{At: at * 1000, Who: "nemesis", Op: Crash, Target: who}}
 }
 
+func halted(from, to int64) []Event {
+	return []Event{{At: to * 1000, Who: "nemesis", Op: Halt, Began: from * 1000}}
+}
+
 // Usual beginnings and ends.
 var (
 	made  = create(0, 10, 1000, OK)
@@ -158,6 +162,7 @@ func TestEachRuleFindsItsBadHistories(t *testing.T) {
 		"the rescheduled one is never delivered":                            {Lost, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone)}},
 		"rolled back and never seen again":                                  {Lost, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 0, OK)}},
 		"its worker was killed and no other had it":                         {Lost, [][]Event{made, w1, crash(1100, "w1")}},
+		"claimed while the namespace was paused":                            {Paused, [][]Event{made, halted(900, 3000), w1, w1End}},
 		"its row stands at the end":                                         {Lost, [][]Event{made, w1, confirm(1100, none, "w1", 1, ""), {{Who: "nemesis", Op: Left, ID: "a"}}}},
 		"delivered after Delete returned nil":                               {Ghost, [][]Event{made, remove(500, 510, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
 		"delivered after Delete, though claimed before":                     {Ghost, [][]Event{made, taken(1000, 1002, "w1", "t1"), remove(1010, 1020, OK), deliver(1030, "w1", 1, 1000)}},
@@ -221,7 +226,10 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 		"deleted":                 {"", [][]Event{made, remove(500, 510, OK)}},
 		"deleted, perhaps":        {"", [][]Event{made, remove(500, none, "")}},
 		"created, perhaps":        {"", [][]Event{create(0, none, 1000, "")}},
-		"created, perhaps, and delivered while the call was under way":   {"", [][]Event{create(0, 2000, 1000, Unknown), w1, w1End}},
+		"created, perhaps, and delivered while the call was under way": {"", [][]Event{create(0, 2000, 1000, Unknown), w1, w1End}},
+		"claimed after a pause":                                          {"", [][]Event{made, halted(500, 999), w1, w1End}},
+		"claimed by a call that was sent before the pause":               {"", [][]Event{made, halted(1001, 3000), w1, w1End}},
+		"claimed in a pause that a cut hid from its worker":              {"", [][]Event{made, parting(700, 1500, "cut", "w1"), halted(900, 3000), w1, w1End}},
 		"claimed before a Delete that said so":                           {"", [][]Event{made, taken(1000, 1002, "w1", "t1"), remove(1010, 1020, Claimed), deliver(1030, "w1", 1, 1000), confirm(1100, 1110, "w1", 1, Gone)}},
 		"delivered while the Delete is under way":                        {"", [][]Event{made, remove(500, 1500, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
 		"delivered in a process that was stopped before it could say so": {"", [][]Event{made, taken(1000, 1002, "w1", "t1"), parting(1002, 6000, Stop, "w1"), remove(5000, 5010, OK), deliver(6001, "w1", 1, 1000), confirm(6100, 6110, "w1", 1, Gone)}},

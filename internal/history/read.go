@@ -21,9 +21,10 @@ type History struct {
 	leases map[lease][]renewal // claims and renewals that succeeded
 	sent   map[lease]int64     // when a batch was claimed first: an answer may have been lost
 	faults []*fault            // in order of their beginning
-	ended  map[string]int64    // when processes ended
-	ending map[string]int64    // when they were told to
-	began  int64               // the first line
+	pauses []pause
+	ended  map[string]int64 // when processes ended
+	ending map[string]int64 // when they were told to
+	began  int64            // the first line
 	// blind are the moments at which claims were sent whose members no line tells.
 	blind []int64
 	// committed are the transactions of callers that have committed, if ledger: the run has told all of them.
@@ -144,6 +145,8 @@ func (h *History) add(e Event) {
 		h.addLease(e)
 	case Fault:
 		h.addFault(e)
+	case Halt:
+		h.pauses = append(h.pauses, pause{e.Began, e.At})
 	case Ending:
 		h.ending[e.Target] = e.At
 	case Crash:

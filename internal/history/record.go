@@ -44,6 +44,7 @@ const (
 	Ending     Op = "ending"     // Target: a process that is told to end in good order
 	Crash      Op = "crash"      // Target: a process that has ended
 	Fault      Op = "fault"      // Kind, Variant, Target, Loses, Partly, Parts, Blurs, Prompt; Began if it was seen only afterwards
+	Halt       Op = "halt"       // nothing is to be claimed: Began, when Pause had returned; its time, when Resume is about to be called
 	Left       Op = "left"       // ID: a row that stands when the run is over
 	Letter     Op = "letter"     // ID, Ver, Reason, Attempt: a dead letter that there is when the run is over
 	Committed  Op = "committed"  // Tx: a transaction whose own row there is when the run is over

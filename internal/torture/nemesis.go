@@ -33,6 +33,7 @@ var kinds = map[string]kind{
 	"drain":   {on: everywhere, do: drainWorker},
 	"rolling": {on: everywhere, calm: true, do: rollingRestarts},
 	"clock":   {on: everywhere, do: shiftClock},
+	"pause":   {on: everywhere, do: pauseNamespace},
 
 	"flushall":      {do: flushAll},
 	"scriptflush":   {do: scriptFlush},

@@ -150,16 +150,11 @@ func (st *stage) migrate(ctx context.Context) error {
 	if st.store, err = durable.NewMySQL(st.db, durable.Options{Namespace: st.ns}); err != nil {
 		return err
 	}
-	rdb := st.users()
-	defer rdb.Close()
-	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: st.ns, Partitions: st.parts})
+	s, closeIt, err := st.scheduler()
 	if err != nil {
 		return err
 	}
-	s, err := triggerhook.New(st.store, set, triggerhook.Options{})
-	if err != nil {
-		return err
-	}
+	defer closeIt()
 	if err := s.Migrate(ctx); err != nil {
 		return err
 	}
@@ -167,6 +162,20 @@ func (st *stage) migrate(ctx context.Context) error {
 		return fmt.Errorf("create the ledger: %w", err)
 	}
 	return nil
+}
+
+// scheduler is one past the proxies, to be closed.
+func (st *stage) scheduler() (_ *triggerhook.Scheduler, closeIt func() error, err error) {
+	rdb := st.users()
+	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: st.ns, Partitions: st.parts})
+	if err != nil {
+		return nil, nil, errors.Join(err, rdb.Close())
+	}
+	s, err := triggerhook.New(st.store, set, triggerhook.Options{})
+	if err != nil {
+		return nil, nil, errors.Join(err, rdb.Close())
+	}
+	return s, rdb.Close, nil
 }
 
 // grant makes the workers' user.
