@@ -16,7 +16,7 @@ const (
 	exitExists      = 4 // a task of that ID exists: nothing was changed
 	exitClaimed     = 5 // deleted, but a worker had claimed it before: its delivery may still happen
 	exitUnavailable = 6 // a server cannot be reached, or takes no writes at present: try again later
-	exitRefused     = 7 // access denied, not migrated, or stores that do not belong together: waiting does not help
+	exitRefused     = 7 // access denied, not migrated, stores that do not belong together, or producers that are paused: waiting alone does not help
 	exitInterrupted = 130
 )
 
@@ -40,7 +40,7 @@ func exitCode(err error) int {
 		{exitNotFound, []error{triggerhook.ErrNotFound}},
 		{exitExists, []error{triggerhook.ErrExists}},
 		{exitClaimed, []error{triggerhook.ErrClaimed}},
-		{exitRefused, []error{triggerhook.ErrRefused, triggerhook.ErrNotMigrated, triggerhook.ErrMismatch}},
+		{exitRefused, []error{triggerhook.ErrRefused, triggerhook.ErrNotMigrated, triggerhook.ErrMismatch, triggerhook.ErrPaused}},
 		{exitUnavailable, []error{triggerhook.ErrUnavailable, triggerhook.ErrReadOnly, context.DeadlineExceeded}},
 		{exitInterrupted, []error{context.Canceled}},
 	} {

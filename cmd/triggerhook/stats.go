@@ -12,14 +12,15 @@ import (
 
 // statsJSON are the figures of a namespace.
 type statsJSON struct {
-	At            time.Time `json:"at"`
-	Tasks         int64     `json:"tasks"`
-	Estimated     bool      `json:"tasks_estimated,omitempty"`
-	Preloaded     int64     `json:"preloaded"`
-	Due           int64     `json:"due"`
-	InFlight      int64     `json:"in_flight"`
-	Dead          int64     `json:"dead"`
-	DeadEstimated bool      `json:"dead_estimated,omitempty"`
+	At            time.Time  `json:"at"`
+	Tasks         int64      `json:"tasks"`
+	Estimated     bool       `json:"tasks_estimated,omitempty"`
+	Preloaded     int64      `json:"preloaded"`
+	Due           int64      `json:"due"`
+	InFlight      int64      `json:"in_flight"`
+	Dead          int64      `json:"dead"`
+	DeadEstimated bool       `json:"dead_estimated,omitempty"`
+	Paused        *pauseJSON `json:"paused,omitempty"`
 }
 
 func (a *app) stats() *cobra.Command {
@@ -64,9 +65,9 @@ func printStats(ctx context.Context, o *opened, p *printer) error {
 		return err
 	}
 	n := s.Namespace
-	j := statsJSON{time.Now().UTC(), n.Tasks, n.Estimated, n.Preloaded, n.Due, n.InFlight, n.Dead, n.DeadEstimated}
-	err = p.print(j, "AT\tTASKS\tPRELOADED\tDUE\tIN FLIGHT\tDEAD", stamp(j.At), about(n.Tasks, n.Estimated), about(n.Preloaded, false),
-		about(n.Due, false), about(n.InFlight, false), about(n.Dead, n.DeadEstimated))
+	j := statsJSON{time.Now().UTC(), n.Tasks, n.Estimated, n.Preloaded, n.Due, n.InFlight, n.Dead, n.DeadEstimated, ofPause(n.Pause)}
+	err = p.print(j, "AT\tTASKS\tPRELOADED\tDUE\tIN FLIGHT\tDEAD\tPAUSED", stamp(j.At), about(n.Tasks, n.Estimated), about(n.Preloaded, false),
+		about(n.Due, false), about(n.InFlight, false), about(n.Dead, n.DeadEstimated), pauseText(n.Pause))
 	if err != nil {
 		return err
 	}
