@@ -107,7 +107,7 @@
 // tells what it did:
 //
 //	Keep      the stored task stays as it is: a call that is repeated after a timeout makes no second task
-//	Replace   payload and headers become the new ones, due time and Expires stay
+//	Replace   payload and headers become the new ones, due time and Expires stay; if they are the same, the task is kept
 //	Earliest  the stored task stays, and is offered at the earlier of the two times
 //	Debounce  payload, headers, due time and Expires become the new ones: each call pushes the task out
 //

@@ -18,7 +18,7 @@ type OnConflict = task.OnConflict
 // What Upsert does with a task whose ID exists.
 const (
 	Keep     = task.Keep     // the stored task stays as it is: a producer that repeats a call makes no second task
-	Replace  = task.Replace  // payload and headers become the new ones, due time and Expires stay
+	Replace  = task.Replace  // payload and headers become the new ones, due time and Expires stay; with the same ones the task is kept
 	Earliest = task.Earliest // the stored task stays, and is offered at the earlier of the two times
 	Debounce = task.Debounce // payload, headers, due time and Expires become the new ones: each call pushes the task out
 )
@@ -29,7 +29,7 @@ type UpsertOutcome = task.UpsertOutcome
 // Outcomes of Upsert.
 const (
 	Created  = task.Created  // there was none of that ID
-	Kept     = task.Kept     // the stored task is as it was: of Keep, and of Earliest if it was the earlier one
+	Kept     = task.Kept     // the stored task is as it was: of Keep, of Earliest if it was the earlier one, of Replace if it was the same
 	Replaced = task.Replaced // the stored task was changed, as OnConflict says
 )
 

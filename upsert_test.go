@@ -174,6 +174,9 @@ func TestUpsertTakesATaskFromItsWorker(t *testing.T) {
 		if got := upsert(t, sch, triggerhook.Keep, triggerhook.Task{ID: "a", Due: time.Now()}); got != triggerhook.Kept {
 			t.Errorf("Keep of a task in hand: %s", got)
 		}
+		if got := upsert(t, sch, triggerhook.Replace, triggerhook.Task{ID: "a", Due: time.Now(), Payload: []byte("old")}); got != triggerhook.Kept {
+			t.Errorf("Replace by the same of a task in hand, as by a producer that repeats its call: %s", got)
+		}
 		if got := upsert(t, sch, triggerhook.Replace, triggerhook.Task{ID: "a", Due: time.Now(), Payload: []byte("new")}); got != triggerhook.Replaced {
 			t.Errorf("Replace of a task in hand: %s", got)
 		}

@@ -140,11 +140,11 @@ type Store interface {
 	// not change at all. One that is changed gets the Ver of the row that was given, and names as its previous version the
 	// one that it had before:
 	//
-	//   - Replace sets payload and headers.
+	//   - Replace sets payload and headers; a row that has the same is kept.
 	//   - Earliest sets NextMS and DueMS, if NextMS becomes earlier by it.
 	//   - Debounce sets NextMS, DueMS, ExpiresMS, Attempt, payload and headers.
 	//
-	// If a stored row that would be changed names a previous version other than the PrevVer that was given, nothing is stored,
+	// If a stored row that would be changed, or is kept by Replace, names a previous version other than the PrevVer that was given, nothing is stored,
 	// and the error matches a *task.PrevError with all such versions. A PrevVer is set in no row.
 	//
 	// A row that has the Ver that was given, or was moved from it, was stored by an earlier try of the same call. It

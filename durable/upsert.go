@@ -168,8 +168,8 @@ func (u *upsert) told(r, is task.Row) (d task.Upserted, ok bool) {
 		return task.Upserted{Outcome: task.Replaced, Was: task.Ref{ID: r.ID, Ver: is.PrevVer}, Row: is}, true
 	case is.PrevVer == r.Ver: // an earlier try has stored it, and it was moved since
 		return u.done[r.ID], true
-	case u.on == task.Keep, u.on == task.Earliest && is.NextMS <= r.NextMS:
-		return task.Upserted{Outcome: task.Kept}, true
+	case u.on == task.Keep, u.on == task.Earliest && is.NextMS <= r.NextMS, u.on == task.Replace && (is.PrevVer == 0 || is.PrevVer == r.PrevVer):
+		return task.Upserted{Outcome: task.Kept}, true // a Replace that was free to change it has found the same payload and headers
 	}
 	return d, false
 }

@@ -21,11 +21,13 @@ func far(rows []task.Row) []task.Row {
 	return rows
 }
 
-// again returns rows of the same ids in versions of their own.
+// again returns rows of the same ids in versions, and with payloads, of their own.
 func again(rows []task.Row) []task.Row {
 	rows = slices.Clone(rows)
 	for i := range rows {
 		rows[i].Ver = task.NewVer()
+		rows[i].Payload = fmt.Append(nil, rows[i].Ver)
+		rows[i].Size = len(rows[i].Payload)
 	}
 	return rows
 }

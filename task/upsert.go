@@ -11,7 +11,7 @@ type OnConflict uint8
 // What Upsert does with a task whose ID exists.
 const (
 	Keep     OnConflict = iota + 1 // the stored task stays as it is
-	Replace                        // payload and headers become the new ones, due time and Expires stay
+	Replace                        // payload and headers become the new ones, due time and Expires stay; if they are the same, the task is kept
 	Earliest                       // the stored task stays, and is offered at the earlier of the two times
 	Debounce                       // payload, headers, due time and Expires become the new ones: each call pushes the task out
 )

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ func (t *table) decide(rows []task.Row, on task.OnConflict) (all []task.Upserted
 			return nil, nil, err
 		}
 		d := decided(r, is, ok, on)
-		if d.Outcome == task.Replaced && is.Ver != r.Ver && is.PrevVer != 0 && is.PrevVer != r.PrevVer {
+		if (d.Outcome == task.Replaced || on == task.Replace && d.Outcome == task.Kept) && is.Ver != r.Ver && is.PrevVer != 0 && is.PrevVer != r.PrevVer {
 			prev.Refs = append(prev.Refs, task.Ref{ID: r.ID, Ver: is.PrevVer})
 		}
 		all, old = append(all, d), append(old, is)
@@ -87,7 +88,7 @@ func decided(r, is task.Row, ok bool, on task.OnConflict) task.Upserted {
 		return task.Upserted{Outcome: task.Created, Row: r}
 	case is.Ver == r.Ver || is.PrevVer == r.Ver: // by an earlier try
 		return task.Upserted{Outcome: task.Replaced, Was: task.Ref{ID: r.ID, Ver: is.PrevVer}, Row: copied(is)}
-	case on == task.Keep, on == task.Earliest && is.NextMS <= r.NextMS:
+	case on == task.Keep, on == task.Earliest && is.NextMS <= r.NextMS, on == task.Replace && is.Headers == r.Headers && bytes.Equal(is.Payload, r.Payload):
 		return task.Upserted{Outcome: task.Kept}
 	case on == task.Replace:
 		to.Payload, to.Headers, to.Size = r.Payload, r.Headers, r.Bytes()

@@ -1,6 +1,7 @@
 package durabletest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -46,7 +47,7 @@ func sameUpserted(a, b task.Upserted) bool {
 func (m *model) willUpsert(rows []task.Row, on task.OnConflict) (want []task.Upserted, prev []task.Ref) {
 	for _, r := range rows {
 		d := m.willUpsertOne(r, on)
-		if old := m.rows[r.ID]; d.Outcome == task.Replaced && old.Ver != r.Ver && old.PrevVer != 0 && old.PrevVer != r.PrevVer {
+		if old := m.rows[r.ID]; (d.Outcome == task.Replaced || on == task.Replace && d.Outcome == task.Kept) && old.Ver != r.Ver && old.PrevVer != 0 && old.PrevVer != r.PrevVer {
 			prev = append(prev, task.Ref{ID: r.ID, Ver: old.PrevVer})
 		}
 		want = append(want, d)
@@ -72,7 +73,7 @@ func (m *model) willUpsertOne(r task.Row, on task.OnConflict) task.Upserted {
 		return task.Upserted{Outcome: task.Created, Row: to}
 	case old.Ver == r.Ver:
 		return task.Upserted{Outcome: task.Replaced, Was: task.Ref{ID: r.ID, Ver: old.PrevVer}, Row: old}
-	case on == task.Keep, on == task.Earliest && old.NextMS <= r.NextMS:
+	case on == task.Keep, on == task.Earliest && old.NextMS <= r.NextMS, on == task.Replace && old.Headers == r.Headers && bytes.Equal(old.Payload, r.Payload):
 		return task.Upserted{Outcome: task.Kept}
 	case on == task.Replace:
 		to = old

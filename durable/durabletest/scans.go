@@ -18,6 +18,7 @@ var finding = []claim{
 	{"OneOfManyMoversWins", oneMoverWins},
 	{"UpsertOfNewRowsCreatesThem", upsertOfNewRows},
 	{"UpsertOfStoredRowsDoesWhatItsModeSays", upsertOfStoredRows},
+	{"ReplaceByTheSameKeeps", replaceByTheSameKeeps},
 	{"UpsertAsksForThePreviousVersion", upsertAsksForThePreviousVersion},
 	{"UpsertOfManyRowsIsOneCommit", upsertMany},
 	{"UpsertsThatMeetGoOneAfterAnother", upsertsMeet},

@@ -128,6 +128,24 @@ func upsertOfStoredRows(t *testing.T, s durable.Store) {
 	}
 }
 
+// replaceByTheSameKeeps: a Replace with the payload and headers that a row has changes nothing, as a repeated call of a producer.
+func replaceByTheSameKeeps(t *testing.T, s durable.Store) {
+	for _, old := range []task.Row{headed(row("a", 100, "x"), `{"k":"v"}`), row("b", 100, "x"), row("c", 100, ""), headed(row("d", 100, ""), `{"k":"v"}`)} {
+		create(t, s, old)
+		same := old
+		same.Ver, same.NextMS, same.ExpiresMS = row("", 0, "").Ver, 50, 900
+		if d := upsert(t, s, task.Replace, same)[0]; d.Outcome != task.Kept || get(t, s, old.ID)[old.ID].Ref != old.Ref {
+			t.Errorf("Replace of %+v by the same: %s, and stored is %+v", old, d.Outcome, get(t, s, old.ID)[old.ID])
+		}
+		for _, other := range []task.Row{headed(row(old.ID, 100, string(old.Payload)), `{"k":"w"}`), row(old.ID, 100, "y")} {
+			other.PrevVer = get(t, s, old.ID)[old.ID].PrevVer
+			if d := upsert(t, s, task.Replace, other)[0]; d.Outcome != task.Replaced {
+				t.Errorf("Replace of %+v by %+v: %s", old, other, d.Outcome)
+			}
+		}
+	}
+}
+
 // upsertAsksForThePreviousVersion: a row has one previous version at most. An Upsert that would lose it stores nothing.
 func upsertAsksForThePreviousVersion(t *testing.T, s durable.Store) {
 	a, b := row("a", 10, "a"), row("b", 10, "b")
