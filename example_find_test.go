@@ -147,7 +147,7 @@ func ExampleWhereResult() {
 	defer end()
 	result, err := s.DeleteWhere(context.Background(), triggerhook.Filter{IDPrefix: "customer-42/"}, triggerhook.WhereOptions{})
 	fmt.Printf("%+v %v\n", result, err)
-	// Output: {Matched:0 Changed:0 Claimed:0} <nil>
+	// Output: {Matched:0 Changed:0 Claimed:0 Refused:0} <nil>
 }
 
 // The text of a reminder changes, and it comes a day later.

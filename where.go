@@ -1,6 +1,7 @@
 package triggerhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type WhereResult struct {
 	Matched int // tasks that matched when their page was read
 	Changed int // those of them that were deleted or rescheduled; the others were gone by then
 	Claimed int // those deleted ones that a worker had claimed before, or may have (ErrClaimed)
+	Refused int // those that RescheduleWhere leaves, or would leave, because their new time breaks a rule
 }
 
 // Shift says where RescheduleWhere moves tasks. One of its fields is set.
@@ -61,17 +63,24 @@ func (s *Scheduler) DeleteWhere(ctx context.Context, f Filter, o WhereOptions) (
 // result says how many were moved: a repeated call with To goes on from there, and one with By moves those again
 // that match still.
 //
-// ErrInvalid: f, to or o breaks a rule, or the new time of a task would lie before 1970, beyond year 9999, or later than its Task.Expires.
-// A task that changes after its page was read is moved if it matches still. Tasks that are due at To already do not
+// ErrInvalid: f, to or o breaks a rule, and nothing is moved. Or WhereResult.Refused is not zero: the new time of so many tasks would lie before
+// 1970, beyond year 9999, or later than their Task.Expires, and the error names one. These stay as they are, and all others are moved. A dry
+// run counts them without an error. A task that changes after its page was read is moved if it matches still. Tasks that are due at To already do not
 // count as matched. Once ctx has ended no further page is begun.
 func (s *Scheduler) RescheduleWhere(ctx context.Context, f Filter, to Shift, o WhereOptions) (WhereResult, error) {
 	m, err := f.match()
 	toMS, wrong := to.check()
 	m.notMS = toMS
 	w := &where{s: s, match: m, o: o, by: to.By.Milliseconds(), toMS: toMS}
-	w.act = w.movePage
+	w.act, w.check = w.movePage, func(row task.Row) error {
+		_, err := w.to(row)
+		return err
+	}
 	if err = errors.Join(err, wrong); err == nil {
 		err = w.run(ctx)
+	}
+	if err == nil && w.refused != nil {
+		err = fmt.Errorf("%d tasks stay as they are, one because: %w", w.Refused, w.refused)
 	}
 	if err != nil {
 		return w.WhereResult, fmt.Errorf("reschedule where, %d tasks moved: %w", w.Changed, err)
@@ -101,6 +110,9 @@ type where struct {
 	act   func(ctx context.Context, rows []task.Row) error // changes the tasks of a page, and counts in WhereResult
 	by    int64                                            // RescheduleWhere: milliseconds, or 0
 	toMS  int64                                            // likewise, if by is 0
+	check func(task.Row) error                             // likewise: whether a task may be moved; nil: each may
+	// refused is why the first task that is counted in Refused is not moved.
+	refused error
 }
 
 // run calls act for all tasks that match, page by page. A task that was moved must not be met again, so pages
@@ -149,8 +161,15 @@ func (w *where) withHeaders(ctx context.Context, rows []task.Row) (has []task.Ro
 func (w *where) page(ctx context.Context, rows []task.Row) (err error) {
 	w.Matched += len(rows)
 	done := &w.Matched
-	if !w.o.DryRun {
+	switch {
+	case !w.o.DryRun:
 		done, err = &w.Changed, w.act(ctx, rows)
+	case w.check != nil:
+		for _, row := range rows {
+			if w.check(row) != nil {
+				w.Refused++
+			}
+		}
 	}
 	if w.o.Progress != nil {
 		w.o.Progress(*done)
@@ -175,18 +194,18 @@ func (w *where) deletePage(ctx context.Context, rows []task.Row) error {
 }
 
 // movePage moves the tasks of rows, and those again that have changed since they were read, if they match still. A task
-// the new time of which breaks a rule stays; the others are moved, and then the call ends.
-func (w *where) movePage(ctx context.Context, rows []task.Row) (wrong error) {
+// the new time of which breaks a rule stays.
+func (w *where) movePage(ctx context.Context, rows []task.Row) error {
 	for len(rows) > 0 {
 		var moves []task.Move
 		var legal []task.Row
 		for _, row := range rows {
 			to, err := w.to(row)
-			if err == nil {
-				legal, moves = append(legal, row), append(moves, to)
-			} else if wrong == nil {
-				wrong = err
+			if err != nil {
+				w.Refused, w.refused = w.Refused+1, cmp.Or(w.refused, err)
+				continue
 			}
+			legal, moves = append(legal, row), append(moves, to)
 		}
 		left, err := w.s.moveMany(ctx, legal, moves)
 		w.Changed += len(legal) - len(left)
@@ -200,7 +219,7 @@ func (w *where) movePage(ctx context.Context, rows []task.Row) (wrong error) {
 			return err
 		}
 	}
-	return wrong
+	return nil
 }
 
 // to says where a row is to be moved.

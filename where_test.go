@@ -227,3 +227,36 @@ func TestWhereEndsWithItsContext(t *testing.T) {
 		t.Errorf("%d tasks are left, want 336", len(got))
 	}
 }
+
+// A task whose new time breaks a rule stays, is counted, and holds up no other.
+func TestRescheduleWhereLeavesWhatMayNotMove(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		t.Parallel()
+		sch := s.scheduler(t, triggerhook.Options{})
+		start := time.Now().Add(time.Hour).Truncate(time.Millisecond).UTC()
+		for i := range 6 {
+			x := &triggerhook.Task{ID: fmt.Sprint("x/", i), Due: start.Add(time.Duration(i) * time.Minute)}
+			if i%3 == 1 {
+				x.Expires = x.Due.Add(time.Minute)
+			}
+			create(t, sch, x)
+		}
+		f, by := triggerhook.Filter{IDPrefix: "x/"}, triggerhook.Shift{By: time.Hour}
+		if r, err := sch.RescheduleWhere(t.Context(), f, by, triggerhook.WhereOptions{DryRun: true}); err != nil || r != (triggerhook.WhereResult{Matched: 6, Refused: 2}) {
+			t.Errorf("dry run: %+v, %v; want 6 matched, and 2 of them refused", r, err)
+		}
+		r, err := sch.RescheduleWhere(t.Context(), f, by, triggerhook.WhereOptions{})
+		if !errors.Is(err, triggerhook.ErrInvalid) || !strings.Contains(err.Error(), "expires") || r != (triggerhook.WhereResult{Matched: 6, Changed: 4, Refused: 2}) {
+			t.Errorf("%+v, %v; want 4 moved, and an ErrInvalid that names the Expires of one", r, err)
+		}
+		for i := range 6 {
+			want := start.Add(time.Duration(i)*time.Minute + time.Hour)
+			if i%3 == 1 {
+				want = want.Add(-time.Hour)
+			}
+			if info, err := sch.Get(t.Context(), fmt.Sprint("x/", i)); err != nil || !info.Due.Equal(want) {
+				t.Errorf("task %d is due at %s, %v; want %s", i, info.Due, err, want)
+			}
+		}
+	})
+}

@@ -53,13 +53,14 @@ type whereJSON struct {
 	Matched int  `json:"matched"`
 	Changed int  `json:"changed"`
 	Claimed int  `json:"claimed"`
+	Refused int  `json:"refused,omitempty"`
 	DryRun  bool `json:"dry_run,omitempty"`
 }
 
 // where prints what was done, also if it ended early.
 func (m *manyFlags) where(p *printer, r triggerhook.WhereResult, err error) error {
-	printed := p.print(whereJSON{r.Matched, r.Changed, r.Claimed, m.dryRun}, "MATCHED\tCHANGED\tCLAIMED",
-		strconv.Itoa(r.Matched), strconv.Itoa(r.Changed), strconv.Itoa(r.Claimed))
+	printed := p.print(whereJSON{r.Matched, r.Changed, r.Claimed, r.Refused, m.dryRun}, "MATCHED\tCHANGED\tCLAIMED\tREFUSED",
+		strconv.Itoa(r.Matched), strconv.Itoa(r.Changed), strconv.Itoa(r.Claimed), strconv.Itoa(r.Refused))
 	return errors.Join(err, printed)
 }
 
