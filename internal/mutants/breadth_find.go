@@ -19,7 +19,7 @@ var breadthFind = []mutant{
 	{"where-all-unasked", "the zero Filter deletes all tasks", "where.go",
 		"if w.match.all() && !w.o.All {", "if w.match.all() && w.o.All {", ".", "TestWhereRefusesWhatItCannotMean"},
 	{"where-dry-run-acts", "a dry run deletes", "where.go",
-		"if !w.o.DryRun {", "if w.act != nil {", ".", "TestDeleteWhereDeletesWhatMatches/bolt"},
+		"case !w.o.DryRun:", "case w.act != nil:", ".", "TestDeleteWhereDeletesWhatMatches/bolt"},
 	{"where-claimed-unsaid", "DeleteWhere does not count what was claimed", "where.go",
 		"w.Claimed += len(some.Claimed)", "w.Claimed += len(some.NotFound)", ".", "TestDeleteWhereCountsWhatIsClaimed"},
 	{"shift-meets-again", "a task that was moved to a time counts as met again", "where.go",
