@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/internal/record"
 	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
@@ -104,6 +105,7 @@ func (s *Scheduler) Resume(ctx context.Context) error {
 func (s *Scheduler) tellPause(ctx context.Context, until time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, until.Add(record.RefreshIfOldTimeout))
 	defer cancel()
+	failpoint.Hit("pause/tell")
 	errs := make([]error, s.parts)
 	var all sync.WaitGroup
 	for p := range s.parts {
@@ -117,6 +119,7 @@ func (s *Scheduler) tellPause(ctx context.Context, until time.Time) error {
 		})
 	}
 	all.Wait()
+	failpoint.Hit("pause/end")
 	return errors.Join(errs...)
 }
 

@@ -179,7 +179,7 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 	if c.wait != nil {
 		size = 1
 	}
-	reply, err := l.scripts["claim"].Run(ctx, l.rdb, keys, caller, token, size, 60_000, 1<<20).Slice()
+	reply, err := l.scripts["claim"].Run(ctx, l.rdb, keys, caller, token, size, 60_000, 1<<20, 0, 0).Slice()
 	if err != nil {
 		return err
 	}

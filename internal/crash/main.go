@@ -52,6 +52,8 @@ type order struct {
 	Delete     []string
 	Reschedule *triggerhook.Task // its ID, to its Due
 	Requeue    *triggerhook.Task // the same of a dead letter
+	Pause      bool
+	Resume     bool
 	Work       *work
 }
 
@@ -103,6 +105,10 @@ func obey(text string) error {
 		err = m.sch.Reschedule(ctx, o.Reschedule.ID, o.Reschedule.Due)
 	case o.Requeue != nil:
 		err = m.sch.Requeue(ctx, o.Requeue.ID, o.Requeue.Due)
+	case o.Pause:
+		err = m.sch.Pause(ctx, triggerhook.PauseOptions{})
+	case o.Resume:
+		err = m.sch.Resume(ctx)
 	case o.Work != nil:
 		err = o.Work.do(ctx, m)
 	}

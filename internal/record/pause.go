@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -30,6 +31,7 @@ func (r *Reader) SwapPause(ctx context.Context, change func(task.Pause) task.Pau
 		}
 		to.Seq = k.Pause.Seq + 1
 		after, _ := to.MarshalText()
+		failpoint.Hit("pause/record")
 
 		// The commit point. A crash before it leaves what was recorded. A crash after it leaves partitions that have not heard of
 		// the pause: processes that read the record go by it, and the feeder's next round tells the partitions.
