@@ -119,13 +119,16 @@ func (s *Scheduler) deadLetters(ctx context.Context, f task.DeadFilter) iter.Seq
 	}
 }
 
-// Requeue makes a task of a dead letter again, which is due then: with its payload and headers, without Expires, and with
+// Requeue makes a task of a dead letter again, which is due then (at once, if due is the zero time): with its payload and headers, without Expires, and with
 // Attempt 1. If several dead letters have that ID it takes the one that died last. Nil: the task is delivered as one of Create is.
 //
 // ErrNotFound: no dead letter has that ID. ErrPaused: nothing was changed (Pause). ErrExists: a task of that ID lives, and nothing was changed. ErrInvalid: the ID or due
 // breaks a rule. After any other error the outcome is unknown; if a repeated call answers ErrExists, or ErrNotFound, the first one
 // has requeued it, or another process has.
 func (s *Scheduler) Requeue(ctx context.Context, id string, due time.Time) error {
+	if due.IsZero() {
+		due = time.Now()
+	}
 	dueMS, err := task.DueMS(due)
 	if err = errors.Join(err, task.CheckID(id)); err != nil {
 		return fmt.Errorf("requeue: %w", err)

@@ -207,8 +207,15 @@ func TestADeadLetterIsRequeued(t *testing.T) {
 		if came.ID != "a" || string(came.Payload) != "last" || came.Headers["k"] != "v" || came.Attempt != 1 || !came.Due.Equal(due.Truncate(time.Millisecond)) {
 			t.Errorf("delivered was %+v, attempt %d; want the last dead letter of a, due at %s", came.Task, came.Attempt, due)
 		}
-		if dead := deadTasks(t, sch, triggerhook.DeadFilter{IDPrefix: "a"}); len(dead) != 2 || string(dead[0].Payload) != "first" || dead[1].ID != "a/b" {
-			t.Errorf("dead are %+v, want the first of a, and a/b", dead)
+		if err := sch.Requeue(t.Context(), "a/b", time.Time{}); err != nil {
+			t.Errorf("Requeue without a time: %v", err)
+		}
+		if info, err := sch.Get(t.Context(), "a/b"); err != nil || time.Since(info.Due).Abs() > time.Second {
+			t.Errorf("it is due at %s, %v; want now", info.Due, err)
+		}
+		bury(t, s, sch, triggerhook.Task{ID: "a/c"}, triggerhook.ReasonExpired, now)
+		if dead := deadTasks(t, sch, triggerhook.DeadFilter{IDPrefix: "a"}); len(dead) != 2 || string(dead[0].Payload) != "first" || dead[1].ID != "a/c" {
+			t.Errorf("dead are %+v, want the first of a, and a/c", dead)
 		}
 	})
 }

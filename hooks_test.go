@@ -61,7 +61,7 @@ func (x *toldEvents) hooks(start time.Time) hook.Hooks {
 		Confirmed:     func(e hook.Confirmed) { x.add("confirmed %s", eventNames(e.Tasks, start)) },
 		Failed:        func(e hook.Failed) { x.add("failed %s: %v", eventNames([]hook.Task{e.Task}, start), e.Err) },
 		LeaseLost:     func(e hook.LeaseLost) { x.add("lost %s in %d", eventNames(e.Tasks, start), e.Partition) },
-		Rebuild:       func(e hook.Rebuild) { x.add("rebuild %d", e.Partition) },
+		Rebuilt:       func(e hook.Rebuilt) { x.add("rebuild %d", e.Partition) },
 		LeaderElected: func(e hook.LeaderElected) { x.add("elected %s", e.Role) },
 	}
 }
@@ -201,7 +201,7 @@ func TestAHookThatPanicsStopsNothing(t *testing.T) {
 		all.Claimed = func(hook.Claimed) { panic("claimed") }
 		all.Delivered = func(hook.Delivered) { panic("delivered") }
 		all.Failed = func(hook.Failed) { panic("failed") }
-		all.Rebuild = func(hook.Rebuild) { panic("rebuild") }
+		all.Rebuilt = func(hook.Rebuilt) { panic("rebuilt") }
 		all.LeaderElected = func(hook.LeaderElected) { panic("elected") }
 		confirmed := all.Confirmed
 		all.Confirmed = func(e hook.Confirmed) { confirmed(e); panic("confirmed") }
@@ -221,7 +221,7 @@ func TestAHookThatPanicsStopsNothing(t *testing.T) {
 			t.Errorf("told %q, want that a is confirmed", got)
 		}
 		stop()
-		for _, name := range []string{"Created", "Preloaded", "Claimed", "Delivered", "Failed", "Confirmed", "Rebuild", "LeaderElected"} {
+		for _, name := range []string{"Created", "Preloaded", "Claimed", "Delivered", "Failed", "Confirmed", "Rebuilt", "LeaderElected"} {
 			if !strings.Contains(text.String(), "hook="+name+" panic="+strings.TrimPrefix(strings.ToLower(name), "leader")) {
 				t.Errorf("the log does not name the panic of %s:\n%s", name, text.String())
 			}

@@ -57,9 +57,9 @@ type Hooks struct {
 	// LeaseLost is called when this process has lost deliveries whose lease ran out, or that another worker has. Deliveries
 	// that were settled before may be in it if the stores have not been told yet.
 	LeaseLost func(LeaseLost)
-	// Rebuild is called when this process has begun a new generation of a partition: at the first start
+	// Rebuilt is called when this process has begun a new generation of a partition: at the first start
 	// of a namespace, and after the hot set lost its data.
-	Rebuild func(Rebuild)
+	Rebuilt func(Rebuilt)
 	// LeaderElected is called when this process is elected for a background role, before the first round of its term. In package
 	// triggerhooktest, where one process holds all roles, it is called once for each role.
 	LeaderElected func(LeaderElected)
@@ -127,8 +127,8 @@ type LeaseLost struct {
 	Tasks     []Task // in no particular order
 }
 
-// Rebuild is a new generation of a partition.
-type Rebuild struct {
+// Rebuilt is a new generation of a partition.
+type Rebuilt struct {
 	Partition int // of the hot set
 }
 

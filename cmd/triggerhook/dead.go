@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -92,11 +91,7 @@ func (a *app) deadRequeue() *cobra.Command {
 			}
 			return a.run(cmd, func(ctx context.Context, o *opened, p *printer) error {
 				if len(ids) == 1 {
-					at := due.Time
-					if at.IsZero() {
-						at = time.Now()
-					}
-					return o.Requeue(ctx, ids[0], at)
+					return o.Requeue(ctx, ids[0], due.Time)
 				}
 				n, err := o.RequeueDead(ctx, f.filter(), triggerhook.RequeueOptions{Due: due.Time, Rate: rate})
 				return errors.Join(err, p.print(map[string]int{"requeued": n}, "REQUEUED", strconv.Itoa(n)))

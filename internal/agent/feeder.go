@@ -111,8 +111,8 @@ func (f *feeder) prepare(ctx context.Context, p int) (scan *partitionScan, again
 	if st.New {
 		f.o.Counts.Rebuilds.Add(1)
 		f.o.Report.Info("new generation of the hot set", "partition", p)
-		if tell := f.o.Hooks.Rebuild; tell != nil {
-			hooks.Call(f.o.Report, "Rebuild", tell, hook.Rebuild{Partition: p})
+		if tell := f.o.Hooks.Rebuilt; tell != nil {
+			hooks.Call(f.o.Report, "Rebuilt", tell, hook.Rebuilt{Partition: p})
 		}
 	}
 	if st.Retreated {
