@@ -184,6 +184,13 @@ func ExampleSnoozed() {
 	// Output: true false
 }
 
+// A metric of your own counts what handlers gave up apart from what failed.
+func ExampleDiscarded() {
+	err := fmt.Errorf("charge: %w", triggerhook.Discard("no such card"))
+	fmt.Println(triggerhook.Discarded(err), triggerhook.Discarded(errors.New("no answer")))
+	// Output: true false
+}
+
 // A handler that cannot work now postpones its task. That counts no attempt.
 func ExampleSnooze() {
 	s, end := openWorker(triggerhook.Options{MaxAttempts: 1})

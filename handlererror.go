@@ -22,6 +22,9 @@ func Snoozed(err error) bool { return verdict.Of(err).Act == verdict.Snooze }
 // that error is this one. It may be wrapped, as with Snooze.
 func Discard(reason string) error { return &verdict.Verdict{Act: verdict.Discard, Reason: reason} }
 
+// Discarded reports whether err, which a Handler returned, gives its task up by Discard.
+func Discarded(err error) bool { return verdict.Of(err).Act == verdict.Discard }
+
 // RetryAfter returns an error by which a Handler that failed chooses the delay itself, as after an answer of HTTP with
 // Retry-After: the attempt counts, and the task is offered again after d (at once if d is not positive) and not after what
 // Options.Retry says. It may be wrapped, as with Snooze.

@@ -84,6 +84,7 @@ func ExampleHandlers_Middleware() {
 		fmt.Println(m.GetLabel()[1].GetValue(), m.GetHistogram().GetSampleCount())
 	}
 	// Output:
+	// discarded 0
 	// error 0
 	// gone 0
 	// ok 1
@@ -95,5 +96,5 @@ func ExampleHandlers_Middleware() {
 func ExampleNewHandlers() {
 	handlers := metrics.NewHandlers("shop")
 	fmt.Println(testutil.CollectAndCount(handlers))
-	// Output: 5
+	// Output: 6
 }

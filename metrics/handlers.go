@@ -12,14 +12,14 @@ import (
 
 // Handlers measures handlers: triggerhook_handler_seconds is how long they took, a histogram in
 // both forms (with fixed buckets from 1 ms to 5 minutes, and native), with the labels namespace and outcome: "ok" (nil),
-// "snoozed" (triggerhook.Snooze), "gone" (an error after, or of, triggerhook.ErrGone), "error", or "panic" (it did not return: a panic or runtime.Goexit). It is a prometheus.Collector.
+// "snoozed" (triggerhook.Snooze), "discarded" (triggerhook.Discard), "gone" (an error after, or of, triggerhook.ErrGone), "error", or "panic" (it did not return: a panic or runtime.Goexit). It is a prometheus.Collector.
 // One may serve several Schedulers; a registry takes one of each namespace.
 type Handlers struct {
 	seconds *prometheus.HistogramVec
 }
 
 // outcomes are all values of the label outcome.
-var outcomes = [...]string{"ok", "snoozed", "gone", "error", "panic"}
+var outcomes = [...]string{"ok", "snoozed", "discarded", "gone", "error", "panic"}
 
 // NewHandlers returns a collector for the handlers of a namespace (Scheduler.Namespace, which
 // is its label and nothing more). Register it, and put its Middleware into Options.Middleware.
@@ -47,6 +47,8 @@ func (h *Handlers) Middleware(next triggerhook.Handler) triggerhook.Handler {
 			outcome = "ok"
 		case triggerhook.Snoozed(err):
 			outcome = "snoozed"
+		case triggerhook.Discarded(err):
+			outcome = "discarded"
 		case errors.Is(err, triggerhook.ErrGone), errors.Is(context.Cause(ctx), triggerhook.ErrGone):
 			outcome = "gone"
 		default:

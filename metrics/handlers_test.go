@@ -25,6 +25,7 @@ func TestHandlersAreMeasuredByTheirOutcome(t *testing.T) {
 		}
 		takes(t, h, 20*time.Second, func() error { return errors.New("busy") })
 		takes(t, h, 5*time.Second, func() error { return fmt.Errorf("closed: %w", triggerhook.Snooze(time.Hour)) })
+		takes(t, h, 8*time.Second, func() error { return triggerhook.Discard("no such card") })
 		takes(t, h, 9*time.Second, func() error { return fmt.Errorf("confirm: %w", triggerhook.ErrGone) })
 		takes(t, h, 3*time.Second, func() error { panic("fell") })
 		takes(t, h, 4*time.Second, func() error { runtime.Goexit(); return nil })
@@ -37,7 +38,7 @@ func TestHandlersAreMeasuredByTheirOutcome(t *testing.T) {
 		for outcome, want := range map[string]struct {
 			n   uint64
 			sum float64
-		}{"ok": {2, 2}, "snoozed": {1, 5}, "gone": {1, 9}, "error": {1, 20}, "panic": {2, 7}} {
+		}{"ok": {2, 2}, "snoozed": {1, 5}, "discarded": {1, 8}, "gone": {1, 9}, "error": {1, 20}, "panic": {2, 7}} {
 			got := histogram(families[0], "shop", outcome)
 			if got.GetSampleCount() != want.n || got.GetSampleSum() != want.sum || len(got.GetBucket()) == 0 || got.Schema == nil {
 				t.Errorf("%s: %v, want %d in %g s, with fixed buckets and native ones", outcome, got, want.n, want.sum)

@@ -57,6 +57,7 @@ func TestLogSaysHowAHandlerEnded(t *testing.T) {
 		"error":                  {sleepy(errBusy), 0, `level=WARN msg="task failed" id=a attempt=2 late=0s took=1s error=busy`},
 		"snooze":                 {sleepy(fmt.Errorf("closed: %w", triggerhook.Snooze(time.Hour))), 0, `level=INFO msg="task snoozed" id=a attempt=2 late=0s took=1s error="closed: snoozed for 1h0m0s"`},
 		"gone":                   {returns(fmt.Errorf("confirm: %w", triggerhook.ErrGone)), 0, `level=INFO msg="task was gone" id=a attempt=2`},
+		"discard":                {returns(triggerhook.Discard("no such card")), 0, `level=WARN msg="task discarded" id=a attempt=2`},
 		"recovered panic":        {middleware.Recover()(panics("fell")), 0, `error="handler panicked: fell" stack="goroutine `},
 		"panic":                  {panics("fell"), 0, `level=ERROR msg="handler did not return" id=a attempt=2 late=0s took=0s`},
 		"a clock that is behind": {sleepy(nil), -time.Minute, `late=0s`},
@@ -75,7 +76,7 @@ func TestLogSaysHowAHandlerEnded(t *testing.T) {
 							t.Errorf("it panicked with %v", v)
 						}
 					}()
-					if err := h(t.Context(), delivery(c.late)); (err != nil) != slices.Contains([]string{"error", "snooze", "gone", "recovered panic"}, name) {
+					if err := h(t.Context(), delivery(c.late)); (err != nil) != slices.Contains([]string{"error", "snooze", "gone", "discard", "recovered panic"}, name) {
 						t.Errorf("it answered %v", err)
 					}
 				}()
