@@ -148,7 +148,7 @@ func TestFaultsAreChosenByName(t *testing.T) {
 	}
 	all, err := choose([]string{"all"}, single, true)
 	const want = "clientkill clientpause clock cut deadlock delay delkey diskfull drain flushall halfopen kill latereply laterequest metadatalock " +
-		"mysqlkill mysqloffline mysqlreadonly oom promote redisempty redisold rolling scriptflush slowlink stop tworedis"
+		"mysqlkill mysqloffline mysqlreadonly oom pause promote redisempty redisold rolling scriptflush slowlink stop tworedis"
 	if err != nil || strings.Join(all, " ") != want {
 		t.Errorf("all: %v, %v, want %s: a seed that failed would not draw the same faults any more", all, err, want)
 	}
