@@ -153,7 +153,7 @@ func (c *check) counted(s *story, p, d *delivery) {
 	if a.kind == Snoozed {
 		n = 0
 	}
-	if c.lossSince(s, p.claim.began, d.at) {
+	if c.lossSince(s, p.claim.began, d.at) || c.slotMoved(p.claim.began, d.at) {
 		if least := p.attempt; d.attempt < least && !c.slowRows(p.claim.began, d.at) {
 			c.broke(Miscounted, s, d.at, "%s was handed it as attempt %d after a loss of data, and it had been attempt %d before", d.who, d.attempt, least)
 		}
@@ -173,6 +173,11 @@ func (c *check) counted(s *story, p, d *delivery) {
 	if d.attempt > p.attempt+n {
 		c.broke(Miscounted, s, d.at, "%s was handed it as attempt %d, and at most %d have failed since attempt %d of %s", d.who, d.attempt, n, p.attempt, p.who)
 	}
+}
+
+// slotMoved reports whether a slot was moving in that time: a partition whose keys lie on two servers is like one that has lost its data.
+func (c *check) slotMoved(from, to int64) bool {
+	return slices.ContainsFunc(c.faults, func(f *fault) bool { return f.kind == "slotmove" && f.begin <= to && f.end+doubt >= from })
 }
 
 // givenBack is the answer by which p certainly gave its task back, if any.

@@ -9,8 +9,8 @@ import (
 // after it. How soon depends on faults, so that one task proves little: only one that comes later than Bound, after
 // all faults, breaks a rule. Beside that the run as a whole is judged: most tasks are told of within Drain.
 
-// fewest is how many tasks say something of most tasks.
-const fewest = 20
+// fewest is how many tasks say something of most tasks, also where a feeder was killed or the hot set lost its data several times.
+const fewest = 100
 
 // drains is what a run shows of how soon the hot set learns what transactions have changed.
 type drains struct {
