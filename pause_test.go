@@ -57,6 +57,13 @@ func (l *deliveries) within(from, to time.Time) (n int) {
 	return n
 }
 
+// most is how many tasks were in hand at a time.
+func (l *deliveries) most() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.top
+}
+
 func (l *deliveries) len() int { return l.within(time.Time{}, time.Now().Add(time.Hour)) }
 
 // process has a process of its own handle tasks until the test is over, or until stop is called.
@@ -275,8 +282,8 @@ func TestLimitsHold(t *testing.T) {
 						}
 					}
 				}
-				if c.inFlight > 0 && l.top > c.inFlight {
-					t.Errorf("%d tasks were in hand at a time, want at most %d", l.top, c.inFlight)
+				if most := l.most(); c.inFlight > 0 && most > c.inFlight {
+					t.Errorf("%d tasks were in hand at a time, want at most %d", most, c.inFlight)
 				}
 				stop1()
 				stop2()
