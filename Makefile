@@ -12,7 +12,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: ## run all tests with the race detector, on real servers that it brings
-	@set -o pipefail; RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -vet=off -p 3 -json -timeout 15m $(LONG) ./... | go run ./internal/testcount
+	@set -o pipefail; RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -vet=off -p 3 -json -timeout 25m $(LONG) ./... | go run ./internal/testcount
 
 model-test: ## random sequences of calls against a plain model, 10,000 on each implementation (CHECKS=1000)
 	RAPID_CHECKS=$(or $(CHECKS),10000) $(SERVERS) go test -count=1 -timeout 4h -v -run '^TestModel$$' ./durable/... ./hotset/... .
