@@ -34,11 +34,11 @@ type txStore struct {
 // useTx returns the store for a call in a transaction, and makes sure that workers drain the outbox often. Callers
 // that come while a note is under way wait for it.
 func (s *Scheduler) useTx(ctx context.Context, tx Tx) (durable.TxStore, error) {
-	if s.txs.store == nil {
-		return nil, fmt.Errorf("%w: a transaction of the caller's own needs durable.NewMySQL", ErrUnsupported)
-	}
 	if isNil(tx) {
 		return nil, fmt.Errorf("%w: tx is nil", ErrInvalid)
+	}
+	if s.txs.store == nil {
+		return nil, fmt.Errorf("%w: a transaction of the caller's own needs durable.NewMySQL", ErrUnsupported)
 	}
 	s.txs.mu.Lock()
 	defer s.txs.mu.Unlock()
