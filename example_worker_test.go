@@ -191,6 +191,13 @@ func ExampleDiscarded() {
 	// Output: true false
 }
 
+// A log line of your own tells a task that was done before from a failure.
+func ExampleGone() {
+	err := fmt.Errorf("confirm %q: %w", "sale-17", triggerhook.ErrGone)
+	fmt.Println(triggerhook.Gone(context.Background(), err), triggerhook.Gone(context.Background(), errors.New("no answer")))
+	// Output: true false
+}
+
 // A handler that cannot work now postpones its task. That counts no attempt.
 func ExampleSnooze() {
 	s, end := openWorker(triggerhook.Options{MaxAttempts: 1})

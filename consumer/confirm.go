@@ -90,9 +90,9 @@ func (s *settler) report(d *Delivery, err error) {
 	s.c.o.Report.Error("confirm", err, "the task is delivered again")
 }
 
-// deleteRows deletes rows in the versions named, with what the history keeps of them (ends, nil without history), and reports of each whether it was deleted here. A row
-// that an earlier try may have deleted, and that is missing later, was deleted here, unless it was
-// moved.
+// deleteRows deletes rows in the versions named, and reports of each whether it was deleted here. ends is what the history keeps
+// of them, nil without history. A row that an earlier try may have deleted, and that is missing later, was deleted here, unless
+// it was moved.
 func (s *settler) deleteRows(refs []task.Ref, ends []task.Ending) (deleted []bool, err error) {
 	unsure := map[task.Ref]bool{}
 	err = s.persist("confirm", len(refs), func(ctx context.Context) (err error) {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/verdict"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -143,25 +144,20 @@ type panicStack interface{ PanicStack() []byte }
 
 // settle settles d as its handler's result says, unless the handler has settled it.
 func (h *Handlers) settle(d *Delivery, err error) {
-	log, attrs := h.c.o.Report.Info, []any{"id", d.own.ID, "attempt", d.failedAttempts + 1, "error", err}
-	if recovered := panicStack(nil); errors.As(err, &recovered) {
-		log, attrs = h.c.o.Report.Warn, append(attrs, "stack", string(recovered.PanicStack()))
-	} else if panicked := (*panicError)(nil); errors.As(err, &panicked) || err == errGoexit {
-		log = h.c.o.Report.Warn
-	}
+	bySelf := d.settlement.is(settled) // the handler has settled it
 	switch {
-	case d.settlement.is(settled) && err != nil:
-		log("handler failed after it had settled its delivery", attrs...)
-	case d.settlement.is(settled):
+	case err == nil && bySelf:
 	case err == nil:
 		d.ConfirmAsync()
+	case bySelf:
+		h.log(d, "handler failed after it had settled its delivery", err)
 	default:
 		gone := d.isGone(err)
 		h.c.fail(d, err, func(a afterFailure) {
 			if gone {
-				log("handler ended, and its task was gone", attrs...)
+				h.log(d, "handler ended, and its task was gone", err)
 			} else {
-				log(a.message(), attrs...)
+				h.log(d, a.message(), err)
 				h.c.tellFailed(d, err)
 			}
 			err := d.settleFailed(context.Background(), a)
@@ -172,11 +168,20 @@ func (h *Handlers) settle(d *Delivery, err error) {
 	}
 }
 
+// log logs how a handler ended: a panic, a recovered one with its stack too, and runtime.Goexit at Warn, and any other error at Info.
+func (h *Handlers) log(d *Delivery, message string, err error) {
+	log, attrs := h.c.o.Report.Info, []any{"id", d.own.ID, "attempt", d.failedAttempts + 1, "error", err}
+	if recovered := panicStack(nil); errors.As(err, &recovered) {
+		log, attrs = h.c.o.Report.Warn, append(attrs, "stack", string(recovered.PanicStack()))
+	} else if panicked := (*panicError)(nil); errors.As(err, &panicked) || err == errGoexit {
+		log = h.c.o.Report.Warn
+	}
+	log(message, attrs...)
+}
+
 // isGone reports whether a handler returned err because the task of d is done, deleted or moved. That is no failure: a task may be
 // delivered twice, and the transaction of ConfirmTx finds out that it was done before.
-func (d *Delivery) isGone(err error) bool {
-	return errors.Is(err, task.ErrGone) || errors.Is(context.Cause(d.Context()), task.ErrGone)
-}
+func (d *Delivery) isGone(err error) bool { return verdict.Gone(d.Context(), err) }
 
 // message says in the log what became of a task after its handler returned an error.
 func (a afterFailure) message() string {

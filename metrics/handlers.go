@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +11,7 @@ import (
 
 // Handlers measures handlers: triggerhook_handler_seconds is how long they took, a histogram in
 // both forms (with fixed buckets from 1 ms to 5 minutes, and native), with the labels namespace and outcome: "ok" (nil),
-// "snoozed" (triggerhook.Snooze), "discarded" (triggerhook.Discard), "gone" (an error after, or of, triggerhook.ErrGone), "error", or "panic" (it did not return: a panic or runtime.Goexit). It is a prometheus.Collector.
+// "snoozed" (triggerhook.Snooze), "discarded" (triggerhook.Discard), "gone" (triggerhook.Gone), "error", or "panic" (it did not return: a panic or runtime.Goexit). It is a prometheus.Collector.
 // One may serve several Schedulers; a registry takes one of each namespace.
 type Handlers struct {
 	seconds *prometheus.HistogramVec
@@ -49,7 +48,7 @@ func (h *Handlers) Middleware(next triggerhook.Handler) triggerhook.Handler {
 			outcome = "snoozed"
 		case triggerhook.Discarded(err):
 			outcome = "discarded"
-		case errors.Is(err, triggerhook.ErrGone), errors.Is(context.Cause(ctx), triggerhook.ErrGone):
+		case triggerhook.Gone(ctx, err):
 			outcome = "gone"
 		default:
 			outcome = "error"

@@ -23,7 +23,7 @@ import (
 )
 
 // Log writes one line for each delivery once its handler has ended: "task handled" at Info, "task snoozed" at Info (triggerhook.Snooze),
-// "task was gone" at Info (an error after, or of, triggerhook.ErrGone: it was done, deleted or moved meanwhile), "task discarded" (triggerhook.Discard) and "task failed" at Warn with the
+// "task was gone" at Info (triggerhook.Gone), "task discarded" (triggerhook.Discard) and "task failed" at Warn with the
 // error, and with the stack of what Recover has made an error, or "handler did not return" at Error after a panic or
 // runtime.Goexit, which goes on. Each line has id, attempt, late and took. late is the time from Delivery.Due to the
 // handler's begin, by this process's clock, never below zero: a further attempt is late by the delays before it too, and one after
@@ -51,7 +51,7 @@ func Log(logger *slog.Logger) triggerhook.Middleware {
 			switch err = next(ctx, d); {
 			case err == nil:
 				level, message = slog.LevelInfo, "task handled"
-			case errors.Is(err, triggerhook.ErrGone), errors.Is(context.Cause(ctx), triggerhook.ErrGone):
+			case triggerhook.Gone(ctx, err):
 				level, message = slog.LevelInfo, "task was gone"
 			case triggerhook.Snoozed(err):
 				level, message = slog.LevelInfo, "task snoozed"

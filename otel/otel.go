@@ -156,7 +156,7 @@ func (t *Telemetry) Inject(ctx context.Context, task *triggerhook.Task) {
 }
 
 // Middleware makes a consumer span of each delivery, which its handler finds in its context, and measures the handler. It belongs
-// outermost, so that the span holds what other middleware does. An error, except one of triggerhook.Snooze, a panic and the end of the goroutine set
+// outermost, so that the span holds what other middleware does. An error (but neither one of triggerhook.Snooze nor triggerhook.Gone), a panic and the end of the goroutine set
 // the span's status to Error; the latter two go on.
 func (t *Telemetry) Middleware() triggerhook.Middleware {
 	return func(next triggerhook.Handler) triggerhook.Handler {
@@ -171,7 +171,7 @@ func (t *Telemetry) Middleware() triggerhook.Middleware {
 					t.processed.take(id)
 				}
 				failed := err
-				if triggerhook.Snoozed(err) {
+				if triggerhook.Snoozed(err) || triggerhook.Gone(ctx, err) {
 					failed = nil
 				}
 				t.process.Record(ctx, time.Since(began).Seconds(), "process", system, t.labels(failed)...)

@@ -105,19 +105,34 @@ func TestADrainerTellsWhatBecameOfEachVersion(t *testing.T) {
 	})
 }
 
-// The drainer goes with the feeder, of whose terms the feeder tells: the hook is told once of each.
-func TestADrainersTermIsNotToldTwice(t *testing.T) {
+// purged is a store whose history has nothing that is old.
+type purged struct {
+	durable.Historian
+	rounds int
+}
+
+func (p *purged) PurgeHistory(context.Context, int64, int) (int, error) {
+	p.rounds++
+	return 0, nil
+}
+
+// What runs beside a role runs in the role's terms, and only the role's own runner tells of them.
+func TestATermIsToldOnceWhateverRunsBesideItsRole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, b, _, _ := drains(t, 3, false)
-		told := 0
+		kept, told := &purged{}, 0
 		o := d.o
 		o.Hooks.LeaderElected = func(hook.LeaderElected) { told++ }
-		drainer := NewElector(o).drainer
-		drainer.follow(t.Context(), task.Term{Held: true, Epoch: 1})
-		synctest.Wait()
-		drainer.stop()
-		if told != 0 || len(b.entries) != 0 {
-			t.Errorf("told %d times, %d entries are left; want a round of the drainer that is told by the feeder", told, len(b.entries))
+		o.History, o.Retention = kept, time.Hour
+		for _, r := range NewElector(o).runners {
+			if r.beside {
+				r.follow(t.Context(), task.Term{Held: true, Epoch: 1})
+				synctest.Wait()
+				r.stop()
+			}
+		}
+		if told != 0 || len(b.entries) != 0 || kept.rounds != 1 {
+			t.Errorf("told %d times, %d entries are left, %d purges; want a round of the drainer and one of the purger, of which nothing is told", told, len(b.entries), kept.rounds)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/hook"
@@ -36,38 +35,25 @@ var roles = []task.Role{task.Feeder, task.Reaper, task.Auditor}
 // Elector takes part in the elections of the background roles, and runs the roles that this process holds.
 type Elector struct {
 	o       Options
-	runners []*runner
-	drainer *runner // follows the feeder's terms; nil: the store has no outbox
-	purger  *runner // follows the auditor's terms; nil: no history is kept
+	runners []*runner // of all roles, and of what runs beside a role
 }
 
 // NewElector returns an Elector. It starts nothing.
 func NewElector(o Options) *Elector {
 	o.parts = o.Set.Config().Partitions
 	reaper, auditor := newReaper(o), newAuditor(o) // these live from term to term: the auditor knows when it audited
-	e := &Elector{o: o, runners: []*runner{
-		{o: o, name: task.Feeder, nudge: o.Records.Cold(), start: func(epoch int64) round { return newFeeder(o, epoch).round }},
-		{o: o, name: task.Reaper, start: func(int64) round { return reaper.round }},
-		{o: o, name: task.Auditor, start: func(int64) round { return auditor.round }},
-	}}
+	runners := []*runner{
+		{o: o, role: task.Feeder, nudge: o.Records.Cold(), start: func(epoch int64) round { return newFeeder(o, epoch).round }},
+		{o: o, role: task.Reaper, start: func(int64) round { return reaper.round }},
+		{o: o, role: task.Auditor, start: func(int64) round { return auditor.round }},
+	}
 	if o.Outbox != nil {
-		e.drainer = &runner{o: o, name: task.Feeder, silent: true, nudge: o.Records.TxUsed(), start: func(int64) round { return newDrainer(o).round }}
+		runners = append(runners, &runner{o: o, role: task.Feeder, beside: true, nudge: o.Records.TxUsed(), start: func(int64) round { return newDrainer(o).round }})
 	}
 	if o.History != nil {
-		e.purger = &runner{o: o, name: task.Auditor, start: func(int64) round { return newPurger(o).round }}
+		runners = append(runners, &runner{o: o, role: task.Auditor, beside: true, start: func(int64) round { return newPurger(o).round }})
 	}
-	return e
-}
-
-// all returns the runners of the roles, and those that go with the feeder and the auditor.
-func (e *Elector) all() []*runner {
-	all := slices.Clone(e.runners)
-	for _, r := range []*runner{e.drainer, e.purger} {
-		if r != nil {
-			all = append(all, r)
-		}
-	}
-	return all
+	return &Elector{o: o, runners: runners}
 }
 
 // Run takes part in the elections until ctx ends, and resigns then. A feeder's round that takes long
@@ -91,7 +77,7 @@ func (e *Elector) Once(ctx context.Context, role task.Role) (held bool, err erro
 		return false, err
 	}
 	for _, r := range e.runners {
-		if r.name == role {
+		if r.role == role && !r.beside {
 			if !r.told {
 				r.told = true
 				r.tellElected()
@@ -109,15 +95,18 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 	if err != nil {
 		e.o.Outage.NoteAll(err)
 		e.o.Report.Error("elect", err, "roles rest until the next election")
-		for _, r := range e.all() {
+		for _, r := range e.runners {
 			r.stop() // also so that the first round after an outage comes at once
 		}
 		return electRetry
 	}
 	next := term + electLag
 	for i, t := range terms {
-		e.runners[i].follow(ctx, t)
-		e.followBeside(ctx, roles[i], t)
+		for _, r := range e.runners {
+			if r.role == roles[i] {
+				r.follow(ctx, t)
+			}
+		}
 		if t.Held {
 			e.o.Records.Use()
 			next = min(next, renewEvery)
@@ -126,16 +115,6 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 		}
 	}
 	return next
-}
-
-// followBeside is follow for what runs beside a role.
-func (e *Elector) followBeside(ctx context.Context, role task.Role, t task.Term) {
-	if e.drainer != nil && role == task.Feeder {
-		e.drainer.follow(ctx, t)
-	}
-	if e.purger != nil && role == task.Auditor {
-		e.purger.follow(ctx, t)
-	}
 }
 
 // pause waits for d, or until a partition does not answer. Then the next election comes, which
@@ -148,7 +127,7 @@ func (e *Elector) pause(ctx context.Context, d time.Duration) {
 
 // resign ends the roles that this process holds, so that other processes need not wait.
 func (e *Elector) resign(ctx context.Context) {
-	for _, r := range e.all() {
+	for _, r := range e.runners {
 		r.stop()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resignTimeout)
@@ -172,8 +151,8 @@ type round = func(context.Context) time.Duration
 // term is recorded where the next holder finds it (horizon.Window).
 type runner struct {
 	o      Options
-	name   task.Role
-	silent bool                    // its terms are told by another runner
+	role   task.Role
+	beside bool                    // it runs beside the role's own runner, which tells of the terms
 	told   bool                    // Once has told of a term
 	start  func(epoch int64) round // returns the rounds of a term
 	nudge  <-chan struct{}         // has an element when a round is wanted at once; nil: never
@@ -192,7 +171,7 @@ func (r *runner) follow(ctx context.Context, t task.Term) {
 		return
 	}
 	r.epoch = t.Epoch
-	if !r.silent {
+	if !r.beside {
 		r.tellElected()
 	}
 	ctx, r.quit = context.WithCancel(ctx)
@@ -211,9 +190,9 @@ func (r *runner) follow(ctx context.Context, t task.Term) {
 
 // tellElected tells the log and the hook of the begin of a term.
 func (r *runner) tellElected() {
-	r.o.Report.Info("holds a role", "role", r.name)
+	r.o.Report.Info("holds a role", "role", r.role)
 	if tell := r.o.Hooks.LeaderElected; tell != nil {
-		hooks.Call(r.o.Report, "LeaderElected", tell, hook.LeaderElected{Role: string(r.name)})
+		hooks.Call(r.o.Report, "LeaderElected", tell, hook.LeaderElected{Role: string(r.role)})
 	}
 }
 

@@ -31,7 +31,7 @@ var breadthHistory = []mutant{
 	{"deletetx-without-history", "DeleteTx leaves no history", "createtx.go",
 		"		err = s.keepTx(ctx, tx, rows)\n", "		err = nil\n", ".", "TestTheHistoryOfTransactions"},
 	{"purger-without-role", "no worker purges the history", "internal/agent/elector.go",
-		"	if e.purger != nil && role == task.Auditor {", "	if e.purger != nil && role == \"\" {", ".", "TestAWorkerPurgesTheHistory"},
+		"role: task.Auditor, beside: true,", "role: \"\", beside: true,", ".", "TestAWorkerPurgesTheHistory"},
 	{"purger-once", "the purger rests after its first commit", "internal/agent/purger.go",
 		"if err != nil || n < purgeRows {", "if err != nil || n <= purgeRows {", ".", "TestAWorkerPurgesTheHistory"},
 }

@@ -27,5 +27,5 @@ var breadthMoveMany = []mutant{
 	{"elected-each-round", "a scheduler with a manual clock tells of its roles in each round", "internal/agent/elector.go",
 		"				r.told = true\n", "", "./triggerhooktest", "TestEachRoleIsTakenOnce"},
 	{"drainer-elected-too", "the feeder's term is told twice where the store has an outbox", "internal/agent/elector.go",
-		"name: task.Feeder, silent: true,", "name: task.Feeder,", "./internal/agent", "TestADrainersTermIsNotToldTwice"},
+		"	if !r.beside {\n		r.tellElected()", "	if true {\n		r.tellElected()", "./internal/agent", "TestATermIsToldOnceWhateverRunsBesideItsRole"},
 }

@@ -4,8 +4,8 @@ package main
 var breadthNewcomer = []mutant{
 	{"gone-is-failure", "a handler whose task was gone counts as failed", "consumer/handlers.go",
 		"		gone := d.isGone(err)\n", "		gone := false\n", "./consumer", "TestWhatAHandlerAnswersIsTold"},
-	{"gone-by-context-fails", "a handler whose context ended because its task was gone counts as failed", "consumer/handlers.go",
-		" || errors.Is(context.Cause(d.Context()), task.ErrGone)\n", "\n", "./consumer", "TestWhatAHandlerAnswersIsTold"},
+	{"gone-by-context-fails", "a handler whose context ended because its task was gone counts as failed", "internal/verdict/verdict.go",
+		" || errors.Is(context.Cause(ctx), task.ErrGone))\n", ")\n", "./consumer", "TestWhatAHandlerAnswersIsTold"},
 	{"fail-untold", "the hook Failed is not told of Delivery.Fail", "consumer/failure.go",
 		"			d.c.tellFailed(d, cause)\n", "", "./consumer", "TestWhatAHandlerAnswersIsTold"},
 	{"recovered-without-stack", "a panic that a middleware recovered is logged like any error", "consumer/handlers.go",

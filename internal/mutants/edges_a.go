@@ -23,7 +23,7 @@ var userCode = []mutant{
 
 	// Handlers.
 	{"settled-by-cause", "what a handler settled after its context had ended is answered again", "consumer/handlers.go",
-		"	case d.settlement.is(settled):\n", "	case d.settlement.is(settled) && errors.Is(context.Cause(d.Context()), task.ErrSettled):\n", "./consumer",
+		"	bySelf := d.settlement.is(settled) ", "	bySelf := d.settlement.is(settled) && errors.Is(context.Cause(d.Context()), task.ErrSettled) ", "./consumer",
 		"TestWhatAHandlerSettledIsNotAnsweredAgain"},
 	{"goexit-kills-its-worker", "a handler that ends its goroutine takes a worker with it", "consumer/handlers.go",
 		"		if returned || l.surplus {", "		if true || returned {", "./consumer", "TestEachEndOfAHandlerIsAnAnswer"},

@@ -3,9 +3,12 @@
 package verdict
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // Act is what is to become of a task after its handler returned an error.
@@ -45,4 +48,9 @@ func Of(err error) Verdict {
 		return *v
 	}
 	return Verdict{}
+}
+
+// Gone reports whether a handler returned err because its task was gone: ctx is the delivery's context, or derived from it.
+func Gone(ctx context.Context, err error) bool {
+	return err != nil && (errors.Is(err, task.ErrGone) || errors.Is(context.Cause(ctx), task.ErrGone))
 }
