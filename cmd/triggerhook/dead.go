@@ -38,8 +38,7 @@ func (f *deadFlags) given() bool { return f.filter() != triggerhook.DeadFilter{}
 
 func (a *app) deadList() *cobra.Command {
 	var f deadFlags
-	var limit int
-	var payloads bool
+	var l listFlags
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List dead letters in the order in which they died",
@@ -47,26 +46,12 @@ func (a *app) deadList() *cobra.Command {
 		Args:    exactly(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.run(cmd, func(ctx context.Context, o *opened, p *printer) error {
-				n := 0
-				for d, err := range o.ListDead(ctx, f.filter()) {
-					if err != nil {
-						return err
-					}
-					if n++; limit > 0 && n > limit {
-						_, err := fmt.Fprintf(cmd.ErrOrStderr(), "triggerhook: there are more than %d: give another --limit, 0 for all\n", limit)
-						return err
-					}
-					if err := p.dead(d, payloads); err != nil {
-						return err
-					}
-				}
-				return nil
+				return list(p, l, o.ListDead(ctx, f.filter()), p.dead)
 			})
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().IntVar(&limit, "limit", 100, "list no more than this; 0: all")
-	cmd.Flags().BoolVar(&payloads, "payloads", false, "with --json: payloads too")
+	l.register(cmd)
 	return cmd
 }
 

@@ -19,6 +19,7 @@ import (
 // lines for people without.
 type printer struct {
 	out    io.Writer
+	errs   io.Writer
 	json   bool
 	table  *tabwriter.Writer
 	header string

@@ -80,7 +80,7 @@ Exit codes:
 	f.StringVar(&a.namespace, "namespace", "", `prefix of tables and keys (TRIGGERHOOK_NAMESPACE; default "triggerhook")`)
 	f.IntVar(&a.partitions, "partitions", 1, "partitions of the hot set, as at the first migrate (TRIGGERHOOK_PARTITIONS)")
 	f.BoolVar(&a.json, "json", false, "print a line of JSON for each thing")
-	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "give up after this time; 0: never")
+	f.DurationVar(&a.timeout, "timeout", 0, "end the command after this time, done or not; 0: never")
 	root.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return usageError{fmt.Errorf("unknown command %q; see triggerhook help", args[0])}
@@ -110,6 +110,9 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 // action is what a command does with a Scheduler.
 type action func(ctx context.Context, o *opened, p *printer) error
 
+// flushWait is how long a command that has changed something waits until the hot set knows.
+const flushWait = 30 * time.Second
+
 // run opens the stores, does act, waits until the hot set knows what was changed, and closes the stores.
 func (a *app) run(cmd *cobra.Command, act action) (err error) {
 	if err := fromEnvironment(cmd.Flags()); err != nil {
@@ -130,9 +133,11 @@ func (a *app) run(cmd *cobra.Command, act action) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
-	p := &printer{out: cmd.OutOrStdout(), json: a.json}
-	err = act(ctx, o, p)
-	return errors.Join(err, p.flush(), o.flush(ctx))
+	p := &printer{out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), json: a.json}
+	err = errors.Join(act(ctx, o, p), p.flush())
+	short, cancel := context.WithTimeout(ctx, flushWait)
+	defer cancel()
+	return errors.Join(err, o.Flush(short))
 }
 
 // exactly refuses another number of arguments with an error of usage.

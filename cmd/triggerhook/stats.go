@@ -32,9 +32,6 @@ func (a *app) stats() *cobra.Command {
 		Example: "  triggerhook stats\n  triggerhook stats --watch --every 5s --json",
 		Args:    exactly(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if watch {
-				a.timeout = 0
-			}
 			return a.run(cmd, func(ctx context.Context, o *opened, p *printer) error {
 				if err := printStats(ctx, o, p); err != nil || !watch {
 					return err

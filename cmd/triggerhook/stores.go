@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -184,9 +183,6 @@ func redacted(raw string) string {
 	}
 	return u.Redacted()
 }
-
-// flush waits until the hot set knows what was changed, as a process that ends has to.
-func (o *opened) flush(ctx context.Context) error { return o.Flush(ctx) }
 
 // close closes what was opened, the last first.
 func (o *opened) close() (err error) {

@@ -155,7 +155,14 @@ func createFrom(ctx context.Context, o *opened, p *printer, from string, in io.R
 	var some []*triggerhook.Task
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 32<<20) // a payload of 16 MiB, as base64
-	n := 0
+	n, stored := 0, 0
+	put := func() error {
+		if err := store(ctx, o, p, on, some...); err != nil {
+			return fmt.Errorf("lines up to %d, %d tasks of earlier lines are stored: %w", n, stored, err)
+		}
+		stored, some = stored+len(some), nil
+		return nil
+	}
 	for lines.Scan() {
 		n++
 		if len(lines.Bytes()) == 0 {
@@ -163,23 +170,19 @@ func createFrom(ctx context.Context, o *opened, p *printer, from string, in io.R
 		}
 		t, err := taskOf(lines.Bytes())
 		if err != nil {
-			return usageError{fmt.Errorf("line %d: %w; %d tasks of earlier lines are stored", n, err, n-1-len(some))}
+			return usageError{fmt.Errorf("line %d, %d tasks of earlier lines are stored: %w", n, stored, err)}
 		}
 		if some = append(some, t); len(some) < atOnce {
 			continue
 		}
-		if err := store(ctx, o, p, on, some...); err != nil {
-			return fmt.Errorf("lines up to %d: %w", n, err)
+		if err := put(); err != nil {
+			return err
 		}
-		some = nil
 	}
 	if err := lines.Err(); err != nil {
-		return usageError{fmt.Errorf("line %d: %w", n+1, err)}
+		return usageError{fmt.Errorf("line %d, %d tasks of earlier lines are stored: %w", n+1, stored, err)}
 	}
-	if err := store(ctx, o, p, on, some...); err != nil {
-		return fmt.Errorf("lines up to %d: %w", n, err)
-	}
-	return nil
+	return put()
 }
 
 // taskOf reads a task from a line of NDJSON. Where a task stands in its life (state, attempt, next) is passed over.
@@ -254,8 +257,7 @@ func (f *filterFlags) filter() (triggerhook.Filter, error) {
 
 func (a *app) list() *cobra.Command {
 	var f filterFlags
-	var limit int
-	var payloads bool
+	var l listFlags
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List tasks in the order of their times",
@@ -266,26 +268,10 @@ func (a *app) list() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.run(cmd, func(ctx context.Context, o *opened, p *printer) error {
-				n := 0
-				for i, err := range o.List(ctx, filter) {
-					if err != nil {
-						return err
-					}
-					if n++; limit > 0 && n > limit {
-						_, err := fmt.Fprintf(cmd.ErrOrStderr(), "triggerhook: there are more than %d: give another --limit, 0 for all\n", limit)
-						return err
-					}
-					if err := p.task(i, payloads); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			return a.run(cmd, func(ctx context.Context, o *opened, p *printer) error { return list(p, l, o.List(ctx, filter), p.task) })
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().IntVar(&limit, "limit", 100, "list no more than this; 0: all")
-	cmd.Flags().BoolVar(&payloads, "payloads", false, "with --json: payloads too")
+	l.register(cmd)
 	return cmd
 }
