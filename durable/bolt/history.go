@@ -167,10 +167,10 @@ func (s *Store) History(ctx context.Context, id string, limit int) (all []task.E
 	return all, err
 }
 
-// appendDone appends what has this prefix, the newest first, up to limit in all.
+// appendDone appends what has this prefix, which ends in the NUL after an id, the newest first, up to limit in all.
 func appendDone(all []task.Ended, c *bbolt.Cursor, prefix []byte, limit int) ([]task.Ended, error) {
 	after := slices.Clone(prefix)
-	after[len(after)-1] = 1 // no id contains it after a NUL: the next key that is not of this id
+	after[len(after)-1] = 1 // in place of that NUL: above all keys of this id
 	var k, v []byte
 	if next, _ := c.Seek(after); next == nil {
 		k, v = c.Last()
@@ -178,9 +178,6 @@ func appendDone(all []task.Ended, c *bbolt.Cursor, prefix []byte, limit int) ([]
 		k, v = c.Prev()
 	}
 	for ; bytes.HasPrefix(k, prefix) && len(all) < limit; k, v = c.Prev() {
-		if len(k) != len(prefix)+16 {
-			continue
-		}
 		e, err := decodeDone(k, v)
 		if err != nil {
 			return all, err
