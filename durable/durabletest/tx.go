@@ -128,7 +128,7 @@ func goesOnAfterADuplicate(w txWorld) {
 	ctx := w.Context()
 	tx := w.begin()
 	w.must(w.Create(ctx, []task.Row{txRow("m", 1)}))
-	many := []task.Row{txRow("m", 9)} // it comes in the second statement, because rows are sorted
+	many := []task.Row{txRow("m", 9999)} // the last by its time, so that it comes in the second statement
 	for i := range 1500 {
 		many = append(many, txRow(fmt.Sprint("c", i), int64(10+i)))
 	}
