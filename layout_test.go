@@ -50,7 +50,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"internal/removal": {"hotset", "task", "internal/coalesce", "internal/fence", "internal/report", "internal/retry"},
 		"internal/report":  {"task"},
 		"internal/retry":   {"internal/wait"},
-		"internal/verdict": {},
+		"internal/verdict": {"task"},
 		"internal/wait":    {},
 		"metrics":          {"", "consumer"},
 		"middleware":       {""},

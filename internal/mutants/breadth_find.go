@@ -32,7 +32,7 @@ var breadthFind = []mutant{
 		"AND prev_ver IN ({vers})", "AND (prev_ver IN ({vers}) OR 1 = 1)", "./durable", "TestStore/mysql97/UpsertAsksForThePreviousVersion"},
 	{"bolt-upsert-unswept", "the same of a file", "durable/bolt/upsert.go",
 		"is.PrevVer != 0 && is.PrevVer != r.PrevVer {", "is.PrevVer == r.Ver {", "./durable/bolt", "TestStore/bolt/UpsertAsksForThePreviousVersion"},
-	{"upsert-twice", "a try that is repeated changes what the lost one has stored", "durable/sql/upsert_replace.sql",
+	{"upsert-twice", "a try that is repeated changes what the lost one has stored", "durable/sql/upsert_debounce.sql",
 		"ver <> VALUES(ver) AND ", "", "./durable", "TestStore/mysql97/UpsertOfNewRowsCreatesThem"},
 	{"upsert-not-earlier", "Earliest moves a task to its own time", "durable/sql/upsert_earliest.sql",
 		"VALUES(next_ms) < next_ms", "VALUES(next_ms) <= next_ms", "./durable", "TestStore/mysql97/UpsertOfStoredRowsDoesWhatItsModeSays"},
