@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -87,7 +88,7 @@ func TestScripts(t *testing.T) {
 		t.Run(pair.name, func(t *testing.T) {
 			var n atomic.Int64
 			testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Condition: func(cond string) (bool, error) { return cond == pair.name, nil },
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code}, Setup: func(e *testscript.Env) error {
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "sql": runSQL}, Setup: func(e *testscript.Env) error {
 					store, hot := pair.stores(t, e)
 					e.Setenv("TRIGGERHOOK_STORE", store)
 					e.Setenv("TRIGGERHOOK_HOT", hot)
@@ -111,6 +112,19 @@ func code(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// runSQL runs the statements of a file, one a line, in the database of TRIGGERHOOK_STORE.
+func runSQL(ts *testscript.TestScript, _ bool, args []string) {
+	dsn, err := mysqlDSN("sql", ts.Getenv("TRIGGERHOOK_STORE"))
+	ts.Check(err)
+	db, err := sql.Open("mysql", dsn)
+	ts.Check(err)
+	defer db.Close()
+	for statement := range strings.Lines(ts.ReadFile(args[0])) {
+		_, err := db.Exec(statement)
+		ts.Check(err)
 	}
 }
 

@@ -27,6 +27,7 @@ type target struct {
 	hot        string // redis://..., rediss://..., redis-cluster://..., redis-sentinel://... or local
 	namespace  string
 	partitions int
+	maxPayload int // the longest payload that a command stores; 0: the library's default
 }
 
 // opened is a Scheduler on stores that this process has opened.
@@ -54,7 +55,8 @@ func (t target) open(logs io.Writer) (_ *opened, err error) {
 		return nil, err
 	}
 	o.Scheduler, err = triggerhook.New(store, set, triggerhook.Options{
-		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		MaxPayload: t.maxPayload,
+		Logger:     slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	return o, err
 }
@@ -72,7 +74,7 @@ func (t target) openStore(o *opened) (durable.Store, error) {
 	if !strings.HasPrefix(t.store, "mysql://") {
 		return nil, usageError{fmt.Errorf("--store %q: want mysql://USER:PASSWORD@HOST:PORT/DATABASE or bolt:PATH", redacted(t.store))}
 	}
-	dsn, err := mysqlDSN(t.store)
+	dsn, err := mysqlDSN("--store", t.store)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +86,15 @@ func (t target) openStore(o *opened) (durable.Store, error) {
 	return durable.NewMySQL(db, durable.Options{Namespace: t.namespace})
 }
 
-// mysqlDSN is the driver's form of a mysql URL. The query of the URL has parameters of the driver; "socket" in it
+// mysqlDSN is the driver's form of a mysql URL, which a flag has named. The query of the URL has parameters of the driver; "socket" in it
 // is the path of a socket, in place of the host.
-func mysqlDSN(raw string) (string, error) {
+func mysqlDSN(flag, raw string) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return "", usageError{errors.New("--store: not a URL; a password with special characters is written percent-encoded")} // the error would hold the password
+		return "", usageError{fmt.Errorf("%s: not a URL; a password with special characters is written percent-encoded", flag)} // the error would hold the password
+	}
+	if u.Scheme != "mysql" {
+		return "", usageError{fmt.Errorf("%s %q: want mysql://USER:PASSWORD@HOST:PORT/DATABASE", flag, redacted(raw))}
 	}
 	query := u.Query()
 	c := mysql.NewConfig()
@@ -106,14 +111,14 @@ func mysqlDSN(raw string) (string, error) {
 	}
 	c.InterpolateParams = true
 	if c.DBName == "" {
-		return "", usageError{fmt.Errorf("--store %q: the URL names no database", redacted(raw))}
+		return "", usageError{fmt.Errorf("%s %q: the URL names no database", flag, redacted(raw))}
 	}
 	dsn := c.FormatDSN()
 	if len(query) > 0 {
 		dsn += "&" + query.Encode() // there is a parameter before it: interpolateParams
 	}
 	if _, err := mysql.ParseDSN(dsn); err != nil {
-		return "", usageError{fmt.Errorf("--store %q: %w", redacted(raw), err)}
+		return "", usageError{fmt.Errorf("%s %q: %w", flag, redacted(raw), err)}
 	}
 	return dsn, nil
 }
