@@ -1,0 +1,157 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// Bounds of how long a task waits for its host, here and in the stores.
+const (
+	slotWait      = 100 * time.Millisecond // for a slot, while few others wait
+	leastPostpone = 250 * time.Millisecond
+	mostPostpone  = 30 * time.Second // beyond the opening of the circuit
+	firstMean     = 100 * time.Millisecond
+	halfOpen      = 3 // requests that are tried when a circuit was open
+	breakerWindow = 30 * time.Second
+	breakerBucket = 3 * time.Second
+)
+
+// host has the limits of one origin: at most so many requests at a time, and a circuit breaker.
+//
+// The rules, which its tests hold:
+//   - OneSlotEach: no more requests run at a time than there are slots.
+//   - OpenSendsNone: while the circuit is open no request is sent, and no task waits here.
+//   - FewWait: at most as many handlers wait for a slot as there are slots, so one slow host holds a bounded part of a worker.
+//   - NoAttemptLost: a task that is not sent is postponed (Snooze), which counts no attempt.
+type host struct {
+	origin  string
+	slots   chan struct{} // one element for each running request
+	waiting atomic.Int64  // handlers that wait for a slot
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	users   int // handlers that use it; of hosts.mu
+
+	mu        sync.Mutex
+	openUntil time.Time     // when the circuit that opened last tries again
+	mean      time.Duration // moving average of how long a request takes
+	booked    time.Time     // until when postponed tasks have booked the slots
+}
+
+// newHost returns the host of an origin. opened is called when its circuit opens.
+func newHost(origin string, o Options, opened func()) *host {
+	h := &host{origin: origin, slots: make(chan struct{}, o.PerHost), mean: firstMean}
+	h.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name: origin, MaxRequests: halfOpen, Interval: breakerWindow, BucketPeriod: breakerBucket, Timeout: o.BreakerOpen,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return int(c.TotalSuccesses+c.TotalFailures) >= o.BreakerRequests && c.TotalFailures >= c.TotalSuccesses
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errNotOfHost) },
+		OnStateChange: func(_ string, _, to gobreaker.State) {
+			if to != gobreaker.StateOpen {
+				return
+			}
+			h.mu.Lock()
+			h.openUntil = time.Now().Add(o.BreakerOpen)
+			h.mu.Unlock()
+			opened()
+		},
+	})
+	return h
+}
+
+// errNotOfHost marks the outcome of a request that tells nothing about the host.
+var errNotOfHost = errors.New("this tells nothing about the host")
+
+// postponed is why a task was not sent, and for how long it is put off.
+type postponed struct {
+	outcome string // of the metrics
+	why     string
+	delay   time.Duration
+}
+
+// admit waits for leave to send one request. The caller then calls the function with what the request's outcome says about the host:
+// nil, errNotOfHost, or a failure. Otherwise the task is to be postponed, or ctx has ended (both nil).
+func (h *host) admit(ctx context.Context) (func(error), *postponed) {
+	if h.breaker.State() == gobreaker.StateOpen {
+		return nil, h.open()
+	}
+	if !h.takeSlot(ctx) {
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		return nil, &postponed{outcomeBusy, fmt.Sprintf("%d requests to it run already", cap(h.slots)), h.book()}
+	}
+	done, err := h.breaker.Allow()
+	if err != nil { // it opened meanwhile, or is trying a few requests
+		<-h.slots
+		return nil, h.open()
+	}
+	began := time.Now()
+	return func(failure error) {
+		h.took(time.Since(began))
+		done(failure)
+		<-h.slots
+	}, nil
+}
+
+// open is the answer while the circuit is open, or half open.
+func (h *host) open() *postponed {
+	return &postponed{outcomeOpen, "its circuit is open, because at least half of the last requests failed", h.book()}
+}
+
+// takeSlot takes a slot. If none is free it waits for slotWait, unless as many wait as there are slots.
+func (h *host) takeSlot(ctx context.Context) bool {
+	select {
+	case h.slots <- struct{}{}:
+		return true
+	default:
+	}
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > int64(cap(h.slots)) {
+		return false
+	}
+	timer := time.NewTimer(slotWait)
+	defer timer.Stop()
+	select {
+	case h.slots <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// took adds how long a request took to the average.
+func (h *host) took(d time.Duration) {
+	h.mu.Lock()
+	h.mean += (d - h.mean) / 16
+	h.mu.Unlock()
+}
+
+// book books the next time at which a slot is likely to be free, and returns how long until then. So the tasks of a backlog come back one
+// after another, at about the rate that the host takes them, and not all at once. Beyond mostPostpone they come back spread at random.
+func (h *host) book() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	least := now.Add(leastPostpone)
+	if h.openUntil.After(least) {
+		least = h.openUntil.Add(time.Millisecond) // the breaker is open up to and with that instant
+	}
+	at := least
+	if h.booked.After(at) {
+		at = h.booked
+	}
+	if at.Sub(least) > mostPostpone {
+		return least.Sub(now) + mostPostpone/2 + rand.N(mostPostpone/2)
+	}
+	h.booked = at.Add(h.mean / time.Duration(cap(h.slots)))
+	return at.Sub(now)
+}
