@@ -38,7 +38,7 @@ func newTransport(o Options, g *guard) *http.Transport {
 		DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
 		TLSHandshakeTimeout: o.TLSTimeout, ResponseHeaderTimeout: o.HeaderTimeout, IdleConnTimeout: time.Minute,
-		MaxIdleConns: max(1024, o.PerHost), MaxIdleConnsPerHost: o.PerHost, MaxConnsPerHost: o.PerHost,
+		MaxIdleConns: max(1024, o.PerHost), MaxIdleConnsPerHost: o.PerHost,
 		MaxResponseHeaderBytes: mostHeader, DisableCompression: true, // so that no short body becomes a long one
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // a connection that hangs is noticed
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"mime"
 	"net"
 	"net/netip"
 	"net/url"
@@ -148,7 +147,7 @@ func (o Options) checkTexts() error {
 	if o.Format != StandardWebhooks && o.Format != CloudEvents {
 		errs = append(errs, fmt.Errorf("Format is %q, want %q or %q", o.Format, StandardWebhooks, CloudEvents))
 	}
-	if _, _, err := mime.ParseMediaType(o.ContentType); err != nil || !fieldValue(o.ContentType) {
+	if !mediaType(o.ContentType) {
 		errs = append(errs, fmt.Errorf("ContentType is %q, want a media type like application/json", o.ContentType))
 	}
 	for name, value := range map[string]string{"UserAgent": o.UserAgent, "EventType": o.EventType} {

@@ -69,7 +69,7 @@ func outgoing(headers map[string]string, contentType string) (http.Header, error
 		value, lower := headers[name], strings.ToLower(name)
 		switch {
 		case lower == HeaderContentType:
-			if _, _, err := mime.ParseMediaType(value); err != nil || !fieldValue(value) {
+			if !mediaType(value) {
 				return nil, fmt.Errorf("header %q: want a media type like application/json", name)
 			}
 		case slices.Contains(traced, lower), strings.HasPrefix(lower, HeaderPrefix) && !isForbidden(lower):
@@ -105,6 +105,12 @@ func token(name string) bool {
 // fieldValue reports whether a value can be sent as it is: printable ASCII, spaces inside.
 func fieldValue(value string) bool {
 	return textproto.TrimString(value) == value && !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// mediaType reports whether a value is a media type, with parameters or without.
+func mediaType(value string) bool {
+	name, _, err := mime.ParseMediaType(value)
+	return err == nil && strings.Contains(name, "/") && fieldValue(value)
 }
 
 // MessageID returns the webhook-id of a task: a hash of the namespace and of all of the task but Expires and its trace context. So
@@ -185,4 +191,3 @@ func escape(text string) string {
 	}
 	return b.String()
 }
-

@@ -4,7 +4,7 @@
 // # The task
 //
 // The header "webhook-url" of a task has the target, "content-type" the media type of the payload, which becomes the body. Headers that
-// begin with "x-", traceparent and tracestate become headers of the request, but for those by which receivers and proxies judge where
+// begin with "x-", traceparent and tracestate become headers of the request, except those by which receivers and proxies judge where
 // a request comes from (x-forwarded-for and others). Other headers of the task are not sent.
 //
 // # The outcome
