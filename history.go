@@ -145,6 +145,14 @@ func (k *keeper) ofConsumer() *consumer.History {
 	return &consumer.History{Store: k.store, Sample: k.sample, Worker: k.worker}
 }
 
+// ofEntries are the ids whose members in the hot set have what the history keeps of their rows.
+func (k *keeper) ofEntries() task.Sample {
+	if k == nil {
+		return 0
+	}
+	return k.sample
+}
+
 // ofAgents is the store for the role that purges, nil if none does.
 func (k *keeper) ofAgents() durable.Historian {
 	if k == nil {

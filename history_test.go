@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/durable"
+	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -102,6 +105,65 @@ func TestTheHistoryHasHowEachTaskEnded(t *testing.T) {
 		if all := past(t, s, id); len(all) != 0 {
 			t.Errorf("%q has not ended, and its history is %+v", id, all)
 		}
+	}
+}
+
+// seenEndings notes what End is asked to keep.
+type seenEndings struct {
+	durable.Historian
+	mu   sync.Mutex
+	seen map[string]task.Ending
+}
+
+func (s *seenEndings) End(ctx context.Context, ends []task.Ending) ([]bool, error) {
+	s.mu.Lock()
+	for _, e := range ends {
+		s.seen[e.ID] = e
+	}
+	s.mu.Unlock()
+	return s.Historian.End(ctx, ends)
+}
+
+// A worker tells the store all that is kept of a task that it confirms, so that the store need not read the row: of a task that its creator added to
+// the hot set, of one that the feeder added, and of one whose payload was read from the row.
+
+func TestAConfirmWithHistoryReadsNoRow(t *testing.T) {
+	for name, both := range map[string]stores{
+		"embedded": embedded(t, 1),
+		"servers":  servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spy := &seenEndings{Historian: both.store.(durable.Historian), seen: map[string]task.Ending{}}
+			both.store = spy
+			s := both.scheduler(t, triggerhook.Options{History: kept})
+			before := &triggerhook.Task{ID: "before", Due: time.Now()}
+			if err := s.Create(t.Context(), before, &triggerhook.Task{ID: "long", Due: time.Now(), Payload: make([]byte, 5000)}); err != nil { // no worker runs yet: the feeder reads them
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			n := atomic.Int64{}
+			err := s.Handle(ctx, 1, func(_ context.Context, d *triggerhook.Delivery) error {
+				if d.ID == "before" {
+					return s.Create(ctx, &triggerhook.Task{ID: "added", Due: time.Now()})
+				}
+				if n.Add(1) == 2 {
+					stop()
+				}
+				return nil
+			})
+			stop()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range []string{"before", "long", "added"} {
+				e := spy.seen[id]
+				all := past(t, s, id)
+				if !e.Whole() || e.CreatedMS == 0 || len(all) != 1 || all[0].Created.UnixMilli() != e.CreatedMS || all[0].Due.UnixMilli() != e.DueMS {
+					t.Errorf("%q ended as %+v, and its history is %+v, want that the first has the times of the second", id, e, all)
+				}
+			}
+		})
 	}
 }
 

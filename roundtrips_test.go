@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -372,7 +373,7 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 		return store.RaiseAttempts(ctx, []task.Attempts{{Ref: rows[301].Ref, Attempt: 9}, {Ref: rows[302].Ref, Attempt: 9}})
 	})
 	checkDead(ctx, rows[400:500], store, check)
-	checkHistory(ctx, rows[500:700], store.(durable.Historian), check)
+	checkHistory(ctx, rows[500:800], store.(durable.Historian), check)
 	check("`Get`, `Versions`", func() error { _, err := store.Get(ctx, []string{one.ID}); return err })
 	check("`Get`, `Versions`", func() error { _, err := store.Versions(ctx, []string{one.ID}); return err })
 	check("`Scan` from a cursor", func() error { _, err := store.Scan(ctx, rows[301].Cursor(), task.MaxDue, 100, 100); return err })
@@ -410,8 +411,14 @@ func checkHistory(ctx context.Context, rows []task.Row, store durable.Historian,
 	}
 	check("`End` of 1 to 1000 rows", func() error { _, err := store.End(ctx, ends[:1]); return err })
 	check("`End` of 1 to 1000 rows", func() error { _, err := store.End(ctx, ends[1:90]); return err })
+	whole := slices.Clone(ends[200:290])
+	for i, r := range rows[200:290] {
+		whole[i].DueMS, whole[i].CreatedMS = r.DueMS, max(1, r.CreatedMS)
+	}
+	check("the same where callers know what the history keeps of the rows", func() error { _, err := store.End(ctx, whole[:1]); return err })
+	check("the same where callers know what the history keeps of the rows", func() error { _, err := store.End(ctx, whole[1:]); return err })
 	check("`EndByID` of 1 to 1000 rows", func() error { _, err := store.EndByID(ctx, ends[90:100]); return err })
-	check("`EndDead` of 1 to 100 rows that died alike", func() error { _, err := store.EndDead(ctx, burials[100:], ends[100:]); return err })
+	check("`EndDead` of 1 to 100 rows that died alike", func() error { _, err := store.EndDead(ctx, burials[100:200], ends[100:200]); return err })
 	check("`History` of two months", func() error { _, err := store.History(ctx, rows[0].ID, 10); return err })
 }
 

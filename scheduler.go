@@ -102,7 +102,7 @@ func (s *Scheduler) compose(set hotset.Set) {
 	s.set = s.removals
 	s.window = horizon.New(s.o.Window, s.store, s.records, s.report)
 	s.adds = preload.New(preload.Options{Store: s.store, Set: s.set, Records: s.records, Window: s.window,
-		InlinePayload: s.o.InlinePayload, Closed: s.giveUp, Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
+		InlinePayload: s.o.InlinePayload, Keeps: s.keeper.ofEntries(), Closed: s.giveUp, Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
 	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Outbox: s.txs.store, History: s.keeper.ofAgents(), Retention: s.o.History.Retention, Set: s.set, Fenced: fenced,
 		Records: s.records, Outage: outage,
 		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,

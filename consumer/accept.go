@@ -169,6 +169,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 // completeFrom takes over what the hot set did not hold. Under Consumer.mu.
 func (d *Delivery) completeFrom(r task.Row) error {
 	d.takeExpiry(r.ExpiresMS)
+	d.createdMS = r.CreatedMS
 	if d.nextMS == 0 { // its entry was lost
 		return d.complete(r.NextMS, r.DueMS, r.Attempt, r.Payload, r.Headers)
 	}

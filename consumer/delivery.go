@@ -22,6 +22,7 @@ type Delivery struct {
 	nextMS         int64
 	dueMS          int64
 	expiresMS      int64 // 0: it does not expire
+	createdMS      int64 // 0: not known
 	failedAttempts int   // Attempt - 1: rollbacks, timeouts and leases that ran out before
 	settlement     settlementState
 	tx             txState       // what its ConfirmTx did
@@ -38,6 +39,7 @@ type Delivery struct {
 func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) error {
 	d.c, d.batch, d.own, d.ID = c, b, e.Ref, e.ID
 	d.takeExpiry(e.ExpiresMS)
+	d.createdMS = e.CreatedMS
 	return d.complete(e.NextMS, e.DueMS, e.Attempt, e.Payload, e.Headers)
 }
 

@@ -60,6 +60,9 @@ func (c *Consumer) ending(d *Delivery, e task.Ending, handed bool) task.Ending {
 		return task.Ending{Ref: d.own}
 	}
 	e.Ref, e.Worker = d.own, c.o.History.Worker
+	if d.createdMS != 0 {
+		e.DueMS, e.CreatedMS = d.dueMS, d.createdMS
+	}
 	if handed {
 		c.mu.Lock()
 		since := d.since

@@ -17,7 +17,8 @@ import (
 
 // This file ends tasks whose history is kept (Historian). The protocol is that of a deletion, with one difference: the transaction first
 // locks the rows that exist, with what the history keeps of them, and then writes their history and deletes them. So what is written
-// is about exactly the rows that are deleted, and a statement never has to be told which of its rows were met.
+// is about exactly the rows that are deleted, and a statement never has to be told which of its rows were met. Where callers know what
+// the history keeps (task.Ending.Whole), no row is read: the transaction deletes all of them first, and goes on only if all were met.
 
 var _ TxHistorian = (*MySQL)(nil)
 
@@ -120,8 +121,16 @@ type queryExecer interface {
 // lockAndKeep locks the rows that exist in the versions of ends, writes their history, and returns these versions.
 func (m *MySQL) lockAndKeep(ctx context.Context, tx queryExecer, ends []task.Ending) ([]task.Ref, error) {
 	existing, kept, err := m.lockEnding(ctx, tx, ends)
-	if err != nil || len(kept) == 0 {
+	if err != nil {
 		return existing, err
+	}
+	return existing, m.keep(ctx, tx, kept)
+}
+
+// keep writes history.
+func (m *MySQL) keep(ctx context.Context, tx execer, kept []task.Ending) error {
+	if len(kept) == 0 {
+		return nil
 	}
 	rows := make([]byte, 0, len(kept)*endingBytes)
 	for i, e := range kept {
@@ -130,14 +139,14 @@ func (m *MySQL) lockAndKeep(ctx context.Context, tx queryExecer, ends []task.End
 		}
 		rows = appendDone(rows, e)
 	}
-	_, err = tx.ExecContext(ctx, strings.Replace(m.sql["insert_done"], "{rows}", string(rows), 1))
+	_, err := tx.ExecContext(ctx, strings.Replace(m.sql["insert_done"], "{rows}", string(rows), 1))
 	failpoint.Hit("confirm/history") // a crash here leaves the tasks, and no history of them: the transaction is not committed
-	return existing, err
+	return err
 }
 
 // appendDone appends a row of insert_done.sql. Numbers and hexadecimal literals need no quotes and no arguments: with twelve arguments a row the
 // driver took longer than the server.
-func appendDone(b []byte, e task.Ended) []byte {
+func appendDone(b []byte, e task.Ending) []byte {
 	b = strconv.AppendInt(append(b, '('), e.Slot(), 10)
 	b = appendBytes(append(b, ','), e.ID)
 	for _, n := range []int64{e.EndedMS, e.Ver, int64(e.How), e.DueMS, e.CreatedMS} {
@@ -168,7 +177,7 @@ func appendBytes(b []byte, text string) []byte {
 }
 
 // lockEnding locks the rows that exist in the versions of ends, and returns their versions, and what is kept of them.
-func (m *MySQL) lockEnding(ctx context.Context, tx querier, ends []task.Ending) (existing []task.Ref, kept []task.Ended, err error) {
+func (m *MySQL) lockEnding(ctx context.Context, tx querier, ends []task.Ending) (existing []task.Ref, kept []task.Ending, err error) {
 	rows, err := tx.QueryContext(ctx, expand(m.sql["lock_ending_tasks"], len(ends)), refArgs(refsOfEndings(ends))...)
 	if err != nil {
 		return nil, nil, err
@@ -216,28 +225,58 @@ func (m *MySQL) endsShare(ends []task.Ending) int {
 
 // end deletes the rows of d whose history is kept, and returns them. It deletes either all of them at once, or those that exist after
 // a look that is fresh (FreshRead).
-func (d *deletion) end(ctx context.Context, conn *sql.Conn) ([]task.Ref, error) {
-	deleted, all, err := d.endExisting(ctx, conn, true)
+func (d *deletion) end(ctx context.Context, conn *sql.Conn) (deleted []task.Ref, err error) {
+	ends, whole := d.endings()
+	var all bool
+	if whole {
+		deleted, all, err = d.endAll(ctx, conn, ends)
+	} else {
+		deleted, all, err = d.endExisting(ctx, conn, ends, true)
+	}
 	if all || err != nil {
 		return deleted, err
 	}
 	if _, err := d.m.turnFresh(ctx, conn); err != nil {
 		return nil, err
 	}
-	deleted, _, err = d.endExisting(ctx, conn, false)
+	deleted, _, err = d.endExisting(ctx, conn, ends, false)
 	return deleted, err
 }
 
-// endExisting is one transaction. It reports whether all rows of d exist; if not, and allOrNone, it deletes none.
-func (d *deletion) endExisting(ctx context.Context, conn *sql.Conn, allOrNone bool) (deleted []task.Ref, all bool, err error) {
+// endings are how the rows of d end, in their order. whole: no row needs to be read for it.
+func (d *deletion) endings() (ends []task.Ending, whole bool) {
+	ends, whole = make([]task.Ending, len(d.refs)), true
+	for i, r := range d.refs {
+		ends[i] = d.ends[r]
+		ends[i].Ref, whole = r, whole && ends[i].Whole()
+	}
+	return ends, whole
+}
+
+// endAll is one transaction that deletes all rows of d, or none if one of them does not exist.
+func (d *deletion) endAll(ctx context.Context, conn *sql.Conn, ends []task.Ending) (deleted []task.Ref, all bool, err error) {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, false, err
 	}
-	ends := make([]task.Ending, len(d.refs))
-	for i, r := range d.refs {
-		ends[i] = d.ends[r]
-		ends[i].Ref = r
+	n, err := d.m.execDelete(ctx, tx, d.refs)
+	if all = n == len(d.refs); err == nil && !all {
+		return nil, false, tx.Rollback()
+	}
+	if err == nil {
+		err = d.m.keep(ctx, tx, slices.DeleteFunc(slices.Clone(ends), func(e task.Ending) bool { return e.How == 0 }))
+	}
+	if err != nil {
+		return nil, all, errors.Join(err, rollback(tx))
+	}
+	return d.refs, true, d.commit(d.refs, tx.Commit())
+}
+
+// endExisting is one transaction. It reports whether all rows of d exist; if not, and allOrNone, it deletes none.
+func (d *deletion) endExisting(ctx context.Context, conn *sql.Conn, ends []task.Ending, allOrNone bool) (deleted []task.Ref, all bool, err error) {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, false, err
 	}
 	existing, err := d.m.lockAndKeep(ctx, tx, ends)
 	if all = len(existing) == len(d.refs); err == nil && (len(existing) == 0 || allOrNone && !all) {

@@ -26,7 +26,7 @@ type Historian interface {
 	EndDead(ctx context.Context, burials []task.Burial, ends []task.Ending) ([]bool, error)
 
 	// History returns what is kept of the tasks that were called id, the newest first, at most limit of them.
-	History(ctx context.Context, id string, limit int) ([]task.Ended, error)
+	History(ctx context.Context, id string, limit int) ([]task.Ending, error)
 
 	// PurgeHistory deletes the slots of the history that ended by beforeMS, in commits of bounded size, at most most rows. It returns how
 	// many it deleted, also with an error.

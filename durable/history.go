@@ -14,7 +14,7 @@ import (
 const slotsAtOnce = 360
 
 // History implements Historian. It looks the id up in each slot from the last to the first, and passes over what is empty between them.
-func (m *MySQL) History(ctx context.Context, id string, limit int) (all []task.Ended, err error) {
+func (m *MySQL) History(ctx context.Context, id string, limit int) (all []task.Ending, err error) {
 	err = m.bounded(ctx, fmt.Sprintf("read the history of task %q", id), func(ctx context.Context, conn *sql.Conn) error {
 		all = nil
 		for upTo := int64(task.MaxDue / task.SlotMS); upTo >= 0 && len(all) < limit; {
@@ -44,7 +44,7 @@ func (m *MySQL) doneSlot(ctx context.Context, conn *sql.Conn, stmt string, args 
 	return slot, err == nil, err
 }
 
-func (m *MySQL) listDone(ctx context.Context, conn *sql.Conn, id string, from, to int64, limit int) ([]task.Ended, error) {
+func (m *MySQL) listDone(ctx context.Context, conn *sql.Conn, id string, from, to int64, limit int) ([]task.Ending, error) {
 	args := make([]any, 0, slotsAtOnce+2)
 	for slot := from; slot <= to; slot++ {
 		args = append(args, slot)
@@ -55,9 +55,9 @@ func (m *MySQL) listDone(ctx context.Context, conn *sql.Conn, id string, from, t
 		return nil, err
 	}
 	defer rows.Close()
-	var all []task.Ended
+	var all []task.Ending
 	for rows.Next() {
-		var e task.Ended
+		var e task.Ending
 		if err := rows.Scan(&e.ID, &e.EndedMS, &e.Ver, &e.How, &e.DueMS, &e.CreatedMS, &e.DeliveredMS, &e.Attempt, &e.Worker,
 			&e.Reason, &e.LastError); err != nil {
 			return nil, err

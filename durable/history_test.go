@@ -52,6 +52,14 @@ func TestALostAnswerKeepsEachEndOnce(t *testing.T) {
 			for _, before := range []bool{true, false} {
 				for act, call := range map[string]func([]task.Ref) ([]bool, error){
 					"End": func(refs []task.Ref) ([]bool, error) { return s.End(t.Context(), endings(refs, task.EndConfirmed)) },
+					"End, whole": func(refs []task.Ref) ([]bool, error) {
+						ends := endings(refs[:3], task.EndConfirmed)
+						for i := range ends {
+							ends[i].CreatedMS = 7
+						}
+						got, err := s.End(t.Context(), ends)
+						return append(got, false), err
+					},
 					"EndByID": func(refs []task.Ref) ([]bool, error) {
 						rows, err := s.EndByID(t.Context(), endings(refs, task.EndDeleted))
 						got := make([]bool, len(refs))
@@ -185,7 +193,7 @@ func TestKeepTxIsPartOfItsTransaction(t *testing.T) {
 		end(true)
 		kept, err := w.History(w.Context(), a.ID, 10)
 		want := task.Row{Ref: a, DueMS: 3, CreatedMS: 4, Attempt: 6}.EndedAs(endings([]task.Ref{a}, task.EndConfirmed)[0])
-		if err != nil || !slices.Equal(kept, []task.Ended{want}) {
+		if err != nil || !slices.Equal(kept, []task.Ending{want}) {
 			w.Errorf("kept is %+v, %v, want %+v", kept, err, want)
 		}
 		tx := w.begin()

@@ -13,8 +13,10 @@ func TestAnEntryHasNoByteForAbsentHeaders(t *testing.T) {
 	with.Headers, long.External, long.Headers = `{"k":"v"}`, true, `{"k":"v"}`
 	ends, endsWith, endsLong := e, with, long
 	ends.ExpiresMS, endsWith.ExpiresMS, endsLong.ExpiresMS = 30, 40, 50
+	made, madeWith := e, endsWith
+	made.CreatedMS, madeWith.CreatedMS, endsLong.CreatedMS = 7, 8, 9
 	for want, e := range map[string]task.Entry{"20:10:3:i:p:1": e, `20:10:3:h:9:{"k":"v"}p:1`: with, "20:10:3:x:": long,
-		"20:10:3:e:30:i:p:1": ends, `20:10:3:e:40:h:9:{"k":"v"}p:1`: endsWith} {
+		"20:10:3:e:30:i:p:1": ends, `20:10:3:e:40:h:9:{"k":"v"}p:1`: endsWith, "20:10:3:c:7:i:p:1": made, `20:10:3:e:40:c:8:h:9:{"k":"v"}p:1`: madeWith} {
 		if got, err := parseEntry(e.Ref, want); err != nil || !sameEntry(got, e) && !e.External {
 			t.Errorf("%q was read as %+v, %v; want %+v", want, got, err, e)
 		}
@@ -26,7 +28,8 @@ func TestAnEntryHasNoByteForAbsentHeaders(t *testing.T) {
 		t.Errorf("a long one that expires is written as %q, want that its row is read", got)
 	}
 	for _, strange := range []string{"1:1:1:h:", "1:1:1:h:0:", "1:1:1:h:-1:x", "1:1:1:h:2:x", "1:1:1:h:x:x", "1:1:1:h:99999999999999999999:x", "1:1:1:x:p", "1:1:1:y:", "1:1:1:i", "1:1:1",
-		"1:1:1:e:", "1:1:1:e:5", "1:1:1:e:5:", "1:1:1:e:5:i", "1:1:1:e:0:i:p", "1:1:1:e:-1:i:p", "1:1:1:e:x:i:p", "1:1:1:e:5:x:", "1:1:1:e:5:e:5:i:"} {
+		"1:1:1:e:", "1:1:1:e:5", "1:1:1:e:5:", "1:1:1:e:5:i", "1:1:1:e:0:i:p", "1:1:1:e:-1:i:p", "1:1:1:e:x:i:p", "1:1:1:e:5:x:", "1:1:1:e:5:e:5:i:",
+		"1:1:1:c:", "1:1:1:c:0:i:p", "1:1:1:c:-1:i:p", "1:1:1:c:5:x:", "1:1:1:c:5:e:5:i:", "1:1:1:c:5:c:5:i:", "1:1:1:e:5:c:5:x:", "1:1:1:e:x:c:5:i:"} {
 		if got, err := parseEntry(e.Ref, strange); err == nil {
 			t.Errorf("%q was read as %+v", strange, got)
 		}

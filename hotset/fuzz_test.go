@@ -42,9 +42,12 @@ func FuzzEntry(f *testing.F) {
 		if attempt%3 != 0 {
 			e.ExpiresMS = max(0, exec)
 		}
+		if attempt%5 != 0 {
+			e.CreatedMS = max(0, due)
+		}
 		got, err := parseEntry(ref, encodeEntry(e))
 		if external {
-			e.Payload, e.Headers, e.ExpiresMS = nil, "", 0
+			e.Payload, e.Headers, e.ExpiresMS, e.CreatedMS = nil, "", 0, 0
 		}
 		if err != nil || !sameEntry(got, e) {
 			t.Errorf("%+v came back as %+v, %v", e, got, err)

@@ -65,7 +65,7 @@ const entryLen = 45
 // encodeEntry returns what Redis keeps for a member: next_ms:due_ms:attempt:flag:rest. With the flag "i" the rest is the
 // payload. With "h" it is the length of the headers, a colon, the headers and the payload. With "x" headers and payload are
 // in the durable store alone, and there is no rest. The flag "e" comes before one of the others, with a colon, expires_ms and a
-// colon in between: the task expires then.
+// colon in between: the task expires then. "c" does likewise, after "e", with created_ms.
 func encodeEntry(e task.Entry) string {
 	var text strings.Builder
 	writeEntry(&text, e)
@@ -77,14 +77,19 @@ func writeEntry(to *strings.Builder, e task.Entry) {
 	for _, n := range [...]int64{e.NextMS, e.DueMS, int64(e.Attempt)} {
 		to.Write(append(strconv.AppendInt(number[:0], n, 10), ':'))
 	}
-	if e.ExpiresMS != 0 && !e.External {
+	if e.External {
+		to.WriteString("x:")
+		return
+	}
+	if e.ExpiresMS != 0 {
 		to.WriteString("e:")
 		to.Write(append(strconv.AppendInt(number[:0], e.ExpiresMS, 10), ':'))
 	}
+	if e.CreatedMS != 0 {
+		to.WriteString("c:")
+		to.Write(append(strconv.AppendInt(number[:0], e.CreatedMS, 10), ':'))
+	}
 	switch {
-	case e.External:
-		to.WriteString("x:")
-		return
 	case e.Headers != "":
 		to.WriteString("h:")
 		to.Write(append(strconv.AppendInt(number[:0], int64(len(e.Headers)), 10), ':'))
@@ -122,14 +127,15 @@ func splitEntry(ref task.Ref, entry string) (e task.Entry, payload string, err e
 	flag, rest, ok := strings.Cut(rest, ":")
 	e.NextMS, e.DueMS, e.Attempt = nums[0], nums[1], int(nums[2])
 	if ok && flag == "e" {
-		if e.ExpiresMS, flag, rest, ok = splitExpiry(rest); flag == "x" {
-			return e, "", fmt.Errorf("entry of %q has a strange shape", ref.ID)
-		}
+		e.ExpiresMS, flag, rest, ok = splitTime(rest)
+	}
+	if ok && flag == "c" {
+		e.CreatedMS, flag, rest, ok = splitTime(rest)
 	}
 	switch {
 	case ok && flag == "i":
 		return e, rest, nil
-	case ok && flag == "x" && rest == "":
+	case ok && flag == "x" && rest == "" && e.ExpiresMS == 0 && e.CreatedMS == 0:
 		e.External = true
 		return e, "", nil
 	case ok && flag == "h":
@@ -143,8 +149,8 @@ func splitEntry(ref task.Ref, entry string) (e task.Entry, payload string, err e
 	return e, payload, nil
 }
 
-// splitExpiry parts expires_ms from the flag and the rest after it.
-func splitExpiry(from string) (ms int64, flag, rest string, ok bool) {
+// splitTime parts a time from the flag and the rest after it.
+func splitTime(from string) (ms int64, flag, rest string, ok bool) {
 	number, from, _ := strings.Cut(from, ":")
 	ms, err := strconv.ParseInt(number, 10, 64)
 	flag, rest, ok = strings.Cut(from, ":")

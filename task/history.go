@@ -39,18 +39,24 @@ type Ending struct {
 	How         EndKind // 0: this ending is not kept
 	EndedMS     int64   // unix milliseconds of the hot set's clock
 	DeliveredMS int64   // when its last delivery began, likewise; 0 if there was none, or it is not known
-	Attempt     int     // how many times it was delivered; if the row knows of more attempts, its number is kept
+	Attempt     int     // how many times it was delivered; a store that reads the row keeps the row's number if that is larger
 	Worker      string  // the process that ended it, at most MaxWorker bytes
 	Reason      string  // of a dead letter, as Burial has it
 	LastError   string  // likewise
+
+	// DueMS and CreatedMS are the row's. A caller that does not know them leaves both 0, and the store reads them.
+	DueMS, CreatedMS int64
 }
+
+// Whole reports whether a store needs nothing of the row: e has the row's times, or is not kept.
+func (e Ending) Whole() bool { return e.How == 0 || e.CreatedMS != 0 }
 
 // Check returns nil for an Ending that a store takes. For any other it returns an error that matches ErrInvalid.
 func (e Ending) Check() error {
 	switch {
 	case e.How > EndDead:
 		return fmt.Errorf("%w: task %.32q ends as %s, want one of confirmed, deleted and dead", ErrInvalid, e.ID, e.How)
-	case e.EndedMS < 0 || e.EndedMS > MaxDue || e.DeliveredMS < 0 || e.Attempt < 0:
+	case e.EndedMS < 0 || e.EndedMS > MaxDue || e.DeliveredMS < 0 || e.Attempt < 0 || e.CreatedMS < 0:
 		return fmt.Errorf("%w: task %.32q ends at %d ms, was delivered at %d ms, in attempt %d; want none of them below 0, and an end up to %d ms",
 			ErrInvalid, e.ID, e.EndedMS, e.DeliveredMS, e.Attempt, MaxDue)
 	case len(e.Worker) > MaxWorker || len(e.Reason) > MaxReason || len(e.LastError) > MaxLastError:
@@ -63,17 +69,10 @@ func (e Ending) Check() error {
 // Slot returns the slot of the history that has e.
 func (e Ending) Slot() int64 { return e.EndedMS / SlotMS }
 
-// Ended is what a store keeps of a task that has ended.
-type Ended struct {
-	Ending
-	DueMS     int64 // the due time that its caller asked for
-	CreatedMS int64 // when it was created
-}
-
 // EndedAs returns what is kept of the row r that ends as e says.
-func (r Row) EndedAs(e Ending) Ended {
-	e.Ref, e.Attempt = r.Ref, max(e.Attempt, r.Attempt)
-	return Ended{Ending: e, DueMS: r.DueMS, CreatedMS: r.CreatedMS}
+func (r Row) EndedAs(e Ending) Ending {
+	e.Ref, e.Attempt, e.DueMS, e.CreatedMS = r.Ref, max(e.Attempt, r.Attempt), r.DueMS, r.CreatedMS
+	return e
 }
 
 // Sample says of which tasks history is kept. It depends on the ID alone, so that all processes, and all versions of a task, agree.

@@ -61,8 +61,10 @@ type Entry struct {
 	Headers string // encoded (EncodeHeaders); empty if there are none, or if External
 	// ExpiresMS is the row's; 0 if it has none, or if External.
 	ExpiresMS int64
+	// CreatedMS is the row's, so that a worker that keeps history need not read it there; 0 if no history is kept, or if External.
+	CreatedMS int64
 	// External: payload and headers are too long for the hot set. They are read from the
-	// durable store at the claim, with ExpiresMS.
+	// durable store at the claim, with ExpiresMS and CreatedMS.
 	External bool
 }
 

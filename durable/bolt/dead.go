@@ -38,8 +38,16 @@ func deadKey(c task.DeadCursor) []byte {
 
 // versionKey orders by the id's bytes, then by version.
 func versionKey(r task.Ref) []byte {
-	return binary.BigEndian.AppendUint64(append([]byte(r.ID), 0), uint64(r.Ver))
+	return appendVer(append([]byte(r.ID), 0), r.Ver)
 }
+
+// appendVer appends a version in bytes that have the order of versions: negative ones come first.
+func appendVer(key []byte, ver int64) []byte {
+	return binary.BigEndian.AppendUint64(key, uint64(ver)^1<<63)
+}
+
+// keyVer is the version at the end of a key.
+func keyVer(key []byte) int64 { return int64(binary.BigEndian.Uint64(key[len(key)-8:]) ^ 1<<63) }
 
 // deadRow is the dead letter that b makes of r, as it is stored.
 func deadRow(b task.Burial, r task.Row) []byte {
@@ -61,7 +69,7 @@ func decodeDead(k, v []byte) (d task.Dead, err error) {
 		return d, fmt.Errorf("the file is damaged: dead letter %q has %d bytes, at least %d are due", k, len(v), deadHeader)
 	}
 	d.DeadMS = int64(binary.BigEndian.Uint64(k))
-	d.ID, d.Ver = string(k[8:len(k)-9]), int64(binary.BigEndian.Uint64(k[len(k)-8:]))
+	d.ID, d.Ver = string(k[8:len(k)-9]), keyVer(k)
 	var n [4]int64
 	for i := range n {
 		n[i], v = int64(binary.BigEndian.Uint64(v)), v[8:]
@@ -208,7 +216,7 @@ func (t *table) deadByID(f task.DeadFilter, after task.DeadCursor, limit int) (a
 		if bytes.Equal(k, from) || len(k) < 10 {
 			continue
 		}
-		ref := task.Ref{ID: string(k[:len(k)-9]), Ver: int64(binary.BigEndian.Uint64(k[len(k)-8:]))}
+		ref := task.Ref{ID: string(k[:len(k)-9]), Ver: keyVer(k)}
 		d, ok, err := t.readDead(ref)
 		if err != nil {
 			return nil, err

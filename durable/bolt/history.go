@@ -23,7 +23,7 @@ var _ durable.Historian = (*Store)(nil)
 func doneKey(e task.Ending) []byte {
 	key := append(donePrefix(e.Slot(), e.ID), 0)
 	key = binary.BigEndian.AppendUint64(key, uint64(e.EndedMS))
-	return binary.BigEndian.AppendUint64(key, uint64(e.Ver))
+	return appendVer(key, e.Ver)
 }
 
 func donePrefix(slot int64, id string) []byte {
@@ -31,7 +31,7 @@ func donePrefix(slot int64, id string) []byte {
 }
 
 // doneRow is what is kept of a task, as it is stored.
-func doneRow(e task.Ended) []byte {
+func doneRow(e task.Ending) []byte {
 	v := []byte{byte(e.How)}
 	for _, n := range []int64{e.DueMS, e.CreatedMS, e.DeliveredMS, int64(e.Attempt)} {
 		v = binary.BigEndian.AppendUint64(v, uint64(n))
@@ -48,12 +48,12 @@ const (
 )
 
 // decodeDone reads what is kept of a task.
-func decodeDone(k, v []byte) (e task.Ended, err error) {
+func decodeDone(k, v []byte) (e task.Ending, err error) {
 	if len(k) < doneKeyLeast || len(v) < doneHeader {
 		return e, fmt.Errorf("the file is damaged: history %q has %d bytes, at least %d are due", k, len(v), doneHeader)
 	}
 	e.ID = string(k[4 : len(k)-17])
-	e.EndedMS, e.Ver = int64(binary.BigEndian.Uint64(k[len(k)-16:])), int64(binary.BigEndian.Uint64(k[len(k)-8:]))
+	e.EndedMS, e.Ver = int64(binary.BigEndian.Uint64(k[len(k)-16:])), keyVer(k)
 	e.How = task.EndKind(v[0])
 	v = v[1:]
 	var n [4]int64
@@ -88,7 +88,7 @@ func (k *keeper) keep(s *Store, tx *bbolt.Tx, i int, r task.Row) (err error) {
 		}
 	}
 	e := r.EndedAs(k.ends[i])
-	return k.done.Put(doneKey(e.Ending), doneRow(e))
+	return k.done.Put(doneKey(e), doneRow(e))
 }
 
 // newKeeper returns a keeper of own copies, or the error of the first Ending that breaks a rule.
@@ -150,7 +150,7 @@ func (s *Store) viewDone(ctx context.Context, act string, r func(*bbolt.Cursor) 
 }
 
 // History implements durable.Historian. It looks the id up in each slot from the last to the first.
-func (s *Store) History(ctx context.Context, id string, limit int) (all []task.Ended, err error) {
+func (s *Store) History(ctx context.Context, id string, limit int) (all []task.Ending, err error) {
 	err = s.viewDone(ctx, fmt.Sprintf("read the history of task %q", id), func(c *bbolt.Cursor) error {
 		last, _ := c.Last()
 		for len(last) >= doneKeyLeast && len(all) < limit {
@@ -168,7 +168,7 @@ func (s *Store) History(ctx context.Context, id string, limit int) (all []task.E
 }
 
 // appendDone appends what has this prefix, which ends in the NUL after an id, the newest first, up to limit in all.
-func appendDone(all []task.Ended, c *bbolt.Cursor, prefix []byte, limit int) ([]task.Ended, error) {
+func appendDone(all []task.Ending, c *bbolt.Cursor, prefix []byte, limit int) ([]task.Ending, error) {
 	after := slices.Clone(prefix)
 	after[len(after)-1] = 1 // in place of that NUL: above all keys of this id
 	var k, v []byte

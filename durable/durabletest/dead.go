@@ -197,7 +197,7 @@ func deadLettersAreListedInOrder(t *testing.T, s durable.Store) {
 	for round := range 3 {
 		for i, id := range ids {
 			r := row(id, 1, id)
-			r.Ver = int64(1 + i*7%5 + 10*round)
+			r.Ver = int64(1 + i*7%5 + 10*(round-1)) // some below 0
 			create(t, s, r)
 			b := burialOf(r, int64(10+(i+round)%3)) // many in one millisecond
 			b.Reason = []string{task.ReasonExpired, task.ReasonDiscarded, task.ReasonDiscarded + ": bad address"}[i%3]

@@ -15,6 +15,7 @@ import (
 // historyClaims are those of durable.Historian. A Store that is none need not keep them.
 var historyClaims = []claim{
 	{"EndedTasksAreKept", historian(endedTasksAreKept)},
+	{"WholeEndingsAreKept", historian(wholeEndingsAreKept)},
 	{"ManyEndedTasksAreKept", historian(manyEndedTasksAreKept)},
 	{"HistoryIsNewestFirst", historian(historyIsNewestFirst)},
 	{"EndByIDKeepsWhatItDeletes", historian(endByIDKeeps)},
@@ -46,7 +47,7 @@ func end(t *testing.T, s durable.Historian, ends ...task.Ending) []bool {
 	return deleted
 }
 
-func history(t *testing.T, s durable.Historian, id string) []task.Ended {
+func history(t *testing.T, s durable.Historian, id string) []task.Ending {
 	t.Helper()
 	all, err := s.History(t.Context(), id, 1000)
 	if err != nil {
@@ -56,7 +57,7 @@ func history(t *testing.T, s durable.Historian, id string) []task.Ended {
 }
 
 // keeps checks what is kept of an id.
-func keeps(t *testing.T, s durable.Historian, id string, want ...task.Ended) {
+func keeps(t *testing.T, s durable.Historian, id string, want ...task.Ending) {
 	t.Helper()
 	if got := history(t, s, id); !slices.Equal(got, want) {
 		t.Errorf("the history of %q is %+v, want %+v", id, got, want)
@@ -98,13 +99,53 @@ func endedTasksAreKept(t *testing.T, s durable.Historian) {
 	}
 }
 
+// whole is e with what the caller knows of its row: the store need not read it.
+func whole(r task.Row, e task.Ending) task.Ending {
+	e.DueMS, e.CreatedMS = r.DueMS, r.CreatedMS
+	return e
+}
+
+// wholeEndingsAreKept: endings that have what is kept of their rows are kept as they are, whether all of the rows exist or some; and
+// they may share a call with others.
+func wholeEndingsAreKept(t *testing.T, s durable.Historian) {
+	all := rows(60, func(i int) int64 { return int64(i) })
+	create(t, s, all...)
+	ends := make([]task.Ending, len(all))
+	for i, r := range all {
+		if ends[i] = endingOf(r, int64(i)); i < 40 || i%2 == 0 {
+			ends[i] = whole(r, ends[i])
+		}
+	}
+	ends[3].How = 0
+	absent := whole(all[0], endingOf(row("absent", 1, ""), 5))
+	moved := ends[7]
+	moved.Ver++
+	for _, part := range [][]task.Ending{{ends[0]}, ends[1:20], {absent}, append(slices.Clone(ends[20:40]), absent), {moved}, ends[40:], ends[:40]} {
+		got := end(t, s, part...)
+		for i, e := range part {
+			if want := e != absent && e != moved && part[0] != ends[0] || len(part) == 1 && e == ends[0]; got[i] != want {
+				t.Errorf("End of %d, the %d-th %+v: deleted %t, want %t", len(part), i, e, got[i], want)
+			}
+		}
+	}
+	for i, r := range all {
+		if i != 3 {
+			keeps(t, s, r.ID, r.EndedAs(ends[i]))
+		}
+	}
+	keeps(t, s, all[3].ID)
+	keeps(t, s, absent.ID)
+}
+
 // manyEndedTasksAreKept: a call of several statements keeps each of its tasks once.
 func manyEndedTasksAreKept(t *testing.T, s durable.Historian) {
 	all := rows(2300, func(i int) int64 { return int64(i) })
 	create(t, s, all...)
 	var ends []task.Ending
 	for i, r := range all {
-		ends = append(ends, endingOf(r, int64(i)*task.SlotMS/100))
+		if ends = append(ends, endingOf(r, int64(i)*task.SlotMS/100)); i > 1500 {
+			ends[i] = whole(r, ends[i])
+		}
 	}
 	if got := end(t, s, ends...); slices.Contains(got, false) {
 		t.Errorf("End of %d rows has not deleted the %d-th", len(all), slices.Index(got, false))
@@ -119,7 +160,7 @@ func manyEndedTasksAreKept(t *testing.T, s durable.Historian) {
 
 // historyIsNewestFirst: of one ID that was used many times the last ends come first, up to a limit, and no other ID is taken for it.
 func historyIsNewestFirst(t *testing.T, s durable.Historian) {
-	var want []task.Ended
+	var want []task.Ending
 	for i, ms := range []int64{0, 1, 2, task.SlotMS - 1, task.SlotMS, task.SlotMS + 5, 500 * task.SlotMS, 1200*task.SlotMS + 1} {
 		for _, id := range []string{"a", "a/", "a\x01", "A", "b"} {
 			r := row(id, int64(i), "")
@@ -127,7 +168,7 @@ func historyIsNewestFirst(t *testing.T, s durable.Historian) {
 			e := endingOf(r, ms)
 			end(t, s, e)
 			if id == "a" {
-				want = append([]task.Ended{r.EndedAs(e)}, want...)
+				want = append([]task.Ending{r.EndedAs(e)}, want...)
 			}
 		}
 	}
@@ -216,6 +257,7 @@ func badEndingsAreRefused(t *testing.T, s durable.Historian) {
 		"late":        func(e *task.Ending) { e.EndedMS = task.MaxDue + 1 },
 		"delivered":   func(e *task.Ending) { e.DeliveredMS = -1 },
 		"attempt":     func(e *task.Ending) { e.Attempt = -1 },
+		"created":     func(e *task.Ending) { e.CreatedMS = -1 },
 		"long worker": func(e *task.Ending) { e.Worker = strings.Repeat("x", task.MaxWorker+1) },
 		"long reason": func(e *task.Ending) { e.Reason = strings.Repeat("x", task.MaxReason+1) },
 		"long error":  func(e *task.Ending) { e.LastError = strings.Repeat("x", task.MaxLastError+1) },
@@ -286,7 +328,9 @@ func eachEndIsKeptOnce(t *testing.T, s durable.Historian) {
 func endPart(t *testing.T, s durable.Historian, how task.EndKind, part []task.Row, take func(string, task.EndKind)) {
 	ends, burials := make([]task.Ending, len(part)), make([]task.Burial, len(part))
 	for i, r := range part {
-		ends[i], burials[i] = endingOf(r, 9), burialOf(r, 9)
+		if ends[i], burials[i] = endingOf(r, 9), burialOf(r, 9); r.Ver%2 == 0 {
+			ends[i] = whole(r, ends[i])
+		}
 		ends[i].How = how
 	}
 	var err error

@@ -229,6 +229,9 @@ func membersComeBackWhole(k *kit) {
 		if i%3 != 1 && i != 3 {
 			e.ExpiresMS = int64(i) + 7
 		}
+		if i%4 != 1 && !e.External {
+			e.CreatedMS = int64(i) + 9
+		}
 		want[id] = e
 		k.add(task.AddTaken, e)
 		if e.Payload != nil {
@@ -238,7 +241,7 @@ func membersComeBackWhole(k *kit) {
 	for _, c := range k.claim("t", 100).Claims {
 		w := want[c.ID]
 		if c.Lost || c.Ref != w.Ref || c.NextMS != w.NextMS || c.DueMS != w.DueMS || c.Attempt != w.Attempt || c.ExpiresMS != w.ExpiresMS ||
-			c.External != w.External || string(c.Payload) != string(w.Payload) || c.Headers != w.Headers {
+			c.CreatedMS != w.CreatedMS || c.External != w.External || string(c.Payload) != string(w.Payload) || c.Headers != w.Headers {
 			k.Errorf("claimed %+v, want %+v", c, w)
 		}
 		delete(want, c.ID)

@@ -243,6 +243,7 @@ func (p *modelPart) entry(rt *rapid.T) task.Entry {
 	}
 	if !e.External {
 		e.ExpiresMS = rapid.SampledFrom([]int64{0, 1, task.MaxDue}).Draw(rt, "expires_ms")
+		e.CreatedMS = rapid.SampledFrom([]int64{0, 1, task.MaxDue}).Draw(rt, "created_ms")
 		e.Headers = rapid.SampledFrom([]string{"", `{"k":"v"}`, `{"a":":x:"}`, strings.Repeat("h", 3000)}).Draw(rt, "headers")
 	}
 	p.known = append(p.known, e)

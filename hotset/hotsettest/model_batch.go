@@ -68,12 +68,12 @@ func (p *modelPart) next(rt *rapid.T, got task.Batch) {
 	}
 }
 
-// sameClaim reports whether c is e, or lacks nothing but its payload, headers and expiry, which a set may leave out.
+// sameClaim reports whether c is e, or lacks nothing but its payload, headers, expiry and time of creation, which a set may leave out.
 func sameClaim(c task.Claim, e task.Entry) bool {
 	if c.External && c.Payload == nil && c.Headers == "" {
-		e.External, e.Payload, e.Headers, e.ExpiresMS = true, nil, "", c.ExpiresMS
+		e.External, e.Payload, e.Headers, e.ExpiresMS, e.CreatedMS = true, nil, "", c.ExpiresMS, c.CreatedMS
 	}
-	return !c.Lost && c.Ref == e.Ref && c.NextMS == e.NextMS && c.DueMS == e.DueMS && c.Attempt == e.Attempt && c.ExpiresMS == e.ExpiresMS &&
+	return !c.Lost && c.Ref == e.Ref && c.NextMS == e.NextMS && c.DueMS == e.DueMS && c.Attempt == e.Attempt && c.ExpiresMS == e.ExpiresMS && c.CreatedMS == e.CreatedMS &&
 		c.External == e.External && c.Headers == e.Headers && bytes.Equal(c.Payload, e.Payload)
 }
 

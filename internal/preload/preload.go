@@ -45,6 +45,7 @@ type Options struct {
 	Records       *record.Reader   // which generation is current
 	Window        *horizon.Window  // which tasks are far
 	InlinePayload int              // the longest payload that the hot set holds
+	Keeps         task.Sample      // the ids whose history this process keeps: their entries have what it needs of their rows
 	Closed        func(error)      // gives up all that waits; called when a store or its client is closed
 	Failures      *retry.Failures  // notes why a retry failed
 	Report        *report.Reporter // gets what no caller can be told

@@ -87,8 +87,11 @@ func (a *Adder) Entries(rows []task.Row) []task.Entry {
 	all := make([]task.Entry, len(rows))
 	for i, r := range rows {
 		all[i] = task.Entry{Ref: r.Ref, NextMS: r.NextMS, DueMS: r.DueMS, Attempt: r.Attempt, Payload: r.Payload, Headers: r.Headers, ExpiresMS: r.ExpiresMS}
-		if r.Cut() || r.Size > a.o.InlinePayload {
+		switch {
+		case r.Cut() || r.Size > a.o.InlinePayload:
 			all[i].Payload, all[i].Headers, all[i].ExpiresMS, all[i].External = nil, "", 0, true
+		case a.o.Keeps.Has(r.ID):
+			all[i].CreatedMS = r.CreatedMS
 		}
 	}
 	return all
