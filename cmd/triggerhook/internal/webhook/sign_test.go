@@ -58,12 +58,14 @@ func TestForgedAndReplayedRequestsAreRefused(t *testing.T) {
 	key := secret()
 	v := verifier(t, key)
 	for name, forge := range map[string]func(*received){
-		"another body":      func(r *received) { r.body = []byte(`{"order":8}`) },
-		"another id":        func(r *received) { r.header.Set(HeaderID, "msg_0") },
-		"another time":      func(r *received) { r.header.Set(HeaderTimestamp, strconv.FormatInt(time.Now().Unix()+7, 10)) },
-		"no signature":      func(r *received) { r.header.Del(HeaderSignature) },
-		"another secret":    func(r *received) { *r = sent(t, secret()) },
-		"another algorithm": func(r *received) { r.header.Set(HeaderSignature, strings.Replace(r.header.Get(HeaderSignature), "v1,", "v1a,", 1)) },
+		"another body":   func(r *received) { r.body = []byte(`{"order":8}`) },
+		"another id":     func(r *received) { r.header.Set(HeaderID, "msg_0") },
+		"another time":   func(r *received) { r.header.Set(HeaderTimestamp, strconv.FormatInt(time.Now().Unix()+7, 10)) },
+		"no signature":   func(r *received) { r.header.Del(HeaderSignature) },
+		"another secret": func(r *received) { *r = sent(t, secret()) },
+		"another algorithm": func(r *received) {
+			r.header.Set(HeaderSignature, strings.Replace(r.header.Get(HeaderSignature), "v1,", "v1a,", 1))
+		},
 	} {
 		r := sent(t, key)
 		forge(&r)
