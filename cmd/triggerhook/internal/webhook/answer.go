@@ -9,9 +9,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpproxy"
 
 	"github.com/triggerhook/triggerhook"
 )
@@ -43,7 +46,8 @@ func newTransport(o Options, g *guard) *http.Transport {
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // a connection that hangs is noticed
 	}
 	if o.ProxyFromEnvironment {
-		t.Proxy = http.ProxyFromEnvironment
+		proxy := httpproxy.FromEnvironment().ProxyFunc() // of net/http's own the first call in the process would count
+		t.Proxy = func(q *http.Request) (*url.URL, error) { return proxy(q.URL) }
 	}
 	return t
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -104,17 +102,25 @@ func TestANameThatResolvesToAPrivateAddressGetsNoConnection(t *testing.T) {
 	r.one(t)
 }
 
-// A proxy that the environment names is not used, unless an option says so.
-func TestNoProxyIsTakenFromTheEnvironment(t *testing.T) {
-	var proxied atomic.Int64
-	proxy := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { proxied.Add(1) })
+// A proxy that the environment names is used if an option says so, and its address must be allowed like any other.
+func TestAProxyOfTheEnvironmentNeedsAnOption(t *testing.T) {
+	proxy := newReceiver(t, nil)
 	t.Setenv("HTTP_PROXY", proxy.URL)
-	s := newSender(t, Options{Resolver: resolver(t, netip.MustParseAddr("127.0.0.1"))})
-	if err := s.Handle(t.Context(), delivery("http://rebound.example.com:1")); err == nil {
-		t.Error("the request was sent")
-	}
-	if n := proxied.Load(); n != 0 {
-		t.Errorf("the proxy has got %d requests, want none", n)
+	t.Setenv("NO_PROXY", "")
+	const target = "http://behind.example.com/hook"
+	for _, c := range []struct {
+		o       Options
+		proxied int
+		want    string
+	}{
+		{Options{AllowPrivate: true, Resolver: resolver(t, netip.MustParseAddr("240.0.0.1"))}, 0, "failed"},
+		{Options{ProxyFromEnvironment: true}, 0, "failed"},
+		{Options{ProxyFromEnvironment: true, AllowNets: []string{"127.0.0.1"}}, 1, "done"},
+	} {
+		err := newSender(t, c.o).Handle(t.Context(), delivery(target))
+		if n := len(proxy.requests()); n != c.proxied || meaning(err) != c.want {
+			t.Errorf("%+v: the proxy has got %d requests, %v; want %d, %s", c.o, n, err, c.proxied, c.want)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func flags() settings {
 	var s settings
 	flag.IntVar(&s.rate, "rate", 2000, "tasks that are due each second")
 	flag.DurationVar(&s.duration, "duration", 30*time.Second, "for how long tasks are due")
-	flag.DurationVar(&s.lead, "lead", 0, "how long after the start the first task is due; 0: 5 s and what creating them takes at 2,500 a second")
+	flag.DurationVar(&s.lead, "lead", 0, "how long after the start the first task is due; 0: 10 s and what creating them takes at 1,000 a second")
 	flag.IntVar(&s.replicas, "replicas", 2, "servers")
 	flag.Float64Var(&s.kill, "kill", 0.5, "after which part of the duration the first server is killed; 0: never")
 	flag.IntVar(&s.concurrency, "concurrency", 256, "--concurrency of each server")
@@ -70,7 +70,7 @@ func flags() settings {
 		os.Exit(2)
 	}
 	if s.lead == 0 {
-		s.lead = 5*time.Second + time.Duration(s.tasks())*time.Second/2500
+		s.lead = 10*time.Second + time.Duration(s.tasks())*time.Second/1000
 	}
 	return s
 }
