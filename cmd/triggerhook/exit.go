@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/doctor"
 )
 
 // Exit codes, which help and docs/cli.md name. A script may rely on them.
@@ -30,6 +31,12 @@ func (u usageError) Unwrap() error { return u.error }
 func exitCode(err error) int {
 	if errors.As(err, new(usageError)) {
 		return exitUsage
+	}
+	if found := (findingsError{}); errors.As(err, &found) {
+		if found.worst == doctor.Error {
+			return exitErrors
+		}
+		return exitWarnings
 	}
 	for _, c := range []struct {
 		code int

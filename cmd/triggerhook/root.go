@@ -70,7 +70,8 @@ Exit codes:
   0  done                          4  a task of that ID exists
   1  another error                 5  deleted, but a worker had claimed it before
   2  wrong usage or input          6  a server is unavailable: try again
-  3  no task of that ID            7  refused: access, schema, stores that do not match, or producers are paused`,
+  3  no task of that ID            7  refused: access, schema, stores that do not match, or producers are paused
+"doctor" has its own: 0 all is well, 1 warnings, 2 errors.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -90,7 +91,8 @@ Exit codes:
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(a.migrate(), a.create(), a.get(), a.list(), a.delete(), a.reschedule(), a.update(), a.deadLetters(), a.history(), a.pause(), a.resume(), a.stats(), a.forecast(),
-		a.export(), a.importTasks(), a.serve(), a.token())
+		a.export(), a.importTasks(), a.serve(), a.token(),
+		a.doctor())
 	return root
 }
 

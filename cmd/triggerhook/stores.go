@@ -34,6 +34,9 @@ type target struct {
 type opened struct {
 	*triggerhook.Scheduler
 	store   durable.Store
+	set     hotset.Set
+	db      *sql.DB               // of store, if that is MySQL
+	rdb     redis.UniversalClient // of set, if that is Redis
 	closers []io.Closer
 }
 
@@ -50,11 +53,10 @@ func (t target) open(logs io.Writer) (_ *opened, err error) {
 		return nil, err
 	}
 	o.store = store
-	set, err := t.openHot(o)
-	if err != nil {
+	if o.set, err = t.openHot(o); err != nil {
 		return nil, err
 	}
-	o.Scheduler, err = triggerhook.New(store, set, triggerhook.Options{
+	o.Scheduler, err = triggerhook.New(store, o.set, triggerhook.Options{
 		MaxPayload: t.maxPayload,
 		Logger:     slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
@@ -82,7 +84,7 @@ func (t target) openStore(o *opened) (durable.Store, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--store %q: %w", redacted(t.store), err)}
 	}
-	o.closers = append(o.closers, db)
+	o.db, o.closers = db, append(o.closers, db)
 	return durable.NewMySQL(db, durable.Options{Namespace: t.namespace})
 }
 
@@ -135,7 +137,7 @@ func (t target) openHot(o *opened) (hotset.Set, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--hot %q: %w", redacted(t.hot), err)}
 	}
-	o.closers = append(o.closers, client)
+	o.rdb, o.closers = client, append(o.closers, client)
 	return hotset.NewRedis(client, hotset.Options{Namespace: t.namespace, Partitions: t.partitions})
 }
 
