@@ -28,7 +28,8 @@ const (
 // The rules, which its tests hold:
 //   - OneSlotEach: no more requests run at a time than there are slots.
 //   - OpenSendsNone: while the circuit is open no request is sent, and no task waits here.
-//   - FewWait: at most as many handlers wait for a slot as there are slots, so one slow host holds a bounded part of a worker.
+//   - FewWait: a handler waits for a slot only where one is likely to be free in time, and at most as many wait as there are slots. So a slow
+//     host, or one that hangs, holds little more of a worker than its slots, and the tasks of other hosts go on.
 //   - NoAttemptLost: a task that is not sent is postponed (Snooze), which counts no attempt.
 type host struct {
 	origin  string
@@ -40,6 +41,7 @@ type host struct {
 	mu        sync.Mutex
 	openUntil time.Time     // when the circuit that opened last tries again
 	mean      time.Duration // moving average of how long a request takes
+	moved     time.Time     // when the last request began or ended
 	booked    time.Time     // until when postponed tasks have booked the slots
 }
 
@@ -92,7 +94,7 @@ func (h *host) admit(ctx context.Context) (func(error), *postponed) {
 		<-h.slots
 		return nil, h.open()
 	}
-	began := time.Now()
+	began := h.move()
 	return func(failure error) {
 		h.took(time.Since(began))
 		done(failure)
@@ -105,7 +107,7 @@ func (h *host) open() *postponed {
 	return &postponed{outcomeOpen, "its circuit is open, because at least half of the last requests failed", h.book()}
 }
 
-// takeSlot takes a slot. If none is free it waits for slotWait, unless as many wait as there are slots.
+// takeSlot takes a slot. If none is free it waits for slotWait, if one is likely to be free until then.
 func (h *host) takeSlot(ctx context.Context) bool {
 	select {
 	case h.slots <- struct{}{}:
@@ -113,7 +115,7 @@ func (h *host) takeSlot(ctx context.Context) bool {
 	default:
 	}
 	defer h.waiting.Add(-1)
-	if h.waiting.Add(1) > int64(cap(h.slots)) {
+	if n := h.waiting.Add(1); n > int64(cap(h.slots)) || h.interval()*time.Duration(n) > slotWait {
 		return false
 	}
 	timer := time.NewTimer(slotWait)
@@ -128,11 +130,36 @@ func (h *host) takeSlot(ctx context.Context) bool {
 	}
 }
 
-// took adds how long a request took to the average.
+// move notes that a request begins, and returns the time.
+func (h *host) move() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.moved = time.Now()
+	return h.moved
+}
+
+// took notes that a request has ended, and adds how long it took to the average.
 func (h *host) took(d time.Duration) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.moved = time.Now()
 	h.mean += (d - h.mean) / 16
-	h.mu.Unlock()
+}
+
+// interval returns how long it takes on the average until a slot is free, while all are taken.
+func (h *host) interval() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.intervalLocked(time.Now())
+}
+
+// intervalLocked is interval. Where no request has begun or ended for longer than one takes the host hangs, and that time counts.
+func (h *host) intervalLocked(now time.Time) time.Duration {
+	d := h.mean
+	if len(h.slots) == cap(h.slots) {
+		d = max(d, now.Sub(h.moved))
+	}
+	return d / time.Duration(cap(h.slots))
 }
 
 // book books the next time at which a slot is likely to be free, and returns how long until then. So the tasks of a backlog come back one
@@ -152,6 +179,6 @@ func (h *host) book() time.Duration {
 	if at.Sub(least) > mostPostpone {
 		return least.Sub(now) + mostPostpone/2 + rand.N(mostPostpone/2)
 	}
-	h.booked = at.Add(h.mean / time.Duration(cap(h.slots)))
+	h.booked = at.Add(h.intervalLocked(now))
 	return at.Sub(now)
 }

@@ -104,6 +104,45 @@ func TestFewWaitForASlot(t *testing.T) {
 	})
 }
 
+// A host that hangs, so that no request has ended since long, lets no handler wait; nor does one whose requests take long. So the tasks of
+// other hosts go on.
+func TestNoHandlerWaitsForASlowHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, slow := range map[string]func(h *host){
+			"hangs": func(*host) { pass(time.Second) },
+			"slow": func(h *host) {
+				for range 100 {
+					h.took(time.Second)
+				}
+			},
+		} {
+			h := newTestHost(Options{PerHost: 2})
+			var done [2]func(error)
+			for i := range done {
+				done[i], _ = h.admit(t.Context())
+			}
+			slow(h)
+			began := time.Now()
+			for range 3 {
+				d, later := h.admit(t.Context())
+				if d != nil || later == nil || later.delay < leastPostpone || time.Since(began) != 0 {
+					t.Errorf("%s: %+v after %s, want it to be postponed at once", name, later, time.Since(began))
+				}
+			}
+			if first, second := h.book(), h.book(); second-first < 400*time.Millisecond {
+				t.Errorf("%s: postponed tasks come back %s apart, want about half a second", name, second-first)
+			}
+			done[0](nil)
+			done[1](nil)
+			if d, _ := h.admit(t.Context()); d == nil { // whatever it was, free slots are used at once
+				t.Errorf("%s: a free slot is not used", name)
+			} else {
+				d(nil)
+			}
+		}
+	})
+}
+
 // A handler whose delivery ends while it waits for a slot leaves at once, and is not postponed.
 func TestTheWaitEndsWithTheDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
