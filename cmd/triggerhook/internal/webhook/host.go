@@ -15,8 +15,9 @@ import (
 // Bounds of how long a task waits for its host, here and in the stores.
 const (
 	slotWait      = 100 * time.Millisecond // for a slot, while few others wait
-	leastPostpone = 250 * time.Millisecond
+	leastPostpone = 50 * time.Millisecond
 	mostPostpone  = 30 * time.Second // beyond the opening of the circuit
+	openInterval  = time.Millisecond // between two that an open circuit postpones, at least
 	firstMean     = 100 * time.Millisecond
 	halfOpen      = 3 // requests that are tried when a circuit was open
 	breakerWindow = 30 * time.Second
@@ -33,6 +34,7 @@ const (
 //   - NoAttemptLost: a task that is not sent is postponed (Snooze), which counts no attempt.
 type host struct {
 	origin  string
+	rest    time.Duration // Options.BreakerOpen
 	slots   chan struct{} // one element for each running request
 	waiting atomic.Int64  // handlers that wait for a slot
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
@@ -47,7 +49,7 @@ type host struct {
 
 // newHost returns the host of an origin. opened is called when its circuit opens.
 func newHost(origin string, o Options, opened func()) *host {
-	h := &host{origin: origin, slots: make(chan struct{}, o.PerHost), mean: firstMean}
+	h := &host{origin: origin, rest: o.BreakerOpen, slots: make(chan struct{}, o.PerHost), mean: firstMean}
 	h.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: origin, MaxRequests: halfOpen, Interval: breakerWindow, BucketPeriod: breakerBucket, Timeout: o.BreakerOpen,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
@@ -87,7 +89,7 @@ func (h *host) admit(ctx context.Context) (func(error), *postponed) {
 		if ctx.Err() != nil {
 			return nil, nil
 		}
-		return nil, &postponed{outcomeBusy, fmt.Sprintf("%d requests to it run already", cap(h.slots)), h.book()}
+		return nil, &postponed{outcomeBusy, fmt.Sprintf("%d requests to it run already", cap(h.slots)), h.book(leastPostpone, 0)}
 	}
 	done, err := h.breaker.Allow()
 	if err != nil { // it opened meanwhile, or is trying a few requests
@@ -102,9 +104,10 @@ func (h *host) admit(ctx context.Context) (func(error), *postponed) {
 	}, nil
 }
 
-// open is the answer while the circuit is open, or half open.
+// open is the answer while the circuit is open, or half open. Half open it is for as long as the requests take that are tried, which is not
+// known: a tenth of the time that it was open keeps a backlog from coming back again and again meanwhile.
 func (h *host) open() *postponed {
-	return &postponed{outcomeOpen, "its circuit is open, because at least half of the last requests failed", h.book()}
+	return &postponed{outcomeOpen, "its circuit is open, because at least half of the last requests failed", h.book(max(leastPostpone, h.rest/10), openInterval)}
 }
 
 // takeSlot takes a slot. If none is free it waits for slotWait, if one is likely to be free until then.
@@ -163,12 +166,13 @@ func (h *host) intervalLocked(now time.Time) time.Duration {
 }
 
 // book books the next time at which a slot is likely to be free, and returns how long until then. So the tasks of a backlog come back one
-// after another, at about the rate that the host takes them, and not all at once. Beyond mostPostpone they come back spread at random.
-func (h *host) book() time.Duration {
+// after another, at about the rate that the host takes them, and not all at once. Beyond mostPostpone they come back spread at random. The
+// time is no sooner than after, and two are no less apart than apart.
+func (h *host) book(after, apart time.Duration) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	least := now.Add(leastPostpone)
+	least := now.Add(after)
 	if h.openUntil.After(least) {
 		least = h.openUntil.Add(time.Millisecond) // the breaker is open up to and with that instant
 	}
@@ -179,6 +183,6 @@ func (h *host) book() time.Duration {
 	if at.Sub(least) > mostPostpone {
 		return least.Sub(now) + mostPostpone/2 + rand.N(mostPostpone/2)
 	}
-	h.booked = at.Add(h.intervalLocked(now))
+	h.booked = at.Add(max(apart, h.intervalLocked(now)))
 	return at.Sub(now)
 }

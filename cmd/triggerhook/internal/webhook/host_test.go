@@ -129,7 +129,7 @@ func TestNoHandlerWaitsForASlowHost(t *testing.T) {
 					t.Errorf("%s: %+v after %s, want it to be postponed at once", name, later, time.Since(began))
 				}
 			}
-			if first, second := h.book(), h.book(); second-first < 400*time.Millisecond {
+			if first, second := h.book(leastPostpone, 0), h.book(leastPostpone, 0); second-first < 400*time.Millisecond {
 				t.Errorf("%s: postponed tasks come back %s apart, want about half a second", name, second-first)
 			}
 			done[0](nil)
@@ -162,25 +162,55 @@ func TestPostponedTasksComeBackOneAfterAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newTestHost(Options{PerHost: 4})
 		for i := range 10 { // 100 ms a request at first, 4 at a time
-			if got, want := h.book(), leastPostpone+time.Duration(i)*25*time.Millisecond; got != want {
+			if got, want := h.book(leastPostpone, 0), leastPostpone+time.Duration(i)*25*time.Millisecond; got != want {
 				t.Errorf("task %d comes back after %s, want %s", i, got, want)
 			}
 		}
 		for range 100_000 {
-			if d := h.book(); d < leastPostpone || d > leastPostpone+mostPostpone {
+			if d := h.book(leastPostpone, 0); d < leastPostpone || d > leastPostpone+mostPostpone {
 				t.Fatalf("postponed for %s", d)
 			}
 		}
 		pass(mostPostpone + time.Second)
-		if got := h.book(); got != leastPostpone {
+		if got := h.book(leastPostpone, 0); got != leastPostpone {
 			t.Errorf("a task comes back after %s once all others have, want %s", got, leastPostpone)
 		}
 		for range 1000 {
 			h.took(time.Second)
 		}
-		first, second := h.book(), h.book()
+		first, second := h.book(leastPostpone, 0), h.book(leastPostpone, 0)
 		if d := second - first; d < 249*time.Millisecond || d > 251*time.Millisecond {
 			t.Errorf("%s between two, want 250 ms: a second for each of 4", d)
+		}
+	})
+}
+
+// A backlog for a host whose circuit is open or half open comes back slowly: at most one in a millisecond, and after a tenth of BreakerOpen.
+func TestABacklogComesBackSlowlyToAnOpenCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHost(Options{BreakerRequests: 1})
+		for range 1000 {
+			h.took(time.Microsecond) // it refuses connections, which is quick
+		}
+		done, _ := h.admit(t.Context())
+		done(errors.New("broken"))
+		const n = 10_000
+		first, last := h.open().delay, time.Duration(0)
+		for range n - 1 {
+			last = h.open().delay
+		}
+		if first != 10*time.Second+time.Millisecond || last-first != (n-1)*time.Millisecond {
+			t.Errorf("open: %s to %s, want %d that are 1 ms apart from the time on when it tries", first, last, n)
+		}
+		pass(time.Minute)
+		var tries [halfOpen]func(error)
+		for i := range tries {
+			tries[i], _ = h.admit(t.Context())
+		}
+		refused(t, h, time.Second, time.Second)
+		refused(t, h, time.Second+time.Millisecond, time.Second+time.Millisecond)
+		for _, done := range tries {
+			done(nil)
 		}
 	})
 }
@@ -226,7 +256,7 @@ func TestTheCircuitOpensAndCloses(t *testing.T) {
 				t.Fatalf("try %d is refused", i)
 			}
 		}
-		refused(t, h, leastPostpone, leastPostpone+time.Second) // no more than 3 are tried
+		refused(t, h, time.Second, time.Second+time.Millisecond) // no more than 3 are tried
 		tries[0](nil)
 		tries[1](broken) // it opens again
 		tries[2](nil)

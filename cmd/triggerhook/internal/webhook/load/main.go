@@ -60,7 +60,7 @@ func flags() settings {
 	flag.IntVar(&s.concurrency, "concurrency", 256, "--concurrency of each server")
 	flag.IntVar(&s.perHost, "per-host", 128, "--webhook-per-host of each server")
 	flag.DurationVar(&s.answer, "answer", 0, "how long the receiver takes for each answer")
-	flag.DurationVar(&s.patience, "patience", time.Minute, "how long to wait for the last webhook after it was due")
+	flag.DurationVar(&s.patience, "patience", time.Minute, "how long nothing may come, after the last task was due, until the missing ones are lost")
 	flag.StringVar(&s.serve, "serve", "", "the program triggerhook; without it the one of this source is built")
 	flag.BoolVar(&s.keep, "keep", false, "keep the folder with the logs of the servers")
 	flag.Parse()
@@ -123,7 +123,7 @@ func run(ctx context.Context, s settings) (ok bool, err error) {
 		}
 		fmt.Printf("killed server 1 after %.1f s\n", killed.Sub(start).Seconds())
 	}
-	w.receiver.all(ctx, s.tasks(), start.Add(s.duration+s.patience))
+	w.receiver.all(ctx, s.tasks(), start.Add(s.duration), s.patience)
 	return w.receiver.report(os.Stdout, s.tasks(), killed), ctx.Err()
 }
 

@@ -84,9 +84,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	r.first[id] = arrival{due, at}
 }
 
-// all waits until n tasks have come, ctx has ended, or that time has passed.
-func (r *receiver) all(ctx context.Context, n int, until time.Time) {
-	end := time.NewTimer(time.Until(until))
+// all waits until n tasks have come, or ctx has ended, or after the last one was due nothing has come for as long as patience says.
+func (r *receiver) all(ctx context.Context, n int, lastDue time.Time, patience time.Duration) {
+	end := time.NewTimer(time.Until(lastDue) + patience)
 	defer end.Stop()
 	for {
 		r.mu.Lock()
@@ -97,6 +97,7 @@ func (r *receiver) all(ctx context.Context, n int, until time.Time) {
 		}
 		select {
 		case <-r.arrived:
+			end.Reset(max(time.Until(lastDue), 0) + patience)
 		case <-end.C:
 			return
 		case <-ctx.Done():
