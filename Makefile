@@ -6,7 +6,7 @@ SERVERS := go run ./internal/testserver/servers
 # packages run at once: tests of servers wait most of the time (the root's take 0.54 of a processor).
 LONG := . ./internal/torture ./durable ./internal/accept
 
-.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test cli-test model
+.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test dashboard-test cli-test model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: ## measure all scenarios at full size beside the peers: hours (RUNS=5 SCE
 
 otel-test: ## go vet, staticcheck and the tests of the module for OpenTelemetry
 	cd otel && go vet ./... && go run $(STATICCHECK) ./... && bash ../scripts/tidy.sh && go test -race ./...
+
+dashboard-test: ## go vet, staticcheck and the tests of the dashboard, in Chromium, which it brings
+	cd dashboard && go vet ./... && go run $(STATICCHECK) ./... && bash ../scripts/tidy.sh && go test ./...
 
 cli-test: ## go vet, staticcheck and the tests of the command triggerhook, on the embedded pair and on real servers
 	cd cmd/triggerhook && go vet ./... && go run $(STATICCHECK) ./... && bash ../../scripts/tidy.sh && go test ./...

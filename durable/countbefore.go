@@ -15,7 +15,7 @@ func (m *MySQL) CountBefore(ctx context.Context, fromMS int64, beforeMS []int64,
 		if err != nil {
 			return err
 		}
-		c := rangeCounter{m: m, conn: conn, fromMS: from.NextMS, limit: int64(limit), doneMS: from.NextMS, exact: true}
+		c := rangeCounter{m: m, conn: conn, limit: int64(limit), doneMS: from.NextMS, exact: true}
 		all = make([]task.Count, 0, len(beforeMS))
 		for _, ms := range beforeMS {
 			if err := c.countTo(ctx, ms); err != nil {
@@ -28,13 +28,13 @@ func (m *MySQL) CountBefore(ctx context.Context, fromMS int64, beforeMS []int64,
 	return all, err
 }
 
-// rangeCounter counts rows from fromMS on, up to one time after another. It counts exactly until it has met more than
-// limit rows, and estimates from there on.
+// rangeCounter counts rows, up to one time after another. It counts exactly until it has met more than
+// limit rows, and adds up estimates from there on: each of the rows between two times, because the difference of two estimates of
+// long ranges says nothing of a short one.
 type rangeCounter struct {
-	m      *MySQL
-	conn   *sql.Conn
-	fromMS int64
-	limit  int64
+	m     *MySQL
+	conn  *sql.Conn
+	limit int64
 
 	doneMS int64 // n counts the rows up to here
 	n      int64
@@ -53,20 +53,20 @@ func (c *rangeCounter) countTo(ctx context.Context, ms int64) error {
 		if err != nil {
 			return err
 		}
-		c.n, c.doneMS = c.n+more, ms
-		if c.exact = c.n <= c.limit; c.exact {
+		if c.exact = c.n+more <= c.limit; c.exact {
+			c.n, c.doneMS = c.n+more, ms
 			return nil
 		}
 	}
 	n, err := c.estimate(ctx, ms)
-	c.n, c.doneMS = max(c.n, n), ms
+	c.n, c.doneMS = max(c.n+n, c.limit+1), ms
 	return err
 }
 
-// estimate estimates the rows up to ms. InnoDB answers no more than half of the table for a range, however many rows
+// estimate estimates the rows from doneMS up to ms. InnoDB answers no more than half of the table for a range, however many rows
 // the range has. So the estimate of a range near that is the number of all rows, less what is outside of the range.
 func (c *rangeCounter) estimate(ctx context.Context, ms int64) (int64, error) {
-	n, err := c.m.estimate(ctx, c.conn, "estimate_range", c.fromMS, ms)
+	n, err := c.m.estimate(ctx, c.conn, "estimate_range", c.doneMS, ms)
 	if err != nil {
 		return 0, err
 	}
@@ -78,7 +78,7 @@ func (c *rangeCounter) estimate(ctx context.Context, ms int64) (int64, error) {
 	if n < c.total*nearHalf/100 {
 		return n, nil
 	}
-	before, err := c.m.estimate(ctx, c.conn, "estimate_range", 0, c.fromMS)
+	before, err := c.m.estimate(ctx, c.conn, "estimate_range", 0, c.doneMS)
 	if err != nil {
 		return 0, err
 	}

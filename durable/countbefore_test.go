@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/internal/testserver"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -38,5 +39,26 @@ func TestEstimatesOfRanges(t *testing.T) {
 				}
 			}
 		}
+		checkSteps(t, s)
 	})
+}
+
+// checkSteps asks for 40 times at once. What lies between two of them is near the truth too, so that a histogram can be drawn of it.
+func checkSteps(t *testing.T, s durable.Store) {
+	t.Helper()
+	var before []int64
+	for ms := int64(100); ms <= 4000; ms += 100 {
+		before = append(before, ms)
+	}
+	got, err := s.CountBefore(t.Context(), 0, before, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := int64(0)
+	for i, c := range got {
+		if n := c.N - last; c.Exact || n < 60 || n > 250 {
+			t.Errorf("from %d before %d: %d more, want an estimate near 100", before[i]-100, before[i], n)
+		}
+		last = c.N
+	}
 }

@@ -106,10 +106,10 @@ func Open(profile, origin string) (*Browser, error) {
 }
 
 // patience is how long one step may take.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // mostTime is how long a browser lives at most.
-const mostTime = 5 * time.Minute
+const mostTime = 8 * time.Minute
 
 // Close ends the browser.
 func (b *Browser) Close() {
@@ -226,15 +226,19 @@ var axe = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, "axe.min.js"))
 })
 
-// Violations runs axe-core on the page that is shown, with all of its rules, and returns what it finds.
-func (b *Browser) Violations(t testing.TB) []string {
+// Violations runs axe-core on the page that is shown, and returns what it finds: by those rules, or by all of them.
+func (b *Browser) Violations(t testing.TB, rules ...string) []string {
 	t.Helper()
 	script, err := axe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.Do(t, chromedp.Evaluate[chromedp.Void](string(script)+";0"))
-	return Get[[]string](t, b, `axe.run().then(r => r.violations.map(v => v.id + ": " + v.help + ": " +
+	options := "{}"
+	if len(rules) > 0 {
+		options = fmt.Sprintf(`{runOnly: ["%s"]}`, strings.Join(rules, `", "`))
+	}
+	return Get[[]string](t, b, `axe.run(document, `+options+`).then(r => r.violations.map(v => v.id + ": " + v.help + ": " +
 		v.nodes.map(n => n.html.slice(0, 200) + " " + n.failureSummary).join(" | ")))`)
 }
 
