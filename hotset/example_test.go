@@ -85,3 +85,25 @@ func ExampleCheckExpected() {
 	// <nil>
 	// one generation for two partitions: true
 }
+
+// Which members a hot set has, for a tool that compares it with the rows.
+func ExampleLister() {
+	own, err := local.New(local.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	round, err := own.Horizon(ctx, 0, task.HorizonRequest{HorizonMS: 1000, Limit: 10})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = own.Add(ctx, 0, task.AddRequest{AsOf: round.AsOf, Entries: []task.Entry{{Ref: task.Ref{ID: "reminder-7", Ver: 1}, NextMS: 999}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var set hotset.Lister = own // or what NewRedis returns
+	for page, err := range set.Members(ctx, 0) {
+		fmt.Println(page, err)
+	}
+	// Output: [{reminder-7 1}] <nil>
+}

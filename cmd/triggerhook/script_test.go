@@ -115,7 +115,7 @@ func code(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// runSQL runs the statements of a file, one a line, in the database of TRIGGERHOOK_STORE.
+// runSQL runs the statements of a file, one a line, in the database of TRIGGERHOOK_STORE. {ns} is the namespace.
 func runSQL(ts *testscript.TestScript, _ bool, args []string) {
 	dsn, err := mysqlDSN("sql", ts.Getenv("TRIGGERHOOK_STORE"))
 	ts.Check(err)
@@ -123,7 +123,7 @@ func runSQL(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer db.Close()
 	for statement := range strings.Lines(ts.ReadFile(args[0])) {
-		_, err := db.Exec(statement)
+		_, err := db.Exec(strings.ReplaceAll(statement, "{ns}", ts.Getenv("TRIGGERHOOK_NAMESPACE")))
 		ts.Check(err)
 	}
 }

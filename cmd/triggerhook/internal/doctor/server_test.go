@@ -77,6 +77,7 @@ func checkMySQL(t *testing.T, dsn string, partitions, payload int) []doctor.Find
 
 // A MySQL with settings that lose commits, before and after Migrate, as root and as a user with too few rights.
 func TestABadMySQLIsFound(t *testing.T) {
+	t.Parallel()
 	server := start(t, testserver.MySQL, "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--max-allowed-packet=65536")
 	dsn := server.DSN(server.Database(t))
 	const payload = 64 << 10
@@ -146,6 +147,7 @@ func checkRedis(t *testing.T, o *redis.Options) []doctor.Finding {
 
 // A Redis that evicts, a user with the least rights, one with too few, a replica, and none.
 func TestABadRedisIsFound(t *testing.T) {
+	t.Parallel()
 	server := start(t, testserver.Redis, "--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru", "--timeout", "5",
 		"--client-output-buffer-limit", "normal 1mb 0 0", "--min-replicas-to-write", "1")
 	bad := map[string]doctor.Status{"redis.memory": doctor.Warning, "redis.policy": doctor.Error, "redis.timeout": doctor.Warning, "redis.buffer": doctor.Warning,
@@ -190,6 +192,7 @@ func user(t *testing.T, rdb *redis.Client, name string, rules []string) {
 
 // A file that is not there, that others may read, that another Store has open, and that is damaged.
 func TestABadFileIsFound(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tasks.bolt")
 	check := func(free bool, want map[string]doctor.Status) {
 		t.Helper()
