@@ -30,6 +30,8 @@ type NamespaceStats struct {
 	Preloaded int64 // in the hot set, waiting, due or not
 	Due       int64 // those of Preloaded that are due
 	InFlight  int64 // claimed by workers
+	// OldestDue is for how long the first of Due has waited, by the hot set's clock: since it was to be offered. 0 if none is due.
+	OldestDue time.Duration
 	// Forecast is how many tasks fall due within 1 min, 5 min, 1 h and 24 h: see Scheduler.Forecast.
 	Forecast []Forecast
 	// Pause tells whether tasks are delivered: see Scheduler.Pause.
@@ -111,6 +113,9 @@ func (s *Scheduler) readNamespace(ctx context.Context) (out NamespaceStats, err 
 		out.Preloaded += st.Waiting
 		out.Due += st.Due
 		out.InFlight += st.Claimed
+		if st.Due > 0 {
+			out.OldestDue = max(out.OldestDue, time.Duration(st.AsOf.TimeUS/1000-st.OldestMS)*time.Millisecond)
+		}
 	}
 	out.Pause = s.pauseStatus(ctx, states)
 	if err = errors.Join(err, dErr, e); err == nil {

@@ -55,3 +55,36 @@ func TestStatsDoNotWaitForOtherCalls(t *testing.T) {
 		}
 	})
 }
+
+// OldestDue is the age of the task that has waited longest, by when it was to be offered: not of one that lies ahead, or that was due
+// longer ago but is in hand or was postponed.
+func TestOldestDueIsTheAgeOfTheBacklog(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{})
+		oldest := func(want time.Duration) {
+			t.Helper()
+			sleep(t, 2*time.Second) // Stats reads both stores once a second
+			if st, err := sch.Stats(t.Context()); err != nil || st.Namespace.OldestDue != want {
+				t.Errorf("the oldest has waited for %s, %v; want %s", st.Namespace.OldestDue, err, want)
+			}
+		}
+		stop := run(t, sch)
+		defer stop()
+		oldest(0)
+		now := time.Now()
+		err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: now}, &triggerhook.Task{ID: "b", Due: now.Add(3 * time.Second)}, &triggerhook.Task{ID: "c", Due: now.Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		oldest(2 * time.Second)
+		oldest(4 * time.Second)
+		if err := sch.Delete(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		oldest(3 * time.Second)
+		if err := sch.Delete(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+		oldest(0)
+	})
+}
