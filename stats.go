@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // exactTasks is up to how many tasks Stats counts exactly.
@@ -32,6 +34,10 @@ type NamespaceStats struct {
 	InFlight  int64 // claimed by workers
 	// OldestDue is for how long the first of Due has waited, by the hot set's clock: since it was to be offered. 0 if none is due.
 	OldestDue time.Duration
+	// LoadedAhead is how far ahead of now the hot set has all tasks, the least of its partitions: about Window while a feeder works, and
+	// less where more tasks than HotTasks are due within it. Not above 0: what falls due now is not preloaded, because no feeder works, the
+	// hot set is being rebuilt, or more than HotTasks are overdue.
+	LoadedAhead time.Duration
 	// Forecast is how many tasks fall due within 1 min, 5 min, 1 h and 24 h: see Scheduler.Forecast.
 	Forecast []Forecast
 	// Pause tells whether tasks are delivered: see Scheduler.Pause.
@@ -103,12 +109,28 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	return out, s.ns.err
 }
 
+// loadedAhead is NamespaceStats.LoadedAhead. A partition that is cold has loaded nothing.
+func loadedAhead(states []task.State) time.Duration {
+	ahead := time.Duration(math.MaxInt64)
+	for _, st := range states {
+		of := time.Duration(0)
+		if st.AsOf.Generation != 0 {
+			of = time.Duration(st.Loaded.NextMS-st.AsOf.TimeUS/1000) * time.Millisecond
+		}
+		ahead = min(ahead, of)
+	}
+	return ahead
+}
+
 func (s *Scheduler) readNamespace(ctx context.Context) (out NamespaceStats, err error) {
 	n, exact, err := s.store.Count(ctx, exactTasks)
 	out.Tasks, out.Estimated = n, !exact && err == nil
 	dead, exact, dErr := s.store.CountDead(ctx, exactDead)
 	out.Dead, out.DeadEstimated = dead, !exact && dErr == nil
 	states, e := s.states(ctx)
+	if e == nil {
+		out.LoadedAhead = loadedAhead(states)
+	}
 	for _, st := range states {
 		out.Preloaded += st.Waiting
 		out.Due += st.Due

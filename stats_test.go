@@ -88,3 +88,31 @@ func TestOldestDueIsTheAgeOfTheBacklog(t *testing.T) {
 		oldest(0)
 	})
 }
+
+// LoadedAhead is about Window while a feeder works, and falls with the time once none does. A hot set that was never fed has loaded nothing.
+func TestLoadedAheadFallsWithoutAFeeder(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		sch := s.scheduler(t, triggerhook.Options{Window: time.Minute})
+		ahead := func() time.Duration {
+			t.Helper()
+			sleep(t, 2*time.Second) // Stats reads both stores once a second
+			st, err := sch.Stats(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st.Namespace.LoadedAhead
+		}
+		if got := ahead(); got != 0 {
+			t.Errorf("before any feeder the hot set is loaded %s ahead, want 0", got)
+		}
+		stop := run(t, sch)
+		if got := ahead(); got < 50*time.Second || got > 70*time.Second {
+			t.Errorf("with a feeder it is loaded %s ahead, want about the window of a minute", got)
+		}
+		stop()
+		sleep(t, 2*time.Minute)
+		if got := ahead(); got > -50*time.Second {
+			t.Errorf("two minutes after the last feeder it is loaded %s ahead", got)
+		}
+	})
+}

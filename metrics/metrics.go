@@ -106,6 +106,7 @@ func NewCollector(s *triggerhook.Scheduler) *Collector {
 			{desc("namespace_preloaded", "Tasks that wait in the hot set."), true, func(s S) float64 { return float64(s.Namespace.Preloaded) }},
 			{desc("namespace_due", "Tasks that are due and wait for sending."), true, func(s S) float64 { return float64(s.Namespace.Due) }},
 			{desc("namespace_oldest_due_seconds", "For how long the first of the tasks that are due has waited."), true, func(s S) float64 { return s.Namespace.OldestDue.Seconds() }},
+			{desc("namespace_loaded_ahead_seconds", "How far ahead of now the hot set has all tasks; not above 0 if no feeder works."), true, func(s S) float64 { return s.Namespace.LoadedAhead.Seconds() }},
 			{desc("namespace_in_flight", "Tasks claimed by workers."), true, func(s S) float64 { return float64(s.Namespace.InFlight) }},
 			{desc("namespace_dead", "Dead letters; above 10,000 an estimate."), true, func(s S) float64 { return float64(s.Namespace.Dead) }},
 			{desc("namespace_paused", "1 while a Pause keeps tasks from being delivered, otherwise 0."), true, func(s S) float64 {
