@@ -34,6 +34,7 @@ mysql56)
   fresh; cp -a "$base/server/data/mysql" "$base/data"; rm -f "$base/data/auto.cnf";;
 redis7) "$here/debroot.sh" bookworm "$root" redis-tools;;
 spin) "$here/debroot.sh" bookworm "$root" spin;; # a model checker, not a server
+prometheus) "$here/debroot.sh" bookworm "$root" prometheus;; # for promtool, which checks rules
 valkey) "$here/debroot.sh" sid "$root" valkey-tools;;
 redis-utf8) # Redis 7 with the locale that it is to run under: Lua then compares strings by that locale
   "$here/debroot.sh" bookworm "$root" redis-tools locales libc-bin; mkdir -p "$base/locale"
