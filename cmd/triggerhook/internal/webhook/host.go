@@ -28,7 +28,7 @@ const (
 //
 // The rules, which its tests hold:
 //   - OneSlotEach: no more requests run at a time than there are slots.
-//   - OpenSendsNone: while the circuit is open no request is sent, and no task waits here.
+//   - OpenSendsNone: while the circuit is open no request is sent.
 //   - FewWait: a handler waits for a slot only where one is likely to be free in time, and at most as many wait as there are slots. So a slow
 //     host, or one that hangs, holds little more of a worker than its slots, and the tasks of other hosts go on.
 //   - NoAttemptLost: a task that is not sent is postponed (Snooze), which counts no attempt.
@@ -82,9 +82,6 @@ type postponed struct {
 // admit waits for leave to send one request. The caller then calls the function with what the request's outcome says about the host:
 // nil, errNotOfHost, or a failure. Otherwise the task is to be postponed, or ctx has ended (both nil).
 func (h *host) admit(ctx context.Context) (func(error), *postponed) {
-	if h.breaker.State() == gobreaker.StateOpen {
-		return nil, h.open()
-	}
 	if !h.takeSlot(ctx) {
 		if ctx.Err() != nil {
 			return nil, nil
@@ -92,7 +89,7 @@ func (h *host) admit(ctx context.Context) (func(error), *postponed) {
 		return nil, &postponed{outcomeBusy, fmt.Sprintf("%d requests to it run already", cap(h.slots)), h.book(leastPostpone, 0)}
 	}
 	done, err := h.breaker.Allow()
-	if err != nil { // it opened meanwhile, or is trying a few requests
+	if err != nil { // it is open, or is trying a few requests
 		<-h.slots
 		return nil, h.open()
 	}

@@ -220,7 +220,7 @@ func TestWhichHeadersAreSent(t *testing.T) {
 	d := delivery(r.URL)
 	kept := map[string]string{"x-tenant": "7", "X-Trace": "a b", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b"}
 	withheld := map[string]string{"authorization": "Bearer hidden", "cookie": "a=b", "host": "evil.example", "connection": "x-tenant", "transfer-encoding": "chunked",
-		"tenant": "7", "te": "trailers", "upgrade": "h2c", "x-forwarded-for": "10.0.0.1", "X-Forwarded-Host": "evil.example", "x_forwarded_for": "1", "x-Real-IP": "10.0.0.1",
+		"tenant": "7", "te": "trailers", "upgrade": "h2c", "x-forwarded-for": "10.0.0.1", "X-Forwarded-Host": "evil.example", "x_forwarded_for": "1", "x-real_ip": "2", "x-Real-IP": "10.0.0.1",
 		"x-http-method-override": "DELETE", "x-original-url": "/admin", "x-aws-ec2-metadata-token": "1", "x-envoy-internal": "1", "webhook-id": "msg_1", "ce-id": "1"}
 	for _, m := range []map[string]string{kept, withheld} {
 		for name, value := range m {
