@@ -6,7 +6,7 @@ SERVERS := go run ./internal/testserver/servers
 # packages run at once: tests of servers wait most of the time (the root's take 0.54 of a processor).
 LONG := . ./internal/torture ./durable ./internal/accept
 
-.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test dashboard-test cli-test monitoring-test model
+.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test dashboard-test cli-test deploy-test monitoring-test model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ dashboard-test: ## go vet, staticcheck and the tests of the dashboard, in Chromi
 
 cli-test: ## go vet, staticcheck and the tests of the command triggerhook, on the embedded pair and on real servers
 	cd cmd/triggerhook && go vet ./... && go run $(STATICCHECK) ./... && bash ../../scripts/tidy.sh && go test ./...
+
+deploy-test: ## go vet, staticcheck and the tests of the Helm chart; the packages of Helm take minutes to build for the first time
+	cd deploy && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test ./...
 
 monitoring-test: ## the rules, the dashboard and the ScaledObject: promtool, and that each metric exists
 	cd monitoring && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test ./...

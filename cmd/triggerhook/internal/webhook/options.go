@@ -145,10 +145,10 @@ func (o Options) check() error {
 func (o Options) checkTexts() error {
 	var errs []error
 	if o.Format != StandardWebhooks && o.Format != CloudEvents {
-		errs = append(errs, fmt.Errorf("Format is %q, want %q or %q", o.Format, StandardWebhooks, CloudEvents))
+		errs = append(errs, fmt.Errorf("%s is %q, want %q or %q", "Format", o.Format, StandardWebhooks, CloudEvents))
 	}
 	if !mediaType(o.ContentType) {
-		errs = append(errs, fmt.Errorf("ContentType is %q, want a media type like application/json", o.ContentType))
+		errs = append(errs, fmt.Errorf("%s is %q, want a media type like application/json", "ContentType", o.ContentType))
 	}
 	for name, value := range map[string]string{"UserAgent": o.UserAgent, "EventType": o.EventType} {
 		if strings.TrimSpace(value) == "" || !fieldValue(value) {
@@ -156,7 +156,7 @@ func (o Options) checkTexts() error {
 		}
 	}
 	if _, err := url.Parse(o.Source); err != nil || !fieldValue(o.Source) {
-		errs = append(errs, fmt.Errorf("Source is %q, want a URI reference", o.Source))
+		errs = append(errs, fmt.Errorf("%s is %q, want a URI reference", "Source", o.Source))
 	}
 	return errors.Join(errs...)
 }

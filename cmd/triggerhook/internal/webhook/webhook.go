@@ -104,7 +104,7 @@ func newTargets(o Options) (*targets, error) {
 	denyHosts, err4 := hostPatterns("DenyHosts", o.DenyHosts)
 	var err5 error
 	if slices.Contains(o.Ports, 0) {
-		err5 = errors.New("Ports has 0, want 1 to 65535")
+		err5 = fmt.Errorf("%s has 0, want 1 to 65535", "Ports")
 	}
 	g := &guard{allow: allow, deny: deny, private: o.AllowPrivate}
 	return &targets{guard: g, httpsOnly: o.HTTPSOnly, only: only, deny: denyHosts, ports: o.Ports}, errors.Join(err1, err2, err3, err4, err5)
