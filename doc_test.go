@@ -120,6 +120,8 @@ func TestTheCommentsOfOtherPackagesStructsShowTheirFields(t *testing.T) {
 func TestThePagesHaveTheProgramsCode(t *testing.T) {
 	pageHasCode(t, "docs/payment.md", 6, "examples/payment/main.go", "examples/payment/shop.go")
 	const recurring = "examples/integrations/recurring/"
+	const migrate = "examples/integrations/migrate/"
+	pageHasCode(t, "docs/migration.md", 2, migrate+"asynq.go", migrate+"river.go")
 	pageHasCode(t, "docs/recurring.md", 4, recurring+"job.go", recurring+"ledger.go", recurring+"schedule.go")
 }
 

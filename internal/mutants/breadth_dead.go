@@ -20,7 +20,7 @@ var breadthDead = []mutant{
 	{"bolt-expiry-of-another", "a row expires as one of before did", "durable/bolt/dead.go",
 		" || int64(binary.BigEndian.Uint64(v[8:])) != r.CreatedMS", "", "./durable/bolt", "TestAnExpiryIsOfOneRow"},
 	{"entry-without-expiry", "the hot set keeps no expiry", "hotset/keys.go",
-		"	if e.ExpiresMS != 0 && !e.External {", "	if false {", "./hotset", "TestAnEntryHasNoByteForAbsentHeaders"},
+		"	if e.ExpiresMS != 0 {\n		to.WriteString", "	if e.ExpiresMS < 0 {\n		to.WriteString", "./hotset", "TestAnEntryHasNoByteForAbsentHeaders"},
 
 	// Expiry.
 	{"preload-without-expiry", "what is preloaded does not expire", "internal/preload/rows.go",

@@ -66,7 +66,7 @@ var edgesK = []mutant{
 	{"payloads-never-whole", "a row that is larger than an answer never comes whole", "durable/payload.go",
 		" || !whole && len(cut) == 0) {", ") {", "./durable", "TestOneOfManyLongRowsComesWhole"},
 	{"cut-payload-is-empty", "a payload that a page left out is delivered empty", "internal/preload/rows.go",
-		"if r.Cut() || r.Size", "if r.Size", ".", "TestPayloadsThatAPageLeavesOutAreDelivered"},
+		"case r.Cut() || r.Size", "case r.Size", ".", "TestPayloadsThatAPageLeavesOutAreDelivered"},
 	{"piece-without-bytes", "long payloads are asked for as if they were short", "consumer/accept.go",
 		" || sum > task.MostBytes || ", " || ", "./consumer", "TestLongPayloadsAreReadPieceByPiece"},
 	{"claim-brings-all", "a claim brings all long payloads into the process", "consumer/accept.go",
