@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 )
@@ -137,6 +138,15 @@ func TestAClockIsJudgedByMoreThanTheRoundTrip(t *testing.T) {
 		if f.Status != c.want || (f.Mend == "") != (c.want == OK) {
 			t.Errorf("offset %s after a round trip of %s: %+v, want %s", c.offset, c.trip, f, c.want)
 		}
+	}
+}
+
+// The advice never makes a second member of a group take writes.
+func TestAMemberOfAGroupIsNotMadeWritable(t *testing.T) {
+	alone := writable(settings{"super_read_only": "ON"})
+	member := writable(settings{"super_read_only": "ON", "group_replication_group_name": "b0a4"})
+	if !strings.Contains(alone.Mend, "SET GLOBAL") || strings.Contains(member.Mend, "SET") {
+		t.Errorf("alone: %q, in a group: %q", alone.Mend, member.Mend)
 	}
 }
 

@@ -70,8 +70,8 @@ func binlog(v settings) Finding {
 // sessionKept judges a session that the library has set: a proxy that shares connections among clients may have lost what was set.
 func sessionKept(v settings) Finding {
 	isolation := v["transaction_isolation"] + v["tx_isolation"] // servers have one of them, or both
-	f := Finding{Check: "mysql.session", Status: OK, Seen: fmt.Sprintf("isolation %s, sql_mode %s, character set %s, lock waits of %s s and %s s, set by the library for each connection",
-		isolation, v["sql_mode"], v["character_set_client"], v["innodb_lock_wait_timeout"], v["lock_wait_timeout"])}
+	f := Finding{Check: "mysql.session", Status: OK, Seen: fmt.Sprintf("isolation %s, sql_mode %s, character set %s, time zone %s, lock waits of %s s and %s s, set by the library for each connection",
+		isolation, v["sql_mode"], v["character_set_client"], v["time_zone"], v["innodb_lock_wait_timeout"], v["lock_wait_timeout"])}
 	kept := strings.Contains(isolation, "READ-COMMITTED") && v["sql_mode"] == "STRICT_ALL_TABLES" && v["character_set_client"] == "binary" &&
 		v["character_set_connection"] == "binary" && v["innodb_lock_wait_timeout"] == "1" && v["lock_wait_timeout"] == "2" && v.is("autocommit")
 	if !kept {
@@ -91,8 +91,11 @@ func writable(v settings) Finding {
 	if len(on) == 0 {
 		return Finding{Check: "mysql.writable", Status: OK, Seen: "takes writes"}
 	}
-	return Finding{"mysql.writable", Error, strings.Join(on, ", ") + " = ON", "Nothing can be created, confirmed or deleted: this is a replica, or a failover is not finished.",
-		"Lead --store to the server that takes the writes, or finish the failover: SET GLOBAL super_read_only = OFF, read_only = OFF."}
+	mend := "Lead --store to the server that takes the writes. If this one was promoted: SET GLOBAL super_read_only = OFF, read_only = OFF."
+	if v["group_replication_group_name"] != "" {
+		mend = "Lead --store to the primary of the group." // a member that takes writes beside the primary would break the group
+	}
+	return Finding{"mysql.writable", Error, strings.Join(on, ", ") + " = ON", "Nothing can be created, confirmed or deleted: this is a replica, or a failover is not finished.", mend}
 }
 
 // semiSync tells whether commits wait for a replica.
