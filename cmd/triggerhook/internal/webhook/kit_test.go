@@ -17,9 +17,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newSender returns a Sender that ends with the test.
+// newSender returns a Sender that ends with the test. Times that o does not bound are long, because the machine may be busy.
 func newSender(t testing.TB, o Options) *Sender {
 	t.Helper()
+	for _, d := range []*time.Duration{&o.ConnectTimeout, &o.TLSTimeout, &o.HeaderTimeout, &o.Timeout} {
+		def(d, 2*time.Minute)
+	}
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
