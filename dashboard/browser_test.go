@@ -128,6 +128,7 @@ func TestTheOverviewIsLive(t *testing.T) {
 	if !browser.Get[bool](t, s.b, `document.querySelector("#day-title").parentElement.querySelector("details").open && window.kept.isConnected`) {
 		t.Error("an update closes what the user has opened, or puts new elements in the place of equal ones")
 	}
+	s.b.Wait(t, `document.querySelector("#partitions [data-key=p0]").textContent.includes("ahead")`)
 	must(t, s.Pause(t.Context(), triggerhook.PauseOptions{}))
 	s.text("Paused since")
 	s.click("button", "Hold the figures")

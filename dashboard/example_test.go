@@ -57,4 +57,3 @@ func ExampleNew() {
 	fmt.Println(answer.Code, http.StatusText(answer.Code))
 	// Output: 403 Forbidden
 }
-

@@ -21,6 +21,7 @@ const (
 type figures interface {
 	Stats(context.Context) (triggerhook.Stats, error)
 	Forecast(context.Context, ...time.Duration) ([]triggerhook.Forecast, error)
+	Partitions(context.Context) ([]triggerhook.PartitionInfo, error)
 }
 
 // sample is what was read at one moment. It is not changed afterwards.

@@ -52,6 +52,8 @@ func (s *source) Forecast(ctx context.Context, within ...time.Duration) (all []t
 	return all, nil
 }
 
+func (s *source) Partitions(context.Context) ([]triggerhook.PartitionInfo, error) { return nil, nil }
+
 func (s *source) counts() (stats, forecasts int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

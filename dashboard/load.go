@@ -10,7 +10,7 @@ import (
 const (
 	// minutes and quarters are the bars of the coming hour, of a minute each, and of the coming day, of a quarter of an hour each.
 	minutes, quarters = 60, 96
-	// loadTimeout is how long both forecasts may take.
+	// loadTimeout is how long both forecasts may take, with what the partitions hold.
 	loadTimeout = 20 * time.Second
 	// loadEvery is how old a forecast becomes, at least. One that took long is read at most for a share of the time (loadShare).
 	loadEvery = 5 * time.Second
@@ -26,6 +26,9 @@ type load struct {
 	at        time.Time
 	hour, day histogram
 	err       error // why it could not be read; the histograms are those of before
+
+	partitions []triggerhook.PartitionInfo
+	silent     error // why some of the partitions have no figures
 }
 
 // histogram has how many tasks fall due in each step from at on.
@@ -63,9 +66,11 @@ func (h *hub) readLoad() {
 	if err == nil {
 		day, err = h.read(ctx, 15*time.Minute, quarters)
 	}
+	l := &load{hour: hour, day: day, err: err}
+	l.partitions, l.silent = h.source.Partitions(ctx)
+	l.at = time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := &load{at: time.Now(), hour: hour, day: day, err: err}
 	if before := h.loads.last; err != nil && before != nil {
 		l.hour, l.day = before.hour, before.day
 	}

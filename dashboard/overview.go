@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
@@ -18,13 +19,14 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 
 // overviewView is the body of the overview. Each of its fields is a fragment of its own.
 type overviewView struct {
-	Life     lifeView
-	Lateness latenessView
-	Load     loadView
+	Life       lifeView
+	Lateness   latenessView
+	Load       loadView
+	Partitions partitionsView
 }
 
 func overviewOf(s *sample, l *load) overviewView {
-	return overviewView{lifeOf(s), latenessOf(s.lateness), loadOf(l)}
+	return overviewView{lifeOf(s), latenessOf(s.lateness), loadOf(l), partitionsOf(l)}
 }
 
 // lifeView is the life of tasks as one picture.
@@ -102,4 +104,50 @@ func lifeOf(s *sample) lifeView {
 		into("died", r.of(func(p triggerhook.ProcessStats) uint64 { return p.Exhausted + p.Discarded + p.Expired }))
 	v.Back = rate(r.of(func(p triggerhook.ProcessStats) uint64 { return p.RolledBack + p.Snoozed }))
 	return v
+}
+
+// partitionsView is what the partitions of the hot set hold.
+type partitionsView struct {
+	Error string
+	Rows  []partitionRow
+}
+
+// partitionRow is one of them.
+type partitionRow struct {
+	Partition            int
+	Cold                 bool
+	Generation           string // a number that only tells generations apart
+	Waiting, Due, Hand   string
+	Behind, HorizonAhead string // how far the horizon is loaded; how far it lies ahead
+	Oldest               string // how long ago the first task that waits was due
+}
+
+func partitionsOf(l *load) (v partitionsView) {
+	if l == nil {
+		return v
+	}
+	if l.silent != nil {
+		v.Error = l.silent.Error()
+	}
+	for _, p := range l.partitions {
+		v.Rows = append(v.Rows, partitionRow{Partition: p.Partition, Cold: p.Generation == 0, Generation: strconv.FormatInt(p.Generation, 36), Waiting: num(p.Waiting), Due: num(p.Due),
+			Hand: num(p.InFlight), Oldest: oldest(p.Oldest, l.at), HorizonAhead: span(p.Horizon.Sub(l.at)), Behind: behind(p.Horizon.Sub(p.Loaded))})
+	}
+	return v
+}
+
+// behind says how far the rows are loaded.
+func behind(d time.Duration) string {
+	if d < time.Second {
+		return "all of it"
+	}
+	return "all but " + span(d)
+}
+
+// oldest says how late the first task is that waits.
+func oldest(first, now time.Time) string {
+	if d := now.Sub(first); !first.IsZero() && d >= 0 {
+		return late(d)
+	}
+	return "–"
 }

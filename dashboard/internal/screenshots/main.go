@@ -1,5 +1,5 @@
 // Command screenshots takes the pictures of docs/images: the dashboard of a namespace on MySQL and Redis that creates and handles
-// tasks at some thousand a second. In the root:
+// tasks at some hundred a second. In the root:
 //
 //	go run ./internal/testserver/servers bash -c 'cd dashboard && go run ./internal/screenshots ../docs/images'
 package main
@@ -44,7 +44,7 @@ func main() {
 const warmUp = 45 * time.Second
 
 func run(folder string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	s, closeStores, err := open(ctx)
 	if err != nil {
@@ -121,14 +121,14 @@ func open(ctx context.Context) (*triggerhook.Scheduler, func(), error) {
 // seed creates tasks of the coming 24 hours, with a wave at each full hour, and one task to look at.
 func seed(ctx context.Context, s *triggerhook.Scheduler) error {
 	now := time.Now()
-	for n := 0; n < 200_000; {
+	for n := 0; n < 40_000; {
 		var some []*triggerhook.Task
-		for range 10_000 {
+		for range 1_000 {
 			at := now.Add(time.Duration(rand.Float64() * rand.Float64() * float64(26*time.Hour)))
 			if rand.IntN(4) == 0 {
 				at = at.Truncate(time.Hour).Add(time.Hour + time.Duration(rand.ExpFloat64()*float64(8*time.Minute)))
 			}
-			some = append(some, &triggerhook.Task{ID: fmt.Sprintf("customer-%05d/trial-ends-%d", rand.IntN(50_000), n), Due: at, Payload: []byte(`{"mail":"trial-ends"}`)})
+			some = append(some, &triggerhook.Task{ID: fmt.Sprintf("customer-%05d/trial-ends-%d", rand.IntN(20_000), n), Due: at, Payload: []byte(`{"mail":"trial-ends"}`)})
 			n++
 		}
 		if err := s.Create(ctx, some...); err != nil {
@@ -139,7 +139,7 @@ func seed(ctx context.Context, s *triggerhook.Scheduler) error {
 		Payload: []byte(`{"mail":"trial-ends","customer":42,"plan":"team"}`), Headers: map[string]string{"tenant": "north", "content-type": "application/json"}})
 }
 
-// produce creates some thousand tasks a second, due within the next seconds, until ctx ends.
+// produce creates some hundred tasks a second, due within the next seconds, until ctx ends.
 func produce(ctx context.Context, s *triggerhook.Scheduler) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -150,7 +150,7 @@ func produce(ctx context.Context, s *triggerhook.Scheduler) error {
 		case <-tick.C:
 		}
 		var some []*triggerhook.Task
-		for range 150 + rand.IntN(200) {
+		for range 80 + rand.IntN(80) {
 			some = append(some, &triggerhook.Task{ID: fmt.Sprintf("order-%07d/receipt", n), Due: time.Now().Add(time.Duration(rand.Float64() * float64(20*time.Second)))})
 			n++
 		}
