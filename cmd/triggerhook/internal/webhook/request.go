@@ -22,7 +22,7 @@ import (
 // forbidden are beginnings of names, in lower case, of headers that are never sent, though they begin with "x-": receivers, and proxies before
 // them, take these as a word of a trusted proxy about where a request comes from, or as another request than it seems.
 var forbidden = []string{
-	"x-forwarded", "x-real-ip", "x-client-", "x-cluster-client-ip", "x-true-client-ip", "x-remote-", "x-proxy", "x-original-", "x-rewrite-",
+	"x-forwarded", "x-real-ip", "x-client-ip", "x-client-cert", "x-cluster-client-ip", "x-true-client-ip", "x-remote-", "x-proxy", "x-original-", "x-rewrite-",
 	"x-http-", "x-method-", "x-host", "x-envoy-", "x-accel-", "x-sendfile", "x-aws-", "x-amz-", "x-amzn-", "x-goog-", "x-google-", "x-ms-", "x-metadata",
 	"x-internal-", "x-appengine-", "x-triggerhook-", "x-webhook-",
 }
