@@ -23,7 +23,7 @@ type PartitionInfo struct {
 }
 
 // Partitions returns what each partition of the hot set holds, in their order. It asks each partition once. With an error it
-// returns all of them nevertheless, and those that have not answered are zero but for their numbers.
+// returns all of them nevertheless, and of one that has not answered only Partition is set.
 func (s *Scheduler) Partitions(ctx context.Context) ([]PartitionInfo, error) {
 	states, err := s.states(ctx)
 	all := make([]PartitionInfo, len(states))

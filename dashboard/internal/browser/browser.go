@@ -242,15 +242,19 @@ func (b *Browser) Violations(t testing.TB, rules ...string) []string {
 		v.nodes.map(n => n.html.slice(0, 200) + " " + n.failureSummary).join(" | ")))`)
 }
 
-// Save shows a page, waits until its figures are live if they are, and writes a picture of all of it.
-func (b *Browser) Save(page, file string) error {
+// Save shows a page, waits until its figures are live if they are, and writes a picture: of all of it, or of what is in the window.
+func (b *Browser) Save(page, file string, all bool) error {
 	if err := chromedp.Do(b, chromedp.Navigate(page)); err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}
 	if err := b.Await(`!document.getElementById("state") || document.querySelector(".live.on")`); err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}
-	picture, err := chromedp.Run(b, chromedp.FullScreenshot(100))
+	take := chromedp.CaptureScreenshot()
+	if all {
+		take = chromedp.FullScreenshot(100)
+	}
+	picture, err := chromedp.Run(b, take)
 	if err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}

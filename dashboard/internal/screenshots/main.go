@@ -124,9 +124,12 @@ func seed(ctx context.Context, s *triggerhook.Scheduler) error {
 	for n := 0; n < 40_000; {
 		var some []*triggerhook.Task
 		for range 1_000 {
-			at := now.Add(time.Duration(rand.Float64() * rand.Float64() * float64(26*time.Hour)))
-			if rand.IntN(4) == 0 {
+			at := now.Add(2*time.Minute + time.Duration(rand.Float64()*rand.Float64()*float64(26*time.Hour)))
+			switch rand.IntN(4) {
+			case 0: // a wave at a full hour
 				at = at.Truncate(time.Hour).Add(time.Hour + time.Duration(rand.ExpFloat64()*float64(8*time.Minute)))
+			case 1: // and one in the coming hour
+				at = now.Add(max(2*time.Minute, 25*time.Minute+time.Duration(rand.NormFloat64()*float64(8*time.Minute))))
 			}
 			some = append(some, &triggerhook.Task{ID: fmt.Sprintf("customer-%05d/trial-ends-%d", rand.IntN(20_000), n), Due: at, Payload: []byte(`{"mail":"trial-ends"}`)})
 			n++
@@ -151,7 +154,7 @@ func produce(ctx context.Context, s *triggerhook.Scheduler) error {
 		}
 		var some []*triggerhook.Task
 		for range 80 + rand.IntN(80) {
-			some = append(some, &triggerhook.Task{ID: fmt.Sprintf("order-%07d/receipt", n), Due: time.Now().Add(time.Duration(rand.Float64() * float64(20*time.Second)))})
+			some = append(some, &triggerhook.Task{ID: fmt.Sprintf("order-%07d/receipt", n), Due: time.Now().Add(time.Duration(rand.Float64() * float64(8*time.Second)))})
 			n++
 		}
 		if err := s.Create(ctx, some...); err != nil {
@@ -196,7 +199,7 @@ func take(ctx context.Context, origin, folder string) error {
 		return err
 	}
 	defer b.Close()
-	if err := b.Save(origin+"/", filepath.Join(profile, "first.png")); err != nil {
+	if err := b.Save(origin+"/", filepath.Join(profile, "first.png"), true); err != nil {
 		return err // its stream of live figures stays open meanwhile
 	}
 	timer := time.NewTimer(warmUp)
@@ -213,7 +216,7 @@ func take(ctx context.Context, origin, folder string) error {
 	} {
 		err := b.Look(p.width, p.height, p.scheme)
 		if err == nil {
-			err = b.Save(origin+p.page, filepath.Join(folder, p.name+".png"))
+			err = b.Save(origin+p.page, filepath.Join(folder, p.name+".png"), p.page == "/")
 		}
 		if err != nil {
 			return err
