@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,16 +109,32 @@ func lines(in io.Reader) source {
 	}
 }
 
-// exportedTask reads a line. A dead letter is refused: as a task it would be offered once more.
+// importLine is a line of an export, or of what list and dead list print with --json.
+type importLine struct {
+	taskJSON
+	Created   *time.Time `json:"created"`
+	Attempts  int        `json:"attempts"`
+	Reason    string     `json:"reason"`
+	LastError string     `json:"last_error"`
+	Died      *time.Time `json:"died"`
+}
+
+// exportedTask reads a line. A field that is not known is refused: it may be a misspelt one. So is a dead letter, which as a task would be
+// offered once more.
 func exportedTask(line []byte) (*triggerhook.Task, error) {
-	var letter struct {
-		Died *time.Time `json:"died"`
-	}
-	if err := json.Unmarshal(line, &letter); err != nil {
+	var j importLine
+	from := json.NewDecoder(bytes.NewReader(line))
+	from.DisallowUnknownFields()
+	if err := from.Decode(&j); err != nil {
 		return nil, err
 	}
-	if letter.Died != nil {
+	switch _, more := from.Token(); {
+	case !errors.Is(more, io.EOF):
+		return nil, errors.New("there is more than one JSON object")
+	case j.Died != nil:
 		return nil, errors.New(`it is a dead letter ("died" is set), and import takes tasks`)
+	case j.Payload != nil && j.PayloadBase64 != nil:
+		return nil, errors.New(`both "payload" and "payload_base64" are set`)
 	}
 	return taskOf(line)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +88,16 @@ func (p *patient) handle(s *triggerhook.Scheduler, h func(*triggerhook.Delivery)
 	}
 }
 
+// begin has a worker begin the generations, and end.
+func (p *patient) begin() {
+	p.Helper()
+	s := p.scheduler()
+	p.must(s.Create(p.Context(), &triggerhook.Task{ID: "first", Due: time.Now()}))
+	var begun atomic.Bool
+	p.handle(s, func(*triggerhook.Delivery) { begun.Store(true) }, begun.Load)
+	p.must(p.expect(p.Context()))
+}
+
 // check expects that many rows, members and batches that disagree, and as many that are mended.
 func (p *patient) check(repair bool, missing, ghosts, batches int) {
 	p.Helper()
@@ -115,12 +126,7 @@ func TestDisagreementsAreFoundAndMended(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t)
 	p.check(false, 0, 0, 0)
-	s := p.scheduler()
-	p.must(s.Create(t.Context(), &triggerhook.Task{ID: "first", Due: time.Now()}))
-	begun := false
-	p.handle(s, func(*triggerhook.Delivery) { begun = true }, func() bool { return begun })
-
-	p.must(p.expect(t.Context()))
+	p.begin()
 	now := time.Now().UnixMilli()
 	row := func(id string, dueMS int64) task.Row {
 		return task.Row{Ref: task.Ref{ID: id, Ver: task.NewVer()}, NextMS: dueMS, DueMS: dueMS, CreatedMS: now, Payload: []byte("payload of " + id)}
@@ -188,11 +194,7 @@ func (p *patient) leaveBatch(rows []task.Row, token string, lease time.Duration)
 func TestWhatPassesIsNoFinding(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t)
-	begun := false
-	s := p.scheduler()
-	p.must(s.Create(t.Context(), &triggerhook.Task{ID: "first", Due: time.Now()}))
-	p.handle(s, func(*triggerhook.Delivery) { begun = true }, func() bool { return begun })
-	p.must(p.expect(t.Context()))
+	p.begin()
 	now := time.Now().UnixMilli()
 	row := task.Row{Ref: task.Ref{ID: "created", Ver: task.NewVer()}, NextMS: now, DueMS: now, CreatedMS: now}
 	ghost := task.Ref{ID: "confirmed", Ver: task.NewVer()}
