@@ -124,7 +124,10 @@ func run(ctx context.Context, s settings) (ok bool, err error) {
 		fmt.Printf("killed server 1 after %.1f s\n", killed.Sub(start).Seconds())
 	}
 	w.receiver.all(ctx, s.tasks(), start.Add(s.duration), s.patience)
-	return w.receiver.report(os.Stdout, s.tasks(), killed), ctx.Err()
+	ok = w.receiver.report(os.Stdout, s.tasks(), killed)
+	w.stop()
+	w.processors(s.tasks())
+	return ok, ctx.Err()
 }
 
 // wait waits until that time. It reports false if ctx has ended before.
