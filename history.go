@@ -20,7 +20,7 @@ import (
 //
 // What a process without these options ends leaves no history. So all processes of a namespace that confirm or delete should have them.
 type History struct {
-	// Retention is how long the history of a task is kept: 1 hour to 10 years, and up to 4 hours longer, because it is purged by slots
+	// Retention is how long the history of a task is kept: 1 hour to 87,600 hours (10 years of 365 days), and up to 4 hours longer, because it is purged by slots
 	// of 4 hours. 0: no history is kept. A background role purges by the Retention of the process that holds it.
 	Retention time.Duration
 	// Sample is the share of IDs that are kept, more than 0 and at most 1: 1. It depends on the ID alone, so that a task is in the history
@@ -54,9 +54,9 @@ type Ending struct {
 	Created   time.Time // when Create stored it
 	Due       time.Time // Task.Due
 	Delivered time.Time // when its last delivery began; zero if it was not delivered, or another process than Worker had it
-	Ended     time.Time // by the hot set's clock; of DeleteTx, by its process's clock
-	Attempts  int       // how many times it was delivered; of a deleted task, how many attempts its row knew of
-	Worker    string    // the process that confirmed or deleted it (History.Worker)
+	Ended     time.Time // by the hot set's clock, of a deleted task up to 5 s before; of DeleteTx, by its process's clock
+	Attempts  int       // Delivery.Attempt of its last delivery, which a Snooze does not count; of a dead letter DeadTask.Attempts; of a deleted task what its row knew, often 0
+	Worker    string    // the process that confirmed or deleted it, or made it a dead letter (History.Worker)
 	Reason    string    // of a dead letter: DeadTask.Reason
 	LastError string    // of a dead letter: DeadTask.LastError
 }

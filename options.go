@@ -49,11 +49,13 @@ type Options struct {
 	AuditGrace time.Duration
 	// MaxRate is how many tasks a second this process claims for its callers: 0, as many as are due and wanted.
 	// Time in which it claimed less counts for a second at most (or for one task, if MaxRate is below 1), so that no time t sees
-	// more than (t + 1 s) * MaxRate. A task that is given back has counted.
+	// more than (t + 1 s) * MaxRate. A task counts when it is claimed, also if it is given back: a process that was held up may begin handlers
+	// closer together.
 	MaxRate float64
 	// NamespaceRate is the same for all processes of the namespace together: 0, no limit. The hot set counts, each partition for its
-	// own share, NamespaceRate divided by their number: a namespace whose tasks are few ids of one partition gets less. What the hot set
-	// has counted is lost with its data. All processes should have the same NamespaceRate: each claim goes by its process's own.
+	// own share, NamespaceRate divided by their number: a namespace whose tasks are few ids of one partition gets less. Where a share is below 1,
+	// each partition may have one task at once: no time t sees more than t * NamespaceRate, and the larger of NamespaceRate and the number
+	// of partitions more. What the hot set has counted is lost with its data. All processes should have the same NamespaceRate: each claim goes by its process's own.
 	NamespaceRate float64
 	// MaxInFlight is how many tasks of the namespace may be claimed at a time, by all processes together: 0, no limit. It counts
 	// what handlers hold, what waits to be settled, and what waits in the processes' queues (Queue). Each partition has its

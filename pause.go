@@ -15,7 +15,8 @@ import (
 
 // PauseOptions are options of Pause.
 type PauseOptions struct {
-	// Until is when the pause ends by itself, by the hot set's clock. The zero time: only Resume ends it.
+	// Until is when the pause ends by itself, by the hot set's clock: in the future, and with Producers at least 5 s ahead. The zero time: only
+	// Resume ends it.
 	Until time.Time
 	// Producers has Create, CreateTx, Upsert, Requeue and RequeueDead answer ErrPaused meanwhile.
 	Producers bool
@@ -23,7 +24,7 @@ type PauseOptions struct {
 
 // PauseStatus tells whether the namespace is paused. The zero PauseStatus means that it is not.
 type PauseStatus struct {
-	Since     time.Time // when the pause began
+	Since     time.Time // when the pause began; a Pause that replaces another one keeps the time of that
 	Until     time.Time // when it ends by itself; the zero time: only Resume ends it
 	Producers bool      // nothing is created either
 }
@@ -36,22 +37,25 @@ func (p PauseStatus) Paused() bool { return !p.Since.IsZero() }
 //
 // Nil: no worker claims a task from now on, and within 1 s all workers have given back, without an attempt counted, what they had
 // claimed and not handed out yet. Until then such a task may still be delivered. Deliveries that have begun go on: they
-// can be confirmed, rolled back and failed, and their leases are kept. To drain a namespace, wait until Stats tells that nothing is
-// in flight. Tasks are created, preloaded and offered again as before, so they collect, and are delivered after the pause, oldest first;
-// those that expire meanwhile become dead letters then.
+// can be confirmed, rolled back and failed, and their leases are kept. docs/operations.md says how to drain a namespace. Tasks are
+// created, preloaded and offered again as before, so they collect, and are delivered after the pause, oldest first; those that expire
+// meanwhile become dead letters after the pause.
 //
-// Where a partition of Redis does not answer, or is being rebuilt, Pause waits for it, up to 2 s: by then each worker that reaches the
-// durable store knows of the pause. A worker that does not reach the durable store at that time may go on until Redis has heard
-// of the pause, from the background roles.
+// Where a partition of Redis does not answer, or is being rebuilt, Pause waits for it, about 2 s at most: by then each worker that reaches
+// the durable store knows of the pause. The log says so (act="pause"), and Redis is told later, by the background roles. A worker
+// that does not reach the durable store at that time may go on until then.
 //
 // With o.Producers Pause takes 2 s: nothing is created by calls that begin once it has returned nil, on any process that can
 // read the records of the durable store; before that it depends on the process. Delete, Reschedule, Update, Get and List go on.
 //
-// ErrInvalid: o.Until does not lie in the future; nothing was changed. After any other error the outcome is unknown, and
-// the same call may be repeated. All processes need a version of this library that knows of pauses.
+// ErrInvalid: o.Until does not lie in the future, or with o.Producers not 5 s ahead; nothing was changed. After any other error the outcome
+// is unknown, and the same call may be repeated. All processes need a version of this library that knows of pauses.
 func (s *Scheduler) Pause(ctx context.Context, o PauseOptions) error {
 	now := time.Now()
 	until, err := task.UntilMS(o.Until, now)
+	if err == nil && o.Producers && until < now.Add(leastPause).UnixMilli() {
+		err = fmt.Errorf("%w: until %s is less than %s ahead, and all producers know of a pause after %s", ErrInvalid, o.Until.UTC().Format(time.RFC3339Nano), leastPause, record.Hold)
+	}
 	if err != nil {
 		return fmt.Errorf("pause: %w", err)
 	}
@@ -65,6 +69,7 @@ func (s *Scheduler) Pause(ctx context.Context, o PauseOptions) error {
 	if err != nil {
 		return fmt.Errorf("pause: %w", err)
 	}
+	defer s.ns.forget()
 	known := time.Now().Add(record.Hold) // by then no process uses records from before
 	if err := s.tellPause(ctx, known); err != nil {
 		s.report.Error("pause", err, "workers read it in the durable store")
@@ -75,11 +80,17 @@ func (s *Scheduler) Pause(ctx context.Context, o PauseOptions) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("pause: it is recorded, but not all processes may know it yet: %w", err)
 	}
+	if !p.At(time.Now()) {
+		return fmt.Errorf("pause: %w: it was over before all processes knew of it, because this one was held up", ErrUnavailable)
+	}
 	return nil
 }
 
+// leastPause is how far ahead the end of a pause of producers lies at least. It is well above record.Hold, which Pause waits.
+const leastPause = 5 * time.Second
+
 // Resume ends a pause. Nil: tasks are delivered again, and the workers that sleep have been woken. A worker that
-// does not hear of it looks again within 8 s. Without a pause Resume changes nothing. After an error
+// does not hear of it looks again within 8 s. This process creates again at once, and other ones within 1.5 s. Without a pause Resume changes nothing. After an error
 // the outcome is unknown, and the same call may be repeated.
 func (s *Scheduler) Resume(ctx context.Context) error {
 	p, err := s.records.SwapPause(ctx, func(old task.Pause) task.Pause {
@@ -94,6 +105,7 @@ func (s *Scheduler) Resume(ctx context.Context) error {
 	if p.Seq == 0 {
 		return nil // there never was a pause
 	}
+	defer s.ns.forget()
 	if err := s.tellPause(ctx, time.Now()); err != nil {
 		s.report.Error("resume", err, "the feeder's next round tells the partitions")
 	}
@@ -137,15 +149,15 @@ func (s *Scheduler) tellPauseOne(ctx context.Context, p int) error {
 }
 
 // checkProducers returns an ErrPaused if nothing is to be created at present. It reads the records only if they are older than
-// record.MaxAge, and asks for the time only in a pause.
+// record.MaxAge, and asks for the time only in a pause: by State, because the time of Clock may be some seconds old.
 func (s *Scheduler) checkProducers(ctx context.Context) error {
 	p := s.records.Recent(ctx).Pause
 	if !p.Producers {
 		return nil
 	}
 	now := time.Now()
-	if at, err := s.set.Clock(ctx, 0); err == nil {
-		now = time.UnixMicro(at.TimeUS)
+	if st, err := s.set.State(ctx, 0); err == nil {
+		now = time.UnixMicro(st.AsOf.TimeUS)
 	}
 	return record.Paused(p, now)
 }

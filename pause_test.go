@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
 
@@ -196,6 +199,117 @@ func TestUntilOfThePastIsRefused(t *testing.T) {
 	if st, err := sch.Stats(t.Context()); err != nil || st.Namespace.Pause.Paused() {
 		t.Errorf("Stats: %+v, %v; want no pause", st.Namespace.Pause, err)
 	}
+}
+
+// Producers must not be told that they wait when the pause is over before all of them know of it.
+func TestAPauseOfProducersIsLongEnoughToBeKnown(t *testing.T) {
+	sch := embedded(t, 1).scheduler(t, triggerhook.Options{})
+	err := sch.Pause(t.Context(), triggerhook.PauseOptions{Producers: true, Until: time.Now().Add(4 * time.Second)})
+	if !errors.Is(err, triggerhook.ErrInvalid) || !strings.Contains(err.Error(), "less than 5s ahead") {
+		t.Errorf("Pause of producers for 4 s: %v, want ErrInvalid that names 5 s", err)
+	}
+	if err := sch.Create(t.Context(), &triggerhook.Task{ID: "a", Due: time.Now().Add(time.Hour)}); err != nil {
+		t.Errorf("Create after it: %v, want nil", err)
+	}
+}
+
+// Producers go on as soon as the hot set's clock has reached Until, also while a worker sleeps and nothing else asks for the time.
+func TestProducersGoOnWhenUntilHasCome(t *testing.T) {
+	t.Parallel()
+	s := servers(t, testserver.Shared(t, testserver.MySQL), testserver.Shared(t, testserver.Redis), 1)
+	set, err := hotset.NewRedis(s.redis, hotset.Options{Namespace: s.store.Namespace()}) // of another process: it knows no time that the worker's has read
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker, producer := s.scheduler(t, triggerhook.Options{}), stores{store: s.store, set: set}.scheduler(t, triggerhook.Options{})
+	var l deliveries
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Handle(ctx, 1, l.handler(0)) }()
+	until := time.Now().Add(6 * time.Second)
+	pause(t, producer, triggerhook.PauseOptions{Producers: true, Until: until})
+	refused := 0
+	for over := false; !over; {
+		now, err := s.redis.Time(t.Context()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		over = now.After(until.Add(time.Millisecond)) // Until is rounded up
+		switch err := producer.Create(t.Context(), &triggerhook.Task{Due: time.Now().Add(time.Hour)}); {
+		case over && err != nil:
+			t.Errorf("Create after Until: %v", err)
+		case errors.Is(err, triggerhook.ErrPaused):
+			refused++
+		case err != nil:
+			t.Fatal(err)
+		}
+		sleep(t, 100*time.Millisecond)
+	}
+	if refused < 10 {
+		t.Errorf("Create was refused %d times before Until", refused)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Stats of the process that has paused, or resumed, tells of it at once, and of what was in hand then.
+func TestStatsKnowsThePauseOfItsProcess(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		var l deliveries
+		sch, stop := l.process(t, s, triggerhook.Options{}, 1, 10*time.Second)
+		sleep(t, 5*time.Second)
+		tell := func() triggerhook.NamespaceStats {
+			t.Helper()
+			st, err := sch.Stats(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st.Namespace
+		}
+		tell()
+		create(t, sch, &triggerhook.Task{ID: "a", Due: time.Now()})
+		sleep(t, 100*time.Millisecond)
+		pause(t, sch, triggerhook.PauseOptions{})
+		if st := tell(); !st.Pause.Paused() || st.InFlight != 1 {
+			t.Errorf("after Pause: %+v with %d in flight, want a pause, and the task that is in hand", st.Pause, st.InFlight)
+		}
+		if err := sch.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st := tell(); st.Pause.Paused() {
+			t.Errorf("after Resume: %+v", st.Pause)
+		}
+		stop()
+	})
+}
+
+// A worker logs a pause and how it ends, once each; one that starts when it is over logs neither.
+func TestTheLogTellsOfAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := embedded(t, 1)
+		log := func() (triggerhook.Options, func(string) int) {
+			out := &lines{}
+			return triggerhook.Options{Logger: slog.New(slog.NewTextHandler(out, nil))}, func(line string) int { return strings.Count(out.String(), line) }
+		}
+		var l deliveries
+		first, ofFirst := log()
+		sch, stop := l.process(t, s, first, 1, 0)
+		sleep(t, 5*time.Second)
+		pause(t, sch, triggerhook.PauseOptions{Until: time.Now().Add(20 * time.Second)})
+		sleep(t, time.Minute)
+		second, ofSecond := log()
+		_, stop2 := l.process(t, s, second, 1, 0)
+		sleep(t, time.Minute)
+		for line, want := range map[string][2]int{`msg="triggerhook: paused: no task is delivered"`: {1, 0}, `msg="triggerhook: the pause is over: tasks are delivered"`: {1, 0}} {
+			if got := [2]int{ofFirst(line), ofSecond(line)}; got != want {
+				t.Errorf("%s: %d times, and %d times in the log of a worker that began later, want %v", line, got[0], got[1], want)
+			}
+		}
+		stop()
+		stop2()
+	})
 }
 
 // With Producers nothing is created on any process once Pause has returned, and all else goes on.

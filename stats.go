@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
@@ -25,13 +26,13 @@ type Stats struct {
 	Process   ProcessStats   // of this process
 }
 
-// NamespaceStats are of all processes, read from both stores at most once a second.
+// NamespaceStats are of all processes, read from both stores at most once a second, and anew after a Pause or Resume of this process.
 type NamespaceStats struct {
 	Tasks     int64 // all unfinished tasks
 	Estimated bool  // Tasks is an estimate: there are more than 100,000
 	Preloaded int64 // in the hot set, waiting, due or not
 	Due       int64 // those of Preloaded that are due
-	InFlight  int64 // claimed by workers
+	InFlight  int64 // claimed by workers; while the hot set is being rebuilt those of them that have been registered again
 	// OldestDue is for how long the first of Due has waited, by the hot set's clock: since it was to be offered. 0 if none is due.
 	OldestDue time.Duration
 	// LoadedAhead is how far ahead of now the hot set has all tasks, the least of its partitions: about Window while a feeder works, and
@@ -79,9 +80,22 @@ type ProcessStats struct {
 // namespaceCache holds what was read last. The goroutine that has put an element into turn owns it.
 type namespaceCache struct {
 	turn  chan struct{}
-	at    time.Time
+	at    time.Time // when it was asked for
 	stats NamespaceStats
 	err   error
+	after atomic.Pointer[time.Time] // what was asked for before this is not used any more; nil: all is
+}
+
+// forget has the next Stats read anew, because this process has changed what Stats tells.
+func (c *namespaceCache) forget() {
+	now := time.Now()
+	c.after.Store(&now)
+}
+
+// isOld reports whether the figures are to be read anew.
+func (c *namespaceCache) isOld() bool {
+	after := c.after.Load()
+	return c.at.IsZero() || time.Since(c.at) >= time.Second || after != nil && !c.at.After(*after)
 }
 
 // Stats returns the figures. If a store does not answer, the error says so and
@@ -97,12 +111,13 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 		return out, fmt.Errorf("stats: %w", ctx.Err())
 	}
 	defer func() { <-s.ns.turn }()
-	if s.ns.at.IsZero() || time.Since(s.ns.at) >= time.Second {
+	if s.ns.isOld() {
+		began := time.Now()
 		stats, err := s.readNamespace(ctx)
 		if ctx.Err() != nil { // which says nothing about the stores
 			return out, err
 		}
-		s.ns.stats, s.ns.err, s.ns.at = stats, err, time.Now()
+		s.ns.stats, s.ns.err, s.ns.at = stats, err, began
 	}
 	out.Namespace = s.ns.stats
 	out.Namespace.Forecast = slices.Clone(s.ns.stats.Forecast)

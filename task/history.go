@@ -39,7 +39,7 @@ type Ending struct {
 	How         EndKind // 0: this ending is not kept
 	EndedMS     int64   // unix milliseconds of the hot set's clock
 	DeliveredMS int64   // when its last delivery began, likewise; 0 if there was none, or it is not known
-	Attempt     int     // how many times it was delivered; a store that reads the row keeps the row's number if that is larger
+	Attempt     int     // of its last delivery; a store that reads the row keeps the row's number if that is larger
 	Worker      string  // the process that ended it, at most MaxWorker bytes
 	Reason      string  // of a dead letter, as Burial has it
 	LastError   string  // likewise

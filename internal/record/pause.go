@@ -81,20 +81,25 @@ func (r *Reader) Pause() task.Pause {
 // PauseNoted has an element once another pause was read than before.
 func (r *Reader) PauseNoted() <-chan struct{} { return r.pauseNoted }
 
-// logPause logs a pause that this process reads for the first time.
-func (r *Reader) logPause(p task.Pause) {
+// logPause logs a pause that this process reads for the first time, and its end. It goes by this process's clock. readOnce alone calls it.
+func (r *Reader) logPause(p task.Pause, now time.Time) {
 	before, _, read := r.Last()
-	if p.Seq == before.Pause.Seq {
-		return
-	}
 	switch {
+	case p.Seq == before.Pause.Seq:
+		if r.pauseLogged && !p.At(now) {
+			r.pauseLogged = false
+			r.report.Info("the pause is over: tasks are delivered", "since", msText(p.SinceMS), "until", msText(p.UntilMS))
+		}
+		return
+	case !p.At(now) && p.UntilMS > 0: // it was over before this process heard of it
 	case p.UntilMS == task.MaxDue:
 		r.report.Info("paused: no task is delivered until Resume", "since", msText(p.SinceMS), "producers", p.Producers)
 	case p.UntilMS > 0:
-		r.report.Info("paused: no task is delivered for a while", "since", msText(p.SinceMS), "until", msText(p.UntilMS), "producers", p.Producers)
+		r.report.Info("paused: no task is delivered", "since", msText(p.SinceMS), "until", msText(p.UntilMS), "producers", p.Producers)
 	case read:
 		r.report.Info("resumed: tasks are delivered")
 	}
+	r.pauseLogged = p.At(now)
 }
 
 func msText(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339Nano) }

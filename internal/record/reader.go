@@ -67,6 +67,8 @@ type Reader struct {
 	parts  int
 	report *report.Reporter
 
+	pauseLogged bool // a pause is logged, and its end is not; of readOnce
+
 	mu       sync.Mutex
 	known    Known
 	read     time.Time     // when the last read that succeeded was about to begin
@@ -148,7 +150,7 @@ func (r *Reader) readOnce(ctx context.Context) {
 	}
 	if err == nil {
 		r.veto(ctx, k)
-		r.logPause(k.Pause)
+		r.logPause(k.Pause, time.Now())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
