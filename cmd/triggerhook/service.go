@@ -134,15 +134,31 @@ func (s *service) run(ctx context.Context) error {
 	g, ended := errgroup.WithContext(ctx)
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	g.Go(func() error { return s.Handle(work, s.f.concurrency, s.sender.Handle) })
+	g.Go(s.logged("handle", func() error { return s.Handle(work, s.f.concurrency, s.sender.Handle) }))
 	for _, server := range servers {
-		g.Go(server.serve)
+		g.Go(s.logged("serve", server.serve))
+	}
+	if s.f.webhook.secrets != "" {
+		tick := time.NewTicker(secretsEvery)
+		defer tick.Stop()
+		g.Go(func() error { watchSecrets(ended, s.f.webhook.secrets, s.sender.SetSecrets, s.log, tick.C); return nil })
 	}
 	g.Go(func() error {
 		<-ended.Done()
 		return s.end(ctx, servers, stopWork)
 	})
 	return g.Wait()
+}
+
+// logged logs an error, because run returns the first one alone.
+func (s *service) logged(what string, act func() error) func() error {
+	return func() error {
+		err := act()
+		if err != nil {
+			s.log.Error(what, "err", err)
+		}
+		return err
+	}
 }
 
 // end drains: load balancers are told first, then requests and webhooks under way are finished, side by side.
@@ -157,7 +173,7 @@ func (s *service) end(ctx context.Context, servers []*server, stopWork func()) e
 	defer cancel()
 	var g errgroup.Group
 	for _, server := range servers {
-		g.Go(func() error { return server.stop(short) })
+		g.Go(s.logged("stop", func() error { return server.stop(short) }))
 	}
 	return g.Wait()
 }

@@ -88,6 +88,7 @@ type Server struct {
 	rates    rates
 	draining atomic.Bool
 	figures  *figures
+	scanPage int // how many rows a list reads at once
 }
 
 // New returns the API of a Scheduler. The error names each limit that makes no sense.
@@ -96,7 +97,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Options: o, mux: http.NewServeMux(), scopes: map[string]tokens.Scope{}, bodies: map[string]int64{},
-		origins: http.NewCrossOriginProtection(), inFlight: make(chan struct{}, o.Limits.InFlight), figures: newFigures()}
+		origins: http.NewCrossOriginProtection(), inFlight: make(chan struct{}, o.Limits.InFlight), figures: newFigures(), scanPage: 250}
 	s.rates.limit, s.rates.burst = o.Limits.Rate, o.Limits.Burst
 	s.api = humago.New(s.mux, config(o.Version))
 	s.createRoutes()
@@ -134,7 +135,10 @@ func config(version string) huma.Config {
 // register adds an operation that asks for a scope.
 func register[I, O any](s *Server, scope tokens.Scope, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
 	op.Security = []map[string][]string{{"token": {string(scope)}}}
-	op.Errors = append([]int{401, 403, 422, 429, 503}, op.Errors...)
+	op.Errors = append(op.Errors, 401, 403, 421, 422, 429, 500, 503)
+	if op.Method == http.MethodPost || op.Method == http.MethodPatch {
+		op.Errors = append(op.Errors, 400, 408, 413, 415)
+	}
 	op.BodyReadTimeout, op.MaxBodyBytes = -1, -1 // the body has been read by then, within the limits of Server.body
 	s.scopes[op.Method+" "+op.Path] = scope
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {

@@ -15,20 +15,20 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// deadFilterIn selects dead letters.
-type deadFilterIn struct {
-	Prefix string    `query:"id_prefix" doc:"Dead letters whose id begins with this."`
-	Reason string    `query:"reason" doc:"Dead letters whose reason begins with this: expired, attempts, discarded."`
-	From   time.Time `query:"died_from" doc:"Dead letters that died at this time or later."`
-	Before time.Time `query:"died_before" doc:"Dead letters that died before this time."`
+// DeadFilterIn selects dead letters.
+type DeadFilterIn struct {
+	Prefix string    `query:"id_prefix" doc:"Dead letters whose id begins with this."`                                // DeadFilter.IDPrefix
+	Reason string    `query:"reason" doc:"Dead letters whose reason begins with this: expired, attempts, discarded."` // DeadFilter.Reason
+	From   time.Time `query:"died_from" doc:"Dead letters that died at this time or later."`                          // DeadFilter.DeadFrom
+	Before time.Time `query:"died_before" doc:"Dead letters that died before this time."`                             // DeadFilter.DeadBefore
 }
 
-func (in deadFilterIn) filter() triggerhook.DeadFilter {
+func (in DeadFilterIn) filter() triggerhook.DeadFilter {
 	return triggerhook.DeadFilter{IDPrefix: in.Prefix, Reason: in.Reason, DeadFrom: in.From, DeadBefore: in.Before}
 }
 
 // page is the filter as the store reads it.
-func (in deadFilterIn) page() (f task.DeadFilter, err error) {
+func (in DeadFilterIn) page() (f task.DeadFilter, err error) {
 	for name, text := range map[string]string{"id_prefix": in.Prefix, "reason": in.Reason} {
 		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) || len(text) > task.MaxReason || name == "id_prefix" && len(text) > task.MaxID {
 			return f, invalid("%s %.80q: want UTF-8 without NUL that is not longer than what it is compared with", name, text)
@@ -38,7 +38,7 @@ func (in deadFilterIn) page() (f task.DeadFilter, err error) {
 }
 
 type deadListIn struct {
-	deadFilterIn
+	DeadFilterIn
 	Limit    int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most dead letters of the page."`
 	Cursor   string `query:"cursor" doc:"The next_cursor of the page before, with the same filter."`
 	Payloads bool   `query:"payloads" doc:"Shows payloads too."`
@@ -46,12 +46,19 @@ type deadListIn struct {
 
 // deadView is a dead letter.
 type deadView struct {
-	taskView
-	Reason    string    `json:"reason" doc:"expired, attempts, or what begins with discarded."`
-	LastError string    `json:"last_error,omitempty"`
-	Attempts  int       `json:"attempts" doc:"How many attempts failed."`
-	Created   time.Time `json:"created"`
-	Died      time.Time `json:"died"`
+	ID            string            `json:"id"`
+	Due           time.Time         `json:"due"`
+	Expires       *time.Time        `json:"expires,omitempty"`
+	URL           string            `json:"url,omitempty"`
+	ContentType   string            `json:"content_type,omitempty"`
+	Headers       map[string]string `json:"headers,omitempty"`
+	Payload       *string           `json:"payload,omitempty"`
+	PayloadBase64 []byte            `json:"payload_base64,omitempty" doc:"In place of payload, if that is not UTF-8."`
+	Reason        string            `json:"reason" doc:"expired, attempts, or what begins with discarded."`
+	LastError     string            `json:"last_error,omitempty"`
+	Attempts      int               `json:"attempts" doc:"How many attempts failed."`
+	Created       time.Time         `json:"created"`
+	Died          time.Time         `json:"died"`
 }
 
 type deadListOut struct {
@@ -62,7 +69,7 @@ type deadListOut struct {
 }
 
 type requeueIn struct {
-	idIn
+	IDIn
 	Body *struct {
 		Due *time.Time `json:"due,omitempty" doc:"When it is due; left out: now."`
 		In  string     `json:"in,omitempty" doc:"When it is due, from now on." example:"10m"`
@@ -70,7 +77,7 @@ type requeueIn struct {
 }
 
 type requeueManyIn struct {
-	deadFilterIn
+	DeadFilterIn
 	All  bool `query:"all" doc:"Allows that no filter is given: all dead letters are meant."`
 	Body *struct {
 		Due  *time.Time `json:"due,omitempty" doc:"When the first of them is due; left out: now."`
@@ -91,9 +98,9 @@ func (s *Server) deadRoutes() {
 	register(s, tokens.Operate, huma.Operation{OperationID: "purge-dead", Method: http.MethodDelete, Path: "/v1/dead", Summary: "Delete all dead letters of a filter, for good",
 		Description: "A filter must be given: died_before with the present time means all of them."}, s.purgeDead)
 	register(s, tokens.Operate, huma.Operation{OperationID: "requeue-dead", Method: http.MethodPost, Path: "/v1/dead:requeue", Summary: "Make tasks of all dead letters of a filter",
-		Description: "After 503 a part of them may be tasks: the same request goes on. 409: all are tasks, besides those whose ids other tasks have.", Errors: []int{400, 409, 415}}, s.requeueMany)
+		Description: "After 503 a part of them may be tasks: the same request goes on. 409: all are tasks, besides those whose ids other tasks have.", Errors: []int{409}}, s.requeueMany)
 	register(s, tokens.Operate, huma.Operation{OperationID: "requeue-one", Method: http.MethodPost, Path: "/v1/dead/{id}/requeue", Summary: "Make a task of a dead letter again",
-		DefaultStatus: http.StatusNoContent, Errors: []int{400, 404, 409, 415}}, s.requeueOne)
+		DefaultStatus: http.StatusNoContent, Errors: []int{404, 409}}, s.requeueOne)
 }
 
 // listDead reads one page of dead letters.
@@ -135,10 +142,12 @@ func showDead(d task.Dead, payloads bool) (deadView, error) {
 		return deadView{}, fmt.Errorf("dead letter %q: %w", d.ID, err)
 	}
 	t := triggerhook.Task{ID: d.ID, Due: time.UnixMilli(d.DueMS), Payload: d.Payload, Headers: headers, Expires: task.Expiry(d.ExpiresMS)}
-	return deadView{show(&t, payloads), d.Reason, d.LastError, d.Attempt, time.UnixMilli(d.CreatedMS).UTC(), time.UnixMilli(d.DeadMS).UTC()}, nil
+	v := show(&t, payloads)
+	return deadView{v.ID, v.Due, v.Expires, v.URL, v.ContentType, v.Headers, v.Payload, v.PayloadBase64,
+		d.Reason, d.LastError, d.Attempt, time.UnixMilli(d.CreatedMS).UTC(), time.UnixMilli(d.DeadMS).UTC()}, nil
 }
 
-func (s *Server) purgeDead(ctx context.Context, in *deadFilterIn) (*countOut, error) {
+func (s *Server) purgeDead(ctx context.Context, in *DeadFilterIn) (*countOut, error) {
 	out := &countOut{}
 	var err error
 	out.Body.Count, err = s.Scheduler.PurgeDead(ctx, in.filter())

@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	// scanPage is how many rows are read at once, and mostScanned for one page of a list at most: a filter of headers may match few.
-	scanPage    = 250
+	// mostScanned is how many rows are read for one page of a list at most: a filter of headers may match few.
 	mostScanned = 5000
 	// scanInline is the longest payload, with headers, that a scan reads.
 	scanInline = 1024
@@ -24,7 +23,7 @@ const (
 )
 
 type listIn struct {
-	filterIn
+	FilterIn
 	Limit    int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most tasks of the page."`
 	Cursor   string `query:"cursor" doc:"The next_cursor of the page before, with the same filter."`
 	Payloads bool   `query:"payloads" doc:"Shows payloads too."`
@@ -128,12 +127,12 @@ func (p *page) ids(ctx context.Context, limit int) (ids []string, err error) {
 // read reads the rows after the place.
 func (p *page) read(ctx context.Context) (rows []task.Row, err error) {
 	if p.f.IDPrefix != "" {
-		rows, err = p.s.Store.ScanIDs(ctx, p.f.IDPrefix, p.at.ID, scanPage, scanInline)
+		rows, err = p.s.Store.ScanIDs(ctx, p.f.IDPrefix, p.at.ID, p.s.scanPage, scanInline)
 	} else {
-		rows, err = p.s.Store.Scan(ctx, p.at, p.before, scanPage, scanInline)
+		rows, err = p.s.Store.Scan(ctx, p.at, p.before, p.s.scanPage, scanInline)
 	}
 	p.scanned += len(rows)
-	p.finished = len(rows) < scanPage
+	p.finished = len(rows) < p.s.scanPage
 	return rows, err
 }
 

@@ -16,16 +16,16 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// filterIn selects tasks.
-type filterIn struct {
-	Prefix string    `query:"id_prefix" doc:"Tasks whose id begins with this."`
-	From   time.Time `query:"due_from" doc:"Tasks that are next sent at this time or later."`
-	Before time.Time `query:"due_before" doc:"Tasks that are next sent before this time."`
-	Header []string  `query:"header,explode" doc:"Tasks that have this header, as NAME=VALUE; may be repeated."`
+// FilterIn selects tasks.
+type FilterIn struct {
+	Prefix string    `query:"id_prefix" doc:"Tasks whose id begins with this."`                                  // Filter.IDPrefix
+	From   time.Time `query:"due_from" doc:"Tasks that are next sent at this time or later."`                    // Filter.DueFrom
+	Before time.Time `query:"due_before" doc:"Tasks that are next sent before this time."`                       // Filter.DueBefore
+	Header []string  `query:"header,explode" doc:"Tasks that have this header, as NAME=VALUE; may be repeated."` // Filter.Headers
 }
 
 // filter is what in selects.
-func (in filterIn) filter() (triggerhook.Filter, error) {
+func (in FilterIn) filter() (triggerhook.Filter, error) {
 	f := triggerhook.Filter{IDPrefix: in.Prefix, DueFrom: in.From, DueBefore: in.Before}
 	if !utf8.ValidString(in.Prefix) || strings.ContainsRune(in.Prefix, 0) || len(in.Prefix) > task.MaxID {
 		return f, invalid("id_prefix %.80q: want at most %d bytes of UTF-8 without NUL", in.Prefix, task.MaxID)
@@ -43,15 +43,15 @@ func (in filterIn) filter() (triggerhook.Filter, error) {
 	return f, nil
 }
 
-// manyIn selects tasks to change.
-type manyIn struct {
-	filterIn
-	All    bool `query:"all" doc:"Allows that nothing else is given: all tasks of the namespace are meant."`
-	DryRun bool `query:"dry_run" doc:"Changes nothing, and counts what matches."`
+// ManyIn selects tasks to change.
+type ManyIn struct {
+	FilterIn
+	All    bool `query:"all" doc:"Allows that nothing else is given: all tasks of the namespace are meant."` // WhereOptions.All
+	DryRun bool `query:"dry_run" doc:"Changes nothing, and counts what matches."`                            // WhereOptions.DryRun
 }
 
 type moveIn struct {
-	manyIn
+	ManyIn
 	Body struct {
 		Due *time.Time `json:"due,omitempty" doc:"The new time of all."`
 		In  string     `json:"in,omitempty" doc:"The new time of all, from now on." example:"10m"`
@@ -77,11 +77,10 @@ func (s *Server) manyRoutes() {
 	register(s, tokens.Write, huma.Operation{OperationID: "delete-tasks", Method: http.MethodDelete, Path: "/v1/tasks", Summary: "Delete all tasks of a filter",
 		Description: "After 503 a part of them may be deleted: the same request goes on."}, s.deleteMany)
 	register(s, tokens.Write, huma.Operation{OperationID: "move-tasks", Method: http.MethodPatch, Path: "/v1/tasks", Summary: "Reschedule all tasks of a filter",
-		Description: "Give one of due, in and by. After 503 a part of them may be moved. The same request with due goes on from there; one with by moves those again that still match.",
-		Errors:      []int{400, 415}}, s.moveMany)
+		Description: "Give one of due, in and by. After 503 a part of them may be moved. The same request with due goes on from there; one with by moves those again that still match."}, s.moveMany)
 }
 
-func (s *Server) deleteMany(ctx context.Context, in *manyIn) (*manyOut, error) {
+func (s *Server) deleteMany(ctx context.Context, in *ManyIn) (*manyOut, error) {
 	f, err := in.filter()
 	if err != nil {
 		return nil, err

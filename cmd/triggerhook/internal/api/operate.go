@@ -91,13 +91,13 @@ func (s *Server) operateRoutes() {
 		Description: "It is empty if none has ended, or the server keeps no history (--history)."}, s.history)
 	register(s, tokens.Read, huma.Operation{OperationID: "get-pause", Method: http.MethodGet, Path: "/v1/pause", Summary: "Show whether webhooks are sent"}, s.getPause)
 	register(s, tokens.Operate, huma.Operation{OperationID: "pause", Method: http.MethodPost, Path: "/v1/pause", Summary: "Send no webhook until resume",
-		Description: "Of all servers of the namespace. What is being sent goes on. What falls due collects.", Errors: []int{400, 415}}, s.pause)
+		Description: "Of all servers of the namespace. What is being sent goes on. What falls due collects."}, s.pause)
 	register(s, tokens.Operate, huma.Operation{OperationID: "resume", Method: http.MethodPost, Path: "/v1/resume", Summary: "End a pause"}, s.resume)
 	register(s, tokens.Read, huma.Operation{OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats", Summary: "Count tasks"}, s.stats)
 	register(s, tokens.Read, huma.Operation{OperationID: "get-forecast", Method: http.MethodGet, Path: "/v1/forecast", Summary: "Count tasks that fall due within some times"}, s.forecast)
 }
 
-func (s *Server) history(ctx context.Context, in *idIn) (*historyOut, error) {
+func (s *Server) history(ctx context.Context, in *IDIn) (*historyOut, error) {
 	all, err := s.Scheduler.History(ctx, in.ID)
 	out := &historyOut{}
 	out.Body.History = []endingView{}

@@ -115,7 +115,7 @@ func init() {
 			}
 			p.Add(err)
 			last := p.Errors[len(p.Errors)-1]
-			if text, is := last.Value.(string); is && len(text) > mostEcho {
+			if text := fmt.Sprint(last.Value); len(text) > mostEcho {
 				cut := *last
 				cut.Value = text[:mostEcho] + "..."
 				p.Errors[len(p.Errors)-1] = &cut

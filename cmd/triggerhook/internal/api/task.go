@@ -57,6 +57,9 @@ type taskView struct {
 
 // task is what in describes, and what is to become of one that exists: 0 if that is an error.
 func (s *Server) task(in *taskInput, now time.Time) (t *triggerhook.Task, on triggerhook.OnConflict, err error) {
+	if in.ID == "." || in.ID == ".." || in.ID == "/" { // net/http's mux has no match for the segment %2F
+		return nil, 0, invalid("id %q: a path cannot name it, because clients, proxies and servers take it for a folder", in.ID)
+	}
 	t = &triggerhook.Task{ID: in.ID}
 	if t.Due, err = dueOf(in.Due, in.In, now); err != nil {
 		return nil, 0, err

@@ -12,8 +12,9 @@ import (
 	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/tokens"
 )
 
-type idIn struct {
-	ID string `path:"id" doc:"The id of the task, percent-encoded: a slash is %2F."`
+// IDIn names a task. It is exported, as all inputs that others embed, because huma passes over embedded types that are not.
+type IDIn struct {
+	ID string `path:"id" doc:"The id of the task, percent-encoded: a slash is %2F."` // decoded
 }
 
 type taskOut struct{ Body taskView }
@@ -33,7 +34,7 @@ type patchInput struct {
 }
 
 type patchIn struct {
-	idIn
+	IDIn
 	Body patchInput
 }
 
@@ -45,10 +46,10 @@ func (s *Server) taskRoutes() {
 		Errors:      []int{404, 409}, DefaultStatus: http.StatusNoContent}, s.delete)
 	register(s, tokens.Write, huma.Operation{OperationID: "change-task", Method: http.MethodPatch, Path: "/v1/tasks/{id}", Summary: "Reschedule a task, or change its payload, headers or URL",
 		Description: "What is left out stays. A task that is being sent is sent again as it is now. Of two changes at once the last one counts. expires stays.",
-		Errors:      []int{400, 404, 413, 415}}, s.patch)
+		Errors:      []int{404}}, s.patch)
 }
 
-func (s *Server) get(ctx context.Context, in *idIn) (*taskOut, error) {
+func (s *Server) get(ctx context.Context, in *IDIn) (*taskOut, error) {
 	i, err := s.Scheduler.Get(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func (s *Server) get(ctx context.Context, in *idIn) (*taskOut, error) {
 	return &taskOut{showInfo(i, true)}, nil
 }
 
-func (s *Server) delete(ctx context.Context, in *idIn) (*emptyOut, error) {
+func (s *Server) delete(ctx context.Context, in *IDIn) (*emptyOut, error) {
 	return nil, s.Scheduler.Delete(ctx, in.ID)
 }
 
@@ -69,7 +70,7 @@ func (s *Server) patch(ctx context.Context, in *patchIn) (*taskOut, error) {
 	if err := s.Scheduler.Update(ctx, in.ID, c); err != nil {
 		return nil, err
 	}
-	return s.get(ctx, &in.idIn)
+	return s.get(ctx, &in.IDIn)
 }
 
 func (s *Server) change(ctx context.Context, in *patchIn) (c triggerhook.Change, err error) {
