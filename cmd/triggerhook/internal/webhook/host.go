@@ -43,7 +43,7 @@ type host struct {
 	mu        sync.Mutex
 	openUntil time.Time     // when the circuit that opened last tries again
 	mean      time.Duration // moving average of how long a request takes
-	moved     time.Time     // when the last request began or ended
+	began     time.Time     // when the last request began
 	booked    time.Time     // until when postponed tasks have booked the slots
 }
 
@@ -93,7 +93,7 @@ func (h *host) admit(ctx context.Context) (func(error), *postponed) {
 		<-h.slots
 		return nil, h.open()
 	}
-	began := h.move()
+	began := h.begin()
 	return func(failure error) {
 		h.took(time.Since(began))
 		done(failure)
@@ -130,19 +130,18 @@ func (h *host) takeSlot(ctx context.Context) bool {
 	}
 }
 
-// move notes that a request begins, and returns the time.
-func (h *host) move() time.Time {
+// begin notes that a request begins, and returns the time.
+func (h *host) begin() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.moved = time.Now()
-	return h.moved
+	h.began = time.Now()
+	return h.began
 }
 
 // took notes that a request has ended, and adds how long it took to the average.
 func (h *host) took(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.moved = time.Now()
 	h.mean += (d - h.mean) / 16
 }
 
@@ -153,11 +152,11 @@ func (h *host) interval() time.Duration {
 	return h.intervalLocked(time.Now())
 }
 
-// intervalLocked is interval. Where no request has begun or ended for longer than one takes the host hangs, and that time counts.
+// intervalLocked is interval. Where all slots are taken, and no request has begun for longer than one takes, the host hangs, and that time counts.
 func (h *host) intervalLocked(now time.Time) time.Duration {
 	d := h.mean
 	if len(h.slots) == cap(h.slots) {
-		d = max(d, now.Sub(h.moved))
+		d = max(d, now.Sub(h.began))
 	}
 	return d / time.Duration(cap(h.slots))
 }
