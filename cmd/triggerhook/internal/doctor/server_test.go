@@ -3,7 +3,6 @@ package doctor_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,7 +223,7 @@ func TestABadFileIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(true, map[string]doctor.Status{"bolt.mode": doctor.Warning})
-	if err := os.WriteFile(path, []byte(strings.Repeat(fmt.Sprint("no file of bbolt "), 5000)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(strings.Repeat("no file of bbolt ", 5000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	check(false, map[string]doctor.Status{"bolt.mode": doctor.Warning, "bolt.pages": doctor.Error})

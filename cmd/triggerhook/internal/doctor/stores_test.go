@@ -18,7 +18,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/triggerhook/triggerhook"
-	"github.com/triggerhook/triggerhook/durable"
 	"github.com/triggerhook/triggerhook/durable/bolt"
 	"github.com/triggerhook/triggerhook/hotset"
 	"github.com/triggerhook/triggerhook/internal/testserver"
@@ -62,7 +61,7 @@ func newPatient(t *testing.T) *patient {
 
 func (p *patient) scheduler() *triggerhook.Scheduler {
 	p.Helper()
-	s, err := triggerhook.New(p.Store.(durable.Store), p.open(), triggerhook.Options{Lease: time.Second, AuditGrace: time.Second, Logger: slog.New(slog.DiscardHandler)})
+	s, err := triggerhook.New(p.Store, p.open(), triggerhook.Options{Lease: time.Second, AuditGrace: time.Second, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		p.Fatal(err)
 	}
