@@ -5,6 +5,8 @@ SERVERS := go run ./internal/testserver/servers
 # The packages with the longest tests, which begin first, so that none of them runs alone at the end. Vet is a part of lint. Three
 # packages run at once: tests of servers wait most of the time (the root's take 0.54 of a processor).
 LONG := . ./internal/torture ./durable ./internal/accept
+# The packages whose tests read the source, with one goroutine: the race detector would only take time.
+ALONE := ./internal/mutants ./internal/shape
 
 .PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test dashboard-test cli-test deploy-test monitoring-test model
 
@@ -12,7 +14,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: ## run all tests with the race detector, on real servers that it brings
-	@set -o pipefail; RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -vet=off -p 3 -json -timeout 25m $(LONG) ./... | go run ./internal/testcount
+	@set -o pipefail; { go test -vet=off -json $(ALONE) || true; \
+	RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -vet=off -p 3 -json -timeout 25m $(LONG) $$(go list ./... | grep -v -x -F "$$(go list $(ALONE))"); } | \
+	go run ./internal/testcount
 
 model-test: ## random sequences of calls against a plain model, 10,000 on each implementation (CHECKS=1000)
 	RAPID_CHECKS=$(or $(CHECKS),10000) $(SERVERS) go test -count=1 -timeout 4h -v -run '^TestModel$$' ./durable/... ./hotset/... .
