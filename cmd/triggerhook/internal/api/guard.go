@@ -213,8 +213,8 @@ func (s *Server) authenticate(x *exchange, r *http.Request) (t tokens.Token, ok 
 	return t, ok
 }
 
-// body reads the body, under a limit of size and of time, and puts what it read in its place. Then it ends the deadline of the
-// connection: net/http would take one that runs out for a client that is gone, and end the context of the operation.
+// body reads the body, under a limit of size and of time, and puts what it read in its place. The deadline of the connection ends with that: it is
+// for the body alone.
 func (s *Server) body(x *exchange, r *http.Request) bool {
 	if r.Body == nil || r.Body == http.NoBody {
 		return true
