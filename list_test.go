@@ -86,6 +86,7 @@ func TestListYieldsWhatGetAnswers(t *testing.T) {
 			all = append(all, &triggerhook.Task{ID: fmt.Sprintf("task-%03d", i), Due: time.Now().Add(time.Duration(i) * time.Minute),
 				Payload: []byte(strings.Repeat(fmt.Sprint(i%10), i%3*300_000)), Headers: map[string]string{"n": fmt.Sprint(i)}})
 		}
+		begun := time.Now().Truncate(time.Millisecond)
 		create(t, sch, all...)
 		n := 0
 		for info, err := range sch.List(t.Context(), triggerhook.Filter{}) {
@@ -95,7 +96,8 @@ func TestListYieldsWhatGetAnswers(t *testing.T) {
 			want := *all[n]
 			whole(t, "List", info.Task, want)
 			got, err := sch.Get(t.Context(), want.ID)
-			if err != nil || got.State != info.State || !got.Next.Equal(info.Next) || got.Attempt != info.Attempt || !got.Due.Equal(info.Due) {
+			if err != nil || got.State != info.State || !got.Next.Equal(info.Next) || got.Attempt != info.Attempt || !got.Due.Equal(info.Due) || got.Created != info.Created ||
+				info.Created.Before(begun) || info.Created.After(time.Now()) {
 				t.Errorf("List yields %s, attempt %d, next %s, due %s of %q; Get answers %+v, %v", info.State, info.Attempt, info.Next, info.Due, info.ID, got, err)
 			}
 			n++
