@@ -294,7 +294,7 @@ func TestRepairDropsNoTaskThatLives(t *testing.T) {
 			t.Errorf("task %q was delivered %d times", id, n)
 		}
 	}
-	if len(want) < n/3 || len(deleted) < n/6 {
+	if len(want) < n/3 || len(deleted) < n/20 { // a Delete that cannot know whether a worker had the task answers ErrClaimed
 		t.Errorf("%d tasks live and %d are deleted: too few", len(want), len(deleted))
 	}
 }
