@@ -225,3 +225,30 @@ func ExampleUpsertOutcome() {
 	fmt.Println(done, err)
 	// Output: [replaced kept created] <nil>
 }
+
+// A page of a list at a time, as for an HTTP API: Cursor of the last task is what the next request brings back.
+func ExampleInfo_Cursor() {
+	s, end := openFind(triggerhook.Options{})
+	defer end()
+	ctx := context.Background()
+	reminders(ctx, s, time.Now().Add(24*time.Hour))
+
+	page := func(after string) (ids []string, next string) {
+		for task, err := range s.List(ctx, triggerhook.Filter{After: after}) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			if ids, next = append(ids, task.ID), task.Cursor(); len(ids) == 2 {
+				break
+			}
+		}
+		return ids, next
+	}
+	first, next := page("")
+	fmt.Println(first)
+	second, _ := page(next)
+	fmt.Println(second)
+	// Output:
+	// [customer-42/trial-ends customer-42/invoice]
+	// [customer-7/trial-ends]
+}

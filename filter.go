@@ -1,6 +1,8 @@
 package triggerhook
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,6 +26,9 @@ type Filter struct {
 	DueFrom, DueBefore time.Time
 	// Headers are headers that the task has, with these values. It may have others.
 	Headers map[string]string
+	// After is for pages of a list: the Info.Cursor of the last task of the page before. List begins after the place of that task, which need not
+	// exist any more, so that a page costs the same wherever it lies. DeleteWhere and RescheduleWhere refuse it.
+	After string
 }
 
 // match is a Filter that was checked, with its times in unix milliseconds.
@@ -31,6 +36,7 @@ type match struct {
 	prefix          string
 	fromMS, belowMS int64
 	notMS           int64 // what is next offered then does not match; 0: there is no such time
+	after           task.Cursor
 	headers         map[string]string
 }
 
@@ -42,7 +48,34 @@ func (f Filter) match() (match, error) {
 		m.belowMS = below
 	}
 	_, headers := task.EncodeHeaders(f.Headers)
-	return m, errors.Join(checkPrefix("Filter.IDPrefix", f.IDPrefix), wrong, named("Filter.Headers", headers))
+	var noPlace error
+	m.after, noPlace = placeOf(f.After)
+	return m, errors.Join(checkPrefix("Filter.IDPrefix", f.IDPrefix), wrong, named("Filter.Headers", headers), named("Filter.After", noPlace))
+}
+
+// Cursor is the place of the task in lists, for Filter.After: printable ASCII without meaning. It is empty for an Info that neither Get nor List
+// has returned.
+func (i Info) Cursor() string {
+	if i.at == (task.Cursor{}) {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint64(nil, uint64(i.at.NextMS)), i.at.ID...))
+}
+
+// placeOf is the place of an Info.Cursor; the zero Cursor of an empty one.
+func placeOf(cursor string) (at task.Cursor, err error) {
+	if cursor == "" {
+		return at, nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err == nil && len(text) > 8 {
+		at = task.Cursor{NextMS: int64(binary.BigEndian.Uint64(text)), ID: string(text[8:])}
+		err = task.CheckID(at.ID)
+	}
+	if err != nil || len(text) <= 8 || at.NextMS < 0 || at.NextMS > task.MaxDue {
+		return task.Cursor{}, fmt.Errorf("%w: %.40q is not an Info.Cursor", ErrInvalid, cursor)
+	}
+	return at, nil
 }
 
 // timeBounds returns the bounds of a filter in unix milliseconds, 0 for a zero time. It refuses what no time lies between.

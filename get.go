@@ -37,6 +37,8 @@ type Info struct {
 	Attempt int       // Delivery.Attempt of the delivery that is InFlight, otherwise of the next one: 1 at first
 	Next    time.Time // when it is next offered; zero if InFlight
 	Created time.Time // when Create stored it, by the clock of its process; a Requeue keeps it
+
+	at task.Cursor // where the row lies
 }
 
 // Get returns a task. ErrNotFound: there is none of that ID; it may be a dead letter (see ListDead). It also returns an error if the headers
@@ -72,7 +74,7 @@ func infoOf(r task.Row) (Info, error) {
 		return Info{}, fmt.Errorf("task %q: %w", r.ID, err)
 	}
 	return Info{Task: Task{ID: r.ID, Due: time.UnixMilli(r.DueMS).UTC(), Payload: r.Payload, Headers: headers, Expires: task.Expiry(r.ExpiresMS)},
-		Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC(), Created: time.UnixMilli(r.CreatedMS).UTC()}, nil
+		Attempt: r.Attempt + 1, Next: time.UnixMilli(r.NextMS).UTC(), Created: time.UnixMilli(r.CreatedMS).UTC(), at: r.Cursor()}, nil
 }
 
 // place adds what the hot set tells.

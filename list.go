@@ -18,7 +18,7 @@ const (
 )
 
 // List returns the tasks that match f, whole, with what Get tells of each: by the time at which they are next
-// offered, then by ID; with an IDPrefix by ID alone. It reads page by page, at most 1000 tasks and about 8 MiB
+// offered, then by ID; with an IDPrefix by ID alone. Filter.After begins a later page. It reads page by page, at most 1000 tasks and about 8 MiB
 // of payloads at once, and no further than the caller's loop goes.
 //
 // A page is what the store has at one moment. A task that is created, moved or done while List runs may be missing,
@@ -104,8 +104,11 @@ func (l *listing) find(ctx context.Context, rows []task.Row) map[task.Ref]task.F
 func (s *Scheduler) pages(ctx context.Context, m match, down bool, inline int) iter.Seq2[[]task.Row, error] {
 	return func(yield func([]task.Row, error) bool) {
 		at, limit := task.Cursor{NextMS: m.fromMS}, firstPage
-		if down {
+		switch {
+		case down:
 			at = task.Cursor{NextMS: m.belowMS}
+		case m.prefix != "" || at.Less(m.after):
+			at = m.after
 		}
 		for {
 			rows, err := s.nextPage(ctx, m, at, down, limit, inline)

@@ -177,3 +177,77 @@ func TestListEndsWithItsLoopAndItsContext(t *testing.T) {
 		t.Errorf("List went on for %d tasks after its context had ended: %v", n, last)
 	}
 }
+
+// Pages that begin after the last task of the one before are the whole list, by time and by ID, also where that task is gone by then.
+func TestAListGoesOnAfterACursor(t *testing.T) {
+	onAll(t, func(t *testing.T, s stores) {
+		t.Parallel()
+		sch := s.scheduler(t, triggerhook.Options{})
+		var all []*triggerhook.Task
+		first := time.Now().Add(time.Hour)
+		for i := range 50 {
+			all = append(all, &triggerhook.Task{ID: fmt.Sprintf("%c/%02d", "ab"[i%2], i), Due: first.Add(time.Duration(i/4) * time.Second), Headers: map[string]string{"odd": fmt.Sprint(i%2 == 1)}})
+		}
+		create(t, sch, all...)
+		for _, f := range []triggerhook.Filter{{}, {IDPrefix: "a/"}, {IDPrefix: "b/", DueFrom: first.Add(3 * time.Second)}, {DueFrom: first.Add(3 * time.Second), Headers: map[string]string{"odd": "true"}}} {
+			whole, _ := pageOf(t, sch, f, 1000)
+			var paged []string
+			for {
+				ids, cursor := pageOf(t, sch, f, 3)
+				if paged = append(paged, ids...); len(ids) == 0 {
+					break
+				}
+				f.After = cursor
+			}
+			if !slices.Equal(paged, whole) || len(whole) < 10 {
+				t.Errorf("%+v: the pages are %v, want %v", f, paged, whole)
+			}
+		}
+		ids, cursor := pageOf(t, sch, triggerhook.Filter{}, 5)
+		if err := sch.Delete(t.Context(), ids[4]); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := pageOf(t, sch, triggerhook.Filter{After: cursor}, 1000)
+		early, _ := pageOf(t, sch, triggerhook.Filter{After: cursor, DueFrom: first.Add(10 * time.Second)}, 1000)
+		if len(rest) != 45 || len(early) != 10 {
+			t.Errorf("after a task that is gone are %d tasks, and %d from a later time on, want 45 and 10", len(rest), len(early))
+		}
+	})
+}
+
+// pageOf returns the first IDs that match, at most limit, and the cursor of the last one.
+func pageOf(t *testing.T, sch *triggerhook.Scheduler, f triggerhook.Filter, limit int) (ids []string, cursor string) {
+	t.Helper()
+	for i, err := range sch.List(t.Context(), f) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids, cursor = append(ids, i.ID), i.Cursor(); len(ids) == limit {
+			break
+		}
+	}
+	return ids, cursor
+}
+
+// What is no cursor is refused, and so is a cursor where it has no meaning.
+func TestAWrongCursorIsRefused(t *testing.T) {
+	sch := embedded(t, 1).scheduler(t, triggerhook.Options{})
+	create(t, sch, &triggerhook.Task{ID: "a", Due: time.Now().Add(time.Hour)})
+	for _, after := range []string{"x", "AAAAAAAAAAA", "!", "__________9h", "AAAAAAAAAAAA", strings.Repeat("A", 400)} {
+		for _, err := range sch.List(t.Context(), triggerhook.Filter{After: after}) {
+			if !errors.Is(err, triggerhook.ErrInvalid) || !strings.Contains(err.Error(), "Filter.After") {
+				t.Errorf("List after %q: %v, want ErrInvalid that names the field", after, err)
+			}
+		}
+	}
+	i, err := sch.Get(t.Context(), "a")
+	if err != nil || i.Cursor() == "" || (triggerhook.Info{}).Cursor() != "" {
+		t.Fatalf("cursors are %q and %q, %v", i.Cursor(), (triggerhook.Info{}).Cursor(), err)
+	}
+	f := triggerhook.Filter{IDPrefix: "a", After: i.Cursor()}
+	_, deleting := sch.DeleteWhere(t.Context(), f, triggerhook.WhereOptions{})
+	_, moving := sch.RescheduleWhere(t.Context(), f, triggerhook.Shift{By: time.Hour}, triggerhook.WhereOptions{})
+	if !errors.Is(deleting, triggerhook.ErrInvalid) || !errors.Is(moving, triggerhook.ErrInvalid) {
+		t.Errorf("DeleteWhere: %v, RescheduleWhere: %v, want ErrInvalid", deleting, moving)
+	}
+}

@@ -120,6 +120,9 @@ func (w *where) run(ctx context.Context) error {
 	if w.match.all() && !w.o.All {
 		return fmt.Errorf("%w: the Filter matches all tasks, which WhereOptions.All must allow", ErrInvalid)
 	}
+	if w.match.after != (task.Cursor{}) {
+		return fmt.Errorf("%w: Filter.After is for List", ErrInvalid)
+	}
 	inline := 0
 	if len(w.match.headers) > 0 {
 		inline = math.MaxInt32
