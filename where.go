@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/internal/horizon"
 	"github.com/triggerhook/triggerhook/internal/preload"
 	"github.com/triggerhook/triggerhook/task"
@@ -280,6 +281,7 @@ func (s *Scheduler) moveMany(ctx context.Context, old []task.Row, moves []task.M
 		}
 	}
 	parts := s.adds.Stamp(ctx, to) // before the commit (AsOfBeforeRead)
+	failpoint.Hit("where/move")
 
 	// The commit point (RowFirst). A crash leaves of each row what a crash of a Reschedule leaves.
 	moved, err := s.store.MoveMany(ctx, moves)

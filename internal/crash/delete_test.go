@@ -147,3 +147,38 @@ func TestAReschedulerKilledAfterItsAddHasRescheduled(t *testing.T) {
 		}
 	})
 }
+
+// moving creates two tasks that are due now, and orders a time that is to come for both.
+func moving(c *cell) time.Time {
+	c.warm()
+	c.create(time.Now(), "m/a", "m/b")
+	to := time.Now().Add(3 * time.Second)
+	c.kill(order{Move: &triggerhook.Task{ID: "m/", Due: to}})
+	return to
+}
+
+// Nothing happened: both tasks fire at their old time.
+func TestAMoverOfManyKilledBeforeItsMoveHasMovedNothing(t *testing.T) {
+	killedAt(t, "where/move", 1, func(c *cell) {
+		to := moving(c)
+		c.holds(2, 2, 0)
+		for _, d := range c.next(never).delivers("m/a 1", "m/b 1") {
+			if !d.Due.Before(to) {
+				c.Errorf("it fires for %s, want its old time", d.Due)
+			}
+		}
+	})
+}
+
+// From its commit on it leaves of each row what a rescheduler of one task leaves.
+func TestAMoverOfManyKilledBetweenRemoveAndAddFiresAtTheNewTime(t *testing.T) {
+	killedAt(t, "reschedule/add", 1, func(c *cell) {
+		to := moving(c)
+		c.holds(2, 0, 0)
+		w := c.next(500 * time.Millisecond)
+		for _, d := range w.delivers("m/a 1", "m/b 1") {
+			d.due(c, to)
+		}
+		w.finds(2)
+	})
+}

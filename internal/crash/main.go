@@ -51,6 +51,7 @@ type order struct {
 	Upsert     []*triggerhook.Task // debounced
 	Delete     []string
 	Reschedule *triggerhook.Task // its ID, to its Due
+	Move       *triggerhook.Task // all tasks whose IDs begin with its ID, to its Due
 	Requeue    *triggerhook.Task // the same of a dead letter
 	Pause      bool
 	Resume     bool
@@ -103,6 +104,8 @@ func obey(text string) error {
 		err = m.sch.Delete(ctx, o.Delete...)
 	case o.Reschedule != nil:
 		err = m.sch.Reschedule(ctx, o.Reschedule.ID, o.Reschedule.Due)
+	case o.Move != nil:
+		_, err = m.sch.RescheduleWhere(ctx, triggerhook.Filter{IDPrefix: o.Move.ID}, triggerhook.Shift{To: o.Move.Due}, triggerhook.WhereOptions{})
 	case o.Requeue != nil:
 		err = m.sch.Requeue(ctx, o.Requeue.ID, o.Requeue.Due)
 	case o.Pause:

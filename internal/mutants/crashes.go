@@ -30,7 +30,7 @@ var crashes = []mutant{
 	{"audit-is-blind", "no process finds a row that the feeder has read past", "internal/agent/auditor.go",
 		"if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {", "if f.Outcome == 99 {", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestARequeuerKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
-			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime"},
+			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime|TestAMoverOfManyKilledBetweenRemoveAndAddFiresAtTheNewTime"},
 	{"feeder-is-blind", "no feeder reads the rows ahead", "internal/agent/feeder.go",
 		"f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.o.Store.Scan(ctx, task.Cursor{NextMS: max(at.NextMS, below)}, below, pageRows, f.o.InlinePayload)", cells,
 		"TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder|TestAPostponementKilledBetweenRemoveAndAddIsFed"},
@@ -91,6 +91,8 @@ var crashes = []mutant{
 	{"remove-before-move", "RowFirst: a rescheduler removes the member before its row is moved", "reschedule.go",
 		"	failpoint.Hit(\"reschedule/move\")\n", "	_ = s.removeRefs(ctx, []task.Ref{old.Ref})\n	failpoint.Hit(\"reschedule/move\")\n", cells,
 		"TestAReschedulerKilledBeforeItsMoveHasMovedNothing"},
+	{"where-moves-before-its-point", "RescheduleWhere moves rows before its point", "where.go",
+		"	failpoint.Hit(\"where/move\")\n", "	_, _ = s.store.MoveMany(ctx, moves)\n	failpoint.Hit(\"where/move\")\n", cells, "TestAMoverOfManyKilledBeforeItsMoveHasMovedNothing"},
 	{"move-without-add", "a rescheduler leaves the new version to the auditor", "reschedule.go",
 		"	s.adds.Add(parts)\n", "	_ = parts\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},
 
