@@ -2,6 +2,8 @@ package main
 
 // breadthTorture are of what torture judges of transactions, upserts and dead letters, and of the checker's rules for that.
 var breadthTorture = []mutant{
+	{"blind-forgets-late", "a claim that was held back may not have taken a task", "internal/history/dead.go",
+		"		from -= heldBack\n", "		from -= 0\n", "./internal/history", "TestWhatTransactionsUpsertsAndDeadLettersMayDoPasses"},
 	{"confirmtx-any-version", "VersionFenced: a transaction deletes whatever version the row has", "durable/confirmtx.go",
 		"	n, err := affected(", "	if refs, err := m.Versions(ctx, []string{ref.ID}); err == nil && len(refs) > 0 {\n		ref = refs[0]\n	}\n	n, err := affected(",
 		"./durable", "TestConfirmTxDeletesOneVersionIfItCommits/mysql97"},
