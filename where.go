@@ -281,7 +281,7 @@ func (s *Scheduler) moveMany(ctx context.Context, old []task.Row, moves []task.M
 		}
 	}
 	parts := s.adds.Stamp(ctx, to) // before the commit (AsOfBeforeRead)
-	failpoint.Hit("where/move")
+	failpoint.Hit("reschedule/many")
 
 	// The commit point (RowFirst). A crash leaves of each row what a crash of a Reschedule leaves.
 	moved, err := s.store.MoveMany(ctx, moves)

@@ -159,7 +159,7 @@ func moving(c *cell) time.Time {
 
 // Nothing happened: both tasks fire at their old time.
 func TestAMoverOfManyKilledBeforeItsMoveHasMovedNothing(t *testing.T) {
-	killedAt(t, "where/move", 1, func(c *cell) {
+	killedAt(t, "reschedule/many", 1, func(c *cell) {
 		to := moving(c)
 		c.holds(2, 2, 0)
 		for _, d := range c.next(never).delivers("m/a 1", "m/b 1") {

@@ -92,7 +92,7 @@ var crashes = []mutant{
 		"	failpoint.Hit(\"reschedule/move\")\n", "	_ = s.removeRefs(ctx, []task.Ref{old.Ref})\n	failpoint.Hit(\"reschedule/move\")\n", cells,
 		"TestAReschedulerKilledBeforeItsMoveHasMovedNothing"},
 	{"where-moves-before-its-point", "RescheduleWhere moves rows before its point", "where.go",
-		"	failpoint.Hit(\"where/move\")\n", "	_, _ = s.store.MoveMany(ctx, moves)\n	failpoint.Hit(\"where/move\")\n", cells, "TestAMoverOfManyKilledBeforeItsMoveHasMovedNothing"},
+		"	failpoint.Hit(\"reschedule/many\")\n", "	_, _ = s.store.MoveMany(ctx, moves)\n	failpoint.Hit(\"reschedule/many\")\n", cells, "TestAMoverOfManyKilledBeforeItsMoveHasMovedNothing"},
 	{"move-without-add", "a rescheduler leaves the new version to the auditor", "reschedule.go",
 		"	s.adds.Add(parts)\n", "	_ = parts\n", cells, "TestAReschedulerKilledAfterItsAddHasRescheduled"},
 
