@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/triggerhook/triggerhook/internal/testserver"
@@ -77,6 +79,19 @@ func (t *tally) add(e event, out io.Writer) {
 			fmt.Fprintf(out, "%s %s %.0f s\n", e.Action, e.Package, e.Elapsed)
 		}
 		delete(t.output, key)
+		if e.Test == "" && e.Action == "fail" {
+			t.unfinished(e.Package, out)
+		}
+	}
+}
+
+// unfinished shows what the tests of a package said that were under way when its process ended: what ended it is in there.
+func (t *tally) unfinished(pkg string, out io.Writer) {
+	for _, key := range slices.Sorted(maps.Keys(t.output)) {
+		if strings.HasPrefix(key, pkg+" ") {
+			fmt.Fprintf(out, "UNFINISHED %s\n%s", key, strings.Join(t.output[key], ""))
+			delete(t.output, key)
+		}
 	}
 }
 

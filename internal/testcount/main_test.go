@@ -37,3 +37,20 @@ func TestAPackageHasALineWithItsSeconds(t *testing.T) {
 		t.Errorf("it printed %q, want %q", got, want)
 	}
 }
+
+// A process that ends in the middle of a test shows what that test had said.
+func TestWhatEndedAProcessIsShown(t *testing.T) {
+	var out strings.Builder
+	c := tally{servers: map[string]int{}, output: map[string][]string{}, parents: map[string]bool{}}
+	stream := `{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"fatal error: out of luck\n"}
+{"Action":"output","Package":"q","Test":"TestB","Output":"all is well\n"}
+{"Action":"fail","Package":"p"}
+`
+	if err := c.read(strings.NewReader(stream), &out); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.Contains(got, "UNFINISHED p TestA\nfatal error: out of luck\n") || strings.Contains(got, "well") {
+		t.Errorf("it printed %q, want what TestA had said, and nothing of TestB", got)
+	}
+}
