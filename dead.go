@@ -40,6 +40,8 @@ type DeadTask struct {
 	Attempts int
 	Created  time.Time // when Create stored it
 	Died     time.Time // by the hot set's clock
+
+	at task.DeadCursor // where it lies
 }
 
 // DeadFilter selects dead letters, for ListDead, RequeueDead and PurgeDead. A dead letter matches if it matches each field that is set. The
@@ -51,31 +53,41 @@ type DeadFilter struct {
 	Reason string
 	// DeadFrom and DeadBefore bound DeadTask.Died. DeadFrom itself matches, DeadBefore itself does not. A zero time is no bound.
 	DeadFrom, DeadBefore time.Time
+	// After is for pages of a list: the DeadTask.Cursor of the last dead letter of the page before. ListDead begins after its place, also if it is
+	// no dead letter any more, so that a page costs the same wherever it lies. RequeueDead and PurgeDead refuse it.
+	After string
 }
 
-// check returns f with its times in unix milliseconds. The error matches ErrInvalid.
-func (f DeadFilter) check() (task.DeadFilter, error) {
+// check returns f with its times in unix milliseconds, and the place after which a list begins. The error matches ErrInvalid.
+func (f DeadFilter) check() (task.DeadFilter, task.DeadCursor, error) {
 	from, before, err := timeBounds("DeadFilter.DeadFrom", f.DeadFrom, "DeadFilter.DeadBefore", f.DeadBefore)
 	if len(f.Reason) > task.MaxReason {
 		err = errors.Join(err, fmt.Errorf("%w: DeadFilter.Reason %.32q... is %d bytes long, at most %d are allowed", ErrInvalid, f.Reason, len(f.Reason), task.MaxReason))
 	}
-	return task.DeadFilter{IDPrefix: f.IDPrefix, Reason: f.Reason, FromMS: from, BeforeMS: before},
-		errors.Join(checkPrefix("DeadFilter.IDPrefix", f.IDPrefix), err)
+	after, noPlace := placeOf(ofDead, f.After)
+	return task.DeadFilter{IDPrefix: f.IDPrefix, Reason: f.Reason, FromMS: from, BeforeMS: before}, task.DeadCursor{DeadMS: after.ms, Ref: after.ref},
+		errors.Join(checkPrefix("DeadFilter.IDPrefix", f.IDPrefix), err, named("DeadFilter.After", noPlace))
 }
 
-// ListDead returns the dead letters that match f, in the order in which they died; with an IDPrefix by ID. It reads page by page, and
+// unpaged is check for a call that changes what matches, and so has no pages.
+func (f DeadFilter) unpaged() (task.DeadFilter, error) {
+	filter, _, err := f.check()
+	return filter, errors.Join(err, notAfter("DeadFilter.After", f.After != ""))
+}
+
+// ListDead returns the dead letters that match f, in the order in which they died; with an IDPrefix by ID. DeadFilter.After begins a later page. It reads page by page, and
 // no further than the caller's loop goes. What dies or is requeued while it runs may be missing.
 //
 // An error ends the sequence, and comes with a zero DeadTask: ErrInvalid if f breaks a rule, the cause if ctx ends or the store
 // does not answer. The headers of a dead letter that were changed by hand, so that they cannot be read, are an error too.
 func (s *Scheduler) ListDead(ctx context.Context, f DeadFilter) iter.Seq2[DeadTask, error] {
 	return func(yield func(DeadTask, error) bool) {
-		filter, err := f.check()
+		filter, after, err := f.check()
 		if err != nil {
 			yield(DeadTask{}, fmt.Errorf("list dead letters: %w", err))
 			return
 		}
-		for d, err := range s.deadLetters(ctx, filter) {
+		for d, err := range s.deadLetters(ctx, filter, after) {
 			var out DeadTask
 			if err == nil {
 				out, err = deadTask(d)
@@ -97,13 +109,13 @@ func deadTask(d task.Dead) (DeadTask, error) {
 	}
 	return DeadTask{Task: Task{ID: d.ID, Due: time.UnixMilli(d.DueMS).UTC(), Payload: d.Payload, Headers: headers, Expires: task.Expiry(d.ExpiresMS)},
 		Reason: d.Reason, LastError: d.LastError, Attempts: d.Attempt, Created: time.UnixMilli(d.CreatedMS).UTC(),
-		Died: time.UnixMilli(d.DeadMS).UTC()}, nil
+		Died: time.UnixMilli(d.DeadMS).UTC(), at: d.Cursor()}, nil
 }
 
 // deadLetters reads page by page. An error is the last that it yields.
-func (s *Scheduler) deadLetters(ctx context.Context, f task.DeadFilter) iter.Seq2[task.Dead, error] {
+func (s *Scheduler) deadLetters(ctx context.Context, f task.DeadFilter, after task.DeadCursor) iter.Seq2[task.Dead, error] {
 	return func(yield func(task.Dead, error) bool) {
-		page := task.DeadPage{More: true}
+		page := task.DeadPage{More: true, Next: after}
 		for page.More {
 			var err error
 			if page, err = s.store.Dead(ctx, f, page.Next, deadPage); err != nil {
@@ -150,7 +162,7 @@ func (s *Scheduler) Requeue(ctx context.Context, id string, due time.Time) error
 
 // lastDead returns the dead letter of id that died last.
 func (s *Scheduler) lastDead(ctx context.Context, id string) (last task.Dead, err error) {
-	for d, err := range s.deadLetters(ctx, task.DeadFilter{IDPrefix: id}) {
+	for d, err := range s.deadLetters(ctx, task.DeadFilter{IDPrefix: id}, task.DeadCursor{}) {
 		if err != nil {
 			return last, err
 		}
@@ -200,7 +212,7 @@ type RequeueOptions struct {
 // stays. It returns how many it has requeued. Where a task of their ID lives the dead letters stay: the error then matches ErrExists, and
 // all others were requeued. ErrPaused: a Pause came, perhaps in between. After any other error a repeated call goes on with those that are left. ErrInvalid: f or o breaks a rule.
 func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOptions) (n int, err error) {
-	filter, err := f.check()
+	filter, err := f.unpaged()
 	first, wrong := o.check()
 	if err = errors.Join(err, wrong); err != nil {
 		return 0, fmt.Errorf("requeue dead letters: %w", err)
@@ -209,7 +221,7 @@ func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOpti
 		filter.BeforeMS = now
 	}
 	living := &IDError{}
-	for d, err := range s.deadLetters(ctx, filter) {
+	for d, err := range s.deadLetters(ctx, filter, task.DeadCursor{}) {
 		is := false
 		if err == nil {
 			err = s.checkProducers(ctx)
@@ -272,7 +284,7 @@ func (o RequeueOptions) dueMS(first int64, n int) int64 {
 // PurgeDead deletes the dead letters that match f, and returns how many it deleted, also with an error. It deletes some at a time, and
 // may be repeated. ErrInvalid: f breaks a rule, or is zero: a DeadBefore of now deletes all.
 func (s *Scheduler) PurgeDead(ctx context.Context, f DeadFilter) (n int, err error) {
-	filter, err := f.check()
+	filter, err := f.unpaged()
 	if f == (DeadFilter{}) {
 		err = fmt.Errorf("%w: DeadFilter is zero, which would delete all dead letters; for that, set DeadBefore to now", ErrInvalid)
 	}
@@ -297,7 +309,7 @@ func (s *Scheduler) purgeDead(ctx context.Context, f task.DeadFilter) (n int, er
 		n, some = n+int(deleted), some[:0]
 		return err
 	}
-	for d, err := range s.deadLetters(ctx, f) {
+	for d, err := range s.deadLetters(ctx, f, task.DeadCursor{}) {
 		if err != nil {
 			return n, err
 		}

@@ -90,6 +90,30 @@ func ExampleScheduler_ListDead() {
 	// push-2 expired after 0 attempts: match begins
 }
 
+// A page of a list at a time: Cursor of the last dead letter is where the next page begins.
+func ExampleDeadTask_Cursor() {
+	s, end := openDead(triggerhook.Options{})
+	defer end()
+	tooLate(s, "push-1", "push-2", "push-3")
+	f := triggerhook.DeadFilter{IDPrefix: "push-"}
+	for page := range 2 {
+		shown := 0
+		for d, err := range s.ListDead(context.Background(), f) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println("page", page+1, d.ID)
+			if f.After, shown = d.Cursor(), shown+1; shown == 2 {
+				break
+			}
+		}
+	}
+	// Output:
+	// page 1 push-1
+	// page 1 push-2
+	// page 2 push-3
+}
+
 // One dead letter is made a task again; it has no Expires then.
 func ExampleScheduler_Requeue() {
 	s, end := openDead(triggerhook.Options{})

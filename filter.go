@@ -1,8 +1,6 @@
 package triggerhook
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -48,34 +46,9 @@ func (f Filter) match() (match, error) {
 		m.belowMS = below
 	}
 	_, headers := task.EncodeHeaders(f.Headers)
-	var noPlace error
-	m.after, noPlace = placeOf(f.After)
+	after, noPlace := placeOf(ofTasks, f.After)
+	m.after = task.Cursor{NextMS: after.ms, ID: after.ref.ID}
 	return m, errors.Join(checkPrefix("Filter.IDPrefix", f.IDPrefix), wrong, named("Filter.Headers", headers), named("Filter.After", noPlace))
-}
-
-// Cursor is the place of the task in lists, for Filter.After: printable ASCII without meaning. It is empty for an Info that neither Get nor List
-// has returned.
-func (i Info) Cursor() string {
-	if i.at == (task.Cursor{}) {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint64(nil, uint64(i.at.NextMS)), i.at.ID...))
-}
-
-// placeOf is the place of an Info.Cursor; the zero Cursor of an empty one.
-func placeOf(cursor string) (at task.Cursor, err error) {
-	if cursor == "" {
-		return at, nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err == nil && len(text) > 8 {
-		at = task.Cursor{NextMS: int64(binary.BigEndian.Uint64(text)), ID: string(text[8:])}
-		err = task.CheckID(at.ID)
-	}
-	if err != nil || len(text) <= 8 || at.NextMS < 0 || at.NextMS > task.MaxDue {
-		return task.Cursor{}, fmt.Errorf("%w: %.40q is not an Info.Cursor", ErrInvalid, cursor)
-	}
-	return at, nil
 }
 
 // timeBounds returns the bounds of a filter in unix milliseconds, 0 for a zero time. It refuses what no time lies between.

@@ -121,8 +121,8 @@ func (w *where) run(ctx context.Context) error {
 	if w.match.all() && !w.o.All {
 		return fmt.Errorf("%w: the Filter matches all tasks, which WhereOptions.All must allow", ErrInvalid)
 	}
-	if w.match.after != (task.Cursor{}) {
-		return fmt.Errorf("%w: Filter.After is for List", ErrInvalid)
+	if err := notAfter("Filter.After", w.match.after != (task.Cursor{})); err != nil {
+		return err
 	}
 	inline := 0
 	if len(w.match.headers) > 0 {
