@@ -97,7 +97,7 @@ func (s *service) compose(f *serveFlags) error {
 	if f.metricsListen != "" {
 		shown = nil
 	}
-	s.api, err = api.New(api.Options{Scheduler: s.Scheduler, Store: s.store, Targets: s.sender, Tokens: file, Metrics: shown, Logger: s.log, Version: version(), Limits: f.limits})
+	s.api, err = api.New(api.Options{Scheduler: s.Scheduler, Targets: s.sender, Tokens: file, Metrics: shown, Logger: s.log, Version: version(), Limits: f.limits})
 	return err
 }
 

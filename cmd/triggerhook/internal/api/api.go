@@ -22,13 +22,11 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/tokens"
-	"github.com/triggerhook/triggerhook/durable"
 )
 
 // Options of New. All fields without a comment on their zero value must be set.
 type Options struct {
 	Scheduler *triggerhook.Scheduler // whose tasks the API shows and changes
-	Store     durable.Store          // that of Scheduler: pages of lists are read from it
 	Targets   Targets                // the sender of webhooks
 	Tokens    *tokens.File           // nil: no token is asked for, and only requests to a loopback host are answered
 	Metrics   prometheus.Gatherer    // what /metrics shows; nil: there is no /metrics
@@ -88,7 +86,6 @@ type Server struct {
 	rates    rates
 	draining atomic.Bool
 	figures  *figures
-	scanPage int // how many rows a list reads at once
 }
 
 // New returns the API of a Scheduler. The error names each limit that makes no sense.
@@ -97,7 +94,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Options: o, mux: http.NewServeMux(), scopes: map[string]tokens.Scope{}, bodies: map[string]int64{},
-		origins: http.NewCrossOriginProtection(), inFlight: make(chan struct{}, o.Limits.InFlight), figures: newFigures(), scanPage: 250}
+		origins: http.NewCrossOriginProtection(), inFlight: make(chan struct{}, o.Limits.InFlight), figures: newFigures()}
 	s.rates.limit, s.rates.burst = o.Limits.Rate, o.Limits.Burst
 	s.api = humago.New(s.mux, config(o.Version))
 	s.createRoutes()

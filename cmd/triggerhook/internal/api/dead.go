@@ -2,17 +2,14 @@ package api
 
 import (
 	"context"
-	"fmt"
+	"iter"
 	"net/http"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/tokens"
-	"github.com/triggerhook/triggerhook/task"
 )
 
 // DeadFilterIn selects dead letters.
@@ -25,16 +22,6 @@ type DeadFilterIn struct {
 
 func (in DeadFilterIn) filter() triggerhook.DeadFilter {
 	return triggerhook.DeadFilter{IDPrefix: in.Prefix, Reason: in.Reason, DeadFrom: in.From, DeadBefore: in.Before}
-}
-
-// page is the filter as the store reads it.
-func (in DeadFilterIn) page() (f task.DeadFilter, err error) {
-	for name, text := range map[string]string{"id_prefix": in.Prefix, "reason": in.Reason} {
-		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) || len(text) > task.MaxReason || name == "id_prefix" && len(text) > task.MaxID {
-			return f, invalid("%s %.80q: want UTF-8 without NUL that is not longer than what it is compared with", name, text)
-		}
-	}
-	return task.DeadFilter{IDPrefix: in.Prefix, Reason: in.Reason, FromMS: ms(in.From, 0), BeforeMS: ms(in.Before, 0)}, nil
 }
 
 type deadListIn struct {
@@ -105,46 +92,26 @@ func (s *Server) deadRoutes() {
 
 // listDead reads one page of dead letters.
 func (s *Server) listDead(ctx context.Context, in *deadListIn) (*deadListOut, error) {
-	f, err := in.page()
+	f := in.filter()
+	var err error
+	if f.After, err = placeOf(in.Cursor, in.Prefix); err != nil {
+		return nil, err
+	}
+	all, next, err := pageOf(ctx, s, in.Limit, func(ctx context.Context) iter.Seq2[triggerhook.DeadTask, error] { return s.Scheduler.ListDead(ctx, f) })
 	if err != nil {
 		return nil, err
 	}
-	var at task.DeadCursor
-	if in.Cursor != "" {
-		if err := decodeCursor(in.Cursor, &at); err != nil || at.ID == "" {
-			return nil, invalid("cursor %.40q: want the next_cursor of a page with the same filter", in.Cursor)
-		}
-	}
 	out := &deadListOut{}
-	out.Body.Dead = []deadView{}
-	page := task.DeadPage{More: true, Next: at}
-	for page.More && len(out.Body.Dead) < in.Limit && ctx.Err() == nil {
-		if page, err = s.Store.Dead(ctx, f, page.Next, in.Limit-len(out.Body.Dead)); err != nil {
-			return nil, err
-		}
-		for _, d := range page.Dead {
-			one, err := showDead(d, in.Payloads)
-			if err != nil {
-				return nil, err
-			}
-			out.Body.Dead = append(out.Body.Dead, one)
-		}
+	out.Body.Dead, out.Body.Next = make([]deadView, len(all)), cursorOf(next, in.Prefix)
+	for i, d := range all {
+		out.Body.Dead[i] = showDead(&d, in.Payloads)
 	}
-	if page.More {
-		out.Body.Next, err = encodeCursor(page.Next)
-	}
-	return out, err
+	return out, nil
 }
 
-func showDead(d task.Dead, payloads bool) (deadView, error) {
-	headers, err := task.DecodeHeaders(d.Headers)
-	if err != nil {
-		return deadView{}, fmt.Errorf("dead letter %q: %w", d.ID, err)
-	}
-	t := triggerhook.Task{ID: d.ID, Due: time.UnixMilli(d.DueMS), Payload: d.Payload, Headers: headers, Expires: task.Expiry(d.ExpiresMS)}
-	v := show(&t, payloads)
-	return deadView{v.ID, v.Due, v.Expires, v.URL, v.ContentType, v.Headers, v.Payload, v.PayloadBase64,
-		d.Reason, d.LastError, d.Attempt, time.UnixMilli(d.CreatedMS).UTC(), time.UnixMilli(d.DeadMS).UTC()}, nil
+func showDead(d *triggerhook.DeadTask, payloads bool) deadView {
+	v := show(&d.Task, payloads)
+	return deadView{v.ID, v.Due, v.Expires, v.URL, v.ContentType, v.Headers, v.Payload, v.PayloadBase64, d.Reason, d.LastError, d.Attempts, d.Created, d.Died}
 }
 
 func (s *Server) purgeDead(ctx context.Context, in *DeadFilterIn) (*countOut, error) {

@@ -226,7 +226,7 @@ func TestReadiness(t *testing.T) {
 	w.do("GET", "/readyz", "").want(503, "draining")
 	w.do("GET", "/v1/tasks", "").want(200, "")
 	w.s.draining.Store(false)
-	must(t, w.s.Store.(io.Closer).Close())
+	must(t, w.store.(io.Closer).Close())
 	w.do("POST", "/v1/tasks", `{"in":"1h","url":"https://example.com/"}`).want(503, "unavailable")
 	w.until("not ready without a store", func() bool { return w.do("GET", "/readyz", "").status == 503 })
 	w.do("GET", "/healthz", "").want(200, "")

@@ -185,7 +185,6 @@ func TestBatch(t *testing.T) {
 // Pages of a list have each task once, whatever their size, while tasks of pages before are deleted.
 func TestPagesHaveEachTaskOnce(t *testing.T) {
 	each(t, func(w *world) {
-		w.s.scanPage = 5
 		var items []string
 		for i := range 23 {
 			items = append(items, fmt.Sprintf(`{"id":"%c/%02d","due":"2027-01-01T00:00:%02dZ","url":"https://example.com/","headers":{"x-odd":"%d"}}`, 'a'+i%3, i, i/4, i%2))

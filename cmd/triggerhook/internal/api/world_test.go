@@ -43,6 +43,7 @@ type world struct {
 	*testing.T
 	s         *Server
 	scheduler *triggerhook.Scheduler
+	store     durable.Store
 	http      *httptest.Server
 	token     string // of the client; none if it is empty
 	document  document
@@ -120,7 +121,7 @@ func alone(t *testing.T, change func(o *Options)) *world {
 
 func newWorld(t *testing.T, store durable.Store, set hotset.Set, change func(o *Options)) *world {
 	t.Helper()
-	w := &world{T: t, logs: &buffer{}}
+	w := &world{T: t, store: store, logs: &buffer{}}
 	log := slog.New(slog.NewTextHandler(w.logs, nil))
 	var err error
 	w.scheduler, err = triggerhook.New(store, set, triggerhook.Options{Logger: log, MaxAttempts: 1, History: triggerhook.History{Retention: time.Hour}, Drain: 5 * time.Second})
@@ -129,7 +130,7 @@ func newWorld(t *testing.T, store durable.Store, set hotset.Set, change func(o *
 	sender, err := webhook.New(webhook.Options{AllowPrivate: true})
 	must(t, err)
 	t.Cleanup(sender.Close)
-	o := Options{Scheduler: w.scheduler, Store: store, Targets: sender, Logger: log, Version: "v1", Limits: DefaultLimits}
+	o := Options{Scheduler: w.scheduler, Targets: sender, Logger: log, Version: "v1", Limits: DefaultLimits}
 	if change != nil {
 		change(&o)
 	}
