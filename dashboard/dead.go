@@ -12,19 +12,9 @@ import (
 
 // dead lists dead letters.
 func (d *dashboard) dead(w http.ResponseWriter, r *http.Request) error {
-	now := time.Now()
-	byID := r.URL.Query().Get("prefix") != ""
 	v, status := list(r, deadKeys, func(ctx context.Context, v values) (iter.Seq2[triggerhook.DeadTask, error], error) {
-		f, err := v.deadFilter(now)
-		if at, wrong := v.cursor(); wrong == nil && at.at.After(f.DeadFrom) && !byID {
-			f.DeadFrom = at.at
-		}
+		f, err := v.deadFilter(time.Now())
 		return d.s.ListDead(ctx, f), err
-	}, func(t triggerhook.DeadTask) entry {
-		if byID {
-			return entry{id: t.ID}
-		}
-		return entry{id: t.ID, at: t.Died, least: t.Died}
 	})
 	return d.show(w, r, status, "dead", page{Title: "Dead letters", Current: "dead", Body: v})
 }

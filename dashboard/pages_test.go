@@ -270,8 +270,8 @@ func TestATaskShowsItsHistory(t *testing.T) {
 
 func TestBadInputIsNamed(t *testing.T) {
 	r := newRig(t, operating())
-	for page, want := range map[string]string{"tasks?from=soon": "soon", "tasks?from=2h&before=1h": "is not before", "tasks?value=x": "needs the name", "tasks?skip=-1": "-1",
-		"tasks?at=x": "RFC 3339", "task?id=": "", "dead?before=never": "never", "delete": "no filter", "move?prefix=%00": "NUL", "purge?from=x": "no time"} {
+	for page, want := range map[string]string{"tasks?from=soon": "soon", "tasks?from=2h&before=1h": "is not before", "tasks?value=x": "needs the name", "tasks?after=x": "is not a cursor",
+		"dead?after=x": "is not a cursor", "task?id=": "", "dead?before=never": "never", "delete": "no filter", "move?prefix=%00": "NUL", "purge?from=x": "no time"} {
 		r.get(page).want(t, 400, want)
 	}
 }

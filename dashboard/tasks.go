@@ -49,54 +49,37 @@ type listView[T any] struct {
 // Get is a value of the filter.
 func (v listView[T]) Get(key string) string { return v.Filter.Get(key) }
 
-// collect reads one page of a list: what comes after the cursor.
-func collect[T any](all iter.Seq2[T, error], c cursor, entryOf func(T) entry) (items []T, next *cursor, err error) {
-	var shown []entry
-	skip := c.skip
+// placed is an element of a list, whose place is known.
+type placed interface{ Cursor() string }
+
+// collect reads the first of a list, as many as a page has. next is where the next page begins, empty if there is none. With an error it
+// is after what was found.
+func collect[T placed](all iter.Seq2[T, error]) (items []T, next string, err error) {
 	for item, err := range all {
-		if err != nil {
-			return items, nil, err
+		if err != nil || len(items) == perPage {
+			return items, next, err
 		}
-		e := entryOf(item)
-		if c.before(e) {
-			continue
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if len(items) == perPage {
-			to := c.next(shown)
-			return items, &to, nil
-		}
-		items, shown = append(items, item), append(shown, e)
+		items, next = append(items, item), item.Cursor()
 	}
-	return items, nil, nil
+	return items, "", nil
 }
 
 // list makes a page of a list of what read yields for a filter that was read from the address.
-func list[T any](r *http.Request, keys []string, read func(context.Context, values) (iter.Seq2[T, error], error), entryOf func(T) entry) (listView[T], int) {
+func list[T placed](r *http.Request, keys []string, read func(context.Context, values) (iter.Seq2[T, error], error)) (listView[T], int) {
 	query := values{r.URL.Query()}
-	v := listView[T]{Filter: query.only(keys...), Notice: notice(query), First: query.Get("at") == "" && query.Get("skip") == ""}
+	v := listView[T]{Filter: query.only(keys...), Notice: notice(query), First: query.Get("after") == ""}
 	if len(v.Filter.Values) > 0 {
 		v.Changes = v.Filter.Encode()
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), listTimeout)
 	defer cancel()
-	c, err := query.cursor()
-	var all iter.Seq2[T, error]
+	all, err := read(ctx, query)
+	var next string
 	if err == nil {
-		all, err = read(ctx, query)
+		v.Items, next, err = collect(all)
 	}
-	var next *cursor
-	if err == nil {
-		v.Items, next, err = collect(all, c, entryOf)
-	}
-	switch {
-	case next != nil && next.skip <= mostSkip:
-		v.More = "?" + next.put(v.Filter).Encode()
-	case next != nil:
-		v.Error = "The list goes on, and is not shown any further: narrow it."
+	if next != "" {
+		v.More = "?" + v.Filter.with("after", next).Encode()
 	}
 	if err == nil {
 		return v, http.StatusOK
@@ -111,19 +94,9 @@ func list[T any](r *http.Request, keys []string, read func(context.Context, valu
 
 // tasks lists tasks.
 func (d *dashboard) tasks(w http.ResponseWriter, r *http.Request) error {
-	now := time.Now()
-	byID := r.URL.Query().Get("prefix") != ""
 	v, status := list(r, taskKeys, func(ctx context.Context, v values) (iter.Seq2[triggerhook.Info, error], error) {
-		f, err := v.taskFilter(now)
-		if at, wrong := v.cursor(); wrong == nil && at.at.After(f.DueFrom) && !byID {
-			f.DueFrom = at.at
-		}
+		f, err := v.taskFilter(time.Now())
 		return d.s.List(ctx, f), err
-	}, func(i triggerhook.Info) entry {
-		if byID {
-			return entry{id: i.ID} // the list is by ID, and cannot begin at one
-		}
-		return entryOf(i)
 	})
 	return d.show(w, r, status, "tasks", page{Title: "Tasks", Current: "tasks", Query: v.Get("prefix"), Body: v})
 }
