@@ -229,7 +229,7 @@ func (d *deletion) end(ctx context.Context, conn *sql.Conn) (deleted []task.Ref,
 	ends, whole := d.endings()
 	var all bool
 	if whole {
-		deleted, all, err = d.endAll(ctx, conn, ends)
+		deleted, all, err = d.endWhole(ctx, conn, ends)
 	} else {
 		deleted, all, err = d.endExisting(ctx, conn, ends, true)
 	}
@@ -253,8 +253,8 @@ func (d *deletion) endings() (ends []task.Ending, whole bool) {
 	return ends, whole
 }
 
-// endAll is one transaction that deletes all rows of d, or none if one of them does not exist.
-func (d *deletion) endAll(ctx context.Context, conn *sql.Conn, ends []task.Ending) (deleted []task.Ref, all bool, err error) {
+// endWhole is one transaction that deletes all rows of d, or none if one of them does not exist.
+func (d *deletion) endWhole(ctx context.Context, conn *sql.Conn, ends []task.Ending) (deleted []task.Ref, all bool, err error) {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, false, err
