@@ -249,11 +249,7 @@ func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOpti
 func (s *Scheduler) deadUntil(ctx context.Context) int64 {
 	ctx, cancel := context.WithTimeout(ctx, deadClockWait)
 	defer cancel()
-	st, err := s.set.State(ctx, 0)
-	if err != nil || st.AsOf.TimeUS == 0 {
-		return time.Now().UnixMilli() + deadSlackMS
-	}
-	return st.AsOf.TimeUS/1000 + deadSlackMS
+	return s.presentTime(ctx).UnixMilli() + deadSlackMS
 }
 
 // check returns when the first task is due, in unix milliseconds.

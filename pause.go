@@ -149,17 +149,23 @@ func (s *Scheduler) tellPauseOne(ctx context.Context, p int) error {
 }
 
 // checkProducers returns an ErrPaused if nothing is to be created at present. It reads the records only if they are older than
-// record.MaxAge, and asks for the time only in a pause: by State, because the time of Clock may be some seconds old.
+// record.MaxAge, and asks for the time only in a pause.
 func (s *Scheduler) checkProducers(ctx context.Context) error {
 	p := s.records.Recent(ctx).Pause
 	if !p.Producers {
 		return nil
 	}
-	now := time.Now()
-	if st, err := s.set.State(ctx, 0); err == nil {
-		now = time.UnixMicro(st.AsOf.TimeUS)
+	return record.Paused(p, s.presentTime(ctx))
+}
+
+// presentTime is what the hot set's clock says now, or this process's if it does not answer. It asks by State, because the time of Clock may
+// be some seconds old.
+func (s *Scheduler) presentTime(ctx context.Context) time.Time {
+	st, err := s.set.State(ctx, 0)
+	if err != nil || st.AsOf.TimeUS == 0 {
+		return time.Now()
 	}
-	return record.Paused(p, now)
+	return time.UnixMicro(st.AsOf.TimeUS)
 }
 
 // pauseStatus is the pause that was read last, as it is by the latest of those states.

@@ -11,7 +11,7 @@ var breadthNewcomer = []mutant{
 	{"recovered-without-stack", "a panic that a middleware recovered is logged like any error", "consumer/handlers.go",
 		"errors.As(err, &recovered)", "false", "./consumer", "TestWhatAHandlerAnswersIsTold"},
 	{"requeue-by-local-clock", "RequeueDead takes what died by another clock for not dead yet", "dead.go",
-		"	return st.AsOf.TimeUS/1000 + deadSlackMS\n", "	return time.Now().UnixMilli()\n", "./triggerhooktest", "TestDeadLettersAreRequeuedByTheClockOfTheTest"},
+		"	return s.presentTime(ctx).UnixMilli() + deadSlackMS\n", "	return time.Now().UnixMilli()\n", "./triggerhooktest", "TestDeadLettersAreRequeuedByTheClockOfTheTest"},
 	{"replace-same-changes", "a Replace by the same takes the task from its worker", "durable/sql/upsert_replace.sql",
 		" AND NOT (headers <=> VALUES(headers) AND payload <=> VALUES(payload))", "", "./durable", "TestStore/mysql97/ReplaceByTheSameKeeps"},
 	{"replace-same-unswept", "a Replace that met an unknown previous version counts as kept", "durable/upsert.go",

@@ -31,7 +31,7 @@ var pauseMutants = []mutant{
 	{"pause-producers-late", "a process creates by records of any age", "internal/record/pause.go",
 		"if ok && age <= MaxAge {\n		return k", "if ok && age <= time.Hour {\n		return k", ".", "TestProducersWait"},
 	{"pause-producers-by-old-time", "producers take a time for the present that may be seconds old", "pause.go",
-		"if st, err := s.set.State(ctx, 0); err == nil {\n		now = time.UnixMicro(st.AsOf.TimeUS)", "if at, err := s.set.Clock(ctx, 0); err == nil {\n		now = time.UnixMicro(at.TimeUS)", ".", "TestProducersGoOnWhenUntilHasCome"},
+		"	st, err := s.set.State(ctx, 0)\n	if err != nil || st.AsOf.TimeUS == 0 {\n		return time.Now()\n	}\n	return time.UnixMicro(st.AsOf.TimeUS)", "	at, err := s.set.Clock(ctx, 0)\n	if err != nil || at.TimeUS == 0 {\n		return time.Now()\n	}\n	return time.UnixMicro(at.TimeUS)", ".", "TestProducersGoOnWhenUntilHasCome"},
 	{"pause-too-short-to-know", "producers are paused until a time at which not all of them know", "pause.go",
 		"o.Producers && until < now", "o.Producers && until+1<<40 < now", ".", "TestAPauseOfProducersIsLongEnoughToBeKnown"},
 	{"pause-stats-of-before", "Stats of the process that has paused is of before", "stats.go",
