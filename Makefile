@@ -8,6 +8,8 @@ LONG := . ./internal/torture ./durable ./internal/accept
 # The packages whose tests read the source, with one goroutine: the race detector would only take time.
 ALONE := ./internal/mutants ./internal/shape
 
+RACE := go test -race -vet=off -json -timeout 25m
+
 .PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test dashboard-test cli-test deploy-test monitoring-test model
 
 help: ## list the targets
@@ -15,8 +17,8 @@ help: ## list the targets
 
 test: ## run all tests with the race detector, on real servers that it brings
 	@set -o pipefail; { go test -vet=off -json $(ALONE) || true; \
-	RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) go test -race -vet=off -p 3 -json -timeout 25m $(LONG) $$(go list ./... | grep -v -x -F "$$(go list $(ALONE))"); } | \
-	go run ./internal/testcount
+	RAPID_CHECKS=$(or $(RAPID_CHECKS),30) $(SERVERS) $(RACE) -p 3 $(LONG) $$(go list ./... | grep -v -x -F "$$(go list $(ALONE))") || true; } | \
+	RAPID_CHECKS=$(or $(RAPID_CHECKS),30) go run ./internal/testcount --packages $$(go list ./... | wc -l) $(RACE)
 
 model-test: ## random sequences of calls against a plain model, 10,000 on each implementation (CHECKS=1000)
 	RAPID_CHECKS=$(or $(CHECKS),10000) $(SERVERS) go test -count=1 -timeout 4h -v -run '^TestModel$$' ./durable/... ./hotset/... .

@@ -2,15 +2,24 @@
 // far it is, and ends with a line that counts: all tests, and those that ran on
 // each server. A test ran on a server if an element of its name is the server's.
 // Its exit status is 1 if a test or package failed, or was skipped.
+//
+// With arguments, which are a command like "go test -race -json", it runs that command once more for each package whose process the race
+// detector itself has ended: "ThreadSanitizer: CHECK failed" is a fault of Go 1.26 with testing/synctest (golang/go#78156), and says nothing
+// about the tests. All tests of the package must pass then. With --packages N it is a failure if fewer packages come to an end: then the command
+// whose stream this is has not run them.
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 
@@ -28,14 +37,34 @@ type tally struct {
 	output                  map[string][]string // by package and test, until it passes
 	parents                 map[string]bool     // tests with subtests: those count instead
 	done                    []event
+	again                   []string        // packages that are to run once more
+	ran                     map[string]bool // those that have
+}
+
+// detectorFailed is what the race detector says when it fails itself.
+const detectorFailed = "ThreadSanitizer: CHECK failed"
+
+func newTally() *tally {
+	return &tally{servers: map[string]int{}, output: map[string][]string{}, parents: map[string]bool{}, ran: map[string]bool{}}
 }
 
 func main() {
-	t := tally{servers: map[string]int{}, output: map[string][]string{}, parents: map[string]bool{}}
-	if err := t.read(os.Stdin, os.Stdout); err != nil {
+	t := newTally()
+	packages := flag.Int("packages", 0, "how many packages there are")
+	flag.Parse()
+	err := t.read(os.Stdin, os.Stdout)
+	if again := flag.Args(); len(again) > 0 {
+		err = errors.Join(err, t.repeat(os.Stdout, func(pkg string) ([]byte, error) {
+			cmd := exec.Command(again[0], append(again[1:], pkg)...)
+			cmd.Stderr = os.Stderr
+			return cmd.Output()
+		}))
+	}
+	if err = errors.Join(err, t.whole(*packages)); err != nil {
 		fmt.Fprintln(os.Stderr, "testcount:", err)
 		os.Exit(1)
 	}
+	t.count()
 	fmt.Println(t.line())
 	if t.failed > 0 || t.skipped > 0 || t.passed == 0 {
 		os.Exit(1)
@@ -53,8 +82,41 @@ func (t *tally) read(in io.Reader, out io.Writer) error {
 		}
 		t.add(e, out)
 	}
-	t.count()
 	return lines.Err()
+}
+
+// whole is an error if fewer packages than that have come to an end.
+func (t *tally) whole(packages int) error {
+	ended := map[string]bool{}
+	for _, e := range t.done {
+		if e.Test == "" {
+			ended[e.Package] = true
+		}
+	}
+	if len(ended) < packages {
+		return fmt.Errorf("%d packages came to an end, want %d", len(ended), packages)
+	}
+	return nil
+}
+
+// repeat runs the packages again whose process the race detector has ended, and forgets what they had said before.
+func (t *tally) repeat(out io.Writer, run func(pkg string) (stream []byte, err error)) error {
+	for _, pkg := range t.again {
+		fmt.Fprintf(out, "again %s, because the race detector itself failed\n", pkg)
+		t.ran[pkg] = true
+		t.done = slices.DeleteFunc(t.done, func(e event) bool { return e.Package == pkg })
+		stream, err := run(pkg)
+		if err != nil && !errors.As(err, new(*exec.ExitError)) {
+			return err
+		}
+		if err := t.read(bytes.NewReader(stream), out); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(t.done, func(e event) bool { return e.Package == pkg && e.Test == "" }) {
+			t.done = append(t.done, event{Action: "fail", Package: pkg}) // it did not even build
+		}
+	}
+	return nil
 }
 
 func (t *tally) add(e event, out io.Writer) {
@@ -88,9 +150,14 @@ func (t *tally) add(e event, out io.Writer) {
 // unfinished shows what the tests of a package said that were under way when its process ended: what ended it is in there.
 func (t *tally) unfinished(pkg string, out io.Writer) {
 	for _, key := range slices.Sorted(maps.Keys(t.output)) {
-		if strings.HasPrefix(key, pkg+" ") {
-			fmt.Fprintf(out, "UNFINISHED %s\n%s", key, strings.Join(t.output[key], ""))
-			delete(t.output, key)
+		if !strings.HasPrefix(key, pkg+" ") {
+			continue
+		}
+		text := strings.Join(t.output[key], "")
+		fmt.Fprintf(out, "UNFINISHED %s\n%s", key, text)
+		delete(t.output, key)
+		if strings.Contains(text, detectorFailed) && !t.ran[pkg] && !slices.Contains(t.again, pkg) {
+			t.again = append(t.again, pkg)
 		}
 	}
 }
