@@ -45,12 +45,22 @@ func (s *shown) text(text string) {
 	s.b.Wait(s.t, fmt.Sprintf("document.readyState === 'complete' && document.body.innerText.includes(%q)", text))
 }
 
-// click clicks the first element that has that text.
+// click clicks the first element that has that text, and stays on the page.
 func (s *shown) click(selector, text string) {
 	s.t.Helper()
-	find := fmt.Sprintf("[...document.querySelectorAll(%q)].find(e => e.textContent.trim() === %q)", selector, text)
-	s.b.Wait(s.t, find)
-	s.b.Do(s.t, chromedp.Evaluate[chromedp.Void](find+".click()"))
+	s.b.Wait(s.t, pressed(selector, text, ""))
+}
+
+// follow clicks the first element that has that text, and waits for the page that it leads to.
+func (s *shown) follow(selector, text string) {
+	s.t.Helper()
+	s.b.Wait(s.t, pressed(selector, text, "window.left = true, "))
+	s.b.Wait(s.t, `!window.left && document.readyState === "complete"`)
+}
+
+// pressed is an expression that becomes true when the element is there, and has been clicked: in one step, because a page may be on its way.
+func pressed(selector, text, before string) string {
+	return fmt.Sprintf("(e => e && (%se.click(), true))([...document.querySelectorAll(%q)].find(e => e.textContent.trim() === %q))", before, selector, text)
 }
 
 // fill puts a value into a field.
@@ -147,48 +157,48 @@ func TestEveryActionIsDoneInTheBrowser(t *testing.T) {
 	s.create(&triggerhook.Task{ID: "fail/1", Due: time.Now()}, &triggerhook.Task{ID: "fail/2", Due: time.Now()})
 	s.dead(2)
 	s.open("tasks")
-	s.click("a", "order/1")
-	s.click("a", "Reschedule…")
+	s.follow("a", "order/1")
+	s.follow("a", "Reschedule…")
 	s.fill("to", "2031-05-01 12:00")
-	s.click("button", "Reschedule the task order/1")
+	s.follow("button", "Reschedule the task order/1")
 	s.text("2031-05-01 12:00:00")
-	s.click("a", "Delete…")
-	s.click("button", "Delete the task order/1")
+	s.follow("a", "Delete…")
+	s.follow("button", "Delete the task order/1")
 	s.text("No unfinished task has this ID.")
 	s.open("tasks")
 	s.fill("prefix", "order/")
-	s.click("button", "Show")
-	s.click("a", "Reschedule…")
+	s.follow("button", "Show")
+	s.follow("a", "Reschedule…")
 	s.fill("by", "48h")
-	s.click("button", "Reschedule 2 tasks")
+	s.follow("button", "Reschedule 2 tasks")
 	s.text("Rescheduled: 2.")
-	s.click("a", "Delete…")
+	s.follow("a", "Delete…")
 	s.text("Delete 2 tasks?")
-	s.click("button", "Delete 2 tasks")
+	s.follow("button", "Delete 2 tasks")
 	s.text("Deleted: 2.")
 	s.open("dead")
-	s.click("a", "fail/1")
-	s.click("a", "Requeue…")
+	s.follow("a", "fail/1")
+	s.follow("a", "Requeue…")
 	s.fill("to", "5h")
-	s.click("button", "Requeue the dead letter fail/1")
+	s.follow("button", "Requeue the dead letter fail/1")
 	s.text("Requeued: 1.")
 	s.open("dead")
-	s.click("a", "Requeue…")
+	s.follow("a", "Requeue…")
 	s.fill("to", "5h")
 	s.fill("rate", "1")
-	s.click("button", "Requeue 1 dead letter")
+	s.follow("button", "Requeue 1 dead letter")
 	s.text("Requeued: 1.")
 	s.create(&triggerhook.Task{ID: "fail/3", Due: time.Now()})
 	s.dead(1)
 	s.open("dead")
-	s.click("a", "Purge…")
-	s.click("button", "Purge 1 dead letter")
+	s.follow("a", "Purge…")
+	s.follow("button", "Purge 1 dead letter")
 	s.text("Purged: 1.")
-	s.click("a", "Pause")
+	s.follow("a", "Pause")
 	s.fill("until", "1h")
-	s.click("button", "Pause the namespace")
+	s.follow("button", "Pause the namespace")
 	s.text("The namespace is paused.")
-	s.click("button", "Resume")
+	s.follow("button", "Resume")
 	s.text("Tasks are delivered again.")
 	s.dead(0)
 	if s.lives("order/1") || s.lives("order/2") || !s.lives("fail/1") || !s.lives("fail/2") {
