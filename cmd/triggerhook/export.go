@@ -7,14 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/triggerhook/triggerhook"
-	"github.com/triggerhook/triggerhook/durable"
-	"github.com/triggerhook/triggerhook/task"
 )
 
 // exportedJSON is a task, or a dead letter, in the output of export. The payload is always in base64, so that each line has the same form.
@@ -50,7 +47,7 @@ It reads page by page, beside workers and producers: what is created, moved or d
 				if dead {
 					return errors.Join(to.dead(ctx, o.Scheduler), to.end())
 				}
-				return errors.Join(to.tasks(ctx, o.store), to.end())
+				return errors.Join(to.tasks(ctx, o.Scheduler), to.end())
 			})
 		},
 	}
@@ -78,45 +75,21 @@ func (e *exporter) line(j exportedJSON) error {
 	return e.progress.add(1)
 }
 
-// tasks writes the rows. They have more than Scheduler.List tells: when each was created.
-func (e *exporter) tasks(ctx context.Context, store durable.Store) error {
-	const page = 1000
-	for at := (task.Cursor{}); ; {
-		rows, err := store.Scan(ctx, at, task.MaxDue+1, page, math.MaxInt32)
+// tasks writes the tasks.
+func (e *exporter) tasks(ctx context.Context, s *triggerhook.Scheduler) error {
+	for i, err := range s.List(ctx, triggerhook.Filter{}) {
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
-		for _, r := range rows {
-			if err := e.row(ctx, store, r); err != nil {
-				return fmt.Errorf("export task %q: %w", r.ID, err)
-			}
+		j := exportedJSON{ID: i.ID, Due: i.Due.UTC(), Expires: instant(i.Expires), Headers: i.Headers, PayloadBase64: i.Payload, Created: i.Created.UTC(), Attempts: i.Attempt - 1}
+		if !i.Next.Equal(i.Due) {
+			j.Next = instant(i.Next)
 		}
-		if len(rows) < page {
-			return nil
-		}
-		at = rows[len(rows)-1].Cursor()
-	}
-}
-
-// row writes a row. If its payload was left out, because the page had too many bytes, it is read now; a row that is gone by then is none.
-func (e *exporter) row(ctx context.Context, store durable.Store, r task.Row) error {
-	if r.Cut() {
-		found, err := store.Get(ctx, []string{r.ID})
-		if err != nil || len(found) == 0 {
+		if err := e.line(j); err != nil {
 			return err
 		}
-		r = found[0]
 	}
-	headers, err := task.DecodeHeaders(r.Headers)
-	if err != nil {
-		return err
-	}
-	j := exportedJSON{ID: r.ID, Due: time.UnixMilli(r.DueMS).UTC(), Expires: instant(task.Expiry(r.ExpiresMS)), Headers: headers, PayloadBase64: r.Payload,
-		Created: time.UnixMilli(r.CreatedMS).UTC(), Attempts: r.Attempt}
-	if r.NextMS != r.DueMS {
-		j.Next = instant(time.UnixMilli(r.NextMS))
-	}
-	return e.line(j)
+	return nil
 }
 
 // dead writes the dead letters.

@@ -3,9 +3,7 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"net/http"
 	"strings"
 
 	"github.com/triggerhook/triggerhook"
@@ -59,7 +57,7 @@ func pageOf[T interface{ Cursor() string }](ctx context.Context, s *Server, limi
 		case err == nil, over && len(all) > 0: // there is more, or may be
 			return all, next, nil
 		case over:
-			return nil, "", kind{name: "timeout", status: http.StatusServiceUnavailable}.with(fmt.Sprintf("nothing that matches was found within %s: narrow the filter", s.Limits.Request/2))
+			return nil, "", invalid("nothing that matches was found within %s: narrow the filter", s.Limits.Request/2)
 		default:
 			return nil, "", err
 		}

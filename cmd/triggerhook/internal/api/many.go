@@ -73,7 +73,7 @@ type manyOut struct{ Body manyResult }
 func (s *Server) manyRoutes() {
 	register(s, tokens.Read, huma.Operation{OperationID: "list-tasks", Method: http.MethodGet, Path: "/v1/tasks", Summary: "List tasks",
 		Description: "By the time at which they are next sent; with id_prefix by id. A page ends with next_cursor, with which the next one begins; a page without it is the last. " +
-			"A page may have fewer tasks than limit, and a next_cursor nevertheless. 503: a filter that matches few found none in time."}, s.list)
+			"A page may have fewer tasks than limit, and a next_cursor nevertheless. 422: a filter that matches few found none in time."}, s.list)
 	register(s, tokens.Write, huma.Operation{OperationID: "delete-tasks", Method: http.MethodDelete, Path: "/v1/tasks", Summary: "Delete all tasks of a filter",
 		Description: "After 503 a part of them may be deleted: the same request goes on."}, s.deleteMany)
 	register(s, tokens.Write, huma.Operation{OperationID: "move-tasks", Method: http.MethodPatch, Path: "/v1/tasks", Summary: "Reschedule all tasks of a filter",
