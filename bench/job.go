@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // jobEnv makes this program the process of one measurement: a job.
@@ -165,9 +166,20 @@ func jobMain(ctx context.Context, text string) error {
 	return nil
 }
 
+// profileName names the file of j's profile. The name of a variant is free text, of which only letters, digits, '.' and
+// '-' are safe in a file's name: "1000/s" would name a folder that does not exist.
+func (j job) profileName() string {
+	variant := strings.Map(func(r rune) rune {
+		if r == '.' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return '_'
+	}, j.Variant.Name)
+	return fmt.Sprintf("%s-%s-x%d-%s-%d.prof", j.Scenario, variant, j.Workers, j.System, j.Run)
+}
+
 func (j job) profile() (stop func(), err error) {
-	name := fmt.Sprintf("%s-%s-x%d-%s-%d.prof", j.Scenario, strings.ReplaceAll(j.Variant.Name, " ", "_"), j.Workers, j.System, j.Run)
-	f, err := os.Create(filepath.Join(j.Profile, name))
+	f, err := os.Create(filepath.Join(j.Profile, j.profileName()))
 	if err == nil {
 		err = pprof.StartCPUProfile(f)
 	}

@@ -129,6 +129,11 @@ func runMain(ctx context.Context, args []string) (err error) {
 		defer f.Close()
 		out = append(out, f)
 	}
+	if w.profile != "" {
+		if err := os.MkdirAll(w.profile, 0o755); err != nil {
+			return fmt.Errorf("folder of profiles: %w", err)
+		}
+	}
 	field, err := bring(ctx, w)
 	if err != nil {
 		return err
