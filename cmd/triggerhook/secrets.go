@@ -1,44 +1,47 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
-	"os"
+	"slices"
 	"time"
 
+	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/reread"
 	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/webhook"
 )
 
 // secretsEvery is how often the file of secrets is looked at.
 const secretsEvery = 5 * time.Second
 
-// watchSecrets gives the secrets of a file to the sender when the file changes, until ctx ends. A file with an error is
-// logged, and the secrets of before go on.
-func watchSecrets(ctx context.Context, path string, set func(secrets []string) error, log *slog.Logger, tick <-chan time.Time) {
-	var last []byte // nothing at first, so that a change between New and the first look is seen
+// openSecrets reads the file of --webhook-secret-file.
+func openSecrets(path string, log *slog.Logger) (*reread.Files[[]string], error) {
+	parse := func(texts [][]byte) ([]string, error) { return webhook.ParseSecrets(texts[0]) }
+	files, err := reread.Open("secrets of webhooks", log, parse, path)
+	if err != nil {
+		return nil, fmt.Errorf("--webhook-secret-file: %w", err)
+	}
+	return files, nil
+}
+
+// followSecrets gives the secrets of a file to the sender when they change, until ctx ends. given are those that the sender has.
+func followSecrets(ctx context.Context, file *reread.Files[[]string], given []string, set func(secrets []string) error, log *slog.Logger) {
+	tick := time.NewTicker(secretsEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick:
+		case <-tick.C:
 		}
-		now, err := os.ReadFile(path)
-		if err == nil && bytes.Equal(now, last) {
+		now := file.Get()
+		if slices.Equal(now, given) {
 			continue
 		}
-		var secrets []string
-		if err == nil {
-			last = now
-			secrets, err = webhook.ReadSecrets(path)
-		}
-		if err == nil {
-			err = set(secrets)
-		}
-		if err != nil {
-			log.Error("the secrets of before go on", "file", path, "err", err)
+		if err := set(now); err != nil {
+			log.Error("the secrets of before go on", "err", err)
 			continue
 		}
-		log.Info("secrets read again", "file", path, "secrets", len(secrets))
+		given = now
 	}
 }

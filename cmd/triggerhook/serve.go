@@ -89,7 +89,7 @@ func (f *webhookFlags) register(flags *pflag.FlagSet) {
 }
 
 // options are those of the sender.
-func (f *webhookFlags) options(namespace string) (o webhook.Options, err error) {
+func (f *webhookFlags) options(namespace string) (o webhook.Options, _ error) {
 	o = f.Options
 	o.Namespace = namespace
 	for _, p := range f.ports {
@@ -98,10 +98,7 @@ func (f *webhookFlags) options(namespace string) (o webhook.Options, err error) 
 		}
 		o.Ports = append(o.Ports, uint16(p))
 	}
-	if f.secrets != "" {
-		o.Secrets, err = webhook.ReadSecrets(f.secrets)
-	}
-	return o, err
+	return o, nil
 }
 
 // check refuses flags that do not go together, before anything is opened.

@@ -341,6 +341,8 @@ func TestServeRefuses(t *testing.T) {
 		{"--tokens " + bad, "line 1"},
 		{"--tokens " + bad + "x", "no such file"},
 		{"--tls-cert a", "--tls-key"},
+		{"--tls-cert " + bad + " --tls-key " + bad, "--tls-cert, --tls-key: " + bad},
+		{"--tls-cert " + bad + "x --tls-key " + bad, "no such file"},
 		{"--webhook-secret-file " + bad, "line 1"},
 		{"--webhook-allow-net 10.0.0.0/40", "10.0.0.0/40"},
 		{"--webhook-port 70000", "70000"},

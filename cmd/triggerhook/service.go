@@ -17,6 +17,7 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/api"
+	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/reread"
 	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/tokens"
 	"github.com/triggerhook/triggerhook/cmd/triggerhook/internal/webhook"
 	"github.com/triggerhook/triggerhook/metrics"
@@ -41,6 +42,38 @@ type service struct {
 	api     *api.Server
 	figures *prometheus.Registry
 	bolt    bool
+	files
+}
+
+// files are those that are read again while the server runs. One that no flag names is nil.
+type files struct {
+	tokens      *tokens.File
+	secrets     *reread.Files[[]string]
+	given       []string // secrets that the sender began with
+	certificate *certificate
+}
+
+// openFiles opens the files that the flags name.
+func (s *service) openFiles(f *serveFlags) (err error) {
+	if f.tokens != "" {
+		if s.tokens, err = tokens.Open(f.tokens, s.log); err != nil {
+			return fmt.Errorf("--tokens: %w", err)
+		}
+		s.figures.MustRegister(fileFigure("tokens", s.tokens.Failed))
+	}
+	if f.webhook.secrets != "" {
+		if s.secrets, err = openSecrets(f.webhook.secrets, s.log); err != nil {
+			return err
+		}
+		s.figures.MustRegister(fileFigure("webhook_secrets", s.secrets.Failed))
+	}
+	if f.tlsCert != "" {
+		if s.certificate, err = openCertificate(f.tlsCert, f.tlsKey, s.log); err != nil {
+			return err
+		}
+		s.figures.MustRegister(fileFigure("certificate", s.certificate.Failed), s.certificate.expiry())
+	}
+	return nil
 }
 
 // openService opens the stores, and makes all that serve runs. Nothing runs yet.
@@ -84,20 +117,21 @@ func (s *service) compose(f *serveFlags) error {
 	if err != nil {
 		return err
 	}
-	if s.sender, err = webhook.New(o); err != nil {
+	if err := s.openFiles(f); err != nil {
 		return err
 	}
-	var file *tokens.File
-	if f.tokens != "" {
-		if file, err = tokens.Open(f.tokens, s.log); err != nil {
-			return fmt.Errorf("--tokens: %w", err)
-		}
+	if s.secrets != nil {
+		s.given = s.secrets.Get()
+		o.Secrets = s.given
+	}
+	if s.sender, err = webhook.New(o); err != nil {
+		return err
 	}
 	shown := prometheus.Gatherer(s.figures)
 	if f.metricsListen != "" {
 		shown = nil
 	}
-	s.api, err = api.New(api.Options{Scheduler: s.Scheduler, Targets: s.sender, Tokens: file, Metrics: shown, Logger: s.log, Version: version(), Limits: f.limits})
+	s.api, err = api.New(api.Options{Scheduler: s.Scheduler, Targets: s.sender, Tokens: s.tokens, Metrics: shown, Logger: s.log, Version: version(), Limits: f.limits})
 	return err
 }
 
@@ -138,10 +172,8 @@ func (s *service) run(ctx context.Context) error {
 	for _, server := range servers {
 		g.Go(s.logged("serve", server.serve))
 	}
-	if s.f.webhook.secrets != "" {
-		tick := time.NewTicker(secretsEvery)
-		defer tick.Stop()
-		g.Go(func() error { watchSecrets(ended, s.f.webhook.secrets, s.sender.SetSecrets, s.log, tick.C); return nil })
+	if s.secrets != nil {
+		g.Go(func() error { followSecrets(ended, s.secrets, s.given, s.sender.SetSecrets, s.log); return nil })
 	}
 	g.Go(func() error {
 		<-ended.Done()
@@ -189,8 +221,7 @@ func (s *service) close() error {
 // server is one listener with its HTTP server.
 type server struct {
 	http.Server
-	listener  net.Listener
-	cert, key string
+	listener net.Listener
 }
 
 // listen binds the addresses, so that a wrong one ends serve before it works.
@@ -206,9 +237,11 @@ func (s *service) listen(ctx context.Context) (all []*server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	main.cert, main.key = s.f.tlsCert, s.f.tlsKey
+	if s.certificate != nil {
+		main.TLSConfig = s.certificate.config()
+	}
 	all = append(all, main)
-	s.log.Info("listening", "address", main.listener.Addr().String(), "tls", main.cert != "", "tokens", s.f.tokens != "", "namespace", s.Namespace())
+	s.log.Info("listening", "address", main.listener.Addr().String(), "tls", s.certificate != nil, "tokens", s.f.tokens != "", "namespace", s.Namespace())
 	if s.f.tokens == "" {
 		s.log.Warn("any program of this machine may use the API: give --tokens, which other addresses need too")
 	}
@@ -242,8 +275,8 @@ func (s *service) bind(ctx context.Context, flag, address string, h http.Handler
 // serve serves until stop.
 func (s *server) serve() error {
 	var err error
-	if s.cert != "" {
-		err = s.ServeTLS(s.listener, s.cert, s.key)
+	if s.TLSConfig != nil {
+		err = s.ServeTLS(s.listener, "", "")
 	} else {
 		err = s.Serve(s.listener)
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -91,13 +90,9 @@ func (k *keys) sign(id string, at time.Time, body []byte) string {
 	return strings.Join(all, " ")
 }
 
-// ReadSecrets reads a file with one secret a line, in the forms of Options.Secrets. Empty lines and lines that begin with # are left
+// ParseSecrets reads the text of a file with one secret a line, in the forms of Options.Secrets. Empty lines and lines that begin with # are left
 // out. The error names the line and the rule, never a secret.
-func ReadSecrets(path string) (secrets []string, _ error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read webhook secrets: %w", err)
-	}
+func ParseSecrets(text []byte) (secrets []string, _ error) {
 	n := 0
 	for line := range strings.Lines(string(text)) {
 		n++
@@ -106,12 +101,12 @@ func ReadSecrets(path string) (secrets []string, _ error) {
 			continue
 		}
 		if err := new(keys).add(line); err != nil {
-			return nil, fmt.Errorf("webhook secrets %s, line %d: %w", path, n, err)
+			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		secrets = append(secrets, line)
 	}
 	if len(secrets) == 0 || len(secrets) > mostSecrets {
-		return nil, fmt.Errorf("webhook secrets %s: %d secrets, want 1 to %d", path, len(secrets), mostSecrets)
+		return nil, fmt.Errorf("%d secrets, want 1 to %d", len(secrets), mostSecrets)
 	}
 	return secrets, nil
 }

@@ -4,8 +4,6 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,24 +183,13 @@ func TestBadSecretsAreRefused(t *testing.T) {
 }
 
 func TestSecretsOfAFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "secrets")
-	write := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	a, b := secret(), secret()
-	write("# since May\n" + a + "\r\n\n  " + b + "\n")
-	if got := must(ReadSecrets(path))(t); !slices.Equal(got, []string{a, b}) {
+	if got := must(ParseSecrets([]byte("# since May\n" + a + "\r\n\n  " + b + "\n")))(t); !slices.Equal(got, []string{a, b}) {
 		t.Errorf("%d secrets, want both", len(got))
 	}
 	for text, want := range map[string]string{"": "0 secrets", "# none\n": "0 secrets", a + "\nwhsec_hidden!\n": "line 2", strings.Repeat(a+"\n", 11): "11 secrets"} {
-		write(text)
-		if _, err := ReadSecrets(path); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
+		if _, err := ParseSecrets([]byte(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%v, want an error with %q", err, want)
 		}
-	}
-	if _, err := ReadSecrets(path + ".not"); err == nil {
-		t.Error("a file that is not there is read")
 	}
 }
