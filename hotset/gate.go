@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/triggerhook/triggerhook/internal/stack"
 )
 
 // gate bounds how many calls of a Set are under way at once, to as many as its client has
@@ -111,6 +113,7 @@ func await[T any](ctx context.Context, g *gate, urgent bool, f func() (T, error)
 	}
 	done := make(chan reply, 1)
 	go func() {
+		stack.Grow()
 		defer g.leave()
 		v, err := f()
 		done <- reply{v, err}

@@ -42,6 +42,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/triggerhook/triggerhook/internal/stack"
 )
 
 // Result is the answer of a flush for one item.
@@ -243,6 +245,7 @@ func (g *Group[T, R]) last() time.Time { return g.flights[len(g.flights)-1].bega
 
 // fly flushes for as long as rule 1 lets it.
 func (g *Group[T, R]) fly(f *flight) {
+	stack.Grow()
 	for {
 		runtime.Gosched() // rule 4
 		calls := g.board(f)
