@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -33,14 +34,17 @@ func openAsynq(j job) (system, error) {
 }
 
 // create rounds due up to a whole second: asynq keeps no more of it, and would be
-// early.
+// early. A task for at once is enqueued without a time.
 func (a *asynqs) create(ctx context.Context, items []item) error {
 	if len(items) != 1 {
 		return cannot("asynq has no call that creates many tasks")
 	}
 	it := items[0]
-	due := it.due.Add(time.Second - time.Nanosecond).Truncate(time.Second)
-	_, err := a.client.EnqueueContext(ctx, asynq.NewTask("bench", it.payload), asynq.TaskID(it.id), asynq.ProcessAt(due), asynq.Queue(a.queue))
+	options := []asynq.Option{asynq.TaskID(it.id), asynq.Queue(a.queue)}
+	if !it.now {
+		options = append(options, asynq.ProcessAt(it.due.Add(time.Second-time.Nanosecond).Truncate(time.Second)))
+	}
+	_, err := a.client.EnqueueContext(ctx, asynq.NewTask("bench", it.payload), options...)
 	return err
 }
 
@@ -73,7 +77,7 @@ func (a *asynqs) consume(ctx context.Context, c consumption) error {
 		TaskCheckInterval: asynqPoll, DelayedTaskCheckInterval: asynqPoll, LogLevel: asynq.FatalLevel})
 	err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, _ *asynq.Task) error {
 		id, _ := asynq.GetTaskID(ctx)
-		c.deliver(id)
+		c.deliver(id, time.Now())
 		return nil
 	}))
 	if err != nil {
@@ -114,17 +118,34 @@ func (a *asynqs) calls() int64 { return a.sent.n.Load() }
 
 // close removes what is left, for the next measurement's sake.
 func (a *asynqs) close() error {
-	ctx := context.Background()
+	return errors.Join(unlinkAll(context.Background(), a.rdb, "asynq:*"), a.rdb.Close())
+}
+
+// unlinkAll removes the keys that match a pattern.
+func unlinkAll(ctx context.Context, rdb *redis.Client, pattern string) error {
+	const page = 10_000
 	var keys []string
-	for it := a.rdb.Scan(ctx, 0, "asynq:*", 10_000).Iterator(); it.Next(ctx); {
-		keys = append(keys, it.Val())
-		if len(keys) == 10_000 {
-			a.rdb.Unlink(ctx, keys...)
+	it := rdb.Scan(ctx, 0, pattern, page).Iterator()
+	for it.Next(ctx) {
+		if keys = append(keys, it.Val()); len(keys) == page {
+			if err := rdb.Unlink(ctx, keys...).Err(); err != nil {
+				return fmt.Errorf("remove keys: %w", err)
+			}
 			keys = keys[:0]
 		}
 	}
-	if len(keys) > 0 {
-		a.rdb.Unlink(ctx, keys...)
+	err := it.Err()
+	if len(keys) > 0 && err == nil {
+		err = rdb.Unlink(ctx, keys...).Err()
 	}
-	return a.rdb.Close()
+	if err != nil {
+		return fmt.Errorf("remove keys: %w", err)
+	}
+	return nil
+}
+
+// unlink is unlinkAll at an address.
+func unlink(ctx context.Context, addr, pattern string) error {
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	return errors.Join(unlinkAll(ctx, rdb, pattern), rdb.Close())
 }

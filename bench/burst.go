@@ -27,7 +27,10 @@ func measureBurst(ctx context.Context, s *stage) ([]line, error) {
 	if err != nil {
 		return nil, errors.Join(err, ignore(c.dismiss(book)))
 	}
-	idle, err := s.idle(ctx)
+	var idle *idleness
+	if s.Scenario == "fleet" {
+		idle, err = s.idle(ctx)
+	}
 	var instant time.Time
 	if err == nil {
 		instant, err = s.appoint(ctx, book)
@@ -50,7 +53,9 @@ func measureBurst(ctx context.Context, s *stage) ([]line, error) {
 		return nil, err
 	}
 	l := s.burstLine(r, book, instant)
-	l.IdleRedisCmdsPerS, l.IdleMySQLStmtsPerS = idle[0], idle[1]
+	if idle != nil {
+		idle.fill(&l)
+	}
 	return []line{l}, errors.Join(book.judge(), s.stands(ctx, 0))
 }
 
@@ -98,7 +103,7 @@ func (s *stage) burstHere(ctx context.Context, book *ledger) ([]line, error) {
 // second, which all systems keep.
 func (s *stage) appoint(ctx context.Context, book *ledger) (time.Time, error) {
 	pace := 12_000 // a second, which a busy machine creates too
-	if s.System == "asynq" || s.System == "river" {
+	if isPeer(s.System) {
 		pace = 2000
 	}
 	instant := time.Now().Add(3*time.Second + time.Duration(s.N)*time.Second/time.Duration(pace)).Truncate(time.Second)
@@ -148,36 +153,4 @@ func (s *stage) awaitCrew(ctx context.Context, c *crew, instant time.Time) error
 		}
 		return false, nil
 	})
-}
-
-// idle counts what the servers are asked a second while nothing is due: commands of
-// Redis, those in scripts too, and statements of MySQL; what the meter asks itself is
-// left out. Nil: the system has no such server.
-func (s *stage) idle(ctx context.Context) (out [2]*float64, err error) {
-	if s.Scenario != "fleet" {
-		return out, nil
-	}
-	watched := 5 * time.Second
-	if s.N < 50_000 {
-		watched = time.Second
-	}
-	_ = pause(ctx, 3*time.Second) // for the start's commotion
-	before, err := s.meter.read(ctx)
-	if err != nil {
-		return out, err
-	}
-	_ = pause(ctx, watched)
-	after, err := s.meter.read(ctx)
-	if err != nil {
-		return out, err
-	}
-	if s.meter.rdb != nil {
-		v := (after.commands - before.commands - ownCommands) / watched.Seconds()
-		out[0] = &v
-	}
-	if s.meter.db != nil {
-		v := (after.asked - before.asked - 1) / watched.Seconds()
-		out[1] = &v
-	}
-	return out, nil
 }

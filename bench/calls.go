@@ -116,7 +116,7 @@ func measureGrow(ctx context.Context, s *stage) ([]line, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.System == "asynq" || s.System == "river" {
+	if isPeer(s.System) {
 		lines := []line{s.verb("create", made, created)}
 		for _, verb := range []string{"claim", "confirm"} {
 			l := s.verb(verb, nil, nil)
@@ -129,9 +129,9 @@ func measureGrow(ctx context.Context, s *stage) ([]line, error) {
 		return nil, err
 	}
 	last := time.Now()
-	err = s.consume(ctx, book, consumption{consumers: 1, confirm: true, deliver: func(id string) {
+	err = s.consume(ctx, book, consumption{consumers: 1, confirm: true, deliver: func(id string, at time.Time) {
 		claimed = append(claimed, time.Since(last))
-		book.deliver(id)
+		book.deliver(id, at)
 	}, wait: func(d time.Duration) {
 		confirmed, last = append(confirmed, d), time.Now()
 	}})

@@ -151,7 +151,8 @@ func (s *stage) load(ctx context.Context) (line, error) {
 }
 
 // measureLateness measures how late tasks come while others are created at the
-// rate at which they fall due.
+// rate at which they fall due. Its rate is that of creating them. Sustained asks for more than
+// two cores can do: its rate is that of all three, creating, delivering and confirming, and counts from the first delivery to the last.
 func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 	if s.System == "limit" {
 		return nil, cannot("limit has no scheduler that could be late")
@@ -164,7 +165,11 @@ func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 	moment := func(i int) time.Time {
 		return begin.Add(time.Duration(i) * time.Second / time.Duration(s.Variant.Rate))
 	}
-	tasks := items(0, s.N, func(i int) item { return s.task(i, moment(i).Add(time.Second+rand.N(2*time.Second))) })
+	ahead := func() time.Duration { return time.Second + rand.N(2*time.Second) }
+	if s.Scenario == "sustained" { // in the order in which they are created, so that the last delivery follows the last creation
+		ahead = func() time.Duration { return time.Second }
+	}
+	tasks := items(0, s.N, func(i int) item { return s.task(i, moment(i).Add(ahead())) })
 	for i, t := range tasks {
 		book.expect(i, t.due)
 	}
@@ -198,7 +203,10 @@ func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 		return nil, err
 	}
 	l := s.line(r)
-	l.RatePerS = perSecond(s.N, time.Unix(0, end.Load()).Sub(begin))
+	if l.RatePerS = perSecond(s.N, time.Unix(0, end.Load()).Sub(begin)); s.Scenario == "sustained" {
+		first, last := book.span()
+		l.RatePerS = perSecond(s.N, last.Sub(first))
+	}
 	l.spread(book.late(), true)
 	l.Duplicates = book.twice.Load()
 	return []line{l}, book.judge()

@@ -10,8 +10,10 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
@@ -20,7 +22,8 @@ import (
 type field struct {
 	direct, clients place
 	versions        map[string]string
-	servers         map[string]*testserver.Server
+	servers         map[string]interface{ PID() int }
+	bullmq          string // the folder of its program
 	closes          []io.Closer
 }
 
@@ -30,7 +33,7 @@ var mysqlArgs = []string{"--innodb-buffer-pool-size=1G", "--innodb-redo-log-capa
 
 // bring starts the servers that the systems asked for need.
 func bring(ctx context.Context, w wish) (f *field, err error) {
-	f = &field{versions: map[string]string{}, servers: map[string]*testserver.Server{}}
+	f = &field{versions: map[string]string{}, servers: map[string]interface{ PID() int }{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
@@ -50,7 +53,7 @@ func bring(ctx context.Context, w wish) (f *field, err error) {
 			p.MySQL = cfg.FormatDSN()
 		}},
 		{"redis", testserver.Redis, own, nil, func(p *place, addr string) { p.Redis = addr }},
-		{"flushed", testserver.Redis, slices.Contains(w.systems, "asynq"), []string{"--appendonly", "yes", "--appendfsync", "always"},
+		{"flushed", testserver.Redis, slices.Contains(w.systems, "asynq") || slices.Contains(w.systems, "bullmq"), []string{"--appendonly", "yes", "--appendfsync", "always"},
 			func(p *place, addr string) { p.Flushed = addr }},
 		{"postgres", testserver.Postgres, slices.Contains(w.systems, "river"), nil,
 			func(p *place, addr string) { p.Postgres = "postgres://postgres@" + addr }},
@@ -58,29 +61,58 @@ func bring(ctx context.Context, w wish) (f *field, err error) {
 		if !s.wanted {
 			continue
 		}
-		server, err := testserver.Start(ctx, s.kind, s.args...)
+		started, err := testserver.Start(ctx, s.kind, s.args...)
 		if err != nil {
 			return f, err
 		}
-		f.servers[s.name] = server
-		f.closes = append(f.closes, server)
-		if f.versions[strings.Replace(s.name, "flushed", "redis", 1)], err = server.Version(); err != nil {
+		f.servers[s.name] = started
+		f.closes = append(f.closes, started)
+		if f.versions[strings.Replace(s.name, "flushed", "redis", 1)], err = started.Version(); err != nil {
 			return f, err
 		}
-		addr := server.Addr
-		s.at(&f.direct, addr)
-		if w.rtt > 0 {
-			p, err := newProxy(addr, w.rtt)
-			if err != nil {
-				return f, err
-			}
-			f.closes = append([]io.Closer{p}, f.closes...)
-			addr = p.addr()
+		if err = f.place(started.Addr, w.rtt, s.at); err != nil {
+			return f, err
 		}
-		s.at(&f.clients, addr)
 	}
 	f.library()
-	return f, nil
+	return f, f.bringPeers(ctx, w)
+}
+
+// place notes where a server is, and where its clients reach it: behind a delay if there is to be one.
+func (f *field) place(addr string, rtt time.Duration, at func(p *place, addr string)) error {
+	at(&f.direct, addr)
+	if rtt > 0 {
+		p, err := newProxy(addr, rtt)
+		if err != nil {
+			return err
+		}
+		f.closes = append([]io.Closer{p}, f.closes...)
+		addr = p.addr()
+	}
+	at(&f.clients, addr)
+	return nil
+}
+
+// bringPeers brings what no package of servers has: NATS, which is a process of this program, and BullMQ, which npm installs.
+func (f *field) bringPeers(ctx context.Context, w wish) (err error) {
+	if slices.Contains(w.systems, "bullmq") {
+		if f.bullmq, err = installBullMQ(ctx); err != nil {
+			return err
+		}
+		if f.versions["bullmq"], err = bullmqVersion(f.bullmq); err != nil {
+			return err
+		}
+	}
+	if !slices.Contains(w.systems, "nats") {
+		return nil
+	}
+	s, err := startNATS(ctx)
+	if err != nil {
+		return err
+	}
+	f.servers["nats"], f.versions["nats"] = s, server.VERSION
+	f.closes = append(f.closes, s)
+	return f.place(s.addr, w.rtt, func(p *place, addr string) { p.NATS = addr })
 }
 
 // library notes the versions of what is measured.
@@ -106,7 +138,7 @@ func (f *field) library() {
 // pids are the servers that a system uses.
 func (f *field) pids(system string) map[string]int {
 	all := map[string]int{}
-	for _, name := range map[string][]string{"triggerhook": {"mysql", "redis"}, "limit": {"mysql", "redis"}, "asynq": {"flushed"}, "river": {"postgres"}}[system] {
+	for _, name := range map[string][]string{"triggerhook": {"mysql", "redis"}, "limit": {"mysql", "redis"}, "asynq": {"flushed"}, "river": {"postgres"}, "nats": {"nats"}, "bullmq": {"flushed"}}[system] {
 		if s := f.servers[name]; s != nil {
 			all[name] = s.PID()
 		}

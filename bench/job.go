@@ -38,6 +38,7 @@ type job struct {
 	Dir              string // for its files
 	Profile          string
 	Cannot           string // why it is not measured
+	BullMQ           string // the folder of its program
 }
 
 // place is where the servers are.
@@ -45,6 +46,7 @@ type place struct {
 	MySQL    string // DSN without a database
 	Redis    string
 	Flushed  string // a Redis that flushes its log at each write: where it is the durable store
+	NATS     string
 	Postgres string
 }
 
@@ -60,7 +62,7 @@ func jobs(w wish) []job {
 					continue
 				}
 				n := sc.n
-				if system == "asynq" || system == "river" {
+				if isPeer(system) {
 					n = sc.peersN
 				}
 				if w.n > 0 {
@@ -89,7 +91,7 @@ func jobs(w wish) []job {
 // with the nearest of them.
 func (w wish) variants(all []variant) (some []variant) {
 	for _, v := range all {
-		if !strings.Contains(v.Name, w.variant) {
+		if !strings.Contains(v.Name, w.variant) || v.Full && w.n > 0 && w.variant == "" {
 			continue
 		}
 		at := slices.IndexFunc(some, func(s variant) bool { return w.workers > 0 && s.Name == v.Name })
@@ -112,6 +114,7 @@ func (w wish) variants(all []variant) (some []variant) {
 func (f *field) run(ctx context.Context, j job, out io.Writer) error {
 	j.Name = "b" + strings.ToLower(rand.Text()[:12])
 	j.Clients, j.Direct, j.PIDs, j.Versions = f.clients, f.direct, f.pids(j.System), f.versions
+	j.BullMQ = f.bullmq
 	dir, err := os.MkdirTemp("", "triggerhook-bench-")
 	if err != nil {
 		return fmt.Errorf("folder of a measurement: %w", err)

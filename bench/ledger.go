@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +31,8 @@ func (l *ledger) expect(i int, due time.Time) {
 	l.left.Add(1)
 }
 
-// deliver notes a delivery that happens now.
-func (l *ledger) deliver(id string) { l.note(indexOf(id), time.Now()) }
+// deliver notes a delivery.
+func (l *ledger) deliver(id string, at time.Time) { l.note(indexOf(id), at) }
 
 func (l *ledger) note(i int, at time.Time) {
 	if i < 0 || i >= len(l.at) || l.due[i] == 0 {
@@ -63,6 +64,17 @@ func (l *ledger) judge() error {
 		return fmt.Errorf("of %d tasks %d are lost, %d came early, %d came again, %d came unexpected", len(l.due), lost, early, twice, ghosts)
 	}
 	return nil
+}
+
+// span is when the first delivery and the last came.
+func (l *ledger) span() (first, last time.Time) {
+	from, to := int64(math.MaxInt64), int64(0)
+	for i := range l.at {
+		if at := l.at[i].Load(); at != 0 {
+			from, to = min(from, at), max(to, at)
+		}
+	}
+	return time.UnixMicro(from), time.UnixMicro(to)
 }
 
 // late is how late each delivery was.

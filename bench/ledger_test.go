@@ -48,14 +48,14 @@ func TestTheLedgerIsDoneWithTheLastTask(t *testing.T) {
 	due := time.Now().Add(-time.Second)
 	l.expect(0, due)
 	l.expect(1, due)
-	l.deliver(idOf(1))
-	l.deliver(idOf(1))
+	l.deliver(idOf(1), time.Now())
+	l.deliver(idOf(1), time.Now())
 	select {
 	case <-l.done:
 		t.Fatal("done after one of two tasks, which came twice")
 	default:
 	}
-	l.deliver(idOf(0))
+	l.deliver(idOf(0), time.Now())
 	<-l.done
 	if late := l.late(); len(late) != 2 || late[0] < time.Second || late[1] < time.Second {
 		t.Errorf("late by %v, want two of a second or more", late)

@@ -164,7 +164,7 @@ func (l *limit) consume(ctx context.Context, c consumption) error {
 	drops.SetLimit(conns)
 	err := l.pages(ctx, most, func(ctx context.Context, all []item) error {
 		for _, it := range all {
-			c.deliver(it.id)
+			c.deliver(it.id, time.Now())
 		}
 		if c.confirm {
 			drops.Go(func() error { return l.drop(ctx, all) })
@@ -186,7 +186,7 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 	members := reply[6].([]any)
 	all := items(0, len(members), func(i int) item { return item{id: strings.TrimSuffix(members[i].(string), version)} })
 	for _, it := range all {
-		c.deliver(it.id)
+		c.deliver(it.id, time.Now())
 	}
 	if len(all) == 0 {
 		return pause(ctx, time.Millisecond)

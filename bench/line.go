@@ -17,6 +17,7 @@ type line struct {
 	Payload            int                `json:"payload"`
 	RTTMS              float64            `json:"rtt_ms"`
 	RatePerS           float64            `json:"rate_per_s"`
+	MeanMS             float64            `json:"mean_ms"`
 	P50MS              float64            `json:"p50_ms"`
 	P99MS              float64            `json:"p99_ms"`
 	P999MS             float64            `json:"p999_ms"`
@@ -35,20 +36,43 @@ type line struct {
 	FirstMS            *float64           `json:"first_ms,omitempty"`              // of what p50_ms is the median of
 	IdleRedisCmdsPerS  *float64           `json:"idle_redis_cmds_per_s,omitempty"` // while nothing is due
 	IdleMySQLStmtsPerS *float64           `json:"idle_mysql_stmts_per_s,omitempty"`
-	Rows               int                `json:"rows,omitempty"` // that stand in the store besides
+	IdleCPUMSPerS      *float64           `json:"idle_cpu_ms_per_s,omitempty"` // of all processes
+	GapMS              *float64           `json:"gap_ms,omitempty"`            // the longest time without a delivery while some were due
+	QuantilesMS        []float64          `json:"quantiles_ms,omitempty"`      // at the parts in quantiles
+	Rows               int                `json:"rows,omitempty"`              // that stand in the store besides
 	Series             []point            `json:"series,omitempty"`
 	Cannot             string             `json:"cannot,omitempty"` // why this system has no figures here
 }
 
 // figures are those of which runs have medians; nil: this system has none.
 func (l *line) figures() []*float64 {
-	return []*float64{&l.RatePerS, &l.P50MS, &l.P99MS, &l.P999MS, &l.MaxMS, &l.CPUS, &l.AllocBytesPerTask, &l.RSSMB,
-		l.RedisCmdsPerTask, l.RedisUSPerTask, l.MySQLStmtsPerTask, l.FirstMS, l.IdleRedisCmdsPerS, l.IdleMySQLStmtsPerS}
+	all := []*float64{&l.RatePerS, &l.MeanMS, &l.P50MS, &l.P99MS, &l.P999MS, &l.MaxMS, &l.CPUS, &l.AllocBytesPerTask, &l.RSSMB}
+	for _, p := range l.optional() {
+		all = append(all, *p)
+	}
+	for i := range quantiles {
+		if len(l.QuantilesMS) == len(quantiles) {
+			all = append(all, &l.QuantilesMS[i])
+		} else {
+			all = append(all, nil)
+		}
+	}
+	return all
 }
+
+// optional are the figures that not every line has.
+func (l *line) optional() []**float64 {
+	return []**float64{&l.RedisCmdsPerTask, &l.RedisUSPerTask, &l.MySQLStmtsPerTask, &l.FirstMS, &l.IdleRedisCmdsPerS, &l.IdleMySQLStmtsPerS,
+		&l.IdleCPUMSPerS, &l.GapMS}
+}
+
+// quantiles are the parts of all tasks for which a line with a distribution has figures: what a plot of percentiles needs.
+var quantiles = []float64{0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 1}
 
 // clone copies l with the figures that it points to.
 func (l line) clone() line {
-	for _, p := range []**float64{&l.RedisCmdsPerTask, &l.RedisUSPerTask, &l.MySQLStmtsPerTask, &l.FirstMS, &l.IdleRedisCmdsPerS, &l.IdleMySQLStmtsPerS} {
+	l.QuantilesMS = slices.Clone(l.QuantilesMS)
+	for _, p := range l.optional() {
 		if *p != nil {
 			v := **p
 			*p = &v
@@ -66,9 +90,17 @@ type point struct {
 	Purge    float64 `json:"purge"`    // undo logs that MySQL has still to purge
 }
 
-// spread puts the percentiles of d into l, and the first one if it is asked for.
+// spread puts the percentiles of d and their mean into l, and the first one if it is asked for.
 func (l *line) spread(d []time.Duration, first bool) {
 	slices.Sort(d)
+	sum := time.Duration(0)
+	for _, v := range d {
+		sum += v
+	}
+	l.MeanMS, l.QuantilesMS = ms(sum/time.Duration(max(len(d), 1))), nil
+	for _, q := range quantiles {
+		l.QuantilesMS = append(l.QuantilesMS, ms(quantile(d, q)))
+	}
 	l.P50MS, l.P99MS, l.P999MS, l.MaxMS = ms(quantile(d, 0.5)), ms(quantile(d, 0.99)), ms(quantile(d, 0.999)), ms(quantile(d, 1))
 	if first && len(d) > 0 {
 		v := ms(d[0])

@@ -35,6 +35,8 @@ func command(args []string) int {
 		err = jobMain(ctx, os.Getenv(jobEnv))
 	case os.Getenv(workerEnv) != "":
 		err = workerMain(ctx, os.Getenv(workerEnv))
+	case os.Getenv(natsEnv) != "":
+		err = natsMain(ctx, os.Getenv(natsEnv))
 	case len(args) > 0 && args[0] == "run":
 		err = runMain(ctx, args[1:])
 	case len(args) > 0 && args[0] == "report":

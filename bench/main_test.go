@@ -15,7 +15,7 @@ import (
 
 // The tests' binary is the program too: a measurement starts its own processes.
 func TestMain(m *testing.M) {
-	if os.Getenv(jobEnv)+os.Getenv(workerEnv) != "" {
+	if os.Getenv(jobEnv)+os.Getenv(workerEnv)+os.Getenv(natsEnv) != "" {
 		os.Exit(command(nil))
 	}
 	os.Exit(m.Run())
@@ -96,7 +96,7 @@ func (l *liar) fill(_ context.Context, n int, at func(int) item) error {
 
 func (l *liar) consume(ctx context.Context, c consumption) error {
 	for _, it := range append(l.items[:l.again:l.again], l.items[l.loses:]...) {
-		c.deliver(it.id)
+		c.deliver(it.id, time.Now())
 	}
 	l.done.Store(int64(len(l.items) - l.slack))
 	<-ctx.Done()

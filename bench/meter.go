@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
@@ -45,6 +44,7 @@ type reading struct {
 	sums
 	tasks   int
 	redis   bool
+	counted bool // the commands that this process sent to Redis
 	mysql   bool
 	workers []workerSums // of worker processes
 }
@@ -59,7 +59,7 @@ func newMeter(j job) (*meter, error) {
 			return nil, fmt.Errorf("open MySQL: %w", err)
 		}
 		m.db.SetMaxOpenConns(1)
-	case "asynq":
+	case "asynq", "bullmq":
 		m.rdb = redis.NewClient(&redis.Options{Addr: j.Direct.Flushed})
 	}
 	return m, nil
@@ -89,7 +89,7 @@ func (m *meter) end(ctx context.Context, tasks int, workers ...workerSums) (*rea
 		return nil, err
 	}
 	b := m.began
-	r := &reading{tasks: tasks, redis: m.rdb != nil, mysql: m.db != nil, workers: workers, sums: sums{at: now.at, cpu: since(b.cpu, now.cpu),
+	r := &reading{tasks: tasks, redis: m.rdb != nil, counted: m.calls != nil && m.calls() >= 0, mysql: m.db != nil, workers: workers, sums: sums{at: now.at, cpu: since(b.cpu, now.cpu),
 		alloc: now.alloc - b.alloc, usec: now.usec - b.usec, asked: now.asked - b.asked - 1, sent: now.sent - b.sent, rssMax: now.rssMax}}
 	return r, nil
 }
@@ -162,17 +162,20 @@ func (m *meter) purge(ctx context.Context) (n float64) {
 	return n
 }
 
-// usage is the processor time of this process, of its children that have ended,
+// usage is the processor time of this process, of its children, those that live too,
 // and of the servers; and the most memory that this process had, in MiB.
 func usage(pids map[string]int) (cpu map[string]time.Duration, rss float64, err error) {
-	var self, children syscall.Rusage
-	err = errors.Join(syscall.Getrusage(syscall.RUSAGE_SELF, &self), syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children))
+	var self, ended syscall.Rusage
+	err = errors.Join(syscall.Getrusage(syscall.RUSAGE_SELF, &self), syscall.Getrusage(syscall.RUSAGE_CHILDREN, &ended))
 	if err != nil {
 		return nil, 0, fmt.Errorf("read usage: %w", err)
 	}
 	cpu = map[string]time.Duration{}
-	for _, u := range []syscall.Rusage{self, children} {
+	for _, u := range []syscall.Rusage{self, ended} {
 		cpu["clients"] += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	for _, child := range children(os.Getpid()) {
+		cpu["clients"] += treeCPU(child)
 	}
 	for name, pid := range pids {
 		cpu[name] = treeCPU(pid)
@@ -202,21 +205,27 @@ func treeCPU(pid int) (cpu time.Duration) {
 		n, _ := strconv.ParseInt(fields[i], 10, 64)
 		cpu += time.Duration(n) * 10 * time.Millisecond
 	}
+	for _, child := range children(pid) {
+		cpu += treeCPU(child)
+	}
+	return cpu
+}
+
+// children are the processes that a process has started and that live.
+func children(pid int) (all []int) {
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, name := range lists {
-		f, err := os.Open(name)
+		text, err := os.ReadFile(name)
 		if err != nil {
 			continue
 		}
-		words := bufio.NewScanner(f)
-		for words.Split(bufio.ScanWords); words.Scan(); {
-			if child, err := strconv.Atoi(words.Text()); err == nil {
-				cpu += treeCPU(child)
+		for _, word := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				all = append(all, child)
 			}
 		}
-		_ = f.Close()
 	}
-	return cpu
+	return all
 }
 
 // fill puts a reading into a result.
@@ -232,8 +241,11 @@ func (r *reading) fill(l *line) {
 		l.CPUBy[name] = cpu.Seconds()
 	}
 	if r.redis {
-		cmds, usec := sent*per, r.usec*per
-		l.RedisCmdsPerTask, l.RedisUSPerTask = &cmds, &usec
+		usec := r.usec * per
+		l.RedisUSPerTask = &usec
+	}
+	if cmds := sent * per; r.redis && r.counted {
+		l.RedisCmdsPerTask = &cmds
 	}
 	if r.mysql {
 		stmts := r.asked * per

@@ -21,7 +21,7 @@ import (
 type rivers struct {
 	pool    *pgxpool.Pool
 	client  *river.Client[pgx.Tx]
-	deliver atomic.Pointer[func(id string)]
+	deliver atomic.Pointer[func(id string, at time.Time)]
 
 	mu   sync.Mutex
 	jobs map[string]int64 // its own ids
@@ -46,7 +46,7 @@ type riverWorker struct {
 
 // Work delivers a job.
 func (w *riverWorker) Work(_ context.Context, job *river.Job[riverJob]) error {
-	(*w.to.deliver.Load())(job.Args.ID)
+	(*w.to.deliver.Load())(job.Args.ID, time.Now())
 	return nil
 }
 
@@ -86,8 +86,13 @@ func openRiver(ctx context.Context, j job, fresh bool) (system, error) {
 	return r, nil
 }
 
+// insertOf leaves the time of a task for at once to river, which then does not wait for the next look at scheduled jobs.
 func insertOf(it item) river.InsertManyParams {
-	return river.InsertManyParams{Args: riverJob{it.id, string(it.payload)}, InsertOpts: &river.InsertOpts{ScheduledAt: it.due}}
+	p := river.InsertManyParams{Args: riverJob{it.id, string(it.payload)}, InsertOpts: &river.InsertOpts{}}
+	if !it.now {
+		p.InsertOpts.ScheduledAt = it.due
+	}
+	return p
 }
 
 func (r *rivers) create(ctx context.Context, items []item) error {

@@ -27,6 +27,8 @@ type variant struct {
 	Share   int  // of the scenario's tasks: one in so many
 	// HotTasks bounds the hot set; 0: the library's default.
 	HotTasks int
+	// Full: only at full size, or by its name, because a small run of it would show nothing more than those beside it.
+	Full bool
 }
 
 // stage is where a scenario's measurement runs.
@@ -47,7 +49,7 @@ const (
 	growTasks = 2000
 )
 
-var scenarioOrder = []string{"create", "delete", "send", "confirm", "burst", "lateness", "backlog", "grow", "fleet"}
+var scenarioOrder = []string{"create", "delete", "send", "confirm", "burst", "now", "lateness", "sustained", "backlog", "grow", "fleet", "idle"}
 
 func scenarioNames() []string { return scenarioOrder }
 
@@ -56,16 +58,18 @@ var scenarios map[string]scenario
 
 func init() {
 	scenarios = map[string]scenario{
-		"create":  {n: 200_000, peersN: 40_000, variants: createVariants(), measure: measureCreate},
-		"delete":  {n: 200_000, peersN: 40_000, variants: deleteVariants, measure: measureDelete},
-		"send":    {n: 100_000, peersN: 100_000, variants: sendVariants, measure: measureSend},
-		"confirm": {n: 100_000, peersN: 100_000, variants: confirmVariants, measure: measureSend},
-		"burst":   {n: 300_000, peersN: 50_000, variants: []variant{{Name: "one instant", Workers: 2}}, measure: measureBurst},
-		"lateness": {n: 100_000, peersN: 100_000, variants: []variant{{Name: "1000/s", Rate: 1000, Share: 5, Workers: 1},
-			{Name: "5000/s", Rate: 5000, Workers: 1}}, measure: measureLateness},
-		"backlog": {n: 5_000_000, peersN: 200_000, variants: []variant{{Name: "overdue", Workers: 1, HotTasks: 100_000}}, measure: measureBacklog},
-		"grow":    {n: 10_000_000, peersN: 1_000_000, variants: growVariants(), measure: measureGrow},
-		"fleet":   {n: 200_000, peersN: 50_000, variants: fleetVariants(), measure: measureBurst},
+		"create":    {n: 200_000, peersN: 40_000, variants: createVariants(), measure: measureCreate},
+		"delete":    {n: 200_000, peersN: 40_000, variants: deleteVariants, measure: measureDelete},
+		"send":      {n: 100_000, peersN: 100_000, variants: sendVariants, measure: measureSend},
+		"confirm":   {n: 100_000, peersN: 100_000, variants: confirmVariants, measure: measureSend},
+		"burst":     {n: 300_000, peersN: 50_000, variants: []variant{{Name: "one instant", Workers: 2}}, measure: measureBurst},
+		"now":       {n: 1000, peersN: 1000, variants: []variant{{Name: "one at a time", Workers: 1}}, measure: measureNow},
+		"lateness":  {n: 100_000, peersN: 100_000, variants: latenessVariants, measure: measureLateness},
+		"sustained": {n: 200_000, peersN: 40_000, variants: []variant{{Name: "20000/s asked for", Rate: 20_000, Workers: 1}}, measure: measureLateness},
+		"backlog":   {n: 5_000_000, peersN: 200_000, variants: []variant{{Name: "overdue", Workers: 1, HotTasks: 100_000}}, measure: measureBacklog},
+		"grow":      {n: 10_000_000, peersN: 1_000_000, variants: growVariants(), measure: measureGrow},
+		"fleet":     {n: 200_000, peersN: 50_000, variants: fleetVariants(), measure: measureBurst},
+		"idle":      {n: fullIdle, peersN: fullIdle, variants: []variant{{Name: "nothing due", Workers: 10}}, measure: measureIdle},
 	}
 }
 
@@ -80,6 +84,14 @@ func createVariants() (all []variant) {
 		all = append(all, variant{Name: "500 a call, due in " + ahead.name, Workers: 4, PerCall: 500, Ahead: ahead.Duration})
 	}
 	return all
+}
+
+// latenessVariants take 20 s each at full size.
+var latenessVariants = []variant{
+	{Name: "10/s", Rate: 10, Share: 500, Workers: 1, Full: true},
+	{Name: "100/s", Rate: 100, Share: 50, Workers: 1, Full: true},
+	{Name: "1000/s", Rate: 1000, Share: 5, Workers: 1},
+	{Name: "5000/s", Rate: 5000, Workers: 1},
 }
 
 var deleteVariants = []variant{

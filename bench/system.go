@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type item struct {
 	id      string
 	due     time.Time
 	payload []byte
+	now     bool // it is for at once: a system that has a call for that uses it
 }
 
 // consumption is what consume is to do.
@@ -51,7 +53,7 @@ type consumption struct {
 	// no background work that leads from one to the other.
 	rows    bool
 	confirm bool
-	deliver func(id string)
+	deliver func(id string, at time.Time)
 	// wait, if set, is where a confirm's latency goes: confirms are waited for.
 	wait func(time.Duration)
 }
@@ -62,7 +64,12 @@ type cannot string
 // Error says why.
 func (c cannot) Error() string { return string(c) }
 
-var systemNames = []string{"triggerhook", "embedded", "asynq", "river", "limit"}
+var systemNames = []string{"triggerhook", "embedded", "asynq", "river", "nats", "bullmq", "limit"}
+
+var peers = []string{"asynq", "river", "nats", "bullmq"}
+
+// isPeer reports whether a system is another project's.
+func isPeer(system string) bool { return slices.Contains(peers, system) }
 
 // open opens a system; fresh makes its tables and files.
 func open(ctx context.Context, j job, fresh bool) (system, error) {
@@ -75,6 +82,10 @@ func open(ctx context.Context, j job, fresh bool) (system, error) {
 		return openAsynq(j)
 	case "river":
 		return openRiver(ctx, j, fresh)
+	case "nats":
+		return openNATS(ctx, j, fresh)
+	case "bullmq":
+		return openBullMQ(ctx, j, fresh)
 	case "limit":
 		return openLimit(ctx, j)
 	}

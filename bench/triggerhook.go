@@ -251,7 +251,7 @@ func (h *hook) consume(ctx context.Context, c consumption) error {
 	for range c.consumers {
 		wg.Go(func() {
 			for d := range h.sch.Deliveries(ctx) {
-				c.deliver(d.ID)
+				c.deliver(d.ID, time.Now())
 				switch {
 				case c.wait != nil:
 					began := time.Now()

@@ -74,10 +74,10 @@ type diary struct {
 	out *bufio.Writer
 }
 
-func (d *diary) deliver(id string) {
+func (d *diary) deliver(id string, at time.Time) {
 	var rec [recordSize]byte
 	binary.LittleEndian.PutUint64(rec[:], uint64(indexOf(id)))
-	binary.LittleEndian.PutUint64(rec[8:], uint64(time.Now().UnixMicro()))
+	binary.LittleEndian.PutUint64(rec[8:], uint64(at.UnixMicro()))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, _ = d.out.Write(rec[:]) // an error stays until flush
@@ -119,7 +119,7 @@ func (s *stage) hire(n int) (*crew, error) {
 			return c, fmt.Errorf("start a worker: %w", err)
 		}
 		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), jobEnv+"=", workerEnv+"="+string(text))
+		cmd.Env = append(os.Environ(), jobEnv+"=", natsEnv+"=", workerEnv+"="+string(text))
 		cmd.Stderr = os.Stderr
 		in, err := cmd.StdinPipe()
 		if err != nil {
