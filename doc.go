@@ -100,6 +100,7 @@
 // Not promised: that side effects happen exactly once; an order among tasks of one millisecond;
 // delays of rollbacks, and the last attempt, after Redis lost its data; anything about a MySQL that itself
 // loses commits. There is no cron, no priority, no result and no routing by kind.
+// docs/guarantees.md has this call by call and fault by fault, each with its test.
 //
 // # Producers that repeat calls
 //
@@ -222,4 +223,10 @@
 //	                stored (by RequeueDead: nothing more)
 //	ErrUnsupported  a call that this store cannot serve, for example with a transaction of the caller's own;
 //	                nothing was stored
+//
+// # More
+//
+// The folder docs of the repository has a page for each question. Begin with docs/getting-started.md (ten minutes, from go get to
+// several workers on MySQL and Redis) and docs/concepts.md (the words); docs/operations.md is for those who run it, and
+// docs/upgrade.md has what stays the same between versions.
 package triggerhook

@@ -61,7 +61,7 @@ func TestTheTableOfErrorsHasEachSentinel(t *testing.T) {
 	}
 }
 
-// The package page has the README's program, which another test compiles.
+// The package page has the README's program, which internal/snippets compiles, and which is short.
 func TestThePackagePageHasTheReadmesProgram(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -75,6 +75,9 @@ func TestThePackagePageHasTheReadmesProgram(t *testing.T) {
 			line = "\t" + line
 		}
 		want.WriteString(line)
+	}
+	if n := strings.Count(code, "\n"); n < 20 || n > 50 {
+		t.Errorf("the README's program has %d lines, want at most 50", n)
 	}
 	if !strings.Contains(comment(t, "doc.go", ""), want.String()) {
 		t.Errorf("doc.go does not have the README's program:\n%s", want.String())
@@ -113,41 +116,5 @@ func TestTheCommentsOfOtherPackagesStructsShowTheirFields(t *testing.T) {
 				t.Errorf("the comment of %s does not show the field %s", name, f.Name)
 			}
 		}
-	}
-}
-
-// The code of a page stands in the program that a test runs.
-func TestThePagesHaveTheProgramsCode(t *testing.T) {
-	pageHasCode(t, "docs/payment.md", 6, "examples/payment/main.go", "examples/payment/shop.go")
-	const recurring = "examples/integrations/recurring/"
-	const migrate = "examples/integrations/migrate/"
-	pageHasCode(t, "docs/migration.md", 2, migrate+"asynq.go", migrate+"river.go")
-	pageHasCode(t, "docs/recurring.md", 4, recurring+"job.go", recurring+"ledger.go", recurring+"schedule.go")
-}
-
-// pageHasCode fails t unless the blocks of code of a page, at least that many, stand in files.
-func pageHasCode(t *testing.T, name string, least int, files ...string) {
-	t.Helper()
-	page, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var program string
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		program += string(text)
-	}
-	blocks := strings.Split(string(page), "```go\n")[1:]
-	for _, b := range blocks {
-		code, _, _ := strings.Cut(b, "```")
-		if !strings.Contains(program, code) {
-			t.Errorf("%s has this code, which its program does not have:\n%s", name, code)
-		}
-	}
-	if len(blocks) < least {
-		t.Errorf("%s has %d blocks of code, want those of each step, %d", name, len(blocks), least)
 	}
 }

@@ -15,7 +15,6 @@ var (
 	testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w*)((?:/[\\w.+-]+)*)`")
 	subName  = regexp.MustCompile(`"([A-Z]\w+)"`)
 	target   = regexp.MustCompile("`make ([a-z-]+)[^`]*`")
-	link     = regexp.MustCompile(`\]\(([\w./-]+)(?:#[\w-]+)?\)`)
 	file     = regexp.MustCompile("`([\\w./-]*\\w\\.(?:go|lua|sql|md|pml|sh|yaml))`")
 	folder   = regexp.MustCompile("`((?:bench|consumer|docs|durable|examples|hook|hotset|internal|metrics|middleware|scripts|seal|task|triggerhooktest|typed)/[\\w/]*)`")
 )
@@ -62,7 +61,7 @@ func files(t *testing.T) (all []string) {
 }
 
 // What the pages name exists: tests, with the last element of a subtest's name, make
-// targets, files (by the end of their paths), folders, and other pages.
+// targets, files (by the end of their paths), and folders. Links are of TestLinksLeadSomewhere.
 func TestTheDocumentationNamesWhatThereIs(t *testing.T) {
 	tests, strs := source(t)
 	tree := files(t)
@@ -98,11 +97,6 @@ func TestTheDocumentationNamesWhatThereIs(t *testing.T) {
 		for _, m := range folder.FindAllStringSubmatch(string(text), -1) {
 			if _, err := os.Stat(m[1]); err != nil {
 				t.Errorf("%s names %s: %v", page, m[1], err)
-			}
-		}
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
-				t.Errorf("%s leads to %s: %v", page, m[1], err)
 			}
 		}
 	}

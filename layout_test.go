@@ -3,11 +3,9 @@ package triggerhook_test
 import (
 	"encoding/json"
 	"go/ast"
-	"go/format"
 	"go/parser"
 	"go/token"
 	"go/types"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -138,31 +136,4 @@ func embeddedFields(t *testing.T, path string) (all []string) {
 		return true
 	})
 	return all
-}
-
-// The README's program is at most 50 lines, formatted, and compiles.
-func TestTheReadmesProgramCompiles(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(text), "```go\npackage main")
-	code, _, closed := strings.Cut(rest, "```")
-	if !found || !closed {
-		t.Fatal("the README has no program")
-	}
-	code = "package main" + code
-	if n := strings.Count(code, "\n"); n > 50 {
-		t.Errorf("it has %d lines", n)
-	}
-	if pretty, err := format.Source([]byte(code)); err != nil || string(pretty) != code {
-		t.Errorf("it is not gofmt-clean: %v", err)
-	}
-	file := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
-		t.Errorf("it does not compile: %v\n%s", err, out)
-	}
 }

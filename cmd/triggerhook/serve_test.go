@@ -166,28 +166,6 @@ func request(t *testing.T, method, url, body string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-// The shell snippets of docs/serve.md that are marked run as they stand, except for the addresses. The first of them fires a webhook.
-func TestServeSnippets(t *testing.T) {
-	page, err := os.ReadFile("../../docs/serve.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	snippets := regexp.MustCompile("(?s)<!-- run -->\n```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	if len(snippets) != 2 {
-		t.Fatalf("%d snippets are marked, want 2", len(snippets))
-	}
-	s, r := startServe(t, nil, "--webhook-allow-private"), receive(t, nil)
-	for _, snippet := range snippets {
-		script := strings.NewReplacer("http://127.0.0.1:8080", s.url, "http://127.0.0.1:9000", r.URL).Replace(snippet[1])
-		if out, err := exec.Command("bash", "-euo", "pipefail", "-c", script).CombinedOutput(); err != nil {
-			t.Fatalf("%s\n%v: %s", script, err, out)
-		}
-	}
-	if got := r.next(t); got != "tea is ready" {
-		t.Errorf("the webhook has %q", got)
-	}
-}
-
 // SIGTERM: not ready at once, then what is under way is finished, and the exit code is 0. The tasks are there after a start.
 func TestServeEndsGracefully(t *testing.T) {
 	for name, env := range servePairs(t) {
