@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -196,14 +195,6 @@ func (a *app) serveLog(cmd *cobra.Command, verbose bool) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), o))
 	}
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), o))
-}
-
-// version is that of this program, as go install recorded it.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }
 
 func (a *app) token() *cobra.Command {

@@ -131,7 +131,7 @@ func (s *service) compose(f *serveFlags) error {
 	if f.metricsListen != "" {
 		shown = nil
 	}
-	s.api, err = api.New(api.Options{Scheduler: s.Scheduler, Targets: s.sender, Tokens: s.tokens, Metrics: shown, Logger: s.log, Version: version(), Limits: f.limits})
+	s.api, err = api.New(api.Options{Scheduler: s.Scheduler, Targets: s.sender, Tokens: s.tokens, Metrics: shown, Logger: s.log, Version: programVersion(), Limits: f.limits})
 	return err
 }
 
