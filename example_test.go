@@ -253,7 +253,7 @@ func ExampleScheduler_Stats() {
 
 // What became of a task is kept for a month after it has ended: here of one ID that was used twice.
 func ExampleScheduler_History() {
-	s, end := openScheduler(triggerhook.Options{History: triggerhook.History{Retention: 30 * 24 * time.Hour, Worker: "mailer-1"}})
+	s, end := openScheduler(triggerhook.Options{Worker: "mailer-1", History: triggerhook.History{Retention: 30 * 24 * time.Hour}})
 	defer end()
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()

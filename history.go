@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/triggerhook/triggerhook/consumer"
 	"github.com/triggerhook/triggerhook/durable"
@@ -26,8 +23,6 @@ type History struct {
 	// Sample is the share of IDs that are kept, more than 0 and at most 1: 1. It depends on the ID alone, so that a task is in the history
 	// of all processes or of none.
 	Sample float64
-	// Worker is the name of this process in the history, at most 64 bytes of valid UTF-8: the host's name, a colon and the process ID.
-	Worker string
 }
 
 const (
@@ -56,7 +51,7 @@ type Ending struct {
 	Delivered time.Time // when its last delivery began; zero if it was not delivered, or another process than Worker had it
 	Ended     time.Time // by the hot set's clock, of a deleted task up to 5 s before; of DeleteTx, by its process's clock
 	Attempts  int       // Delivery.Attempt of its last delivery, which a Snooze does not count; of a dead letter DeadTask.Attempts; of a deleted task what its row knew, often 0
-	Worker    string    // the process that confirmed or deleted it, or made it a dead letter (History.Worker)
+	Worker    string    // the process that confirmed or deleted it, or made it a dead letter (Options.Worker)
 	Reason    string    // of a dead letter: DeadTask.Reason
 	LastError string    // of a dead letter: DeadTask.LastError
 }
@@ -66,11 +61,6 @@ func (h History) withDefaults() History {
 		return h
 	}
 	def(&h.Sample, 1)
-	if h.Worker == "" {
-		pid := ":" + strconv.Itoa(os.Getpid())
-		host, _ := os.Hostname() // without a name it is the process ID alone
-		h.Worker = task.CutText(host, task.MaxWorker-len(pid)) + pid
-	}
 	return h
 }
 
@@ -85,9 +75,6 @@ func (h History) validate() error {
 		if !(h.Sample > 0 && h.Sample <= 1) { // NaN too
 			err = errors.Join(err, fmt.Errorf("%w: Options.History.Sample is %v, allowed is more than 0 and at most 1", ErrInvalid, h.Sample))
 		}
-	}
-	if len(h.Worker) > task.MaxWorker || !utf8.ValidString(h.Worker) {
-		err = errors.Join(err, fmt.Errorf("%w: Options.History.Worker %.64q has %d bytes, allowed are %d of valid UTF-8", ErrInvalid, h.Worker, len(h.Worker), task.MaxWorker))
 	}
 	return err
 }
@@ -126,7 +113,7 @@ type keeper struct {
 }
 
 // newKeeper returns nil if o asks for no history. ErrUnsupported: the store cannot keep any.
-func newKeeper(store durable.Store, o History) (*keeper, error) {
+func newKeeper(store durable.Store, o History, worker string) (*keeper, error) {
 	if o.Retention == 0 || isNil(store) {
 		return nil, nil
 	}
@@ -134,7 +121,7 @@ func newKeeper(store durable.Store, o History) (*keeper, error) {
 	if !is {
 		return nil, fmt.Errorf("%w: Options.History is set, and the store keeps no history", ErrUnsupported)
 	}
-	return &keeper{h, task.Sample(o.Sample), o.Worker}, nil
+	return &keeper{h, task.Sample(o.Sample), worker}, nil
 }
 
 // ofConsumer is what the consumer keeps, nil if nothing.

@@ -76,6 +76,9 @@ type Options struct {
 	// do without it. The first is the outermost: it sees the delivery first, and the
 	// result last. New copies the slice.
 	Middleware []Middleware
+	// Worker is the name of this process, for people: in Workers and in the history. At most 64 bytes of valid UTF-8. The default is the
+	// host's name, a colon and the process ID.
+	Worker string
 	// History keeps what became of tasks: none is kept by default.
 	History History
 	// Hooks are told of events: package hook says when each is called, and what it must not do.
@@ -107,6 +110,9 @@ func (o Options) withDefaults() Options {
 	def(&o.AuditGrace, 5*time.Second)
 	o.History = o.History.withDefaults()
 	o.Middleware = slices.Clone(o.Middleware)
+	if o.Worker == "" {
+		o.Worker = defaultWorker()
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -133,6 +139,7 @@ func (o Options) validate() error {
 		within("Queue", o.Queue, 1, 1_000_000),
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
 		within("MaxAttempts", o.MaxAttempts, 0, maxAttempts),
+		checkWorker(o.Worker),
 		o.History.validate(),
 		within("MaxInFlight", o.MaxInFlight, 0, math.MaxInt32),
 		checkRate("MaxRate", o.MaxRate),

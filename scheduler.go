@@ -48,6 +48,7 @@ type Scheduler struct {
 	failures retry.Failures // of adds and removals that are retried
 	counts   counts
 	ns       namespaceCache
+	began    atomic.Int64 // when Run began, in unix milliseconds
 
 	mu    sync.Mutex
 	begun error // what a further Run or Handle returns: nil if neither has been called
@@ -79,7 +80,7 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	if !isNil(set) {
 		err = errors.Join(err, o.checkShares(set.Config().Partitions))
 	}
-	history, wrong := newKeeper(store, o.History)
+	history, wrong := newKeeper(store, o.History, o.Worker)
 	if err = errors.Join(err, wrong); err != nil {
 		return nil, fmt.Errorf("new scheduler: %w", err)
 	}
@@ -106,7 +107,7 @@ func (s *Scheduler) compose(set hotset.Set) {
 	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Outbox: s.txs.store, History: s.keeper.ofAgents(), Retention: s.o.History.Retention, Set: s.set, Fenced: fenced,
 		Records: s.records, Outage: outage,
 		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
-		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks})
+		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks, Tell: s.tell})
 	limits := s.o.limits(s.parts)
 	s.consumer = consumer.New(s.set, s.store, consumer.Options{MaxRate: s.o.MaxRate, Interval: limits.interval, MaxInFlight: limits.maxInFlight,
 		Pause: s.records.Pause, PauseNoted: s.records.PauseNoted(),
@@ -189,6 +190,7 @@ func (s *Scheduler) run(ctx context.Context) error {
 		s.setBegun(nil) // nothing ran
 		return err
 	}
+	s.began.Store(time.Now().UnixMilli())
 	ended := make(chan time.Time, 1)
 	unregister := context.AfterFunc(ctx, func() { ended <- time.Now() })
 	agents, stop := context.WithCancel(context.WithoutCancel(ctx))

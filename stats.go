@@ -101,10 +101,7 @@ func (c *namespaceCache) isOld() bool {
 // Stats returns the figures. If a store does not answer, the error says so and
 // Process is valid nevertheless.
 func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
-	c := &s.counts
-	out := Stats{Process: ProcessStats{Created: c.created.Load(), Deleted: c.deleted.Load(), Rescheduled: c.rescheduled.Load(), Requeued: c.requeued.Load(),
-		Preloaded: s.adds.Added() + c.agents.Fed.Load(), Scanned: c.agents.Scanned.Load(), Rebuilds: c.agents.Rebuilds.Load(), AuditFinds: c.agents.Finds.Load(), Purged: c.agents.Purged.Load(),
-		Errors: s.report.Counts(), Figures: s.consumer.Figures()}}
+	out := Stats{Process: s.processStats()}
 	select {
 	case s.ns.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -122,6 +119,13 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	out.Namespace = s.ns.stats
 	out.Namespace.Forecast = slices.Clone(s.ns.stats.Forecast)
 	return out, s.ns.err
+}
+
+func (s *Scheduler) processStats() ProcessStats {
+	c := &s.counts
+	return ProcessStats{Created: c.created.Load(), Deleted: c.deleted.Load(), Rescheduled: c.rescheduled.Load(), Requeued: c.requeued.Load(),
+		Preloaded: s.adds.Added() + c.agents.Fed.Load(), Scanned: c.agents.Scanned.Load(), Rebuilds: c.agents.Rebuilds.Load(), AuditFinds: c.agents.Finds.Load(), Purged: c.agents.Purged.Load(),
+		Errors: s.report.Counts(), Figures: s.consumer.Figures()}
 }
 
 // loadedAhead is NamespaceStats.LoadedAhead. A partition that is cold has loaded nothing.

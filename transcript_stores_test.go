@@ -394,6 +394,9 @@ func (g gatedSet) Elect(ctx context.Context, holder string, term time.Duration, 
 	return g.h.now().Elect(ctx, holder, term, roles...)
 }
 
+// Heartbeat is no part of a script: nothing goes by it.
+func (g gatedSet) Heartbeat(context.Context, string, []byte) error { return nil }
+
 // Watch keeps the channel, for the script to wake the process that is to claim.
 func (g gatedSet) Watch(ctx context.Context, wake chan<- struct{}) error {
 	g.p.mu.Lock()

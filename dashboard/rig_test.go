@@ -67,7 +67,7 @@ func operating() dashboard.Options {
 
 func newRig(t *testing.T, o dashboard.Options) *rig {
 	t.Helper()
-	return serve(t, embedded(t, triggerhook.Options{MaxAttempts: 1, History: triggerhook.History{Retention: time.Hour, Worker: "worker-1"}}), o)
+	return serve(t, embedded(t, triggerhook.Options{MaxAttempts: 1, Worker: "worker-1", History: triggerhook.History{Retention: time.Hour}}), o)
 }
 
 // work handles tasks in the background until the test ends: those whose ID begins with "fail/" fail, and those with "slow/" wait for the end.

@@ -36,7 +36,7 @@ func onServers(t *testing.T) *triggerhook.Scheduler {
 	must(t, err)
 	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: namespace})
 	must(t, err)
-	s, err := triggerhook.New(store, set, triggerhook.Options{MaxAttempts: 1, Logger: slog.New(slog.DiscardHandler), History: triggerhook.History{Retention: time.Hour, Worker: "worker-1"}})
+	s, err := triggerhook.New(store, set, triggerhook.Options{MaxAttempts: 1, Logger: slog.New(slog.DiscardHandler), Worker: "worker-1", History: triggerhook.History{Retention: time.Hour}})
 	must(t, err)
 	must(t, s.Migrate(t.Context()))
 	return s

@@ -96,7 +96,7 @@ func (g *gate) next() {
 }
 
 // crowd are the verbs of creators and readers. There may be any number of these calls, and they are not urgent.
-var crowd = map[string]bool{"add": true, "clock": true, "find": true, "leases": true, "waiting": true}
+var crowd = map[string]bool{"add": true, "clock": true, "find": true, "leases": true, "waiting": true, "workers": true}
 
 // await returns what f returns, or ctx.Err() as soon as ctx ends. A go-redis client that waits
 // for an answer ends with the context only if its options say so; otherwise its own timeouts and

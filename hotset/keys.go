@@ -27,6 +27,7 @@ func makeKeys(ns string, p int) keys {
 func (k keys) batch(token string) string { return k.prefix + "batch:" + token }
 func (k keys) lease() string             { return k.prefix + "lease" }
 func (k keys) agent() string             { return k.prefix + "agent" }
+func (k keys) workers() []string         { return []string{k.agent(), k.prefix + "worker"} }
 func (k keys) wake() string              { return k.prefix + "wake" }
 func (k keys) check() string             { return k.prefix + "check" }
 

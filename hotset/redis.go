@@ -117,9 +117,9 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	return r, err
 }
 
-// alone are the scripts that have no prelude: elect has no partition, and check must name
+// alone are the scripts that have no prelude: elections and workers belong to no generation, and check must name
 // each right that is missing.
-var alone = map[string]bool{"elect": true, "check": true}
+var alone = map[string]bool{"elect": true, "heartbeat": true, "workers": true, "check": true}
 
 // loadScripts puts the verb's name and the prelude before each script, except those that have none (alone).
 func loadScripts() (map[string]*redis.Script, error) {
@@ -377,33 +377,4 @@ func (r *Redis) Expired(ctx context.Context, p int, limit int, lease time.Durati
 		all = append(all, b)
 	}
 	return all, a.err
-}
-
-// Elect implements Set.
-func (r *Redis) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
-	r.mu.Lock()
-	identity := r.expected.identity
-	r.mu.Unlock()
-	args := []any{identity, holder, term.Milliseconds()}
-	for _, role := range roles {
-		args = append(args, string(role))
-	}
-	v, err := await(ctx, r.gate, true, func() ([]any, error) {
-		return r.scripts["elect"].Run(ctx, r.rdb, []string{r.keys[0].agent()}, args...).Slice()
-	})
-	if err != nil {
-		return nil, r.typed("elect", 0, err)
-	}
-	a := reply{verb: "elect", rest: v}
-	status := a.str()
-	a.int() // time
-	a.int() // no generation
-	if status == "MISMATCH" {
-		return nil, fmt.Errorf("elect: %w", errors.Join(mismatch(r.config.Namespace, a.str(), identity), a.err))
-	}
-	terms := make([]task.Term, len(roles))
-	for i := range terms {
-		terms[i] = task.Term{Held: a.int() == 1, Epoch: a.int(), Left: time.Duration(a.int()) * time.Millisecond, New: a.int() == 1}
-	}
-	return terms, a.err
 }

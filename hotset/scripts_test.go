@@ -28,7 +28,7 @@ var (
 )
 
 // old are the commands that Redis 6.2 has; scripts_test runs them in miniredis too.
-var old = strings.Fields("TIME HMGET HSET HDEL HGET HEXISTS HLEN HSCAN INFO UNLINK EXISTS SMISMEMBER SISMEMBER SADD SREM SMEMBERS " +
+var old = strings.Fields("TIME HMGET HSET HDEL HGET HEXISTS HLEN HSCAN HGETALL INFO UNLINK EXISTS SMISMEMBER SISMEMBER SADD SREM SMEMBERS " +
 	"ZRANGE ZADD ZREM ZREMRANGEBYRANK ZCARD ZCOUNT ZSCORE PUBLISH")
 
 // split parts a script's header from its body.
@@ -348,15 +348,17 @@ func callAll(t *testing.T, r *Redis) {
 			_, err := r.Extend(ctx, 0, task.ExtendRequest{Generation: f.AsOf.Generation})
 			return err
 		},
-		"release": func() error { _, err := r.Release(ctx, 0, task.ReleaseRequest{Token: "t", Refs: refs}); return err },
-		"remove":  func() error { _, err := r.Remove(ctx, 0, "", refs[:1]); return err },
-		"find":    func() error { _, err := r.Find(ctx, 0, refs); return err },
-		"check":   func() error { return r.Check(ctx, 0) },
-		"sweep":   func() error { _, err := r.sweep(ctx, 0); return err },
-		"pause":   func() error { return r.Pause(ctx, 0) },
-		"leases":  func() error { _, err := r.Expired(ctx, 0, 10, time.Second); return err },
-		"retreat": func() error { _, err := r.retreat(ctx, 0, task.HorizonRequest{Epoch: 1, Limit: 5}, f); return err },
-		"elect":   func() error { _, err := r.Elect(ctx, "me", time.Second, task.Feeder); return err },
+		"release":   func() error { _, err := r.Release(ctx, 0, task.ReleaseRequest{Token: "t", Refs: refs}); return err },
+		"remove":    func() error { _, err := r.Remove(ctx, 0, "", refs[:1]); return err },
+		"find":      func() error { _, err := r.Find(ctx, 0, refs); return err },
+		"check":     func() error { return r.Check(ctx, 0) },
+		"sweep":     func() error { _, err := r.sweep(ctx, 0); return err },
+		"pause":     func() error { return r.Pause(ctx, 0) },
+		"leases":    func() error { _, err := r.Expired(ctx, 0, 10, time.Second); return err },
+		"retreat":   func() error { _, err := r.retreat(ctx, 0, task.HorizonRequest{Epoch: 1, Limit: 5}, f); return err },
+		"heartbeat": func() error { return r.Heartbeat(ctx, "me", []byte("fine")) },
+		"workers":   func() error { _, err := r.Workers(ctx, task.Feeder); return err },
+		"elect":     func() error { _, err := r.Elect(ctx, "me", time.Second, task.Feeder); return err },
 	} {
 		if err := call(); err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -18,6 +18,15 @@ type Config struct {
 	InProcess  bool   // it lives in the memory of this process, and ends with it
 }
 
+const (
+	// Watched is for how long after a call of Workers the workers tell of themselves.
+	Watched = 15 * time.Second
+	// KeepWorkers is how long a Set keeps a worker without a Heartbeat.
+	KeepWorkers = time.Minute
+	// MostWorkers is how many workers Workers returns at most.
+	MostWorkers = 1000
+)
+
 // Set is the hot set of one namespace, in partitions 0 to Partitions-1. A member
 // is one version of a task; the caller routes it with task.Partition. All
 // methods may be called by any number of goroutines and processes at once, and
@@ -172,6 +181,15 @@ type Set interface {
 	// length, and renews the roles that holder has. It answers for each role, in
 	// order. A term of 0 resigns. All roles are elected in partition 0.
 	Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error)
+
+	// Heartbeat keeps report, what worker tells of itself, and when it came, in place of what worker told before. An
+	// empty report has the worker forgotten. A worker tells of itself while its elections say so (task.Term.Watched). What workers tell is
+	// in partition 0, and lost with its data. Nothing goes by it.
+	Heartbeat(ctx context.Context, worker string, report []byte) error
+
+	// Workers returns the workers that told of themselves within KeepWorkers, at most MostWorkers, the one that told first before the others, and
+	// which of roles each holds. It forgets all others, and has all workers tell of themselves for Watched from now on.
+	Workers(ctx context.Context, roles ...task.Role) (task.Roster, error)
 
 	// Watch sends on wake, if wake has room, whenever a partition gets a waiting
 	// member that is earlier than all others there, and after each connection. It

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -272,4 +273,26 @@ type Term struct {
 	Epoch int64         // of the holder; each next holder has a greater one
 	Left  time.Duration // until the term of the present holder ends
 	New   bool          // this call began the term
+	// Watched: a process asks for the workers (hotset.Set.Workers), and the caller is to tell of itself (Heartbeat).
+	Watched bool
+}
+
+// Roster are the workers that told of themselves.
+type Roster struct {
+	AsOf    int64    // the time of the hot set's clock, in unix milliseconds
+	Since   int64    // when a process began to ask for the workers, and so had them tell of themselves; at most AsOf
+	Workers []Worker // those who told first before the others
+}
+
+// Worker is a worker that told of itself (hotset.Set.Heartbeat).
+type Worker struct {
+	Name   string // as in elections
+	ToldMS int64  // when, by the hot set's clock, in unix milliseconds
+	Report []byte // what it told
+	Roles  []Role // that it holds, of those that were asked for
+}
+
+// Compare orders workers by when they told, and by name.
+func (w Worker) Compare(other Worker) int {
+	return cmp.Or(cmp.Compare(w.ToldMS, other.ToldMS), cmp.Compare(w.Name, other.Name))
 }

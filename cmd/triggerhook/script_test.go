@@ -49,7 +49,7 @@ func work(count string) error {
 	if err != nil {
 		return err
 	}
-	s, err := triggerhook.New(store, set, triggerhook.Options{MaxAttempts: 1, History: triggerhook.History{Retention: time.Hour, Worker: "worker-1"}})
+	s, err := triggerhook.New(store, set, triggerhook.Options{MaxAttempts: 1, Worker: "worker-1", History: triggerhook.History{Retention: time.Hour}})
 	if err != nil {
 		return err
 	}

@@ -75,6 +75,7 @@ var claims = []struct {
 	{"StateCounts", state},
 	{"WaitingCountsUpToEachTime", waiting},
 	{"ElectionsHaveOneWinner", elect},
+	{"WorkersTellOfThemselves", workers},
 	{"AnEarlierMemberWakes", wakes},
 	{"ManyMembersInOneCall", manyMembers},
 	{"PartitionsAreIndependent", independent},
@@ -289,6 +290,61 @@ func elect(k *kit) {
 	elect("b", 0)
 	if got := elect("a", time.Minute); !got[0].Held || !got[0].New || got[0].Epoch <= next[0].Epoch {
 		k.Errorf("after a resignation Elect answered %+v", got)
+	}
+}
+
+func workers(k *kit) {
+	ctx := k.Context()
+	beat := func(worker, report string) { k.Helper(); k.must(k.Heartbeat(ctx, worker, []byte(report))) }
+	var r task.Roster
+	told := func() string {
+		k.Helper()
+		var err error
+		r, err = k.Workers(ctx, task.Feeder, task.Reaper)
+		k.must(err)
+		var text []string
+		for _, w := range r.Workers {
+			if w.ToldMS > r.AsOf || w.ToldMS < r.AsOf-time.Minute.Milliseconds() {
+				k.Errorf("worker %s told at %d, as of %d", w.Name, w.ToldMS, r.AsOf)
+			}
+			text = append(text, fmt.Sprint(w.Name, " ", string(w.Report), w.Roles))
+		}
+		return strings.Join(text, ", ")
+	}
+	want := func(want string) {
+		k.Helper()
+		if got := told(); got != want {
+			k.Errorf("the workers are %q, want %q", got, want)
+		}
+	}
+	elect := func(term time.Duration, watched bool) {
+		k.Helper()
+		terms, err := k.Elect(ctx, "a", term, task.Auditor, task.Reaper)
+		k.must(err)
+		for _, t := range terms {
+			if t.Watched != watched {
+				k.Errorf("an election answered Watched %t, want %t", t.Watched, watched)
+			}
+		}
+	}
+	elect(time.Minute, false)
+	want("")
+	since := r.Since
+	if since != r.AsOf {
+		k.Errorf("as of %d a process asks since %d", r.AsOf, since)
+	}
+	elect(time.Minute, true)
+	beat("a", "1")
+	k.until("the clock moves on", func() bool { beat("b", "\x00:\xff"); return told() == "a 1[reaper], b \x00:\xff[]" })
+	beat("c", "3")
+	beat("c", "")
+	beat("nobody", "")
+	want("a 1[reaper], b \x00:\xff[]")
+	k.until("the clock moves on", func() bool { beat("a", "2"); return told() == "b \x00:\xff[], a 2[reaper]" })
+	elect(0, true)
+	want("b \x00:\xff[], a 2[]")
+	if r.Since != since {
+		k.Errorf("a process asks since %d, and before since %d", r.Since, since)
 	}
 }
 

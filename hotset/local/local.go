@@ -36,13 +36,10 @@ type Set struct {
 	mu       sync.Mutex
 	expected task.Expected
 	terms    map[task.Role]term
+	workers  map[string]told
+	asked    time.Time // since when a process asks for the workers
+	watched  time.Time // until when
 	watchers map[chan<- struct{}]struct{}
-}
-
-type term struct {
-	holder string
-	ends   time.Time
-	epoch  int64
 }
 
 // New returns an empty Set. It starts nothing, and there is nothing to close. The
@@ -61,7 +58,7 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new local set: %w", err)
 	}
-	s := &Set{config: hotset.Config{Namespace: o.Namespace, Partitions: o.Partitions, InProcess: true}, server: "local-" + rand.Text(), terms: map[task.Role]term{}, watchers: map[chan<- struct{}]struct{}{}, now: o.Now}
+	s := &Set{config: hotset.Config{Namespace: o.Namespace, Partitions: o.Partitions, InProcess: true}, server: "local-" + rand.Text(), terms: map[task.Role]term{}, workers: map[string]told{}, watchers: map[chan<- struct{}]struct{}{}, now: o.Now}
 	round := time.Millisecond - 1
 	if s.now == nil {
 		s.now, round = time.Now, time.Millisecond
@@ -252,35 +249,6 @@ func (s *Set) Expired(ctx context.Context, p int, limit int, lease time.Duration
 		return nil, nil
 	}
 	return all, err
-}
-
-// Elect implements hotset.Set: within one process, too, one holder at a time.
-func (s *Set) Elect(ctx context.Context, holder string, length time.Duration, roles ...task.Role) ([]task.Term, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.now()
-	all := make([]task.Term, len(roles))
-	for i, role := range roles {
-		t := s.terms[role]
-		mine := t.holder == holder && t.ends.After(now)
-		switch {
-		case length == 0:
-			if mine {
-				t.ends = now
-			}
-		case mine || !t.ends.After(now):
-			if all[i].New = !mine; !mine {
-				t.epoch = max(t.epoch+1, now.UnixMicro())
-			}
-			t.holder, t.ends, all[i].Held = holder, now.Add(length), true
-		}
-		s.terms[role] = t
-		all[i].Epoch, all[i].Left = t.epoch, max(0, t.ends.Sub(now))
-	}
-	return all, nil
 }
 
 // Watch implements hotset.Set.

@@ -31,6 +31,7 @@ try('SREM', scratch, 'f')
 local may_remove = #failed == failed_before
 if may_remove then try('HSET', scratch, 'f', 'v') end
 try('HGET', scratch, 'f')
+try('HGETALL', scratch)
 try('HMGET', scratch, 'f')
 try('HEXISTS', scratch, 'f')
 try('HLEN', scratch)

@@ -36,6 +36,7 @@ type Options struct {
 	Counts        *Counts           // what the roles did
 	Report        *report.Reporter  // gets what no caller can be told
 	Hooks         hook.Hooks        // are told of events; each may be nil
+	Tell          func() []byte     // returns what this worker tells others of itself; not empty
 
 	parts int // of the hot set; NewElector sets it
 }

@@ -20,6 +20,11 @@ const (
 	electLag = 100 * time.Millisecond
 	// renewEvery leaves a holder one more try before its term ends.
 	renewEvery = term / 2
+	// AliveFor is for how long a worker counts as alive that told of itself: it misses one election at most.
+	AliveFor = 2 * (term + electLag)
+	// ToldWithin is how long it takes until each worker has told of itself since a process began to ask for the workers: each has held an
+	// election by then, and had some time for it.
+	ToldWithin = term + 4*electLag
 	// electRetry is how soon an election that failed is held again: a partition that has moved
 	// to another server is not worked with before there is a feeder again.
 	electRetry = 300 * time.Millisecond
@@ -36,6 +41,7 @@ var roles = []task.Role{task.Feeder, task.Reaper, task.Auditor}
 type Elector struct {
 	o       Options
 	runners []*runner // of all roles, and of what runs beside a role
+	told    bool      // this worker has told of itself
 }
 
 // NewElector returns an Elector. It starts nothing.
@@ -89,7 +95,7 @@ func (e *Elector) Once(ctx context.Context, role task.Role) (held bool, err erro
 	return true, err
 }
 
-// elect holds one election and returns when the next one is to come.
+// elect holds one election, tells others of this worker, and returns when the next election is to come.
 func (e *Elector) elect(ctx context.Context) time.Duration {
 	terms, err := e.o.Set.Elect(ctx, e.o.Name, term, roles...)
 	if err != nil {
@@ -114,7 +120,29 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 			next = min(next, t.Left+electLag)
 		}
 	}
+	e.tell(ctx, terms)
 	return next
+}
+
+// tell tells of this worker if a process asks (hotset.Set.Workers).
+func (e *Elector) tell(ctx context.Context, terms []task.Term) {
+	if !terms[0].Watched {
+		return
+	}
+	e.told = true
+	if err := e.o.Set.Heartbeat(ctx, e.o.Name, e.o.Tell()); err != nil {
+		e.o.Report.Error("heartbeat", err, "told again at the next election")
+	}
+}
+
+// tellEnd has those who ask for the workers forget this one.
+func (e *Elector) tellEnd(ctx context.Context) {
+	if !e.told {
+		return
+	}
+	if err := e.o.Set.Heartbeat(ctx, e.o.Name, nil); err != nil {
+		e.o.Report.Error("heartbeat", err, "this worker is forgotten after a while")
+	}
 }
 
 // pause waits for d, or until a partition does not answer. Then the next election comes, which
@@ -138,6 +166,7 @@ func (e *Elector) resign(ctx context.Context) {
 	if err != nil {
 		e.o.Report.Error("resign", err, "the term ends by itself")
 	}
+	e.tellEnd(ctx)
 }
 
 // round does one round of a role, and returns when the next one is to come.

@@ -102,3 +102,14 @@ func (b *Breaker) Expired(ctx context.Context, p int, limit int, lease time.Dura
 func (b *Breaker) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {
 	return ask(ctx, b, 0, callTimeout, func(ctx context.Context) ([]task.Term, error) { return b.set.Elect(ctx, holder, term, roles...) })
 }
+
+// Heartbeat implements hotset.Set.
+func (b *Breaker) Heartbeat(ctx context.Context, worker string, report []byte) error {
+	_, err := ask(ctx, b, 0, callTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.set.Heartbeat(ctx, worker, report) })
+	return err
+}
+
+// Workers implements hotset.Set.
+func (b *Breaker) Workers(ctx context.Context, roles ...task.Role) (task.Roster, error) {
+	return ask(ctx, b, 0, callTimeout, func(ctx context.Context) (task.Roster, error) { return b.set.Workers(ctx, roles...) })
+}

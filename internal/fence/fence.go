@@ -67,6 +67,26 @@ func (f *Fence) Elect(ctx context.Context, holder string, term time.Duration, ro
 	return terms, err
 }
 
+// Heartbeat implements hotset.Set.
+func (f *Fence) Heartbeat(ctx context.Context, worker string, report []byte) error {
+	if err := f.ready(ctx); err != nil {
+		return err
+	}
+	err := f.set.Heartbeat(ctx, worker, report)
+	f.records.Observe(err)
+	return err
+}
+
+// Workers implements hotset.Set.
+func (f *Fence) Workers(ctx context.Context, roles ...task.Role) (task.Roster, error) {
+	if err := f.ready(ctx); err != nil {
+		return task.Roster{}, err
+	}
+	all, err := f.set.Workers(ctx, roles...)
+	f.records.Observe(err)
+	return all, err
+}
+
 // ready reads the records if this process has never read them.
 func (f *Fence) ready(ctx context.Context) error {
 	if _, _, ok := f.records.Last(); ok {

@@ -83,6 +83,16 @@ func (r *Retrier) Elect(ctx context.Context, holder string, term time.Duration, 
 	return r.set.Elect(ctx, holder, term, roles...)
 }
 
+// Heartbeat implements hotset.Set.
+func (r *Retrier) Heartbeat(ctx context.Context, worker string, report []byte) error {
+	return r.set.Heartbeat(ctx, worker, report)
+}
+
+// Workers implements hotset.Set.
+func (r *Retrier) Workers(ctx context.Context, roles ...task.Role) (task.Roster, error) {
+	return r.set.Workers(ctx, roles...)
+}
+
 // Watch implements hotset.Set.
 func (r *Retrier) Watch(ctx context.Context, wake chan<- struct{}) error {
 	return r.set.Watch(ctx, wake)

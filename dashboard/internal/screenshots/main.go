@@ -111,7 +111,7 @@ func open(ctx context.Context) (*triggerhook.Scheduler, func(), error) {
 		return nil, closeAll, err
 	}
 	s, err := triggerhook.New(store, set, triggerhook.Options{Logger: slog.New(slog.DiscardHandler), MaxAttempts: 3,
-		Retry: retrypolicy.Constant(2 * time.Second), History: triggerhook.History{Retention: time.Hour, Worker: "mail-7c9f:1"}})
+		Retry: retrypolicy.Constant(2 * time.Second), Worker: "mail-7c9f:1", History: triggerhook.History{Retention: time.Hour}})
 	if err == nil {
 		err = s.Migrate(ctx)
 	}

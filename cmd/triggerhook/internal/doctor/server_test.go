@@ -162,7 +162,7 @@ func TestABadRedisIsFound(t *testing.T) {
 	}
 	expect(t, checkRedis(t, &redis.Options{Addr: server.Addr}), nil)
 	least := []string{"~{doc:*}:*", "&{doc:*}:wake", "+eval", "+evalsha", "+time", "+info", "+publish", "+subscribe", "+exists", "+unlink", "+hmget", "+hget", "+hset", "+hdel", "+hlen",
-		"+hexists", "+hscan", "+zadd", "+zrange", "+zrem", "+zremrangebyrank", "+zcard", "+zcount", "+zscore", "+sadd", "+srem", "+smembers", "+sismember", "+smismember", "+ping"}
+		"+hexists", "+hscan", "+hgetall", "+zadd", "+zrange", "+zrem", "+zremrangebyrank", "+zcard", "+zcount", "+zscore", "+sadd", "+srem", "+smembers", "+sismember", "+smismember", "+ping"}
 	user(t, rdb, "least", least)
 	user(t, rdb, "less", append(least, "-zcount"))
 	expect(t, checkRedis(t, &redis.Options{Addr: server.Addr, Username: "least", Password: "x"}), map[string]doctor.Status{"redis.config": doctor.Unread})
