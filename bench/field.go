@@ -28,8 +28,17 @@ type field struct {
 }
 
 // mysqlArgs make MySQL one that measures, not one that tests: room for a table's
-// pages, and a log that is not full all the time. It flushes at each commit.
+// pages, and a log that is not full all the time.
 var mysqlArgs = []string{"--innodb-buffer-pool-size=1G", "--innodb-redo-log-capacity=2G"}
+
+// flushing are the settings of a store that flushes at each commit, and of one that does so up to a second later.
+func flushing(unflushed bool) (sql, redis, postgres []string) {
+	if unflushed {
+		return []string{"--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0"}, []string{"--appendonly", "yes", "--appendfsync", "everysec"},
+			[]string{"-c", "synchronous_commit=off"}
+	}
+	return []string{"--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"}, []string{"--appendonly", "yes", "--appendfsync", "always"}, nil
+}
 
 // bring starts the servers that the systems asked for need.
 func bring(ctx context.Context, w wish) (f *field, err error) {
@@ -40,6 +49,7 @@ func bring(ctx context.Context, w wish) (f *field, err error) {
 		}
 	}()
 	own := slices.Contains(w.systems, "triggerhook") || slices.Contains(w.systems, "limit")
+	sqlFlush, redisFlush, postgresFlush := flushing(w.unflushed)
 	for _, s := range []struct {
 		name   string
 		kind   testserver.Kind
@@ -47,15 +57,15 @@ func bring(ctx context.Context, w wish) (f *field, err error) {
 		args   []string
 		at     func(p *place, addr string)
 	}{
-		{"mysql", testserver.MySQL, own, mysqlArgs, func(p *place, addr string) {
+		{"mysql", testserver.MySQL, own, slices.Concat(mysqlArgs, sqlFlush), func(p *place, addr string) {
 			cfg := mysql.NewConfig()
 			cfg.User, cfg.Net, cfg.Addr = "root", "tcp", addr
 			p.MySQL = cfg.FormatDSN()
 		}},
 		{"redis", testserver.Redis, own, nil, func(p *place, addr string) { p.Redis = addr }},
-		{"flushed", testserver.Redis, slices.Contains(w.systems, "asynq") || slices.Contains(w.systems, "bullmq"), []string{"--appendonly", "yes", "--appendfsync", "always"},
+		{"flushed", testserver.Redis, slices.Contains(w.systems, "asynq") || slices.Contains(w.systems, "bullmq"), redisFlush,
 			func(p *place, addr string) { p.Flushed = addr }},
-		{"postgres", testserver.Postgres, slices.Contains(w.systems, "river"), nil,
+		{"postgres", testserver.Postgres, slices.Contains(w.systems, "river"), postgresFlush,
 			func(p *place, addr string) { p.Postgres = "postgres://postgres@" + addr }},
 	} {
 		if !s.wanted {
@@ -106,7 +116,7 @@ func (f *field) bringPeers(ctx context.Context, w wish) (err error) {
 	if !slices.Contains(w.systems, "nats") {
 		return nil
 	}
-	s, err := startNATS(ctx)
+	s, err := startNATS(ctx, w.unflushed)
 	if err != nil {
 		return err
 	}

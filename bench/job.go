@@ -39,6 +39,7 @@ type job struct {
 	Profile          string
 	Cannot           string // why it is not measured
 	BullMQ           string // the folder of its program
+	Unflushed        bool
 }
 
 // place is where the servers are.
@@ -75,11 +76,14 @@ func jobs(w wish) []job {
 					}
 					no = "so many rows would take " + system + " hours"
 				}
+				if w.unflushed && system == "embedded" {
+					no = "embedded flushes each commit"
+				}
 				if v.Rows > 0 {
 					n = min(n, growTasks)
 				}
 				all = append(all, job{Scenario: name, System: system, Variant: v, N: max(1, n/max(1, v.Share)), Workers: v.Workers,
-					Payload: w.payload, RTT: w.rtt, Profile: w.profile, Cannot: no})
+					Payload: w.payload, RTT: w.rtt, Profile: w.profile, Unflushed: w.unflushed, Cannot: no})
 			}
 		}
 	}
@@ -112,6 +116,15 @@ func (w wish) variants(all []variant) (some []variant) {
 
 // run measures j in a process of its own and writes its lines.
 func (f *field) run(ctx context.Context, j job, out io.Writer) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	return f.runBy(ctx, self, j, out)
+}
+
+// runBy is run by a program that may be another build of this one.
+func (f *field) runBy(ctx context.Context, program string, j job, out io.Writer) error {
 	j.Name = "b" + strings.ToLower(rand.Text()[:12])
 	j.Clients, j.Direct, j.PIDs, j.Versions = f.clients, f.direct, f.pids(j.System), f.versions
 	j.BullMQ = f.bullmq
@@ -125,11 +138,7 @@ func (f *field) run(ctx context.Context, j job, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("write down a job: %w", err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	cmd := exec.CommandContext(ctx, self)
+	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = append(os.Environ(), jobEnv+"="+string(text))
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -182,6 +191,9 @@ func (j job) profileName() string {
 }
 
 func (j job) profile() (stop func(), err error) {
+	if err := os.MkdirAll(j.Profile, 0o755); err != nil {
+		return nil, fmt.Errorf("folder of profiles: %w", err)
+	}
 	f, err := os.Create(filepath.Join(j.Profile, j.profileName()))
 	if err == nil {
 		err = pprof.StartCPUProfile(f)
@@ -199,6 +211,10 @@ func (j job) measure(ctx context.Context) (lines []line, err error) {
 	if j.Cannot != "" {
 		return nil, cannot(j.Cannot)
 	}
+	sc, known := scenarios[j.Scenario]
+	if !known {
+		return nil, fmt.Errorf("this build has no scenario %q", j.Scenario)
+	}
 	sys, err := open(ctx, j, true)
 	if err != nil {
 		return nil, err
@@ -209,13 +225,13 @@ func (j job) measure(ctx context.Context) (lines []line, err error) {
 		return nil, err
 	}
 	defer m.close()
-	return scenarios[j.Scenario].measure(ctx, &stage{job: j, sys: sys, meter: m})
+	return sc.measure(ctx, &stage{job: j, sys: sys, meter: m})
 }
 
 // line begins a result of j, with what a meter has read if it is not nil.
 func (j job) line(r *reading) line {
 	l := line{Scenario: j.Scenario, Variant: j.Variant.Name, System: j.System, N: j.N, Workers: j.Workers, Payload: j.Payload,
-		RTTMS: float64(j.RTT.Microseconds()) / 1000, Run: j.Run, Versions: maps.Clone(j.Versions), Cores: runtime.NumCPU()}
+		RTTMS: float64(j.RTT.Microseconds()) / 1000, Run: j.Run, Unflushed: j.Unflushed, Versions: maps.Clone(j.Versions), Cores: runtime.NumCPU()}
 	l.Versions["go"] = runtime.Version()
 	if r != nil {
 		r.fill(&l)

@@ -2,6 +2,7 @@
 // servers can do bare, in one run on servers that it brings:
 //
 //	go run . run [--scenario NAME,...] [--system NAME,...] [--n N] [--workers W] [--payload BYTES] [--rtt 2ms] [--runs K] [--json FILE]
+//	go run . compare --with PROGRAM [FLAG OF run]...
 //	go run . report [--plots DIR] FILE...
 //
 // Each measurement is a process of its own, so that none finds another's heap. It
@@ -39,10 +40,12 @@ func command(args []string) int {
 		err = natsMain(ctx, os.Getenv(natsEnv))
 	case len(args) > 0 && args[0] == "run":
 		err = runMain(ctx, args[1:])
+	case len(args) > 0 && args[0] == "compare":
+		err = compareMain(ctx, os.Stdout, args[1:])
 	case len(args) > 0 && args[0] == "report":
 		err = reportMain(args[1:])
 	default:
-		err = errors.New("usage: bench run|report [FLAG]... (--help tells them)")
+		err = errors.New("usage: bench run|compare|report [FLAG]... (--help tells them)")
 	}
 	if errors.Is(err, flag.ErrHelp) {
 		return 2
@@ -63,9 +66,11 @@ type wish struct {
 	runs                int
 	file                string
 	profile             string
+	unflushed           bool
 }
 
-func parseRun(args []string) (wish, error) {
+// parseRun reads the flags of run; more adds those of another command that takes these too.
+func parseRun(args []string, more ...func(*flag.FlagSet)) (wish, error) {
 	w := wish{}
 	var scenarios, systems string
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
@@ -79,9 +84,17 @@ func parseRun(args []string) (wish, error) {
 	f.IntVar(&w.runs, "runs", 1, "how often to measure; a report takes the medians")
 	f.StringVar(&w.file, "json", "", "append the lines to this file too")
 	f.StringVar(&w.profile, "cpuprofile", "", "write CPU profiles of the measurements into this folder")
+	flush := f.Bool("flush", true, "durable stores flush to disk at each commit; false: as their usual settings for less have it, up to a second later")
+	for _, add := range more {
+		add(f)
+	}
 	if err := f.Parse(args); err != nil {
 		return w, err
 	}
+	if f.NArg() > 0 {
+		return w, fmt.Errorf("%q is no flag", f.Arg(0))
+	}
+	w.unflushed = !*flush
 	if w.n < 0 || w.workers < 0 || w.payload < 0 || w.payload > 1<<20 || w.rtt < 0 || w.runs < 1 {
 		return w, errors.New("--n, --workers, --payload and --rtt cannot be negative, --payload is at most 1 MiB, --runs at least 1")
 	}
@@ -130,11 +143,6 @@ func runMain(ctx context.Context, args []string) (err error) {
 		}
 		defer f.Close()
 		out = append(out, f)
-	}
-	if w.profile != "" {
-		if err := os.MkdirAll(w.profile, 0o755); err != nil {
-			return fmt.Errorf("folder of profiles: %w", err)
-		}
 	}
 	field, err := bring(ctx, w)
 	if err != nil {

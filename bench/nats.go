@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ import (
 	"github.com/triggerhook/triggerhook/internal/testserver"
 )
 
-// natsEnv makes this program a NATS server, with its data in the folder that is named.
+// natsEnv makes this program a NATS server, as natsSpec says.
 const natsEnv = "TRIGGERHOOK_BENCH_NATS"
 
 const (
@@ -26,10 +27,21 @@ const (
 	natsInFlight = 1000
 )
 
-// natsMain is a NATS server until ctx ends: JetStream on disk, each write flushed before it is answered.
-func natsMain(ctx context.Context, dir string) error {
+// natsSpec is what a server is told.
+type natsSpec struct {
+	Dir       string // of its data
+	Unflushed bool   // writes are answered before they are flushed, which happens each 2 minutes (its default)
+}
+
+// natsMain is a NATS server until ctx ends: JetStream on disk.
+func natsMain(ctx context.Context, text string) error {
+	var spec natsSpec
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		return fmt.Errorf("read spec: %w", err)
+	}
+	dir := spec.Dir
 	s, err := server.NewServer(&server.Options{ServerName: "bench", Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true,
-		StoreDir: dir, SyncAlways: true, NoSigs: true, NoLog: true})
+		StoreDir: dir, SyncAlways: !spec.Unflushed, NoSigs: true, NoLog: true})
 	if err != nil {
 		return fmt.Errorf("start NATS: %w", err)
 	}
@@ -59,7 +71,7 @@ type natsServer struct {
 }
 
 // startNATS starts one with empty data.
-func startNATS(ctx context.Context) (s *natsServer, err error) {
+func startNATS(ctx context.Context, unflushed bool) (s *natsServer, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -74,7 +86,11 @@ func startNATS(ctx context.Context) (s *natsServer, err error) {
 		return nil, errors.Join(fmt.Errorf("log of NATS: %w", err), s.Close())
 	}
 	defer log.Close()
-	s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = append(os.Environ(), natsEnv+"="+s.dir), log, log
+	spec, err := json.Marshal(natsSpec{s.dir, unflushed})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start NATS: %w", err), s.Close())
+	}
+	s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = append(os.Environ(), natsEnv+"="+string(spec)), log, log
 	if s.proc, err = testserver.Spawn(s.cmd); err != nil {
 		return nil, errors.Join(fmt.Errorf("start NATS: %w", err), s.Close())
 	}

@@ -78,7 +78,7 @@ type row struct {
 
 // place is what is compared with one another: systems side by side.
 func (l line) place() string {
-	return fmt.Sprint(l.Scenario, "|", l.Variant, "|", l.Rows, "|", l.Workers, "|", l.Payload, "|", l.RTTMS)
+	return fmt.Sprint(l.Scenario, "|", l.Variant, "|", l.Rows, "|", l.Workers, "|", l.Payload, "|", l.RTTMS, "|", l.Unflushed, "|", l.Build)
 }
 
 // medians takes the runs of each measurement together, in the order in which they
@@ -182,6 +182,12 @@ func (r row) title() string {
 	parts = append(parts, "x"+strconv.Itoa(r.Workers))
 	if r.Payload != 100 {
 		parts = append(parts, fmt.Sprintf("%d B", r.Payload))
+	}
+	if r.Unflushed {
+		parts = append(parts, "not flushed")
+	}
+	if r.Build != "" {
+		parts = append(parts, "build "+r.Build)
 	}
 	if r.RTTMS > 0 {
 		parts = append(parts, fmt.Sprintf("rtt %g ms", r.RTTMS))
