@@ -88,6 +88,11 @@ func checkPrefix(field, prefix string) error {
 	return nil
 }
 
+// span is m without its headers.
+func (m match) span() task.Range {
+	return task.Range{IDPrefix: m.prefix, FromMS: m.fromMS, BelowMS: m.belowMS, NotMS: m.notMS}
+}
+
 // all reports whether m matches all tasks.
 func (m match) all() bool {
 	return m.prefix == "" && m.fromMS == 0 && m.belowMS > task.MaxDue && len(m.headers) == 0

@@ -111,33 +111,36 @@ func (s *Scheduler) pages(ctx context.Context, m match, down bool, inline int) i
 			at = m.after
 		}
 		for {
-			rows, err := s.nextPage(ctx, m, at, down, limit, inline)
+			rows, next, more, err := s.nextPage(ctx, m, at, down, limit, inline)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			last := len(rows) < limit
-			if len(rows) > 0 {
-				at = rows[len(rows)-1].Cursor()
-			}
 			rows = slices.DeleteFunc(rows, func(r task.Row) bool { return !m.place(r) })
-			if !yield(rows, nil) || last {
+			if !yield(rows, nil) || !more {
 				return
 			}
+			at = next
 			limit = min(4*limit, mostPage)
 		}
 	}
 }
 
-// nextPage reads the page that follows a cursor.
-func (s *Scheduler) nextPage(ctx context.Context, m match, at task.Cursor, down bool, limit, inline int) ([]task.Row, error) {
+// nextPage reads the page that follows a cursor. It returns where the next one begins, and whether there may be one.
+func (s *Scheduler) nextPage(ctx context.Context, m match, at task.Cursor, down bool, limit, inline int) (rows []task.Row, next task.Cursor, more bool, err error) {
 	switch {
 	case m.prefix != "":
-		return s.store.ScanIDs(ctx, m.prefix, at.ID, limit, inline)
+		page, err := s.store.ScanIDs(ctx, m.span(), at.ID, limit, inline)
+		return page.Rows, task.Cursor{ID: page.Next}, page.More, err
 	case down:
-		return s.store.ScanDown(ctx, at, m.fromMS, limit, inline)
+		rows, err = s.store.ScanDown(ctx, at, m.fromMS, limit, inline)
+	default:
+		rows, err = s.store.Scan(ctx, at, m.belowMS, limit, inline)
 	}
-	return s.store.Scan(ctx, at, m.belowMS, limit, inline)
+	if len(rows) > 0 {
+		next = rows[len(rows)-1].Cursor()
+	}
+	return rows, next, len(rows) == limit, err
 }
 
 // whole calls use for each of rows, with payload and headers. It reads those that were left out as many at a time as

@@ -115,9 +115,14 @@ func (s notedStore) Upsert(ctx context.Context, rows []task.Row, on task.OnConfl
 	return s.Store.Upsert(ctx, rows, on)
 }
 
-func (s notedStore) ScanIDs(ctx context.Context, prefix, after string, limit, inline int) ([]task.Row, error) {
+func (s notedStore) ScanIDs(ctx context.Context, r task.Range, after string, limit, inline int) (task.IDPage, error) {
 	s.note("ScanIDs")
-	return s.Store.ScanIDs(ctx, prefix, after, limit, inline)
+	return s.Store.ScanIDs(ctx, r, after, limit, inline)
+}
+
+func (s notedStore) CountPage(ctx context.Context, r task.Range, after task.Cursor) (task.CountPage, error) {
+	s.note("CountPage")
+	return s.Store.CountPage(ctx, r, after)
 }
 
 func (s notedStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
@@ -379,7 +384,12 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	check("`Scan` from a cursor", func() error { _, err := store.Scan(ctx, rows[301].Cursor(), task.MaxDue, 100, 100); return err })
 	check("`Scan` from the start", func() error { _, err := store.Scan(ctx, task.Cursor{}, task.MaxDue, 100, 100); return err })
 	check("`ScanDown` to a time above the low bound", func() error { _, err := store.ScanDown(ctx, rows[301].Cursor(), 1, 100, 100); return err })
-	check("`ScanIDs`", func() error { _, err := store.ScanIDs(ctx, "task-", "", 100, 100); return err })
+	some, of := task.Range{IDPrefix: "task-", BelowMS: task.MaxDue + 1}, task.Range{IDPrefix: "task-", BelowMS: task.MaxDue}
+	check("`ScanIDs`, `CountPage` from a cursor", func() error { _, err := store.ScanIDs(ctx, some, "", 100, 100); return err })
+	check("`ScanIDs`, `CountPage` from a cursor", func() error { _, err := store.CountPage(ctx, some, task.Cursor{}); return err })
+	check("`ScanIDs` of a time, `CountPage` from the start", func() error { _, err := store.ScanIDs(ctx, of, "", 100, 100); return err })
+	some.IDPrefix = ""
+	check("`ScanIDs` of a time, `CountPage` from the start", func() error { _, err := store.CountPage(ctx, some, task.Cursor{}); return err })
 	check("`Records`", func() error { _, err := store.Records(ctx); return err })
 	check("`SwapRecord`", func() error { _, err := store.SwapRecord(ctx, "test", "", "x"); return err })
 	now := time.Now().UnixMilli()

@@ -18,7 +18,7 @@ func costs(c map[string]int) (onMySQL, onRedis map[string]int) {
 	many := c["a call of up to 1000 members"]
 	return map[string]int{
 			"Create": c["`Create` of 1 to 1000 rows"], "Delete": c["`Delete` of 1 to 50 rows"], "DeleteByID": c["`DeleteByID` of 1 to 50 rows"], "Move": c["`Move`, `Replace`"],
-			"Replace": c["`Move`, `Replace`"], "Upsert": c["`Upsert` of 1 to 1000 rows"], "ScanIDs": c["`ScanIDs`"],
+			"Replace": c["`Move`, `Replace`"], "Upsert": c["`Upsert` of 1 to 1000 rows"], "ScanIDs": c["`ScanIDs`, `CountPage` from a cursor"],
 			"Get": c["`Get`, `Versions`"], "Versions": c["`Get`, `Versions`"], "Scan": c["`Scan` from a cursor"], "ScanFromStart": c["`Scan` from the start"],
 			"RaiseAttempts": c["`RaiseAttempts` of rows with the same attempts"],
 			"Advance":       c["`Advance` that has nothing to do"],

@@ -260,3 +260,27 @@ func TestRescheduleWhereLeavesWhatMayNotMove(t *testing.T) {
 		}
 	})
 }
+
+// A dry run counts what matches where the rows are, a bounded number of them in each call of the store.
+func TestADryRunCountsAllPages(t *testing.T) {
+	s := embedded(t, 1)
+	calls := &calls{}
+	s.store = notedStore{s.store, calls}
+	sch := s.scheduler(t, triggerhook.Options{})
+	from := time.Now().Add(time.Hour).Truncate(time.Second)
+	for range 41 {
+		many(t, sch, fmt.Sprintf("c/%d/", time.Now().UnixNano()), 1000, from)
+	}
+	var progress []int
+	o := triggerhook.WhereOptions{DryRun: true, Progress: func(done int) { progress = append(progress, done) }}
+	for _, f := range []triggerhook.Filter{{IDPrefix: "c/"}, {DueFrom: from}, {IDPrefix: "c/", DueBefore: from.Add(time.Hour)}} {
+		progress = nil
+		calls.take()
+		if r, err := sch.DeleteWhere(t.Context(), f, o); err != nil || r != (triggerhook.WhereResult{Matched: 41_000}) || !slices.Equal(progress, []int{20_000, 40_000, 41_000}) {
+			t.Errorf("a dry run of %+v answered %+v, %v, and told %v; want 41000, in steps of 20000", f, r, err, progress)
+		}
+		if got := calls.take(); fmt.Sprint(got) != "[CountPage CountPage CountPage]" {
+			t.Errorf("a dry run of %+v called %v, want CountPage alone", f, got)
+		}
+	}
+}

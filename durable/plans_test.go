@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
@@ -180,6 +181,13 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		t.Fatal(err)
 	}
 	past := func() { _, _ = s.History(t.Context(), ended[1500].ID, 10) }
+	byID := func(r task.Range, after string) func() {
+		r.BelowMS = cmp.Or(r.BelowMS, task.MaxDue+1)
+		return func() { _, _ = s.ScanIDs(t.Context(), r, after, 1000, 1024) }
+	}
+	count := func(r task.Range, after task.Cursor) func() {
+		return func() { _, _ = s.CountPage(t.Context(), r, after) }
+	}
 	old := func() { _, _ = s.Delete(t.Context(), []task.Ref{{ID: ids[0], Ver: 1}, {ID: ids[1], Ver: 1}}) }
 	return []planCase{
 		{"get", func() { _, _ = s.Get(t.Context(), ids) }, "SELECT next_ms", "id", 2100},
@@ -225,8 +233,13 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 		{"history", past, "SELECT id, ended_ms", "PRIMARY", 500},
 		{"purge the history", func() { _, _ = s.PurgeHistory(t.Context(), 5*task.SlotMS, 10) }, "DELETE FROM `t_done`", "PRIMARY", 0},
 		{"scan down", func() { _, _ = s.ScanDown(t.Context(), task.Cursor{NextMS: crowdMS, ID: "8"}, 10_000_000, 1000, 1024) }, "SELECT next_ms", "PRIMARY", 1100},
-		{"scan ids", func() { _, _ = s.ScanIDs(t.Context(), refs[7].ID[:3], "", 1000, 1024) }, "SELECT next_ms", "id", 2100},
-		{"scan ids on", func() { _, _ = s.ScanIDs(t.Context(), "8", "88", 1000, 1024) }, "SELECT next_ms", "id", 2100},
+		{"scan ids", byID(task.Range{IDPrefix: refs[7].ID[:3]}, ""), "SELECT next_ms", "id", 2100},
+		{"scan ids on", byID(task.Range{IDPrefix: "8"}, "88"), "SELECT next_ms", "id", 2100},
+		{"scan ids of a time", byID(task.Range{IDPrefix: "8", FromMS: 10_000_000, BelowMS: 40_000_000}, ""), "SELECT next_ms", "id", 9000},
+		{"look at ids", byID(task.Range{IDPrefix: "8", FromMS: 10_000_000, BelowMS: 10_001_000}, ""), "SELECT COUNT", "id", 9000},
+		{"count ids", count(task.Range{IDPrefix: "8", BelowMS: task.MaxDue + 1}, task.Cursor{}), "SELECT COUNT", "id", 16_000},
+		{"count times", count(task.Range{FromMS: 10_000_000, BelowMS: task.MaxDue + 1}, task.Cursor{}), "SELECT COUNT", "PRIMARY", 41_000},
+		{"count a crowd on", count(task.Range{BelowMS: task.MaxDue + 1}, task.Cursor{NextMS: crowdMS, ID: "8"}), "SELECT COUNT", "PRIMARY", 41_000},
 		{"read the outbox", func() { _, _ = s.Outbox(t.Context(), 0, 1000) }, "SELECT entry", "entry", 10},
 		{"delete from the outbox", func() { _ = s.DeleteOutbox(t.Context(), []int64{1, 2, 3}) }, "DELETE o FROM (SELECT", "entry", 0},
 		{"count", func() { _, _, _ = s.Count(t.Context(), 1000) }, "SELECT COUNT", "PRIMARY", 2100},

@@ -186,10 +186,16 @@ type Store interface {
 	// of a page, are as in Scan.
 	ScanDown(ctx context.Context, before task.Cursor, fromMS int64, limit, inline int) ([]task.Row, error)
 
-	// ScanIDs returns the rows whose IDs begin with prefix and are greater than after, compared as
-	// bytes, in the order of their IDs, at most limit. The prefix is not empty, and is valid UTF-8. Payloads are left
-	// out as in Scan. A page shorter than limit is the last. There is no low bound.
-	ScanIDs(ctx context.Context, prefix, after string, limit, inline int) ([]task.Row, error)
+	// ScanIDs returns the rows of r whose IDs are greater than after, compared as bytes, in the order of their
+	// IDs, at most limit. The prefix is not empty, and is valid UTF-8. Payloads are left out as in Scan. There is no low
+	// bound. A page has fewer rows, or none, and says that there are more, if the store would have to look at very many
+	// rows of other times: one call does a bounded part of the work.
+	ScanIDs(ctx context.Context, r task.Range, after string, limit, inline int) (task.IDPage, error)
+
+	// CountPage counts the rows of r that lie after the cursor, in the order of IDs if r has a prefix, and in (NextMS, ID)
+	// order otherwise. One call looks at a bounded number of rows, and says where the next one begins. What
+	// Scan may leave out CountPage may leave out too, if r has no prefix.
+	CountPage(ctx context.Context, r task.Range, after task.Cursor) (task.CountPage, error)
 
 	// Advance raises the low bound, if the store keeps one, and looks for rows below it. It
 	// is called every few seconds, usually by one process at a time, and does a bounded

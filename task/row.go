@@ -64,6 +64,27 @@ type Row struct {
 	Size int
 }
 
+// Range selects rows by the beginning of their IDs and by the time at which they are next offered.
+type Range struct {
+	IDPrefix        string // how the ID begins; empty: any ID
+	FromMS, BelowMS int64  // NextMS is not below FromMS, and below BelowMS
+	NotMS           int64  // NextMS is not this one; 0: there is no such time
+}
+
+// IDPage is a page of rows in the order of their IDs.
+type IDPage struct {
+	Rows []Row  // at most as many as were asked for
+	Next string // the ID after which the next page begins
+	More bool   // there may be a next page, also if this one has few rows, or none
+}
+
+// CountPage is how many rows of a part of a Range there are.
+type CountPage struct {
+	N    int    // how many rows of the part belong to the Range
+	Next Cursor // the place after which the next part begins
+	More bool   // there may be a next part
+}
+
 // Attempts is how many attempts of one version of a task have failed, as far as is known.
 type Attempts struct {
 	Ref

@@ -3,6 +3,9 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
+	"iter"
 	"math"
 
 	"go.etcd.io/bbolt"
@@ -146,22 +149,100 @@ func seekBefore(c *bbolt.Cursor, end []byte) (k, v []byte) {
 	return c.Prev()
 }
 
+// lookRows is at how many rows one call looks at most.
+const lookRows = 20_000
+
 // ScanIDs implements durable.Store.
-func (s *Store) ScanIDs(ctx context.Context, prefix, after string, limit, inline int) ([]task.Row, error) {
+func (s *Store) ScanIDs(ctx context.Context, r task.Range, after string, limit, inline int) (page task.IDPage, err error) {
 	var all answer
-	err := s.view(ctx, "scan tasks", func(t *table) error {
-		c := t.ids.Cursor()
-		for id, key := c.Seek([]byte(max(prefix, after))); bytes.HasPrefix(id, []byte(prefix)) && len(all.rows) < limit; id, key = c.Next() {
-			if string(id) <= after {
-				continue
+	err = s.view(ctx, "scan tasks", func(t *table) error {
+		looked := 0
+		for id, key := range t.idsAfter(r.IDPrefix, after) {
+			if page.More = looked == lookRows || len(all.rows) == limit; page.More {
+				break
 			}
-			r, err := t.decode(key, t.rows.Get(key))
+			looked, page.Next = looked+1, string(id)
+			at, err := placeOf(key)
 			if err != nil {
 				return err
 			}
-			all.add(r, inline)
+			if at.NextMS < r.FromMS || at.NextMS >= r.BelowMS {
+				continue
+			}
+			row, err := t.decode(key, t.rows.Get(key))
+			if err != nil {
+				return err
+			}
+			all.add(row, inline)
 		}
 		return nil
 	})
-	return all.rows, err
+	page.Rows = all.rows
+	return page, err
+}
+
+// idsAfter yields the IDs of a prefix that are greater than after, with the keys of their rows.
+func (t *table) idsAfter(prefix, after string) iter.Seq2[[]byte, []byte] {
+	return func(yield func(id, key []byte) bool) {
+		c := t.ids.Cursor()
+		for id, key := c.Seek([]byte(max(prefix, after))); bytes.HasPrefix(id, []byte(prefix)); id, key = c.Next() {
+			if id == nil || string(id) > after && !yield(id, key) {
+				return
+			}
+		}
+	}
+}
+
+// CountPage implements durable.Store.
+func (s *Store) CountPage(ctx context.Context, r task.Range, after task.Cursor) (page task.CountPage, err error) {
+	err = s.view(ctx, "count tasks", func(t *table) error {
+		looked := 0
+		for key := range t.keysOf(r, after) {
+			if page.More = looked == lookRows; page.More {
+				break
+			}
+			at, err := placeOf(key)
+			if err != nil {
+				return err
+			}
+			looked, page.Next = looked+1, at
+			if at.NextMS >= r.FromMS && at.NextMS < r.BelowMS && (r.NotMS == 0 || at.NextMS != r.NotMS) {
+				page.N++
+			}
+		}
+		return nil
+	})
+	return page, err
+}
+
+// keysOf yields the keys of the rows after a cursor: of the prefix of r, or else of its time.
+func (t *table) keysOf(r task.Range, after task.Cursor) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if r.IDPrefix != "" {
+			for _, key := range t.idsAfter(r.IDPrefix, after.ID) {
+				if !yield(key) {
+					return
+				}
+			}
+			return
+		}
+		if after.NextMS < r.FromMS {
+			after = task.Cursor{NextMS: r.FromMS}
+		}
+		first, end := rowKey(after.NextMS, after.ID), rowKey(max(0, r.BelowMS), "")
+		c := t.rows.Cursor()
+		for k, _ := c.Seek(first); k != nil && bytes.Compare(k, end) < 0; k, _ = c.Next() {
+			if !bytes.Equal(k, first) && !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// placeOf reads the key of a row. If the key is too short the file is damaged.
+func placeOf(key []byte) (task.Cursor, error) {
+	if len(key) <= 8 {
+		return task.Cursor{}, fmt.Errorf("the file is damaged: the key %q of a row has %d bytes, at least 9 are due", key, len(key))
+	}
+	return task.Cursor{NextMS: int64(binary.BigEndian.Uint64(key)), ID: string(key[8:])}, nil
 }

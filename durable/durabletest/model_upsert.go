@@ -109,13 +109,14 @@ func (m *model) scanBack(rt *rapid.T) {
 	before := task.Cursor{NextMS: at.Draw(rt, "before"), ID: rapid.SampledFrom(append(modelIDs, "")).Draw(rt, "before id")}
 	from, limit := at.Draw(rt, "from"), rapid.IntRange(1, 9).Draw(rt, "limit")
 	prefix, after := rapid.SampledFrom([]string{"a", "b", "x", "é", "e", "😀"}).Draw(rt, "prefix"), rapid.SampledFrom(append(modelIDs, "")).Draw(rt, "after id")
+	r := task.Range{IDPrefix: prefix, FromMS: from, BelowMS: task.MaxDue + 1}
 	var down, byID []task.Row
-	for _, r := range m.want(task.Cursor{}, math.MaxInt64, len(modelIDs)+1, 0) {
-		if r.NextMS >= from && r.Cursor().Less(before) {
-			down = append(down, r)
+	for _, row := range m.want(task.Cursor{}, math.MaxInt64, len(modelIDs)+1, 0) {
+		if row.NextMS >= from && row.Cursor().Less(before) {
+			down = append(down, row)
 		}
-		if strings.HasPrefix(r.ID, prefix) && r.ID > after {
-			byID = append(byID, r)
+		if strings.HasPrefix(row.ID, prefix) && row.ID > after && row.NextMS >= from {
+			byID = append(byID, row)
 		}
 	}
 	slices.Reverse(down)
@@ -125,8 +126,13 @@ func (m *model) scanBack(rt *rapid.T) {
 		rt.Fatalf("ScanDown before %+v from %d: %v", before, from, err)
 	}
 	equalRows(rt, fmt.Sprintf("ScanDown before %+v from %d, at most %d", before, from, limit), got, down[:min(limit, len(down))])
-	if got, err = m.s.ScanIDs(rt.Context(), prefix, after, limit, 0); err != nil {
-		rt.Fatalf("ScanIDs of %q after %q: %v", prefix, after, err)
+	page, err := m.s.ScanIDs(rt.Context(), r, after, limit, 0)
+	if err != nil {
+		rt.Fatalf("ScanIDs of %+v after %q: %v", r, after, err)
 	}
-	equalRows(rt, fmt.Sprintf("ScanIDs of %q after %q, at most %d", prefix, after, limit), got, byID[:min(limit, len(byID))])
+	equalRows(rt, fmt.Sprintf("ScanIDs of %+v after %q, at most %d", r, after, limit), page.Rows, byID[:min(limit, len(byID))])
+	counted, err := m.s.CountPage(rt.Context(), r, task.Cursor{ID: after})
+	if err != nil || counted.N != len(byID) || counted.More {
+		rt.Fatalf("CountPage of %+v after %q: %+v, %v; want %d", r, after, counted, err, len(byID))
+	}
 }

@@ -25,6 +25,7 @@ var finding = []claim{
 	{"ScanDownIsScanReversed", scanDownIsScanReversed},
 	{"ScanDownBoundsAreExact", scanDownBounds},
 	{"ScanIDsIsOrderedAndWhole", scanIDsIsWhole},
+	{"ARangeIsCountedAndListedWhole", aRangeIsCountedAndListedWhole},
 }
 
 // scanDownIsScanReversed: pages of any size, which end in the middle of a millisecond too.
@@ -92,32 +93,83 @@ func scanIDsIsWhole(t *testing.T, s durable.Store) {
 	}
 	want := append(slices.Clone(ids), others[6:]...)
 	slices.Sort(want)
-	for _, page := range []int{1, 50, 1000} {
+	all := task.Range{IDPrefix: "é/", BelowMS: task.MaxDue + 1}
+	for _, limit := range []int{1, 50, 1000} {
 		var got []string
-		for after := ""; ; after = got[len(got)-1] {
-			rows, err := s.ScanIDs(t.Context(), "é/", after, page, 3)
-			if err != nil {
-				t.Fatalf("ScanIDs after %q: %v", after, err)
-			}
-			for _, r := range rows {
-				got = append(got, r.ID)
-				if !r.Cut() || r.DueMS != r.NextMS-1 || r.Attempt != 3 {
-					t.Fatalf("ScanIDs returned %+v, want the row without its payload", r)
-				}
-			}
-			if len(rows) < page {
-				break
+		for _, r := range scanIDs(t, s, all, limit) {
+			if got = append(got, r.ID); !r.Cut() || r.DueMS != r.NextMS-1 || r.Attempt != 3 {
+				t.Fatalf("ScanIDs returned %+v, want the row without its payload", r)
 			}
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("ScanIDs in pages of %d returned %q, want %q", page, got, want)
+			t.Errorf("ScanIDs in pages of %d returned %q, want %q", limit, got, want)
 		}
 	}
-	rows, err := s.ScanIDs(t.Context(), "é/", "", 1, 7)
-	if err != nil || len(rows) != 1 || string(rows[0].Payload) != "payload" {
-		t.Errorf("ScanIDs with payloads: %v, %v", rows, err)
+	page, err := s.ScanIDs(t.Context(), all, "", 1, 7)
+	if err != nil || len(page.Rows) != 1 || string(page.Rows[0].Payload) != "payload" || page.Next != page.Rows[0].ID || !page.More {
+		t.Errorf("ScanIDs with payloads: %+v, %v", page, err)
 	}
-	if rows, err := s.ScanIDs(t.Context(), "nothing", "", 10, 7); err != nil || len(rows) != 0 {
-		t.Errorf("ScanIDs of a prefix that no ID has: %v, %v", rows, err)
+	all.IDPrefix = "nothing"
+	if page, err := s.ScanIDs(t.Context(), all, "", 10, 7); err != nil || len(page.Rows) != 0 || page.More {
+		t.Errorf("ScanIDs of a prefix that no ID has: %+v, %v", page, err)
+	}
+}
+
+// scanIDs reads all pages.
+func scanIDs(t *testing.T, s durable.Store, r task.Range, limit int) (all []task.Row) {
+	t.Helper()
+	for page := (task.IDPage{More: true}); page.More; {
+		at := page.Next
+		var err error
+		if page, err = s.ScanIDs(t.Context(), r, at, limit, 3); err != nil {
+			t.Fatalf("ScanIDs after %q: %v", at, err)
+		}
+		if len(page.Rows) > limit || page.More && page.Next <= at {
+			t.Fatalf("ScanIDs after %q, at most %d, returned %d rows, and %q is next", at, limit, len(page.Rows), page.Next)
+		}
+		all = append(all, page.Rows...)
+	}
+	return all
+}
+
+// aRangeIsCountedAndListedWhole: the rows of a time among the IDs of a prefix, where those are more than a store looks at in one call.
+func aRangeIsCountedAndListedWhole(t *testing.T, s durable.Store) {
+	const n, lot = 21_000, 1000
+	for from := 0; from < n; from += lot {
+		some := make([]task.Row, lot)
+		for i := range some {
+			k := from + i
+			some[i] = row(fmt.Sprintf("a/%05d", k), int64(k*11%n/10), "")
+		}
+		create(t, s, some...)
+	}
+	create(t, s, row("b/1", 5, ""), row("Z", 1500, ""))
+	for _, c := range []struct {
+		r    task.Range
+		want int
+	}{
+		{task.Range{IDPrefix: "a/", BelowMS: task.MaxDue + 1}, n}, {task.Range{BelowMS: task.MaxDue + 1}, n + 2},
+		{task.Range{IDPrefix: "a/", FromMS: 7, BelowMS: 9}, 20}, {task.Range{FromMS: 5, BelowMS: 7}, 21}, {task.Range{FromMS: 2000, BelowMS: 2101}, 1000},
+		{task.Range{IDPrefix: "a/", FromMS: 7, BelowMS: 9, NotMS: 8}, 10}, {task.Range{FromMS: 5, BelowMS: 7, NotMS: 5}, 10},
+		{task.Range{IDPrefix: "a/", FromMS: 2100, BelowMS: 2200}, 0}, {task.Range{IDPrefix: "a/", FromMS: 998, BelowMS: 999}, 10}, {task.Range{IDPrefix: "c/", BelowMS: 9}, 0}, {task.Range{IDPrefix: "a/0000", FromMS: 1, BelowMS: 9}, 8},
+	} {
+		got, calls := 0, 0
+		for page := (task.CountPage{More: true}); page.More; calls++ {
+			var err error
+			if page, err = s.CountPage(t.Context(), c.r, page.Next); err != nil {
+				t.Fatalf("CountPage of %+v: %v", c.r, err)
+			}
+			got += page.N
+		}
+		if got != c.want || calls > 3 {
+			t.Errorf("CountPage of %+v counts %d in %d calls, want %d in at most 3", c.r, got, calls, c.want)
+		}
+		if c.r.IDPrefix == "" || c.r.NotMS != 0 {
+			continue
+		}
+		if rows := scanIDs(t, s, c.r, 1000); len(rows) != c.want || !slices.IsSortedFunc(rows, func(a, b task.Row) int { return strings.Compare(a.ID, b.ID) }) ||
+			slices.ContainsFunc(rows, func(r task.Row) bool { return r.NextMS < c.r.FromMS || r.NextMS >= c.r.BelowMS }) {
+			t.Errorf("ScanIDs of %+v returned %d rows, want %d of that time in the order of their IDs", c.r, len(rows), c.want)
+		}
 	}
 }
