@@ -41,13 +41,13 @@ cat > main.go << 'EOF'
 package main
 
 import (
-	"net/http"
+	"context"
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/dashboard"
 	"github.com/triggerhook/triggerhook/durable/bolt"
 	"github.com/triggerhook/triggerhook/hotset/local"
-	"github.com/triggerhook/triggerhook/otel"
+	oteltriggerhook "github.com/triggerhook/triggerhook/otel"
 )
 
 func main() {
@@ -59,34 +59,35 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	if _, err = otel.New(otel.Options{}); err != nil {
+	if _, err := oteltriggerhook.New("triggerhook", oteltriggerhook.Options{}); err != nil {
 		panic(err)
 	}
 	s, err := triggerhook.New(store, set, triggerhook.Options{})
 	if err != nil {
 		panic(err)
 	}
-	var _ func(*triggerhook.Scheduler, dashboard.Options) (*dashboard.Dashboard, error) = dashboard.New
-	var _ http.Handler = (*dashboard.Dashboard)(nil)
-	if err := s.Migrate(nil); err != nil {
+	if err := s.Migrate(context.Background()); err != nil {
+		panic(err)
+	}
+	if _, err := dashboard.New(s, dashboard.Options{}); err != nil {
 		panic(err)
 	}
 }
 EOF
 user mod init example.com/user 2> /dev/null
-user get "$path@latest" "$path/otel@latest" "$path/dashboard@latest" 2> "$work/got" || { cat "$work/got"; exit 1; }
+{ user get "$path@latest" "$path/otel@latest" "$path/dashboard@latest" && user get .; } 2> "$work/got" || { cat "$work/got"; exit 1; }
 for module in "$path" "$path/otel" "$path/dashboard"; do
   [ "$(user list -m -f '{{.Version}}{{with .Replace}} replaced{{end}}' "$module")" = "$VERSION" ] || { echo "release-check.sh: $module is not at $VERSION"; exit 1; }
 done
 if [ -n "$load" ]; then
-  user list -deps . > /dev/null
+  user list -deps . > "$work/packages"
 else
   user build -trimpath -o "$work/bin/user" .
   "$work/bin/user"
 fi
 # What is released is what is developed: go.mod of each module stays tidy beside its go.work.
 for module in otel dashboard cmd/triggerhook; do
-  (cd "$work/repo/$module" && bash ../../scripts/tidy.sh 2> /dev/null || bash ../scripts/tidy.sh)
+  (cd "$work/repo/$module" && bash "$work/repo/scripts/tidy.sh")
 done
 echo "release-check: the command, the library, otel and dashboard install from their tags"
 [ $# = 0 ] || (cd "$work/repo" && "$@")
