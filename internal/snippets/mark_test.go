@@ -1,9 +1,11 @@
 package snippets
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What a page may not have is an error that names the place.
@@ -62,6 +64,38 @@ func TestMarksAndCodeThatAreWrongAreRefused(t *testing.T) {
 		if c.want != "" && !strings.Contains(got, c.want) || c.want == "" && strings.Contains(got, page+":") {
 			t.Errorf("%s: want %q; the problems are:\n%s", page, c.want, got)
 		}
+	}
+}
+
+// A page that does not do what it says is an error; one that does is none.
+func TestPagesThatFailAreSeen(t *testing.T) {
+	t.Parallel()
+	sh := func(mark, text string) block { return block{page: "x.md", line: 7, lang: "sh", mark: mark, text: text} }
+	for name, c := range map[string]struct {
+		some []block
+		want string
+	}{
+		"a command fails":             {[]block{sh("", "true\nfalse\ntrue\n")}, "x.md:7 ends with exit status 1"},
+		"a part of a pipe fails":      {[]block{sh("", "false | true\n")}, "x.md:7 ends with exit status 1"},
+		"a variable is not set":       {[]block{sh("", "echo $nothing\n")}, "unbound variable"},
+		"it prints something else":    {[]block{sh("prints ^b$", "echo ab\n")}, "nothing that matches ^b$"},
+		"it ends and was to go on":    {[]block{sh("starts b", "echo a\n")}, "was to go on"},
+		"it brings nothing":           {[]block{sh("starts a", "echo a; exec tail -f /dev/null\n"), sh("brings c", "true\n")}, "is not so after"},
+		"it goes on, and fails later": {[]block{sh("starts a", "trap 'exit 3' INT; echo a; while :; do read -t 1 <> <(:) || :; done\n")}, "exit status 3"},
+		"it hangs":                    {[]block{sh("", "exec tail -f /dev/null\n")}, "is not so after"},
+		"all is well": {[]block{
+			{page: "x.md", mark: "file f", text: "text\n"}, sh("", "mkdir d && mv f d && cd d\nexport V=1\n"), sh("prints ^text 1$", "echo \"$(cat f) $V\"\n"),
+			sh("starts ready", "trap 'exit 0' INT; touch g; echo ready; while :; do read -t 1 <> <(:) || :; done\n"), sh("brings ready", "ls g\n"),
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &session{t: t, dir: t.TempDir(), env: os.Environ(), wait: 2 * time.Second, swap: strings.NewReplacer()}
+			err := play(s, c.some)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
 	}
 }
 

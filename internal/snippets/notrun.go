@@ -24,7 +24,7 @@ var notRun = []skipped{
 	{"docs/cli.md", "go install ", noRelease},
 	{"docs/cli.md", "triggerhook import --from-pvelx ", "needs the predecessor's tables: cmd/triggerhook/testdata/script/pvelx.txtar has them"},
 	{"docs/cli.md", "triggerhook doctor", "its exit code tells of the settings of servers: cmd/triggerhook/testdata/script/doctor.txtar has some"},
-	{"docs/getting-started.md", "docker run ", noDocker},
+	{"docs/getting-started.md", "docker ", noDocker},
 	{"docs/getting-started.md", "go install ", noRelease},
 	{"docs/performance.md", "go run . run ", minutes},
 	{"docs/performance.md", "go run . report ", "reports what the line before has measured"},

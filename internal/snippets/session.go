@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,14 +16,12 @@ import (
 	"time"
 )
 
-// wait is how long a command may take, or what it is to print.
-const wait = 60 * time.Second
-
 // session runs the shell blocks of a page as a reader would: one after the other, in one folder.
 type session struct {
 	t    *testing.T
 	dir  string
 	env  []string
+	wait time.Duration     // how long a command may take, and what it is to print
 	swap *strings.Replacer // names of servers in the pages, and the servers of the test
 	back []*running        // what goes on in the background
 	sent output            // bodies of the webhooks that have come
@@ -60,86 +57,86 @@ type running struct {
 }
 
 // play runs a block, as its mark says.
-func (s *session) play(b block) {
-	s.t.Helper()
+func (s *session) play(b block) error {
 	script, err := runnable(b)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if script == "" {
-		return
+	if err != nil || script == "" {
+		return err
 	}
 	if b.key() == "restarts" {
-		s.end()
+		if err := s.end(); err != nil {
+			return err
+		}
 	}
-	cmd := s.start(b, script)
+	cmd, err := s.start(b, script)
+	if err != nil {
+		return err
+	}
 	if b.background() {
 		s.back = append(s.back, cmd)
-		s.await(cmd, func() bool { return cmd.matches(b.value())() || cmd.ended() })
-		if cmd.ended() {
-			s.t.Fatalf("%s ends with %v, and was to go on:\n%s", b, cmd.err, &cmd.out)
+		err := s.await(cmd, func() bool { return cmd.matches(b.value()) || cmd.ended() })
+		if err == nil && cmd.ended() {
+			return fmt.Errorf("%s ends with %v, and was to go on:\n%s", b, cmd.err, &cmd.out)
 		}
-		return
+		return err
 	}
-	s.await(cmd, cmd.ended)
+	if err := s.await(cmd, cmd.ended); err != nil {
+		return err
+	}
+	return s.judge(b, cmd)
+}
+
+// judge says what is wrong with a command that has ended.
+func (s *session) judge(b block, cmd *running) error {
 	switch {
 	case cmd.err != nil:
-		s.t.Fatalf("%s ends with %v:\n%s\n%s", b, cmd.err, script, &cmd.out)
-	case b.key() == "prints" && !cmd.matches(b.value())():
-		s.t.Fatalf("%s prints this, and nothing that matches %s:\n%s", b, b.value(), &cmd.out)
+		return fmt.Errorf("%s ends with %w:\n%s\n%s", b, cmd.err, b.text, &cmd.out)
+	case b.key() == "prints" && !cmd.matches(b.value()):
+		return fmt.Errorf("%s prints this, and nothing that matches %s:\n%s", b, b.value(), &cmd.out)
 	case b.key() == "brings":
-		s.await(cmd, func() bool { return s.brought(b.value()) })
+		return s.await(cmd, func() bool { return s.brought(b.value()) })
 	}
+	return nil
 }
 
 // brought tells whether something in the background has printed what matches, or a webhook has it.
 func (s *session) brought(what string) bool {
-	if regexp.MustCompile("(?m)" + what).MatchString(s.sent.String()) {
-		return true
-	}
-	for _, r := range s.back {
-		if r.matches(what)() {
-			return true
-		}
-	}
-	return false
+	return s.sent.matches(what) || slices.ContainsFunc(s.back, func(r *running) bool { return r.matches(what) })
 }
 
-// start begins a script. What it exports the next one sees.
-func (s *session) start(b block, script string) *running {
-	s.t.Helper()
+// start begins a script. What it exports, and the folder in which it ends, are those of the next one.
+func (s *session) start(b block, script string) (*running, error) {
 	exports, at := filepath.Join(s.dir, ".exports"), s.folder()
 	text := "[ ! -e '" + exports + "' ] || . '" + exports + "'\n" + s.swap.Replace(script)
 	if !b.background() {
-		text += "\nexport -p >'" + exports + "'; pwd >'" + filepath.Join(s.dir, ".folder") + "'"
+		text += "\nexport -p >'" + exports + "'; pwd >'" + filepath.Join(s.dir, folderFile) + "'"
 	}
 	r := &running{Cmd: exec.Command("bash", "-euo", "pipefail", "-c", text), of: b, done: make(chan struct{})}
 	r.Dir, r.Env, r.Stdout, r.Stderr = at, s.env, &r.out, &r.out
 	r.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := r.Start(); err != nil {
-		s.t.Fatalf("%s: %v", b, err)
+		return nil, fmt.Errorf("%s: %w", b, err)
 	}
 	s.t.Cleanup(func() { _ = syscall.Kill(-r.Process.Pid, syscall.SIGKILL) }) // of a session that failed; ESRCH after one that did not
 	go func() {
 		r.err = r.Wait()
 		close(r.done)
 	}()
-	return r
+	return r, nil
 }
 
 // await waits until ok answers true.
-func (s *session) await(r *running, ok func() bool) {
-	s.t.Helper()
-	late := time.After(wait)
+func (s *session) await(r *running, ok func() bool) error {
+	late := time.After(s.wait)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-late:
-			s.t.Fatalf("%s (%s) is not so after %s:\n%s%s\n%s", r.of, r.of.mark, wait, r.of.text, &r.out, s.printed())
+			return fmt.Errorf("%s (%s) is not so after %s:\n%s%s\n%s", r.of, r.of.mark, s.wait, r.of.text, &r.out, s.printed())
 		}
 	}
+	return nil
 }
 
 // printed is what all commands in the background have printed.
@@ -152,30 +149,29 @@ func (s *session) printed() string {
 }
 
 // end interrupts what is in the background, as Ctrl-C does.
-func (s *session) end() {
-	s.t.Helper()
+func (s *session) end() (err error) {
 	for _, r := range s.back {
-		if err := syscall.Kill(-r.Process.Pid, syscall.SIGINT); err != nil {
-			s.t.Errorf("%s has ended before: %v\n%s", r.of, err, &r.out)
+		if r.ended() {
+			err = errors.Join(err, fmt.Errorf("%s has ended before, with %v:\n%s", r.of, r.err, &r.out))
 			continue
 		}
-		s.await(r, r.ended)
-		if r.err != nil && !strings.Contains(r.of.text, "go run ") { // go run ends with 1 once it was interrupted, whatever its program did
-			s.t.Errorf("%s ends with %v:\n%s", r.of, r.err, &r.out)
+		err = errors.Join(err, syscall.Kill(-r.Process.Pid, syscall.SIGINT), s.await(r, r.ended))
+		if r.ended() && r.err != nil && !strings.Contains(r.of.text, "go run ") { // go run ends with 1 once it was interrupted, whatever its program did
+			err = errors.Join(err, fmt.Errorf("%s ends with %w:\n%s", r.of, r.err, &r.out))
 		}
 	}
 	s.back = nil
+	return err
 }
+
+// folderFile has the folder in which the last script ended.
+const folderFile = ".folder"
 
 // folder is where the last block has left the reader.
 func (s *session) folder() string {
-	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.dir, ".folder"))
-	if errors.Is(err, fs.ErrNotExist) {
+	text, err := os.ReadFile(filepath.Join(s.dir, folderFile))
+	if err != nil { // none has ended yet
 		return s.dir
-	}
-	if err != nil {
-		s.t.Fatal(err)
 	}
 	return strings.TrimSpace(string(text))
 }
@@ -189,18 +185,17 @@ func (r *running) ended() bool {
 	}
 }
 
-// matches tells whether the output matches; of a command that has ended all of it is there.
-func (r *running) matches(what string) func() bool {
-	re := regexp.MustCompile("(?m)" + what)
-	return func() bool { return re.MatchString(r.out.String()) }
+// matches tells whether what was printed so far matches.
+func (o *output) matches(what string) bool {
+	return regexp.MustCompile("(?m)" + what).MatchString(o.String())
 }
 
+// matches tells whether the output matches.
+func (r *running) matches(what string) bool { return r.out.matches(what) }
+
 // write writes the file of a block.
-func (s *session) write(b block) {
-	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.folder(), filepath.Base(b.value())), []byte(s.swap.Replace(b.text)), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
+func (s *session) write(b block) error {
+	return os.WriteFile(filepath.Join(s.folder(), filepath.Base(b.value())), []byte(s.swap.Replace(b.text)), 0o600)
 }
 
 // runnable is a block without the lines that are not run, "" if none is left.
