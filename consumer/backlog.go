@@ -58,3 +58,10 @@ func (b *backlog) burst() bool {
 	defer b.mu.Unlock()
 	return b.state == burstBacklog && time.Since(b.since) < burstFor
 }
+
+// exists reports whether tasks that are due wait.
+func (b *backlog) exists() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state != noBacklog
+}

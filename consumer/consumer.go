@@ -106,6 +106,7 @@ type Consumer struct {
 	handlers   atomic.Pointer[Handlers] // nil: Handle was not called
 	backlog    backlog                  // of tasks that are due and wait
 	raises     sync.WaitGroup           // of enqueueRetried
+	handsOut   atomic.Bool              // Run runs, and its drain has not begun
 
 	mu            sync.Mutex
 	stage         stage
@@ -161,6 +162,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return task.ErrClosed
 	}
 	c.stage = running
+	c.handsOut.Store(true)
 	close(c.running)
 	c.mu.Unlock()
 
@@ -342,6 +344,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	idle := make(chan struct{})
 	c.mu.Lock()
 	c.stage = draining
+	c.handsOut.Store(false)
 	close(c.drainBegan)
 	if c.held > 0 {
 		c.handsEmpty = idle
@@ -349,6 +352,7 @@ func (c *Consumer) drain(ctx context.Context) {
 		close(idle)
 	}
 	c.mu.Unlock()
+	c.settler.asyncs.Ask() // confirms do not linger any more
 	failpoint.Hit("drain/queue")
 	c.returnClaims(ctx, func(d *Delivery) bool { return d.life == claimed && d.settlement.is(unsettled) })
 	failpoint.Hit("drain/wait")

@@ -34,6 +34,11 @@ const (
 	yieldPace  = 150 * time.Millisecond
 )
 
+// lingerFor is how long a confirm of ConfirmAsync may wait for others that share its statement. At 1,000 tasks a second that
+// makes 50 statements a second of hundreds, each of which is a commit that is flushed. A confirm lingers only
+// if the one before it came less than lingerFor earlier.
+const lingerFor = 20 * time.Millisecond
+
 // settler brings the settlements of callers into both stores. Confirm is in confirm.go, Rollback in
 // rollback.go, what becomes a dead letter in bury.go, and a Rollback that only the row can keep in postpone.go.
 //
@@ -55,11 +60,18 @@ func (s *settler) init(c *Consumer) {
 	s.c = c
 	s.confirms = coalesce.Group[confirmation, struct{}]{Parallel: confirmsAtAll, Flush: s.confirmGroup}
 	s.asyncs = coalesce.Group[confirmation, struct{}]{Parallel: confirmsAtAll, Worth: yieldLimit, Patience: yieldPace,
-		Yields: c.backlog.burst, Flush: s.confirmGroup}
+		Yields: c.backlog.burst, Linger: lingerFor, Lingers: s.lingers, Flush: s.confirmGroup}
 	s.burials = coalesce.Group[burial, struct{}]{Parallel: burialsAtAll, Flush: s.buryGroup}
 	s.asyncWaiting = make(chan struct{}, asyncLimit)
 	s.retrying, s.endRetries = context.WithCancel(context.Background())
 	s.calling, s.cutCalls = context.WithCancel(context.Background())
+}
+
+// lingers reports whether confirms of ConfirmAsync may wait for others. They do not in a drain, for which Run waits; while tasks
+// that are due wait, because other rules hold then (burstFor); where MaxInFlight has tasks wait until others are confirmed; and where
+// Step waits for each one. It takes no lock that is held while a group is asked for something.
+func (s *settler) lingers() bool {
+	return s.c.o.MaxInFlight == nil && s.c.handsOut.Load() && !s.c.backlog.exists()
 }
 
 // stop makes what is under way end soon, and waits for that.

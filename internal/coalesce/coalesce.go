@@ -31,6 +31,10 @@
 //     that is longer: the server is busy then, perhaps with other processes. A flight
 //     also takes off if the calls weigh at least Worth. Once they do not yield any more they take
 //     off at once; Ask tells the Group to check that.
+//  7. Calls that no caller waits for may linger (Linger), so that more of them share a flight. The first call that waits lingers
+//     if the call before it came less than Linger earlier: then another one will probably come. A flight takes off Linger after
+//     that first call came, however many follow, or at once if the calls fill it. So a call lingers for Linger at most, and a
+//     call that comes alone does not. While they do not linger (Lingers) rule 1 holds; Ask tells the Group to check that, too.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package coalesce
@@ -71,6 +75,10 @@ type Group[T, R any] struct {
 	// Yields, if it is set, reports whether to yield to other work now (rule 6). It is
 	// called under a lock, and must not block.
 	Yields func() bool
+	// Linger is how long a call may wait for others that share its flight (rule 7); 0: it does not.
+	Linger time.Duration
+	// Lingers reports whether calls linger now. It is set if Linger is. It is called under a lock, and must not block.
+	Lingers func() bool
 	// Flush answers for each item, in order. It owns its own deadline: no
 	// caller's context reaches it, because other callers share the flush.
 	Flush func(items []T) []Result[R]
@@ -84,6 +92,11 @@ type Group[T, R any] struct {
 	boarding int           // how many of the flights are about to take pending calls
 	timer    *time.Timer
 	checkAt  time.Time // when the timer checks rule 1; zero: the timer is not set
+
+	// Of rule 7.
+	came    time.Time // when the last call came
+	first   time.Time // when the first call that waits came
+	follows bool      // it came less than Linger after the one before
 
 	// Of rule 5.
 	landed   time.Time     // when the last flight landed
@@ -126,10 +139,26 @@ func (g *Group[T, R]) add(item T, done chan Result[R]) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.Linger > 0 {
+		g.noteComing(time.Now())
+	}
 	g.pending = append(g.pending, c)
 	g.weight += c.weight
 	g.count()
 	g.launch()
+}
+
+// noteComing notes when a call comes (rule 7). Under mu.
+func (g *Group[T, R]) noteComing(now time.Time) {
+	if len(g.pending) == 0 {
+		g.first, g.follows = now, now.Sub(g.came) < g.Linger
+	}
+	g.came = now
+}
+
+// lingers reports whether calls of that weight linger (rule 7). Under mu.
+func (g *Group[T, R]) lingers(weight int, now time.Time) bool {
+	return g.follows && weight < g.most() && now.Sub(g.first) < g.Linger && g.Lingers()
 }
 
 // count counts a call as one of the expected ones (rule 5). Under mu.
@@ -178,7 +207,9 @@ func (g *Group[T, R]) launch() {
 		return
 	}
 	at := g.hold
-	if g.Yields != nil {
+	if g.lingers(left, now) {
+		at = g.first.Add(g.Linger)
+	} else if g.Yields != nil {
 		at = g.off.Add(g.pace())
 	} else if len(g.flights) > 0 {
 		at = g.last().Add(g.Patience)
@@ -203,9 +234,11 @@ func (g *Group[T, R]) setTimer(at, now time.Time) {
 	})
 }
 
-// ready reports whether calls of that weight take off now, by rules 1, 5 and 6. Under mu.
+// ready reports whether calls of that weight take off now, by rules 1, 5, 6 and 7. Under mu.
 func (g *Group[T, R]) ready(weight int, now time.Time) bool {
 	switch {
+	case g.lingers(weight, now):
+		return false
 	case weight >= g.Worth:
 		return true
 	case g.Yields != nil:

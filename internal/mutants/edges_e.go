@@ -32,8 +32,6 @@ var edgesE = []mutant{
 		"	if g.free > 0 {\n", "	if true {\n", "./hotset", "TestAGateLetsNoMoreIn"},
 	{"keeper-in-line", "a keeper waits behind creators", "hotset/gate.go",
 		"	if urgent {\n", "	if false {\n", "./hotset", "TestAGateLetsTheUrgentGoFirst"},
-	{"stack-without-room", "a goroutine for one call makes no room on its stack", "internal/stack/stack.go",
-		"const room = 9 << 10", "const room = 9", "./internal/stack", "TestADeepCallFitsIntoTheRoom"},
 	{"place-lost", "a place is lost that was given to a call as it left", "hotset/gate.go",
 		"	g.next()\n}\n\n// leave", "}\n\n// leave", "./hotset", "TestATurnThatIsNotTakenIsPassedOn"},
 

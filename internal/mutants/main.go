@@ -124,6 +124,7 @@ func all() []mutant {
 		breadthRetries,
 		breadthConfirmTx,
 		breadthNewcomer,
+		speedHotPath,
 		breadthTyped,
 		breadthDead,
 		breadthHistory,
