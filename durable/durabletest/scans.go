@@ -143,15 +143,15 @@ func aRangeIsCountedAndListedWhole(t *testing.T, s durable.Store) {
 		}
 		create(t, s, some...)
 	}
-	create(t, s, row("b/1", 5, ""), row("Z", 1500, ""))
+	create(t, s, row("b/1", 5, ""), row("Z", 1500, ""), row("a/99999", 3000, ""))
 	for _, c := range []struct {
 		r    task.Range
 		want int
 	}{
-		{task.Range{IDPrefix: "a/", BelowMS: task.MaxDue + 1}, n}, {task.Range{BelowMS: task.MaxDue + 1}, n + 2},
+		{task.Range{IDPrefix: "a/", BelowMS: task.MaxDue + 1}, n + 1}, {task.Range{BelowMS: task.MaxDue + 1}, n + 3},
 		{task.Range{IDPrefix: "a/", FromMS: 7, BelowMS: 9}, 20}, {task.Range{FromMS: 5, BelowMS: 7}, 21}, {task.Range{FromMS: 2000, BelowMS: 2101}, 1000},
 		{task.Range{IDPrefix: "a/", FromMS: 7, BelowMS: 9, NotMS: 8}, 10}, {task.Range{FromMS: 5, BelowMS: 7, NotMS: 5}, 10},
-		{task.Range{IDPrefix: "a/", FromMS: 2100, BelowMS: 2200}, 0}, {task.Range{IDPrefix: "a/", FromMS: 998, BelowMS: 999}, 10}, {task.Range{IDPrefix: "c/", BelowMS: 9}, 0}, {task.Range{IDPrefix: "a/0000", FromMS: 1, BelowMS: 9}, 8},
+		{task.Range{IDPrefix: "a/", FromMS: 2100, BelowMS: 2200}, 0}, {task.Range{IDPrefix: "a/", FromMS: 998, BelowMS: 999}, 10}, {task.Range{IDPrefix: "a/", FromMS: 3000, BelowMS: 3001}, 1}, {task.Range{IDPrefix: "c/", BelowMS: 9}, 0}, {task.Range{IDPrefix: "a/0000", FromMS: 1, BelowMS: 9}, 8},
 	} {
 		got, calls := 0, 0
 		for page := (task.CountPage{More: true}); page.More; calls++ {
