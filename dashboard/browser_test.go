@@ -139,6 +139,7 @@ func TestTheOverviewIsLive(t *testing.T) {
 		t.Error("an update closes what the user has opened, or puts new elements in the place of equal ones")
 	}
 	s.b.Wait(t, `document.querySelector("#partitions [data-key=p0]").textContent.includes("ahead")`)
+	s.b.Wait(t, `/feeder, reaper, auditor.*/s.test(document.querySelector("#workers tbody tr").textContent) && document.querySelector("#partitions strong").textContent === "worker-1"`)
 	must(t, s.Pause(t.Context(), triggerhook.PauseOptions{}))
 	s.text("Paused since")
 	s.click("button", "Hold the figures")

@@ -97,8 +97,9 @@ func between(from, to int, step time.Duration) string {
 	return "in " + span(time.Duration(from)*step) + " to " + span(time.Duration(to)*step)
 }
 
-// latenessView is how late this process delivers.
+// latenessView is how late the workers deliver.
 type latenessView struct {
+	Asking    bool // they have not told yet
 	Since     string
 	Count     string
 	Quantiles []quantileView
@@ -116,8 +117,12 @@ const (
 	lineWidth, lineHeight = 900, 100
 )
 
-func latenessOf(l lateness) latenessView {
-	v := latenessView{Since: "since this process began", Count: num(l.n), Empty: l.n == 0}
+func latenessOf(f *fleet) latenessView {
+	if f == nil || f.at.IsZero() {
+		return latenessView{Asking: true}
+	}
+	l := f.lateness
+	v := latenessView{Since: "since the workers began", Count: num(l.n), Empty: l.n == 0}
 	if !l.since.IsZero() {
 		v.Since = "in the last " + span(time.Since(l.since))
 	}

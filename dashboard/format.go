@@ -16,7 +16,7 @@ import (
 )
 
 // formats are the functions of the templates.
-var formats = template.FuncMap{"num": num[int], "about": about, "rate": rate, "late": late, "when": when, "iso": iso, "rel": func(t time.Time) string { return relative(time.Until(t)) },
+var formats = template.FuncMap{"num": num[int], "about": about, "rate": rate, "late": late, "when": when, "iso": iso, "clock": func(t time.Time) string { return t.UTC().Format("15:04:05") }, "rel": func(t time.Time) string { return relative(time.Until(t)) },
 	"span": span}
 
 // num is a number with a comma between thousands.

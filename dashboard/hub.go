@@ -13,8 +13,6 @@ const (
 	sampleEvery = time.Second
 	// sampleTimeout is how long the stores may take for them.
 	sampleTimeout = 5 * time.Second
-	// rateOver is how long ago the sample is, about, that a rate compares the last one with.
-	rateOver = 5 * time.Second
 )
 
 // figures is what the hub asks of a Scheduler.
@@ -22,22 +20,21 @@ type figures interface {
 	Stats(context.Context) (triggerhook.Stats, error)
 	Forecast(context.Context, ...time.Duration) ([]triggerhook.Forecast, error)
 	Partitions(context.Context) ([]triggerhook.PartitionInfo, error)
+	Workers(context.Context) ([]triggerhook.WorkerInfo, error)
 }
 
 // sample is what was read at one moment. It is not changed afterwards.
 type sample struct {
-	at       time.Time
-	stats    triggerhook.Stats
-	err      error             // why the figures of the namespace are not those of this moment
-	before   triggerhook.Stats // some seconds earlier, for rates
-	beforeAt time.Time         // zero: there is no earlier sample
-	lateness lateness
-	load     *load // nil: it was never read
+	at    time.Time
+	stats triggerhook.Stats
+	err   error  // why the figures of the namespace are not those of this moment
+	fleet *fleet // what the workers told; nil: they were never asked
+	load  *load  // nil: it was never read
 }
 
 // hub reads the figures for all viewers. While a viewer is there, one goroutine (sampler) reads them every second; the last viewer that
 // leaves ends it. A page without live figures has them read by itself, if no sample is recent. The forecast is read by a goroutine of its
-// own, which ends with it, so that a slow store does not hold up the other figures.
+// own, which ends with it, so that a slow store does not hold up the other figures. So are the workers asked, who tell after some seconds.
 type hub struct {
 	source figures
 	turn   chan struct{} // who has put an element in reads a sample
@@ -46,8 +43,7 @@ type hub struct {
 	viewers map[chan struct{}]bool
 	stop    context.CancelFunc // ends the sampler; nil: none runs
 	last    *sample
-	recent  []*sample // the last few, oldest first
-	history latenessHistory
+	fleets  fleetReader
 	loads   loader
 }
 
@@ -137,14 +133,9 @@ func (h *hub) add(stats triggerhook.Stats, err error, now time.Time) *sample {
 	if err != nil && h.last != nil {
 		stats.Namespace = h.last.stats.Namespace
 	}
-	s := &sample{at: now, stats: stats, err: err, lateness: h.history.add(stats.Process, now)}
-	for len(h.recent) > 1 && now.Sub(h.recent[1].at) >= rateOver {
-		h.recent = h.recent[1:]
-	}
-	if len(h.recent) > 0 {
-		s.before, s.beforeAt = h.recent[0].stats, h.recent[0].at
-	}
-	h.recent = append(h.recent, s)
+	s := &sample{at: now, stats: stats, err: err}
+	h.startAsking()
+	s.fleet = h.fleets.last
 	h.startLoading(now)
 	s.load = h.loads.last
 	h.last = s

@@ -3,8 +3,11 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/metrics/throughput"
 )
 
 // source counts how often its figures are read.
@@ -21,6 +25,11 @@ type source struct {
 	forecasts int
 	err       error
 	slow      time.Duration // how long a forecast takes
+
+	asked   int // how often the workers were
+	askErr  error
+	askSlow time.Duration // how long they take
+	began   time.Time     // when they did
 }
 
 func (s *source) Stats(context.Context) (out triggerhook.Stats, err error) {
@@ -53,6 +62,28 @@ func (s *source) Forecast(ctx context.Context, within ...time.Duration) (all []t
 }
 
 func (s *source) Partitions(context.Context) ([]triggerhook.PartitionInfo, error) { return nil, nil }
+
+// Workers are two, one of which has confirmed 20 tasks more each second, the other one none.
+func (s *source) Workers(ctx context.Context) (all []triggerhook.WorkerInfo, err error) {
+	s.mu.Lock()
+	s.asked++
+	slow, failed, began := s.askSlow, s.askErr, s.began
+	s.mu.Unlock()
+	timer := time.NewTimer(slow)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	done := uint64(20 * time.Since(began).Seconds())
+	busy := consumer.Figures{Confirmed: done, LatenessZero: done, Queued: 1, InHand: 2, Confirming: 3, Stuck: 4}
+	return []triggerhook.WorkerInfo{{ID: "b", Name: "busy", Started: began, Seen: time.Now(), Roles: []string{"feeder", "reaper"}, Stats: triggerhook.ProcessStats{Figures: busy}},
+		{ID: "a", Name: "<b>idle", Started: began, Seen: time.Now(), Stats: triggerhook.ProcessStats{Figures: consumer.Figures{InHand: 5, ClockOffset: 3 * time.Second}}}}, nil
+}
 
 func (s *source) counts() (stats, forecasts int) {
 	s.mu.Lock()
@@ -138,49 +169,88 @@ func TestFiguresThatCannotBeReadStayAndSayWhy(t *testing.T) {
 		src.err = errors.New("no route to host")
 		pass(2 * time.Second)
 		s, err := h.look(t.Context(), time.Second)
-		if err != nil || s.stats.Namespace.Tasks != 1 || s.stats.Process.Created != 20 || !errors.Is(s.err, src.err) {
+		if err != nil || s.stats.Namespace.Tasks != 1 || !errors.Is(s.err, src.err) {
 			t.Errorf("got %+v, %v, want the figures of before, with the cause", s.stats.Namespace, err)
 		}
-		if v := lifeOf(s); v.Error != "no route to host" || v.Stages[0].In != "5.0/s created" {
+		if v := lifeOf(s); v.Error != "no route to host" || v.Stages[0].Count != "1" {
 			t.Errorf("the view is %+v", v)
 		}
 	})
 }
 
-// exact is where a lateness lies in the buckets, as package consumer counts it.
-func exact(p *triggerhook.ProcessStats, late time.Duration, n int64) {
-	if p.LatenessExp == nil {
-		p.LatenessExp = map[int]int64{}
-	}
-	p.LatenessExp[int(math.Ceil(math.Log2(late.Seconds())*(1<<consumer.LatenessSchema)))] += n
+// The workers are asked by a goroutine of its own, one at a time, and their figures stay when they do not answer.
+func TestTheWorkersAreAskedBesideTheSamples(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &source{askSlow: 2900 * time.Millisecond, began: time.Now()}
+		h := newHub(src)
+		_, leave := h.join()
+		pass(2500 * time.Millisecond)
+		if v := overviewOf(h.current(), nil); !v.Workers.Asking || !v.Lateness.Asking || v.Life.Stages[5].Count != "–" || v.Life.Stages[5].In != "" || src.asked != 1 {
+			t.Errorf("before the workers have told, after they were asked %d times, the page shows %+v, want nothing of them", src.asked, v)
+		}
+		pass(8 * time.Second)
+		if n, _ := src.counts(); n != 11 || src.asked != 4 {
+			t.Errorf("in 10.5 s %d samples were read, and the workers, which take 3 s, were asked %d times, want 11 and 4", n, src.asked)
+		}
+		src.askErr = errors.New("no workers key")
+		pass(12 * time.Second)
+		s := h.current()
+		leave()
+		pass(time.Minute)
+		asked := src.asked
+		if pass(time.Hour); src.asked != asked {
+			t.Error("the workers are asked without a viewer")
+		}
+		v := overviewOf(s, &load{partitions: []triggerhook.PartitionInfo{{Generation: 5}}})
+		if life := v.Life; life.Stages[5].In != "20/s confirmed" || life.Stages[4].Count != "3" || life.Queued != 1 || life.Stuck != 4 || s.fleet.Sum.Confirmed != s.fleet.Workers[1].Stats.Confirmed {
+			t.Errorf("the life is %+v, with %+v", life, s.fleet.Figures)
+		}
+		if w := v.Workers; w.Error != "no workers key" || w.Asking || w.Count != "2" || len(w.Rows) != 2 || w.Rows[0].Name != "<b>idle" || w.Rows[0].Off != "3s" || w.Rows[1].Confirmed != "20/s" || w.Rows[1].Roles != "feeder, reaper" || !w.Rows[1].IsStuck {
+			t.Errorf("the workers are %+v", w)
+		}
+		if v.Partitions.Feeder != "busy" || v.Lateness.Asking || v.Lateness.Empty {
+			t.Errorf("the feeder is %q, and lateness %+v", v.Partitions.Feeder, v.Lateness)
+		}
+		text, err := (&frames{}).of(s)
+		if err != nil || strings.Contains(text["workers"], "<b>") || !strings.Contains(text["workers"], "&lt;b&gt;idle") {
+			t.Errorf("the fragment is %v, %s", err, text["workers"])
+		}
+	})
 }
 
-func TestQuantilesAreWithinABucketOfTheTruth(t *testing.T) {
-	var p triggerhook.ProcessStats
-	for ms := 1; ms <= 1000; ms++ {
-		exact(&p, time.Duration(ms)*time.Millisecond, 1)
+// Of very many workers a page shows the first, and one that tells what cannot be read is shown as that.
+func TestManyWorkers(t *testing.T) {
+	f := &fleet{at: time.Now(), err: errors.New(`worker "old"`)}
+	for i := range mostWorkers + 7 {
+		f.Workers = append(f.Workers, throughput.Worker{WorkerInfo: triggerhook.WorkerInfo{ID: fmt.Sprint(i), Name: "w", Started: time.Now()}})
 	}
+	f.Workers[1].Started = time.Time{}
+	if v := workersOf(f); len(v.Rows) != mostWorkers || v.More != "7" || v.Count != "107" || !v.Rows[1].Unread || v.Rows[0].Unread || v.Error == "" {
+		t.Errorf("%d of %s workers are shown, and %s more: %+v", len(v.Rows), v.Count, v.More, v.Rows[:2])
+	}
+}
+
+// exact is where a lateness lies in the buckets, as package consumer counts it.
+func exact(p *throughput.Histogram, late time.Duration, n int64) {
+	if p.Exp == nil {
+		p.Exp = map[int]int64{}
+	}
+	p.Exp[int(math.Ceil(math.Log2(late.Seconds())*(1<<consumer.LatenessSchema)))] += n
+}
+
+// The quantiles are those of all deliveries since the workers began, as long as nothing older is known.
+func TestLatenessOfTheBeginning(t *testing.T) {
+	var p throughput.Histogram
+	exact(&p, time.Second, 1000)
 	var l latenessHistory
-	got := l.add(p, time.Now())
-	if got.n != 1000 || !got.since.IsZero() {
-		t.Fatalf("got %d deliveries since %v, want 1000 since the beginning", got.n, got.since)
-	}
-	for i, want := range []float64{0.5, 0.9, 0.99, 0.999} {
-		if off := got.quantiles[i].late.Seconds() / want; off < 0.92 || off > 1.09 {
-			t.Errorf("quantile %v is %v, want about %v s", got.quantiles[i].share, got.quantiles[i].late, want)
-		}
-	}
-	if q := (slot{zero: 9, exp: map[int]int64{0: 1}}).quantile(0.5); q != 0 {
-		t.Errorf("the median of deliveries that were not late is %v", q)
-	}
-	if q := (slot{}).quantile(0.99); q != 0 {
-		t.Errorf("a quantile of nothing is %v", q)
+	if got := l.add(p, time.Now()); got.n != 1000 || !got.since.IsZero() || got.quantiles[0].late < 900*time.Millisecond || got.quantiles[3].late > time.Second {
+		t.Errorf("got %+v, want 1000 deliveries since the beginning, 1 s late", got)
 	}
 }
 
 func TestLatenessIsThatOfTheLastQuarterOfAnHour(t *testing.T) {
 	var l latenessHistory
-	var p triggerhook.ProcessStats
+	var p throughput.Histogram
 	now := time.Now()
 	var got lateness
 	for second := range 3600 { // one delivery a second, 1 s late in the first half hour and 1 ms late then
@@ -190,10 +260,7 @@ func TestLatenessIsThatOfTheLastQuarterOfAnHour(t *testing.T) {
 		}
 		exact(&p, late, 1)
 		snapshot := p
-		snapshot.LatenessExp = map[int]int64{}
-		for i, n := range p.LatenessExp {
-			snapshot.LatenessExp[i] = n
-		}
+		snapshot.Exp = maps.Clone(p.Exp)
 		got = l.add(snapshot, now.Add(time.Duration(second)*time.Second))
 		if len(l.slots) > mostSlots {
 			t.Fatalf("%d samples are kept, want at most %d", len(l.slots), mostSlots)

@@ -65,7 +65,7 @@ func (d *dashboard) send(w http.ResponseWriter, c *http.ResponseController, s *s
 }
 
 // fragments are the live parts of the overview: names of templates, of events, and of elements.
-var fragments = []string{"life", "lateness", "load", "partitions"}
+var fragments = []string{"life", "lateness", "load", "workers", "partitions"}
 
 // frames renders the fragments of a sample once for all viewers.
 type frames struct {
@@ -83,7 +83,7 @@ func (f *frames) of(s *sample) (map[string]string, error) {
 	}
 	v := overviewOf(s, s.load)
 	all := map[string]string{}
-	for name, view := range map[string]any{"life": v.Life, "lateness": v.Lateness, "load": v.Load, "partitions": v.Partitions} {
+	for name, view := range map[string]any{"life": v.Life, "lateness": v.Lateness, "load": v.Load, "workers": v.Workers, "partitions": v.Partitions} {
 		var out, lines bytes.Buffer
 		if err := pages[""].ExecuteTemplate(&out, name, view); err != nil {
 			return nil, err

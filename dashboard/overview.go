@@ -22,11 +22,12 @@ type overviewView struct {
 	Life       lifeView
 	Lateness   latenessView
 	Load       loadView
+	Workers    workersView
 	Partitions partitionsView
 }
 
 func overviewOf(s *sample, l *load) overviewView {
-	return overviewView{lifeOf(s), latenessOf(s.lateness), loadOf(l), partitionsOf(l)}
+	return overviewView{lifeOf(s), latenessOf(s.fleet), loadOf(l), workersOf(s.fleet), partitionsOf(l, s.fleet)}
 }
 
 // lifeView is the life of tasks as one picture.
@@ -36,7 +37,7 @@ type lifeView struct {
 	Pause  triggerhook.PauseStatus
 	Stages []stage
 	Dead   stage
-	Back   string // how many are offered again a second
+	Back   string // how many are offered again a second; empty: not known
 	Queued int
 	Stuck  int
 	Offset string // of the clock; empty: it is small
@@ -52,64 +53,62 @@ type stage struct {
 	Onward          bool   // something goes on from it to the next one
 }
 
-// rates are how many a second, by two samples.
-type rates struct {
-	before, now triggerhook.ProcessStats
-	seconds     float64
-}
-
-func (r rates) of(get func(triggerhook.ProcessStats) uint64) float64 {
-	was, is := get(r.before), get(r.now)
-	if r.seconds <= 0 || is < was {
-		return 0
+// into fills in how many a second come into a stage, if that is known.
+func (g stage) into(verb string, perSecond float64, known bool) stage {
+	if known {
+		g.In, g.Moving = rate(perSecond)+" "+verb, perSecond > 0
 	}
-	return float64(is-was) / r.seconds
-}
-
-// into fills in how many a second come into a stage.
-func (g stage) into(verb string, perSecond float64) stage {
-	g.In, g.Moving = rate(perSecond)+" "+verb, perSecond > 0
 	return g
 }
 
 func lifeOf(s *sample) lifeView {
-	n, p := s.stats.Namespace, s.stats.Process
-	r := rates{s.before.Process, p, s.at.Sub(s.beforeAt).Seconds()}
-	if s.beforeAt.IsZero() {
-		r.seconds = 0
-	}
-	v := lifeView{At: s.at, Pause: n.Pause, Queued: int(p.Queued), Stuck: int(p.Stuck)}
+	n := s.stats.Namespace
+	v := lifeView{At: s.at, Pause: n.Pause, Offset: clockOffset(s.stats.Process.ClockOffset)}
 	if s.err != nil {
 		v.Error = s.err.Error()
 	}
-	if o := p.ClockOffset; o > time.Second || o < -time.Second {
-		v.Offset = o.Round(10 * time.Millisecond).String()
+	f := s.fleet
+	if f == nil {
+		f = &fleet{}
 	}
-	if p.LeasesLost > 0 {
-		v.Forget = num(p.LeasesLost)
+	v.Queued, v.Stuck = int(f.Holding.Queued), int(f.Holding.Stuck)
+	lost := uint64(0)
+	for _, w := range f.Workers {
+		lost += w.Stats.LeasesLost
 	}
-	preloaded := r.of(func(p triggerhook.ProcessStats) uint64 { return p.Preloaded })
-	delivered := r.of(func(p triggerhook.ProcessStats) uint64 { return p.Delivered })
-	confirmed := r.of(func(p triggerhook.ProcessStats) uint64 { return p.Confirmed })
-	v.Stages = []stage{
-		stage{Key: "stored", Name: "Stored", Note: "not in the hot set yet", Count: about(max(0, n.Tasks-n.Preloaded-n.InFlight), n.Estimated), Onward: preloaded > 0}.
-			into("created", r.of(func(p triggerhook.ProcessStats) uint64 { return p.Created })),
-		stage{Key: "preloaded", Name: "Preloaded", Note: "in the hot set, not due yet", Count: num(max(0, n.Preloaded-n.Due)), Onward: delivered > 0}.into("preloaded", preloaded),
-		{Key: "due", Name: "Due", Note: "waiting for a worker", Count: num(n.Due), Onward: delivered > 0},
-		stage{Key: "hand", Name: "In hand", Note: "claimed by workers", Count: num(n.InFlight), Onward: confirmed > 0}.into("delivered", delivered),
-		{Key: "confirming", Name: "Confirming", Note: "in this process", Count: num(p.Confirming), Onward: confirmed > 0},
-		stage{Key: "done", Name: "Done", Note: "by this process", Count: num(p.Confirmed)}.into("confirmed", confirmed),
+	if lost > 0 {
+		v.Forget = num(lost)
 	}
-	v.Dead = stage{Key: "dead", Name: "Dead letters", Note: "ended without success", Count: about(n.Dead, n.DeadEstimated)}.
-		into("died", r.of(func(p triggerhook.ProcessStats) uint64 { return p.Exhausted + p.Discarded + p.Expired }))
-	v.Back = rate(r.of(func(p triggerhook.ProcessStats) uint64 { return p.RolledBack + p.Snoozed }))
+	v.stages(n, f)
 	return v
+}
+
+// stages are what a namespace holds at each place, and what the workers do there.
+func (v *lifeView) stages(n triggerhook.NamespaceStats, f *fleet) {
+	confirming, done, r := "–", "–", f.Rates
+	if !f.at.IsZero() {
+		confirming, done = num(f.Holding.Confirming), num(f.Sum.Confirmed)
+	}
+	v.Stages = []stage{
+		stage{Key: "stored", Name: "Stored", Note: "not in the hot set yet", Count: about(max(0, n.Tasks-n.Preloaded-n.InFlight), n.Estimated), Onward: r.Preloaded > 0}.
+			into("created", r.Created, f.Known),
+		stage{Key: "preloaded", Name: "Preloaded", Note: "in the hot set, not due yet", Count: num(max(0, n.Preloaded-n.Due)), Onward: r.Delivered > 0}.into("preloaded", r.Preloaded, f.Known),
+		{Key: "due", Name: "Due", Note: "waiting for a worker", Count: num(n.Due), Onward: r.Delivered > 0},
+		stage{Key: "hand", Name: "In hand", Note: "claimed by workers", Count: num(n.InFlight), Onward: r.Confirmed > 0}.into("delivered", r.Delivered, f.Known),
+		{Key: "confirming", Name: "Confirming", Note: "in the workers", Count: confirming, Onward: r.Confirmed > 0},
+		stage{Key: "done", Name: "Done", Note: "since the workers began", Count: done}.into("confirmed", r.Confirmed, f.Known),
+	}
+	v.Dead = stage{Key: "dead", Name: "Dead letters", Note: "ended without success", Count: about(n.Dead, n.DeadEstimated)}.into("died", r.Dead, f.Known)
+	if f.Known {
+		v.Back = rate(r.Again)
+	}
 }
 
 // partitionsView is what the partitions of the hot set hold.
 type partitionsView struct {
-	Error string
-	Rows  []partitionRow
+	Error  string
+	Feeder string // the worker that fills them; empty: none is known
+	Rows   []partitionRow
 }
 
 // partitionRow is one of them.
@@ -122,8 +121,8 @@ type partitionRow struct {
 	Oldest               string // how long ago the first task that waits was due
 }
 
-func partitionsOf(l *load) (v partitionsView) {
-	if l == nil {
+func partitionsOf(l *load, f *fleet) (v partitionsView) {
+	if v.Feeder = feeder(f); l == nil {
 		return v
 	}
 	if l.silent != nil {

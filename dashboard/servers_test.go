@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,11 @@ func TestTheDashboardWorksOnMySQLAndRedis(t *testing.T) {
 		}
 	}
 	r.get("").want(t, 200, "<strong>130</strong> tasks fall due")
+	r.until("the worker has told", func() bool {
+		page := r.get("").body
+		return strings.Contains(page, `<th scope="row" data-label="Worker">worker-1</th><td data-label="Roles">feeder, reaper, auditor</td>`) &&
+			strings.Contains(page, "is the worker <strong>worker-1</strong>") && strings.Contains(page, "/s confirmed")
+	})
 	r.get("task?id=done/1").want(t, 200, "confirmed", "worker-1")
 	r.confirmed("requeue?", "Requeue 1 dead letter?", "to", "5h").want(t, 303)
 	r.confirmed("move?prefix=order/", "Reschedule 130 tasks?", "by", "1h").want(t, 303)

@@ -46,7 +46,7 @@ function start(state, hold) {
     source = new EventSource(state.dataset.live);
     source.onopen = () => say("Live", "on");
     source.onerror = () => say("No connection: the figures are old", "off");
-    for (const id of ["life", "lateness", "load", "partitions"]) {
+    for (const id of ["life", "lateness", "load", "workers", "partitions"]) {
       source.addEventListener(id, (event) => {
         const page = new DOMParser().parseFromString("<main>" + event.data + "</main>", "text/html");
         children(document.getElementById(id), page.querySelector("main"));
