@@ -1,6 +1,7 @@
 package snippets
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +23,26 @@ import (
 
 const root = "../.."
 
-func TestMain(m *testing.M) { os.Exit(testserver.Closing(m).Run()) }
+// bin is the folder of the command triggerhook.
+var bin string
+
+func TestMain(m *testing.M) { os.Exit(inTemp(testserver.Closing(m))) }
+
+// inTemp runs the tests while bin is there.
+func inTemp(m interface{ Run() int }) (code int) {
+	var err error
+	if bin, err = os.MkdirTemp("", "snippets-*"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := os.RemoveAll(bin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	return m.Run()
+}
 
 // all are the blocks of all pages.
 func all(t *testing.T) []block {
@@ -118,11 +139,11 @@ func TestShellBlocksRun(t *testing.T) {
 	if ran < 15 {
 		t.Errorf("%d blocks run: the pages have more", ran)
 	}
-	bin := buildCommand(t)
+	buildCommand(t)
 	for page, some := range byPage {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
-			if err := play(newSession(t, bin), some); err != nil {
+			if err := play(newSession(t), some); err != nil {
 				t.Error(err)
 			}
 		})
@@ -152,20 +173,27 @@ func runs(b block) bool {
 	return b.key() == "file" || err != nil || script != ""
 }
 
-// buildCommand builds the command triggerhook, and returns its folder.
-func buildCommand(t *testing.T) string {
-	t.Helper()
-	bin := t.TempDir()
+// built builds the command triggerhook, once.
+var built = sync.OnceValue(func() error {
 	build := exec.Command("go", "build", "-o", bin, ".")
 	build.Dir = filepath.Join(root, "cmd/triggerhook")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	out, err := build.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, out)
 	}
-	return bin
+	return err
+})
+
+// buildCommand builds the command triggerhook into bin.
+func buildCommand(t *testing.T) {
+	t.Helper()
+	if err := built(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // newSession is a session in an empty folder, with a MySQL database and a Redis of its own, and a receiver of webhooks.
-func newSession(t *testing.T, bin string) *session {
+func newSession(t *testing.T) *session {
 	t.Helper()
 	s := &session{t: t, dir: t.TempDir(), wait: time.Minute}
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
