@@ -177,26 +177,21 @@ func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 		return nil, err
 	}
 	var end atomic.Int64 // when the last create returned
-	var failed atomic.Pointer[error]
-	creating, stop := context.WithCancel(ctx)
-	defer stop()
+	work, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	go func() {
-		err := each(creating, s.N, 1, 256, func(ctx context.Context, i, _ int) error {
+		err := each(work, s.N, 1, 256, func(ctx context.Context, i, _ int) error {
 			_ = pause(ctx, time.Until(moment(i)))
 			err := s.sys.create(ctx, tasks[i:i+1])
 			end.Store(time.Now().UnixNano())
 			return err
 		})
 		if err != nil {
-			failed.Store(&err)
+			fail(fmt.Errorf("create: %w", err))
 		}
 	}()
-	err := s.consume(ctx, book, consumption{consumers: s.Workers, confirm: true, deliver: book.deliver})
-	if e := failed.Load(); e != nil {
-		err = errors.Join(err, *e)
-	}
-	if err != nil {
-		return nil, err
+	if err := s.consume(work, book, consumption{consumers: s.Workers, confirm: true, deliver: book.deliver}); err != nil {
+		return nil, errors.Join(err, context.Cause(work))
 	}
 	r, err := s.meter.end(ctx, s.N)
 	if err != nil {

@@ -231,7 +231,8 @@ func (j job) measure(ctx context.Context) (lines []line, err error) {
 // line begins a result of j, with what a meter has read if it is not nil.
 func (j job) line(r *reading) line {
 	l := line{Scenario: j.Scenario, Variant: j.Variant.Name, System: j.System, N: j.N, Workers: j.Workers, Payload: j.Payload,
-		RTTMS: float64(j.RTT.Microseconds()) / 1000, Run: j.Run, Unflushed: j.Unflushed, Versions: maps.Clone(j.Versions), Cores: runtime.NumCPU()}
+		RTTMS: float64(j.RTT.Microseconds()) / 1000, Run: j.Run, Unflushed: j.Unflushed, Day: time.Now().UTC().Format(time.DateOnly),
+		Versions: maps.Clone(j.Versions), Cores: runtime.NumCPU()}
 	l.Versions["go"] = runtime.Version()
 	if r != nil {
 		r.fill(&l)

@@ -41,6 +41,7 @@ type line struct {
 	QuantilesMS        []float64          `json:"quantiles_ms,omitempty"`      // at the parts in quantiles
 	Rows               int                `json:"rows,omitempty"`              // that stand in the store besides
 	Series             []point            `json:"series,omitempty"`
+	Day                string             `json:"day,omitempty"`       // when it was measured
 	Unflushed          bool               `json:"unflushed,omitempty"` // durable stores do not flush at each commit
 	Build              string             `json:"build,omitempty"`     // of two that are compared
 	Cannot             string             `json:"cannot,omitempty"`    // why this system has no figures here

@@ -4,6 +4,7 @@
 //	go run . run [--scenario NAME,...] [--system NAME,...] [--n N] [--workers W] [--payload BYTES] [--rtt 2ms] [--runs K] [--json FILE]
 //	go run . compare --with PROGRAM [FLAG OF run]...
 //	go run . report [--plots DIR] FILE...
+//	go run . publish [--root DIR] FILE...
 //
 // Each measurement is a process of its own, so that none finds another's heap. It
 // prints one JSON object a line. The exit status is 1 if a task was lost, early or
@@ -44,8 +45,10 @@ func command(args []string) int {
 		err = compareMain(ctx, os.Stdout, args[1:])
 	case len(args) > 0 && args[0] == "report":
 		err = reportMain(args[1:])
+	case len(args) > 0 && args[0] == "publish":
+		err = publishMain(args[1:])
 	default:
-		err = errors.New("usage: bench run|compare|report [FLAG]... (--help tells them)")
+		err = errors.New("usage: bench run|compare|report|publish [FLAG]... (--help tells them)")
 	}
 	if errors.Is(err, flag.ErrHelp) {
 		return 2

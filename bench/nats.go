@@ -23,6 +23,8 @@ const natsEnv = "TRIGGERHOOK_BENCH_NATS"
 
 const (
 	natsReady = 30 * time.Second
+	// natsAnswer is how long a call may take: more than the usual 5 s, because publishers of a rate that the server cannot do wait.
+	natsAnswer = stuck
 	// natsInFlight is how many messages a worker may have in hand.
 	natsInFlight = 1000
 )
@@ -147,7 +149,7 @@ func openNATS(ctx context.Context, j job, fresh bool) (system, error) {
 		return nil, fmt.Errorf("open NATS: %w", err)
 	}
 	n := &natsAt{conn: conn, name: j.Name, fresh: fresh}
-	if n.js, err = jetstream.New(conn); err == nil {
+	if n.js, err = jetstream.New(conn, jetstream.WithDefaultTimeout(natsAnswer)); err == nil {
 		err = n.open(ctx)
 	}
 	if err != nil {

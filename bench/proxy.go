@@ -14,13 +14,13 @@ import (
 // way costs is waiting, not throughput.
 type proxy struct {
 	listener net.Listener
-	target   string
 	delay    time.Duration
 
-	wg    sync.WaitGroup
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	ended bool
+	wg     sync.WaitGroup
+	mu     sync.Mutex // guards what follows
+	target string
+	conns  map[net.Conn]bool
+	ended  bool
 }
 
 // late is a piece of a stream, and when it is to arrive.
@@ -45,13 +45,29 @@ func newProxy(target string, rtt time.Duration) (*proxy, error) {
 
 func (p *proxy) addr() string { return p.listener.Addr().String() }
 
+// turn leads to another server from now on, and ends the connections to the one before.
+func (p *proxy) turn(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+func (p *proxy) leadsTo() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target
+}
+
 func (p *proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target)
+		server, err := net.Dial("tcp", p.leadsTo())
 		if err != nil {
 			_ = client.Close()
 			continue

@@ -36,6 +36,7 @@ type stage struct {
 	job
 	sys   system
 	meter *meter
+	hired int // worker processes so far
 }
 
 const (
@@ -49,7 +50,7 @@ const (
 	growTasks = 2000
 )
 
-var scenarioOrder = []string{"create", "delete", "send", "confirm", "burst", "now", "lateness", "sustained", "backlog", "grow", "fleet", "idle"}
+var scenarioOrder = []string{"create", "delete", "send", "confirm", "burst", "now", "lateness", "sustained", "backlog", "grow", "fleet", "idle", "recovery"}
 
 func scenarioNames() []string { return scenarioOrder }
 
@@ -69,6 +70,7 @@ func init() {
 		"backlog":   {n: 5_000_000, peersN: 200_000, variants: []variant{{Name: "overdue", Workers: 1, HotTasks: 100_000}}, measure: measureBacklog},
 		"grow":      {n: 10_000_000, peersN: 1_000_000, variants: growVariants(), measure: measureGrow},
 		"fleet":     {n: 200_000, peersN: 50_000, variants: fleetVariants(), measure: measureBurst},
+		"recovery":  {n: 2000, peersN: 2000, variants: recoveryVariants, measure: measureRecovery},
 		"idle":      {n: fullIdle, peersN: fullIdle, variants: []variant{{Name: "nothing due", Workers: 10}}, measure: measureIdle},
 	}
 }
@@ -92,6 +94,15 @@ var latenessVariants = []variant{
 	{Name: "100/s", Rate: 100, Share: 50, Workers: 1, Full: true},
 	{Name: "1000/s", Rate: 1000, Share: 5, Workers: 1},
 	{Name: "5000/s", Rate: 5000, Workers: 1},
+}
+
+// recoveryVariants are the faults. Two of them take half a minute even with few tasks: until a lease has ended, and until three MySQL servers
+// are a group.
+var recoveryVariants = []variant{
+	{Name: "feeder killed", Workers: 2, Full: true},
+	{Name: "Redis restarted", Workers: 2},
+	{Name: "MySQL failover", Workers: 2, Full: true},
+	{Name: "rolling deploy", Workers: 4},
 }
 
 var deleteVariants = []variant{

@@ -102,7 +102,8 @@ func database(ctx context.Context, dsn, name string, fresh bool) (*sql.DB, error
 	if err != nil {
 		return nil, fmt.Errorf("open MySQL: %w", err)
 	}
-	cfg.InterpolateParams = true // one round trip a statement, as the library recommends
+	cfg.InterpolateParams = true    // one round trip a statement, as the library recommends
+	cfg.Logger = &mysql.NopLogger{} // it writes down each lost connection, of which the calls tell too
 	if fresh {
 		admin, err := sql.Open("mysql", cfg.FormatDSN())
 		if err == nil {
@@ -186,7 +187,10 @@ func (h *hook) open(ctx context.Context, j job, store durable.Historian, set hot
 	if j.Variant.History {
 		o.History.Retention = 24 * time.Hour
 	}
-	sch, err := triggerhook.New(h.store, set, o)
+	if j.Scenario != "recovery" { // transactions of the caller's own need the store itself
+		store = h.store
+	}
+	sch, err := triggerhook.New(store, set, o)
 	if err == nil && fresh {
 		err = sch.Migrate(ctx)
 	}

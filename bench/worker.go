@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,6 +24,8 @@ const workerEnv = "TRIGGERHOOK_BENCH_WORKER"
 type workerSpec struct {
 	Job  job
 	File string // where it writes down its deliveries
+	// AtOnce: each delivery is in the file before the task is confirmed, because this process may be killed.
+	AtOnce bool
 }
 
 // workerSums are what a worker process has cost, which it tells at its end.
@@ -55,7 +58,7 @@ func workerMain(ctx context.Context, text string) (err error) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
-	d := &diary{out: bufio.NewWriterSize(f, 1<<16)}
+	d := &diary{out: bufio.NewWriterSize(f, 1<<16), atOnce: spec.AtOnce}
 	go d.flushing(ctx)
 	err = sys.consume(ctx, consumption{consumers: 1, confirm: true, deliver: d.deliver})
 	if errors.Is(err, context.Canceled) {
@@ -68,10 +71,11 @@ func workerMain(ctx context.Context, text string) (err error) {
 	return errors.Join(err, sys.close(), d.flush(), f.Close(), json.NewEncoder(os.Stdout).Encode(sums))
 }
 
-// diary writes down deliveries. No process is killed here, so it may keep some back.
+// diary writes down deliveries. It may keep some back, unless its process may be killed.
 type diary struct {
-	mu  sync.Mutex
-	out *bufio.Writer
+	mu     sync.Mutex
+	out    *bufio.Writer
+	atOnce bool
 }
 
 func (d *diary) deliver(id string, at time.Time) {
@@ -81,6 +85,9 @@ func (d *diary) deliver(id string, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, _ = d.out.Write(rec[:]) // an error stays until flush
+	if d.atOnce {
+		_ = d.out.Flush()
+	}
 }
 
 func (d *diary) flush() error {
@@ -103,6 +110,41 @@ type crew struct {
 	stdin []io.Closer
 	sums  []io.Reader
 	files []string
+	gone  []string // files of workers that have ended before the others
+}
+
+// join adds the workers of another crew.
+func (c *crew) join(more *crew) {
+	c.cmds, c.stdin, c.sums, c.files = append(c.cmds, more.cmds...), append(c.stdin, more.stdin...), append(c.sums, more.sums...), append(c.files, more.files...)
+}
+
+// leave takes worker i out. What it has written down stays.
+func (c *crew) leave(i int) {
+	c.gone = append(c.gone, c.files[i])
+	c.cmds, c.stdin = slices.Delete(c.cmds, i, i+1), slices.Delete(c.stdin, i, i+1)
+	c.sums, c.files = slices.Delete(c.sums, i, i+1), slices.Delete(c.files, i, i+1)
+}
+
+// kill ends worker i as a crash would.
+func (c *crew) kill(i int) error {
+	cmd := c.cmds[i]
+	c.leave(i)
+	if err := cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("kill a worker: %w", err)
+	}
+	var ended *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &ended) {
+		return fmt.Errorf("kill a worker: %w", err)
+	}
+	return nil
+}
+
+// retire ends worker i as an operator would, and waits for its end.
+func (c *crew) retire(i int) error {
+	one := &crew{cmds: c.cmds[i : i+1 : i+1], stdin: c.stdin[i : i+1 : i+1], sums: c.sums[i : i+1 : i+1]}
+	_, err := one.dismiss(nil)
+	c.leave(i)
+	return err
 }
 
 // hire starts n worker processes.
@@ -112,8 +154,9 @@ func (s *stage) hire(n int) (*crew, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	for i := range n {
-		spec := workerSpec{Job: s.job, File: filepath.Join(s.Dir, fmt.Sprintf("worker-%d", i))}
+	for range n {
+		spec := workerSpec{Job: s.job, File: filepath.Join(s.Dir, fmt.Sprintf("worker-%d", s.hired)), AtOnce: s.Scenario == "recovery"}
+		s.hired++
 		text, err := json.Marshal(spec)
 		if err != nil {
 			return c, fmt.Errorf("start a worker: %w", err)
@@ -139,7 +182,7 @@ func (s *stage) hire(n int) (*crew, error) {
 
 // delivered is how many deliveries they have written down.
 func (c *crew) delivered() (n int) {
-	for _, name := range c.files {
+	for _, name := range append(slices.Clone(c.files), c.gone...) {
 		if st, err := os.Stat(name); err == nil {
 			n += int(st.Size() / recordSize)
 		}
@@ -160,7 +203,7 @@ func (c *crew) dismiss(book *ledger) (all []workerSums, err error) {
 		err = errors.Join(err, cmd.Wait())
 		all = append(all, sums)
 	}
-	for _, name := range c.files {
+	for _, name := range append(slices.Clone(c.files), c.gone...) {
 		text, e := os.ReadFile(name)
 		err = errors.Join(err, e)
 		for ; len(text) >= recordSize; text = text[recordSize:] {
