@@ -90,7 +90,7 @@ Exit codes:
 	}
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(a.migrate(), a.create(), a.get(), a.list(), a.delete(), a.reschedule(), a.update(), a.deadLetters(), a.history(), a.pause(), a.resume(), a.stats(), a.forecast(),
+	root.AddCommand(a.migrate(), a.create(), a.get(), a.list(), a.delete(), a.reschedule(), a.update(), a.deadLetters(), a.history(), a.pause(), a.resume(), a.stats(), a.workers(), a.forecast(),
 		a.export(), a.importTasks(), a.serve(), a.token(),
 		a.doctor(), a.top(), a.version(), a.man())
 	return root

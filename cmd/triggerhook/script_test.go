@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -88,7 +89,7 @@ func TestScripts(t *testing.T) {
 		t.Run(pair.name, func(t *testing.T) {
 			var n atomic.Int64
 			testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Condition: func(cond string) (bool, error) { return cond == pair.name, nil },
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "sql": runSQL}, Setup: func(e *testscript.Env) error {
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "sql": runSQL, "until": until}, Setup: func(e *testscript.Env) error {
 					store, hot := pair.stores(t, e)
 					e.Setenv("TRIGGERHOOK_STORE", store)
 					e.Setenv("TRIGGERHOOK_HOT", hot)
@@ -112,6 +113,25 @@ func code(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// until runs a command again and again, for at most 30 s, until its output matches a regular expression.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	end, tick := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
+	defer tick.Stop()
+	for {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-end:
+			ts.Fatalf("%q does not come", args[0])
+		}
 	}
 }
 

@@ -42,8 +42,8 @@ type Counters struct {
 	Dead      uint64 // tasks that became dead letters
 }
 
-// countersOf are the counters of a report.
-func countersOf(p triggerhook.ProcessStats) Counters {
+// CountersOf are the counters of a report.
+func CountersOf(p triggerhook.ProcessStats) Counters {
 	return Counters{Created: p.Created, Preloaded: p.Preloaded, Delivered: p.Delivered, Confirmed: p.Confirmed,
 		Failed: p.RolledBack + p.Exhausted + p.Discarded, Again: p.RolledBack + p.Snoozed, Dead: p.Exhausted + p.Discarded + p.Expired}
 }
@@ -146,7 +146,7 @@ func (m *Meter) take(w triggerhook.WorkerInfo) (Rates, bool) {
 		m.known[w.ID] = k
 	}
 	k.absent = time.Time{}
-	r, last := report{w.Seen, countersOf(w.Stats), HistogramOf(w.Stats)}, report{}
+	r, last := report{w.Seen, CountersOf(w.Stats), HistogramOf(w.Stats)}, report{}
 	if n := len(k.reports); n > 0 {
 		last = k.reports[n-1]
 	}

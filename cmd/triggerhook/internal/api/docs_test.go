@@ -15,7 +15,7 @@ import (
 // documentedRoutes are all operations of the API.
 var documentedRoutes = []string{
 	"DELETE /v1/dead", "DELETE /v1/tasks", "DELETE /v1/tasks/{id}",
-	"GET /v1/dead", "GET /v1/forecast", "GET /v1/history/{id}", "GET /v1/pause", "GET /v1/stats", "GET /v1/tasks", "GET /v1/tasks/{id}",
+	"GET /v1/dead", "GET /v1/forecast", "GET /v1/history/{id}", "GET /v1/pause", "GET /v1/stats", "GET /v1/tasks", "GET /v1/tasks/{id}", "GET /v1/workers",
 	"PATCH /v1/tasks", "PATCH /v1/tasks/{id}",
 	"POST /v1/dead/{id}/requeue", "POST /v1/dead:requeue", "POST /v1/pause", "POST /v1/resume", "POST /v1/tasks", "POST /v1/tasks:batch",
 }

@@ -94,6 +94,8 @@ func (s *Server) operateRoutes() {
 		Description: "Of all servers of the namespace. What is being sent goes on. What falls due collects."}, s.pause)
 	register(s, tokens.Operate, huma.Operation{OperationID: "resume", Method: http.MethodPost, Path: "/v1/resume", Summary: "End a pause"}, s.resume)
 	register(s, tokens.Read, huma.Operation{OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats", Summary: "Count tasks"}, s.stats)
+	register(s, tokens.Read, huma.Operation{OperationID: "list-workers", Method: http.MethodGet, Path: "/v1/workers", Summary: "List the workers that are alive",
+		Description: "With what each holds. Workers tell of themselves only while they are asked, so the first answer takes some 3 s, and those that follow within 15 s none."}, s.workers)
 	register(s, tokens.Read, huma.Operation{OperationID: "get-forecast", Method: http.MethodGet, Path: "/v1/forecast", Summary: "Count tasks that fall due within some times"}, s.forecast)
 }
 

@@ -350,3 +350,19 @@ func TestPause(t *testing.T) {
 		w.do("POST", "/v1/tasks", `{"in":"1h","url":"https://example.com/"}`).want(201, "")
 	})
 }
+
+// The server is a worker itself, and is seen with what it did.
+func TestWorkers(t *testing.T) {
+	each(t, func(w *world) {
+		w.run(func(context.Context, *triggerhook.Delivery) error { return nil })
+		w.do("POST", "/v1/tasks", `{"in":"1h","url":"https://example.com/"}`).want(201, "")
+		w.until("the worker has told", func() bool {
+			all := w.do("GET", "/v1/workers", "").want(200, "").json()["workers"].([]any)
+			if len(all) != 1 {
+				return false
+			}
+			one := all[0].(map[string]any)
+			return one["created"] == float64(1) && one["in_hand"] == float64(0) && one["name"] != "" && len(one["roles"].([]any)) == 3
+		})
+	})
+}
