@@ -119,7 +119,7 @@ func fragment(b block, at string) (string, error) {
 // unresolved are the names that a file uses and does not declare, in order.
 func unresolved(f *ast.File) []string {
 	set := map[string]bool{}
-	for _, id := range f.Unresolved { //nolint:staticcheck // it tells a package from a variable, without the packages' types
+	for _, id := range f.Unresolved { // it tells a package from a variable, without the packages' types
 		set[id.Name] = true
 	}
 	return slices.Sorted(maps.Keys(set))
