@@ -20,10 +20,10 @@ func (a *app) top() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show the namespace live in a terminal",
-		Long: `top shows how many tasks are at each place of their lives, how late the oldest is that is due, and what falls due in each minute of the coming hour.
-No key changes anything: q ends it, + and - change the interval.
+		Long: `top shows how many tasks are at each place of their lives, what the workers do in a second and how late they deliver, what each worker holds, and what
+falls due in each minute of the coming hour. No key changes anything: q ends it, + and - change the interval.
 
-Figures of the deliveries of workers (rates, percentiles of lateness) are in the metrics of the workers, and not in the stores.
+Workers tell of themselves only while they are asked, so their figures come after some 3 s, and rates after 6.
 Without a terminal use "triggerhook stats --watch", or --frame for one picture as plain text.`,
 		Example: "  triggerhook top --every 5s\n  triggerhook top --frame 80x24",
 		Args:    exactly(0, "no argument"),
@@ -42,7 +42,7 @@ Without a terminal use "triggerhook stats --watch", or --frame for one picture a
 			return a.run(cmd, func(ctx context.Context, o *opened, p *printer) error {
 				ctx, stop := context.WithCancel(ctx)
 				defer stop() // ends the wait for the next read
-				model := top.New(ctx, o.Namespace()+" on "+redacted(a.store)+", "+redacted(a.hot), every, o.snapshot)
+				model := top.New(ctx, o.Namespace()+" on "+redacted(a.store)+", "+redacted(a.hot), every, o.snapshot, o.Workers)
 				if frame != "" {
 					return printFrame(p, model, size)
 				}
@@ -68,14 +68,14 @@ func sizeOf(frame string) (size tea.WindowSizeMsg, err error) {
 	return size, nil
 }
 
-// printFrame reads once, and prints what the terminal would show.
-func printFrame(p *printer, m tea.Model, size tea.WindowSizeMsg) error {
-	m, _ = m.Update(size)
-	m, _ = m.Update(m.Init()())
-	if _, err := fmt.Fprint(p.out, top.Plain(m.(top.Model))); err != nil {
+// printFrame prints what the terminal would show after some seconds.
+func printFrame(p *printer, m top.Model, size tea.WindowSizeMsg) error {
+	sized, _ := m.Update(size)
+	m, failed := top.Once(sized.(top.Model))
+	if _, err := fmt.Fprint(p.out, top.Plain(m)); err != nil {
 		return err
 	}
-	return m.(top.Model).Err()
+	return failed
 }
 
 // snapshot reads what top shows.

@@ -1,5 +1,5 @@
-// Package top shows a namespace live in a terminal: where its tasks are in their lives, and what falls due in the coming hour. It reads; no
-// key changes anything.
+// Package top shows a namespace live in a terminal: where its tasks are in their lives, what its workers do, and what falls due in the coming
+// hour. It reads; no key changes anything.
 package top
 
 import (
@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/metrics/throughput"
 )
 
 // Minutes is how many minutes ahead the histogram reaches.
@@ -29,12 +30,14 @@ type Source func(context.Context) (Snapshot, error)
 type Model struct {
 	ctx           context.Context // of the program: reads and waits end with it
 	source        Source
+	workers       Workers
 	title         string // names the namespace and its stores
 	every         time.Duration
 	width, height int
 	last, before  Snapshot // the last two; At is zero until there is one
 	due, held     []int64  // due and in flight, of the last snapshots
 	err           error    // of the last read
+	fleet         fleet
 }
 
 // intervals are those between which a user can choose.
@@ -43,9 +46,9 @@ var intervals = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 1
 // readTime is how long a read may take.
 const readTime = 10 * time.Second
 
-// New returns a Model that reads from source at that interval.
-func New(ctx context.Context, title string, every time.Duration, source Source) Model {
-	return Model{ctx: ctx, source: source, title: title, every: every, width: 80, height: 24}
+// New returns a Model that reads from source, and asks workers, at that interval.
+func New(ctx context.Context, title string, every time.Duration, source Source, workers Workers) Model {
+	return Model{ctx: ctx, source: source, workers: workers, title: title, every: every, width: 80, height: 24, fleet: fleet{meter: &throughput.Meter{}}}
 }
 
 // readMsg is what a read has come to.
@@ -57,8 +60,8 @@ type readMsg struct {
 // againMsg asks for the next read.
 type againMsg struct{}
 
-// Init begins the first read.
-func (m Model) Init() tea.Cmd { return m.read }
+// Init begins the first read, and asks the workers.
+func (m Model) Init() tea.Cmd { return tea.Batch(m.read, m.ask) }
 
 // read reads a Snapshot.
 func (m Model) read() tea.Msg {
@@ -68,18 +71,23 @@ func (m Model) read() tea.Msg {
 	return readMsg{s, err}
 }
 
-// wait waits until the next read is due, or the program ends. (tea.Tick would stay until its time is over.)
+// wait waits until the next read is due, or the program ends.
 func (m Model) wait() tea.Msg {
+	m.pause()
+	return againMsg{}
+}
+
+// pause waits for the interval, or until the program ends. (tea.Tick would stay until its time is over.)
+func (m Model) pause() {
 	pause := time.NewTimer(m.every)
 	defer pause.Stop()
 	select {
 	case <-pause.C:
 	case <-m.ctx.Done():
 	}
-	return againMsg{}
 }
 
-// Update takes what a read has come to, a key, or a new size. There is one read at a time: the next one is asked for after the last has ended.
+// Update takes what a read has come to, a key, or a new size. There is one read at a time, and one question to the workers beside it: the next one is asked for after the last has ended.
 func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
@@ -93,6 +101,11 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.take(msg.Snapshot)
 		}
 		return m, m.wait
+	case askAgainMsg:
+		return m, m.ask
+	case askedMsg:
+		m.takeFleet(msg)
+		return m, m.askLater
 	}
 	return m, nil
 }

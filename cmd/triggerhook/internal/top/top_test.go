@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/triggerhook/triggerhook"
+	"github.com/triggerhook/triggerhook/consumer"
 )
 
 var update = flag.Bool("update", false, "write the frames of testdata anew")
@@ -42,9 +43,21 @@ func busy(seconds int64) Snapshot {
 	return s
 }
 
+// told are the answers of three workers some seconds after noon: that of a busy one, of one that has a handler stuck, and of one that cannot be read.
+func told(seconds int64) askedMsg {
+	at := noon.Add(time.Duration(seconds) * time.Second)
+	n := uint64(1000 * seconds)
+	return askedMsg{at: at, workers: []triggerhook.WorkerInfo{
+		{ID: "1", Name: "mailer-7c9f\x1b[2J:1", Started: noon, Seen: at, Roles: []string{"feeder", "reaper"}, Stats: triggerhook.ProcessStats{Created: n, Figures: consumer.Figures{
+			Delivered: n, Confirmed: n, RolledBack: n / 100, Queued: 12, InHand: 32, Confirming: 1200, LatenessZero: n / 4, LatenessExp: map[int]int64{-64: int64(n / 2), -48: int64(n / 50)}}}},
+		{ID: "2", Name: "mailer-with-a-name-that-is-too-long:1", Started: noon, Seen: at, Roles: []string{"auditor"}, Stats: triggerhook.ProcessStats{Figures: consumer.Figures{
+			Delivered: n / 10, Confirmed: n / 10, Stuck: 1, InHand: 1}}},
+		{ID: "3", Seen: at}}}
+}
+
 // after is a Model of that size that has taken messages.
 func after(width, height int, messages ...tea.Msg) Model {
-	m := New(context.Background(), "shop on mysql://app:xxxxx@db/shop, redis://cache:6379", 2*time.Second, nil)
+	m := New(context.Background(), "shop on mysql://app:xxxxx@db/shop, redis://cache:6379", 2*time.Second, nil, nil)
 	all, _ := m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	for _, msg := range messages {
 		all, _ = all.Update(msg)
@@ -59,10 +72,14 @@ func TestFrames(t *testing.T) {
 	paused.Stats.Estimated, paused.Within[59].Estimated = true, true
 	quiet := Snapshot{At: noon, Within: make([]triggerhook.Forecast, Minutes)}
 	for name, m := range map[string]Model{
-		"busy-80x24":    after(80, 24, readMsg{Snapshot: busy(0)}, readMsg{Snapshot: busy(2)}),
-		"busy-120x40":   after(120, 40, readMsg{Snapshot: busy(0)}, readMsg{Snapshot: busy(2)}, readMsg{Snapshot: busy(4)}),
-		"paused-80x24":  after(80, 24, readMsg{Snapshot: paused}),
-		"quiet-80x24":   after(80, 24, readMsg{Snapshot: quiet}),
+		"busy-80x24":    after(80, 24, readMsg{Snapshot: busy(0)}, told(0), readMsg{Snapshot: busy(2)}, told(2)),
+		"busy-120x40":   after(120, 40, readMsg{Snapshot: busy(0)}, told(0), readMsg{Snapshot: busy(2)}, told(2), readMsg{Snapshot: busy(4)}, told(4)),
+		"first-80x24":   after(80, 24, readMsg{Snapshot: busy(0)}, told(2)),
+		"asking-80x24":  after(80, 24, readMsg{Snapshot: busy(0)}),
+		"away-80x24":    after(80, 24, readMsg{Snapshot: busy(0)}, told(0), told(2), askedMsg{err: errors.New("workers: unavailable:\x1b[2J")}),
+		"silent-80x24":  after(80, 24, readMsg{Snapshot: busy(0)}, askedMsg{err: errors.New("workers: unavailable")}),
+		"paused-80x24":  after(80, 24, readMsg{Snapshot: paused}, told(0)),
+		"quiet-80x24":   after(80, 24, readMsg{Snapshot: quiet}, askedMsg{at: noon}),
 		"reading-80x24": after(80, 24),
 		"failed-80x24":  after(80, 24, readMsg{Snapshot: busy(0)}, readMsg{err: errors.New("stats: unavailable:\x1b[2J dial tcp")}),
 	} {
@@ -87,7 +104,7 @@ func TestFrames(t *testing.T) {
 func TestAFrameFitsTheTerminal(t *testing.T) {
 	for _, width := range []int{1, 7, 20, 59, 60, 61, 80, 119, 120, 300} {
 		for _, height := range []int{1, 2, 5, 12, 13, 24, 100} {
-			frame := after(width, height, readMsg{Snapshot: busy(0)}, readMsg{err: errors.New("no")}, readMsg{Snapshot: busy(2)}).Frame()
+			frame := after(width, height, readMsg{Snapshot: busy(0)}, readMsg{err: errors.New("no")}, readMsg{Snapshot: busy(2)}, told(0), told(2)).Frame()
 			lines := strings.Split(frame, "\n")
 			if len(lines) != height {
 				t.Errorf("%dx%d: %d lines", width, height, len(lines))
@@ -178,8 +195,8 @@ func TestReadsFollowEachOther(t *testing.T) {
 			return Snapshot{}, errors.New("away")
 		}
 		return busy(0), nil
-	})
-	cmd := m.Init()
+	}, nil)
+	cmd := tea.Cmd(m.read)
 	for range 2 {
 		next, wait := m.Update(cmd())
 		m = next.(Model)
@@ -194,14 +211,61 @@ func TestReadsFollowEachOther(t *testing.T) {
 	}
 }
 
+// The workers are asked beside that, one question at a time, and a picture of its own asks them twice, so that it has rates.
+func TestWorkersAreAskedOneQuestionAtATime(t *testing.T) {
+	asked := int64(0)
+	m := New(t.Context(), "", time.Millisecond, func(context.Context) (Snapshot, error) { return busy(0), nil }, func(ctx context.Context) ([]triggerhook.WorkerInfo, error) {
+		if _, bounded := ctx.Deadline(); !bounded {
+			t.Error("a question is not bounded")
+		}
+		asked++
+		return told(2 * asked).workers, nil
+	})
+	if all, is := m.Init()().(tea.BatchMsg); !is || len(all) != 2 {
+		t.Errorf("it begins with %v, want a read and a question", all)
+	}
+	next, later := m.Update(m.ask())
+	if _, is := later().(askAgainMsg); !is {
+		t.Fatal("a question is not followed by a wait")
+	}
+	if _, cmd := next.Update(askAgainMsg{}); cmd == nil {
+		t.Fatal("a wait is not followed by a question")
+	}
+	once, err := Once(m)
+	if want := "1,100.0"; err != nil || asked != 3 || !strings.Contains(Plain(once), want) || !strings.Contains(Plain(once), "98,765") {
+		t.Errorf("after %d questions, %v, the picture lacks %s:\n%s", asked, err, want, Plain(once))
+	}
+}
+
+// Lateness is that of the last answers, and not more of them are kept.
+func TestLatenessIsThatOfTheLastAnswers(t *testing.T) {
+	var all []tea.Msg
+	for second := range int64(3 * kept) {
+		all = append(all, told(2*second))
+	}
+	f := after(80, 24, all...).fleet
+	if got := f.late[len(f.late)-1].Since(f.late[0]).Count(); len(f.late) != kept || got != 2*(kept-1)*770 {
+		t.Errorf("of %d answers %d are kept, with %d deliveries, want %d with %d", len(all), len(f.late), got, kept, 2*(kept-1)*770)
+	}
+}
+
+func TestDurationsAndNumbersAreShort(t *testing.T) {
+	for want, got := range map[string]string{"0s": short(0), "12.35µs": short(12_345), "3.95ms": short(3_951_234), "1.5s": short(1500 * time.Millisecond), "1,234.6": decimal(1234.56), "0.0": decimal(0)} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // In a terminal it draws, and q ends it.
 func TestTheProgramDrawsAndEnds(t *testing.T) {
 	in, keys := io.Pipe()
 	drawn := make(chan struct{})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel() // ends the wait for the next read
-	model := New(ctx, "shop", time.Hour, func(context.Context) (Snapshot, error) { return busy(0), nil })
-	out := &watched{want: "98,765", seen: drawn}
+	model := New(ctx, "shop", time.Hour, func(context.Context) (Snapshot, error) { return busy(0), nil },
+		func(context.Context) ([]triggerhook.WorkerInfo, error) { return told(0).workers, nil })
+	out := &watched{want: "workers: 3 alive", seen: drawn}
 	go func() {
 		<-drawn
 		_, _ = keys.Write([]byte("q"))

@@ -37,6 +37,7 @@ func (m Model) Frame() string {
 	} else {
 		lines[1] = faint.Render(m.last.At.UTC().Format("2006-01-02 15:04:05Z")) + "  " + m.pauseText()
 		lines = append(append(append(lines, ""), m.lives()...), "")
+		lines = append(append(lines, m.fleet.list(max(1, (m.height-16)/3))...), "")
 		lines = append(lines, m.hour(m.height-len(lines)-4)...)
 	}
 	foot := faint.Render(fmt.Sprintf("every %s    q quit   + slower   - faster", m.every))
@@ -83,11 +84,11 @@ func (m Model) lives() []string {
 	if n.Due > 0 || m.last.Late > 0 {
 		late = "the oldest is " + m.last.Late.Round(time.Millisecond).String() + " late"
 	}
-	return []string{stored,
+	lines := []string{stored,
 		row("preloaded", number(n.Preloaded, false), "wait in the hot set, due or not"),
 		row("due", number(n.Due, false), late+"  "+curve.Render(sparkline(m.due))),
-		row("in flight", number(n.InFlight, false), "claimed by workers  "+curve.Render(sparkline(m.held))),
-		dead}
+		row("in flight", number(n.InFlight, false), "claimed by workers  "+curve.Render(sparkline(m.held)))}
+	return append(append(lines, m.fleet.speeds()...), dead)
 }
 
 func row(name, n, text string) string {
