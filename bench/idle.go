@@ -61,7 +61,7 @@ func (s *stage) idleTimes() (settle, watched time.Duration) {
 	case s.N < fullIdle:
 		return time.Second, time.Second
 	case s.Scenario == "idle":
-		return 5 * time.Second, 20 * time.Second
+		return 5 * time.Second, 10 * time.Second
 	}
 	return 3 * time.Second, 5 * time.Second
 }

@@ -51,9 +51,9 @@ type place struct {
 	Postgres string
 }
 
-// jobs lists the measurements of one run: systems side by side, so that a machine
+// scenarioJobs lists the measurements of scenarios: systems side by side, so that a machine
 // that slows down does so to all.
-func jobs(w wish) []job {
+func scenarioJobs(w wish) []job {
 	var all []job
 	for _, name := range w.scenarios {
 		sc := scenarios[name]

@@ -12,10 +12,10 @@ import (
 // The plot of lateness: a panel a rate, a line a system over the percentiles, which are spread so that each further nine has as much room as
 // the one before. Both colour schemes of a page are served, because a browser applies the style of a picture too.
 const (
-	panelWidth, panelHeight = 440, 400
-	panelLeft, panelRight   = 56, 344 // of the plane within its panel
+	panelWidth, panelHeight = 490, 400
+	panelLeft, panelRight   = 62, 350 // of the plane within its panel
 	panelTop, panelLow      = 84, 340
-	lastPart                = 0.4 // how far the largest value stands right of the last percentile
+	lastPart                = 0.7 // how far the largest value stands right of the last percentile
 )
 
 // panelVariants are the rates that have a panel, with their titles.
@@ -150,9 +150,18 @@ func panel(title string, rows []row, low, high float64) string {
 		fmt.Fprintf(&b, `<polyline class="%s" points="%s"/>`+"\n", r.System, strings.Join(points, " "))
 	}
 	for i, at := range apart(ends, 15) {
-		fmt.Fprintf(&b, `<text x="%d" y="%.1f" class="name %s">%s</text>`+"\n", panelRight+8, at, rows[i].System, systemTitles[rows[i].System])
+		fmt.Fprintf(&b, `<text x="%d" y="%.1f" class="name %s">%s</text>`+"\n", panelRight+8, at, rows[i].System, label(rows[i]))
 	}
 	return b.String()
+}
+
+// label names a system, and what it did if it did not keep up with the rate that was asked for.
+func label(r row) string {
+	asked := 0
+	if _, err := fmt.Sscanf(r.Variant, "%d/s", &asked); err == nil && r.RatePerS < keepsUp*float64(asked) {
+		return fmt.Sprintf("%s, %s/s", systemTitles[r.System], thousands(math.Round(r.RatePerS)))
+	}
+	return systemTitles[r.System]
 }
 
 // apart moves values that are nearer to each other than a distance, so that labels at them can be read; their order stays.

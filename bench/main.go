@@ -1,7 +1,7 @@
 // Command bench measures this library, its peers, and the limit of what the same
 // servers can do bare, in one run on servers that it brings:
 //
-//	go run . run [--scenario NAME,...] [--system NAME,...] [--n N] [--workers W] [--payload BYTES] [--rtt 2ms] [--runs K] [--json FILE]
+//	go run . run [--scenario NAME,... | --suite NAME] [--system NAME,...] [--n N] [--workers W] [--payload BYTES] [--rtt 2ms] [--runs K] [--json FILE]
 //	go run . compare --with PROGRAM [FLAG OF run]...
 //	go run . report [--plots DIR] FILE...
 //	go run . publish [--root DIR] FILE...
@@ -70,15 +70,17 @@ type wish struct {
 	file                string
 	profile             string
 	unflushed           bool
+	parts               []part // of a suite
 }
 
 // parseRun reads the flags of run; more adds those of another command that takes these too.
 func parseRun(args []string, more ...func(*flag.FlagSet)) (wish, error) {
 	w := wish{}
-	var scenarios, systems string
+	var scenarios, systems, suite string
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	f.StringVar(&scenarios, "scenario", "", "names, with commas; all if empty: "+strings.Join(scenarioNames(), ", "))
 	f.StringVar(&systems, "system", "triggerhook,limit", "names, with commas, or all: "+strings.Join(systemNames, ", "))
+	f.StringVar(&suite, "suite", "", "a list of measurements, instead of scenarios: "+strings.Join(suiteNames(), ", "))
 	f.StringVar(&w.variant, "variant", "", "only variants with this in their names")
 	f.IntVar(&w.n, "n", 0, "tasks, of which a variant has its share; 0: as many as the scenario's full size has")
 	f.IntVar(&w.workers, "workers", 0, "callers, consumers or worker processes, whatever the scenario varies; 0: each of its own numbers")
@@ -105,8 +107,15 @@ func parseRun(args []string, more ...func(*flag.FlagSet)) (wish, error) {
 	if w.scenarios, err = choose(scenarios, scenarioNames()); err != nil {
 		return w, err
 	}
-	w.systems, err = choose(systems, systemNames)
-	return w, err
+	if w.systems, err = choose(systems, systemNames); err != nil || suite == "" {
+		return w, err
+	}
+	if scenarios != "" {
+		return w, errors.New("--suite and --scenario cannot go together")
+	}
+	named := false
+	f.Visit(func(set *flag.Flag) { named = named || set.Name == "system" && systems != "all" })
+	return w.suited(suite, named)
 }
 
 // choose returns the names in text, in the order of all, each of which must be one

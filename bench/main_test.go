@@ -106,7 +106,8 @@ func (l *liar) consume(ctx context.Context, c consumption) error {
 func (l *liar) settled(context.Context) (int, error) { return int(l.done.Load()), nil }
 
 func TestFlags(t *testing.T) {
-	for _, args := range [][]string{{"--scenario", "sleep"}, {"--system", "cron"}, {"--n", "-1"}, {"--runs", "0"}, {"--payload", "2000000"}, {"--nothing"}} {
+	for _, args := range [][]string{{"--scenario", "sleep"}, {"--system", "cron"}, {"--n", "-1"}, {"--runs", "0"}, {"--payload", "2000000"}, {"--nothing"}, {"left over"},
+		{"--suite", "none"}, {"--suite", "peers", "--n", "5"}, {"--suite", "peers", "--scenario", "now"}} {
 		if _, err := parseRun(args); err == nil {
 			t.Errorf("run %q is taken, want an error", args)
 		}
@@ -114,6 +115,32 @@ func TestFlags(t *testing.T) {
 	w, err := parseRun([]string{"--scenario", "send,create", "--system", "all", "--n", "5", "--rtt", "2ms"})
 	if err != nil || strings.Join(w.scenarios, " ") != "create send" || len(w.systems) != len(systemNames) || w.n != 5 || w.rtt != 2*time.Millisecond {
 		t.Errorf("got %+v, %v", w, err)
+	}
+}
+
+// A suite has what it names, each measured under its own number of tasks, and for the systems that are asked for.
+func TestASuiteIsAListOfMeasurements(t *testing.T) {
+	for name, parts := range suites {
+		w, err := parseRun([]string{"--suite", name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		for _, p := range parts {
+			want += len(p.systems)
+		}
+		if all := jobs(w); len(all) != want {
+			t.Errorf("suite %s has %d measurements, want one a part and system, %d: %+v", name, len(all), want, all)
+		}
+	}
+	w, err := parseRun([]string{"--suite", "peers", "--system", "asynq"})
+	if err != nil || len(w.systems) != 1 || w.systems[0] != "asynq" {
+		t.Fatalf("the suite for asynq is %+v, %v", w, err)
+	}
+	for _, j := range jobs(w) {
+		if j.System != "asynq" || j.Scenario == "lateness" && j.Variant.Name == "1000/s" && j.N != 10_000 {
+			t.Errorf("the suite for asynq has %s %s of %s with %d tasks", j.Scenario, j.Variant.Name, j.System, j.N)
+		}
 	}
 }
 

@@ -26,7 +26,8 @@ const (
 	leftEdge, rightEdge, topEdge, lowEdge = 80, 880, 56, 330
 )
 
-var colours = map[string]string{"triggerhook": "#1f6fb4", "embedded": "#7fb2de", "limit": "#888888", "asynq": "#d9782d", "river": "#3a9a5b"}
+var colours = map[string]string{"triggerhook": "#1f6fb4", "embedded": "#7fb2de", "limit": "#888888", "asynq": "#d9782d", "river": "#3a9a5b",
+	"nats": "#7e22ce", "bullmq": "#a16207"}
 
 // plotsOf draws a plot a scenario: rates, and what varies over a number as lines.
 func plotsOf(rows []row) map[string]string {
@@ -57,6 +58,17 @@ func plotsOf(rows []row) map[string]string {
 			}
 		case "lateness":
 			out[name] = bars(mine, "lateness: p99", "ms", func(r row) float64 { return r.P99MS }).svg()
+			out[name+"-cpu"] = bars(mine, "processor time a task, all processes", "us", cpuUS).svg()
+			if svg, err := latenessPlot(mine); err == nil { // none without its two rates
+				out[name+"-percentiles"] = svg
+			}
+		case "now":
+			out[name] = bars(mine, "now: from create to the handler, mean", "ms", func(r row) float64 { return r.MeanMS }).svg()
+			out[name+"-p99"] = bars(mine, "now: from create to the handler, p99", "ms", func(r row) float64 { return r.P99MS }).svg()
+		case "idle":
+			out[name] = bars(having(mine, idleOf), "idle: processor time, all processes", "ms/s", func(r row) float64 { return *r.IdleCPUMSPerS }).svg()
+		case "recovery":
+			out[name] = bars(having(mine, gapOf), "recovery: longest gap after a fault", "ms", func(r row) float64 { return *r.GapMS }).svg()
 		default:
 			out[name] = bars(mine, name, "tasks/s", rate).svg()
 		}
@@ -64,7 +76,20 @@ func plotsOf(rows []row) map[string]string {
 	return out
 }
 
-func rate(r row) float64 { return r.RatePerS }
+func rate(r row) float64    { return r.RatePerS }
+func cpuUS(r row) float64   { return 1e6 * r.CPUS / float64(max(r.N, 1)) }
+func idleOf(r row) *float64 { return r.IdleCPUMSPerS }
+func gapOf(r row) *float64  { return r.GapMS }
+
+// having are the rows that have a figure.
+func having(rows []row, figure func(row) *float64) (some []row) {
+	for _, r := range rows {
+		if figure(r) != nil {
+			some = append(some, r)
+		}
+	}
+	return some
+}
 
 func of(rows []row, variant string) (some []row) {
 	for _, r := range rows {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,12 +93,15 @@ type tableRow struct {
 	write                   func(row) string
 }
 
+// keepsUp is the part of a rate that is asked for with which a system keeps up.
+const keepsUp = 0.9
+
 // percentiles are how late, from the median to the most. A system that does not keep up with the rate that is asked for says what it did.
 func percentiles(asked float64) func(row) string {
 	return func(r row) string {
 		text := fmt.Sprintf("%s / %s / %s / %s", thousands(r.P50MS), thousands(r.P99MS), thousands(r.P999MS), thousands(r.MaxMS))
-		if asked > 0 && r.RatePerS < 0.9*asked {
-			text += fmt.Sprintf(", at %s/s", thousands(r.RatePerS))
+		if asked > 0 && r.RatePerS < keepsUp*asked {
+			text += fmt.Sprintf(", at %s/s", thousands(math.Round(r.RatePerS)))
 		}
 		return text
 	}
@@ -105,7 +109,7 @@ func percentiles(asked float64) func(row) string {
 
 func perS(r row) string    { return thousands(r.RatePerS) + "/s" }
 func perCore(r row) string { return thousands(r.RatePerS/float64(max(r.Cores, 1))) + "/s" }
-func perTask(r row) string { return thousands(1e6*r.CPUS/float64(max(r.N, 1))) + " us" }
+func perTask(r row) string { return thousands(cpuUS(r)) + " us" }
 func meanP99(r row) string { return thousands(r.MeanMS) + " / " + thousands(r.P99MS) + " ms" }
 func toLast(r row) string  { return thousands(r.MaxMS) + " ms" }
 func idleCPU(r row) string { return optional(r.IdleCPUMSPerS) + " ms/s" }
@@ -120,8 +124,8 @@ var peerRows = []tableRow{
 	{"create to handler, due at once, idle: mean / p99", "now", "one at a time", 0, meanP99},
 	{"tasks of one instant, 2 processes: the last after", "burst", "one instant", 2, toLast},
 	{"processor time a task at 10/s, all processes", "lateness", "10/s", 0, perTask},
-	{"the same at 100/s", "lateness", "100/s", 0, perTask},
-	{"the same at 1,000/s", "lateness", "1000/s", 0, perTask},
+	{"processor time a task at 100/s", "lateness", "100/s", 0, perTask},
+	{"processor time a task at 1,000/s", "lateness", "1000/s", 0, perTask},
 	{"idle, 10 workers: processor time, all processes", "idle", "nothing due", 10, idleCPU},
 }
 

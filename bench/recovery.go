@@ -15,7 +15,7 @@ import (
 
 // measureRecovery measures for how long nothing is delivered after a fault, while a task falls due every 10 ms.
 //
-// The tasks are preloaded before, but for the death of the feeder: what is preloaded needs none, so each task is created then in a
+// The tasks are preloaded before, except for the death of the feeder: what is preloaded needs none, so each task is created then in a
 // transaction of the caller's own (CreateTx) and due at once, which only the feeder brings into the hot set. A delivery is written down
 // when it happens, so that a process that is killed takes none with it.
 //
@@ -72,7 +72,7 @@ func (r *recovery) killFeeder(context.Context) error { return r.crew.kill(0) }
 // every is the time between two tasks.
 const every = 10 * time.Millisecond
 
-// recovery is one measurement. The goroutine that measures owns it, but for due.
+// recovery is one measurement. The goroutine that measures owns it, except due.
 type recovery struct {
 	*stage
 	h      *hook

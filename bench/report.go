@@ -134,14 +134,15 @@ func writeReport(out io.Writer, rows []row) {
 			continue
 		}
 		fmt.Fprintf(out, "## %s\n\n", name)
-		fmt.Fprintln(out, "| variant | system | n | runs | rate/s | of limit | of asynq | of river | p50 ms | p99 ms | p99.9 ms | max ms | first ms "+
-			"| cpu s | alloc B/task | Redis cmds/task | Redis us/task | MySQL stmts/task | RSS MB |")
-		fmt.Fprintln(out, "|"+strings.Repeat(" --- |", 19))
+		fmt.Fprintln(out, "| variant | system | n | runs | rate/s | of limit | of asynq | of river | mean ms | p50 ms | p99 ms | p99.9 ms | max ms | first ms "+
+			"| cpu s | cpu us/task | alloc B/task | Redis cmds/task | Redis us/task | MySQL stmts/task | RSS MB |")
+		fmt.Fprintln(out, "|"+strings.Repeat(" --- |", 21))
 		for _, r := range mine {
 			writeRow(out, r, rows)
 		}
 		fmt.Fprintln(out)
 		writeIdle(out, mine)
+		writeGaps(out, mine)
 		writeSeries(out, mine)
 	}
 	writeFoot(out, rows)
@@ -149,7 +150,7 @@ func writeReport(out io.Writer, rows []row) {
 
 func writeRow(out io.Writer, r row, rows []row) {
 	if r.Cannot != "" {
-		fmt.Fprintf(out, "| %s | %s | cannot: %s |%s\n", r.title(), r.System, r.Cannot, strings.Repeat(" |", 16))
+		fmt.Fprintf(out, "| %s | %s | cannot: %s |%s\n", r.title(), r.System, r.Cannot, strings.Repeat(" |", 18))
 		return
 	}
 	ratio := func(system string) string {
@@ -165,7 +166,7 @@ func writeRow(out io.Writer, r row, rows []row) {
 		return ""
 	}
 	cells := []string{r.title(), r.System, strconv.Itoa(r.N), strconv.Itoa(r.runs), figure(r.RatePerS), ratio("limit"), ratio("asynq"), ratio("river"),
-		figure(r.P50MS), figure(r.P99MS), figure(r.P999MS), figure(r.MaxMS), optional(r.FirstMS), figure(r.CPUS), figure(r.AllocBytesPerTask),
+		figure(r.MeanMS), figure(r.P50MS), figure(r.P99MS), figure(r.P999MS), figure(r.MaxMS), optional(r.FirstMS), figure(r.CPUS), figure(cpuUS(r)), figure(r.AllocBytesPerTask),
 		optional(r.RedisCmdsPerTask), optional(r.RedisUSPerTask), optional(r.MySQLStmtsPerTask), figure(r.RSSMB)}
 	fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
 }
@@ -217,10 +218,18 @@ func optional(v *float64) string {
 
 func writeIdle(out io.Writer, rows []row) {
 	for _, r := range rows {
-		if r.IdleRedisCmdsPerS != nil {
-			fmt.Fprintf(out, "- idle, %s, %d processes: %s commands of Redis a second, %s statements of MySQL; then %d duplicates\n", r.System, r.Workers,
-				optional(r.IdleRedisCmdsPerS), cmp.Or(optional(r.IdleMySQLStmtsPerS), "no"), r.Duplicates)
+		if r.IdleRedisCmdsPerS != nil || r.IdleCPUMSPerS != nil {
+			fmt.Fprintf(out, "- idle, %s, %d processes: %s commands of Redis a second, %s statements of MySQL, %s ms of processor time; then %d duplicates\n", r.System,
+				r.Workers, cmp.Or(optional(r.IdleRedisCmdsPerS), "no"), cmp.Or(optional(r.IdleMySQLStmtsPerS), "no"),
+				cmp.Or(optional(r.IdleCPUMSPerS), "unknown"), r.Duplicates)
 		}
+	}
+}
+
+func writeGaps(out io.Writer, rows []row) {
+	for _, r := range having(rows, gapOf) {
+		fmt.Fprintf(out, "- %s, %s: nothing was delivered for %s ms, the next task that fell due came after %s ms; %d came again\n", r.System, r.title(),
+			optional(r.GapMS), optional(r.FirstMS), r.Duplicates)
 	}
 }
 

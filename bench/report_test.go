@@ -36,7 +36,7 @@ func TestAReportHasMediansAndRatios(t *testing.T) {
 	writeReport(&out, rows)
 	for _, want := range []string{
 		"## create\n",
-		"| one a call, x8 | triggerhook | 100 | 3 | 500.0 | 0.50 |  | 2.00 | 2.00 |",
+		"| one a call, x8 | triggerhook | 100 | 3 | 500.0 | 0.50 |  | 2.00 | 0 | 2.00 |",
 		"| one a call, x8 | limit | 100 | 1 | 1000 |  |  | 4.00 |",
 		"| one a call, x64 | limit | 100 | 1 | 7.00 |  |  |  |",
 		"| one a call, x8 | asynq | cannot: it has no such call |",
@@ -48,8 +48,8 @@ func TestAReportHasMediansAndRatios(t *testing.T) {
 	}
 	lines := strings.Split(out.String(), "\n")
 	for _, l := range lines {
-		if strings.HasPrefix(l, "|") && strings.Count(l, "|") != 20 {
-			t.Errorf("%d bars in a row, want 20: %s", strings.Count(l, "|"), l)
+		if strings.HasPrefix(l, "|") && strings.Count(l, "|") != 22 {
+			t.Errorf("%d bars in a row, want 22: %s", strings.Count(l, "|"), l)
 		}
 	}
 }
@@ -68,9 +68,12 @@ func TestPlotsAreSVG(t *testing.T) {
 		all = append(all, line{Scenario: "fleet", Variant: "a < b & c", System: "triggerhook", Workers: workers, RatePerS: float64(workers * 100)})
 	}
 	all = append(all, line{Scenario: "backlog", System: "limit", N: 10, Series: []point{{Done: 5, RatePerS: 1}, {Done: 10, RatePerS: 2}}},
+		line{Scenario: "now", Variant: "one at a time", System: "nats", MeanMS: 2}, line{Scenario: "idle", System: "nats", IdleCPUMSPerS: ptr(3)},
+		line{Scenario: "idle", System: "asynq"}, line{Scenario: "recovery", Variant: "feeder killed", System: "triggerhook", GapMS: ptr(4)},
+		line{Scenario: "lateness", Variant: "10/s", System: "nats", P99MS: 2, CPUS: 1, N: 10},
 		line{Scenario: "grow", Variant: "create", System: "limit", Rows: 10_000, P50MS: 1}, line{Scenario: "grow", Variant: "create", System: "limit", Rows: 100_000, P50MS: 2})
 	plots := plotsOf(medians(all))
-	for _, name := range []string{"create", "fleet", "backlog", "grow-create"} {
+	for _, name := range []string{"create", "fleet", "backlog", "grow-create", "now", "now-p99", "idle", "recovery", "lateness", "lateness-cpu"} {
 		if plots[name] == "" {
 			t.Fatalf("there is no plot %q", name)
 		}

@@ -64,13 +64,13 @@ func init() {
 		"send":      {n: 100_000, peersN: 100_000, variants: sendVariants, measure: measureSend},
 		"confirm":   {n: 100_000, peersN: 100_000, variants: confirmVariants, measure: measureSend},
 		"burst":     {n: 300_000, peersN: 50_000, variants: []variant{{Name: "one instant", Workers: 2}}, measure: measureBurst},
-		"now":       {n: 1000, peersN: 1000, variants: []variant{{Name: "one at a time", Workers: 1}}, measure: measureNow},
+		"now":       {n: 10_000, peersN: 10_000, variants: []variant{{Name: "one at a time", Workers: 1, Share: 10}}, measure: measureNow},
 		"lateness":  {n: 100_000, peersN: 100_000, variants: latenessVariants, measure: measureLateness},
 		"sustained": {n: 200_000, peersN: 40_000, variants: []variant{{Name: "20000/s asked for", Rate: 20_000, Workers: 1}}, measure: measureLateness},
 		"backlog":   {n: 5_000_000, peersN: 200_000, variants: []variant{{Name: "overdue", Workers: 1, HotTasks: 100_000}}, measure: measureBacklog},
 		"grow":      {n: 10_000_000, peersN: 1_000_000, variants: growVariants(), measure: measureGrow},
 		"fleet":     {n: 200_000, peersN: 50_000, variants: fleetVariants(), measure: measureBurst},
-		"recovery":  {n: 2000, peersN: 2000, variants: recoveryVariants, measure: measureRecovery},
+		"recovery":  {n: 8000, peersN: 8000, variants: recoveryVariants, measure: measureRecovery},
 		"idle":      {n: fullIdle, peersN: fullIdle, variants: []variant{{Name: "nothing due", Workers: 10}}, measure: measureIdle},
 	}
 }
@@ -99,10 +99,10 @@ var latenessVariants = []variant{
 // recoveryVariants are the faults. Two of them take half a minute even with few tasks: until a lease has ended, and until three MySQL servers
 // are a group.
 var recoveryVariants = []variant{
-	{Name: "feeder killed", Workers: 2, Full: true},
-	{Name: "Redis restarted", Workers: 2},
-	{Name: "MySQL failover", Workers: 2, Full: true},
-	{Name: "rolling deploy", Workers: 4},
+	{Name: "feeder killed", Workers: 2, Share: 4, Full: true},
+	{Name: "Redis restarted", Workers: 2, Share: 4},
+	{Name: "MySQL failover", Workers: 2, Share: 4, Full: true},
+	{Name: "rolling deploy", Workers: 4, Share: 4},
 }
 
 var deleteVariants = []variant{
