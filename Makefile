@@ -10,7 +10,7 @@ ALONE := ./internal/mutants ./internal/shape
 
 RACE := go test -race -vet=off -json -timeout 25m
 
-.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-smoke examples-test otel-test dashboard-test cli-test deploy-test monitoring-test model
+.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-peers bench-smoke examples-test otel-test dashboard-test cli-test deploy-test monitoring-test model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,12 @@ deploy-test: ## go vet, staticcheck and the tests of the Helm chart; the package
 
 monitoring-test: ## the rules, the dashboard and the ScaledObject: promtool, and that each metric exists
 	cd monitoring && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff && go test ./...
+
+bench-peers: ## measure beside the peers, some 12 minutes, and write tables and plot into README.md and docs/performance.md (RUNS=3)
+	cd bench && rm -f results.jsonl && go build -o bench .
+	cd bench && ./bench run --suite peers --runs $(or $(RUNS),1) --json results.jsonl
+	cd bench && ./bench run --suite unflushed --flush=false --runs $(or $(RUNS),1) --json results.jsonl
+	cd bench && ./bench publish results.jsonl
 
 bench-smoke: ## run each scenario small, for the library and the limit: to see that it works, never to judge a time
 	cd bench && go run . run --n 500 --workers 2

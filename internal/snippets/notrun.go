@@ -29,6 +29,8 @@ var notRun = []skipped{
 	{"docs/performance.md", "go run . run ", minutes},
 	{"docs/performance.md", "go run . report ", "reports what the line before has measured"},
 	{"docs/performance.md", "cd bench", "is for these lines"},
+	{"docs/performance.md", "git worktree add ", minutes},
+	{"docs/performance.md", "go build -o bench ", minutes},
 	{"docs/reliability.md", "go run ./internal/torture ", minutes + "; a step of CI runs one round"},
 	{"docs/serve.md", "go install ", noRelease},
 	{"docs/webhooks.md", "go run ./internal/testserver/servers ", minutes},
