@@ -46,16 +46,22 @@ const warmUp = 45 * time.Second
 func run(folder string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
-	s, closeStores, err := open(ctx)
+	s, closeStores, err := open(ctx, "mail-7c9f:1")
 	if err != nil {
 		return err
 	}
 	defer closeStores()
+	second, closeSecond, err := open(ctx, "mail-b21d:1")
+	if err != nil {
+		return err
+	}
+	defer closeSecond()
 	working, stop := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer stop()
 	all.Go(func() { report(s.Handle(working, 32, handle)) })
+	all.Go(func() { report(second.Handle(working, 32, handle)) })
 	all.Go(func() { report(produce(working, s)) })
 	if err := seed(ctx, s); err != nil {
 		return err
@@ -81,8 +87,8 @@ func report(err error) {
 	}
 }
 
-// open opens a Scheduler on the servers that the environment names, in a database of its own.
-func open(ctx context.Context) (*triggerhook.Scheduler, func(), error) {
+// open opens a worker on the servers that the environment names, in a database of its own.
+func open(ctx context.Context, worker string) (*triggerhook.Scheduler, func(), error) {
 	c, err := mysql.ParseDSN(os.Getenv("TRIGGERHOOK_TEST_MYSQL"))
 	if err != nil {
 		return nil, nil, err
@@ -111,7 +117,7 @@ func open(ctx context.Context) (*triggerhook.Scheduler, func(), error) {
 		return nil, closeAll, err
 	}
 	s, err := triggerhook.New(store, set, triggerhook.Options{Logger: slog.New(slog.DiscardHandler), MaxAttempts: 3,
-		Retry: retrypolicy.Constant(2 * time.Second), Worker: "mail-7c9f:1", History: triggerhook.History{Retention: time.Hour}})
+		Retry: retrypolicy.Constant(2 * time.Second), Worker: worker, History: triggerhook.History{Retention: time.Hour}})
 	if err == nil {
 		err = s.Migrate(ctx)
 	}
