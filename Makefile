@@ -10,7 +10,7 @@ ALONE := ./internal/mutants ./internal/shape
 
 RACE := go test -race -vet=off -json -timeout 25m
 
-.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-peers bench-smoke examples-test otel-test dashboard-test cli-test deploy-test monitoring-test model
+.PHONY: help test model-test fuzz lint shape smoke accept torture mutants vuln bench bench-test bench-peers bench-smoke examples-test otel-test dashboard-test cli-test deploy-test monitoring-test model image-test release-check release-snapshot
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,15 @@ bench-peers: ## measure beside the peers, some 12 minutes, and write tables and 
 	cd bench && ./bench run --suite peers --runs $(or $(RUNS),1) --json results.jsonl
 	cd bench && ./bench run --suite unflushed --flush=false --runs $(or $(RUNS),1) --json results.jsonl
 	cd bench && ./bench publish results.jsonl
+
+image-test: ## build the image of deploy, and run it as Kubernetes does, without a container engine: needs root
+	$(SERVERS) bash deploy/image-test.sh
+
+release-check: ## whether the command, the library, otel and dashboard install from the tags of a release, made in a copy (CI: only loaded)
+	bash scripts/release-check.sh $(ARGS)
+
+release-snapshot: ## build the binaries of a release in a copy, look into each archive, and leave them in dist; the first time for some 10 minutes
+	bash scripts/release-check.sh --load -- bash scripts/release-build.sh "$$(pwd)/dist"
 
 bench-smoke: ## run each scenario small, for the library and the limit: to see that it works, never to judge a time
 	cd bench && go run . run --n 500 --workers 2

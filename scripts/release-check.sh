@@ -22,10 +22,10 @@ git -C "$work/repo" config user.email check@localhost
 
 cache=$(go env GOMODCACHE)/cache/download
 proxy=$(go env GOPROXY)
-user() { # a user's go command
-  GOMODCACHE="$work/modules" GOFLAGS=-modcacherw GOWORK=off GOPRIVATE="$path" GOPROXY="file://$cache,$proxy" CGO_ENABLED=0 \
-    GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="url.file://$work/repo.insteadOf" GIT_CONFIG_VALUE_0="https://$path" GOBIN="$work/bin" go "$@"
-}
+# The environment of a user's go command.
+as=(GOMODCACHE="$work/modules" GOFLAGS=-modcacherw GOWORK=off GOPRIVATE="$path" GOPROXY="file://$cache,$proxy" CGO_ENABLED=0 GOBIN="$work/bin"
+  GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="url.file://$work/repo.insteadOf" GIT_CONFIG_VALUE_0="https://$path")
+user() { env "${as[@]}" go "$@"; }
 mkdir "$work/user" "$work/bin"
 cd "$work/user"
 if [ -n "$load" ]; then
@@ -90,4 +90,4 @@ for module in otel dashboard cmd/triggerhook; do
   (cd "$work/repo/$module" && bash "$work/repo/scripts/tidy.sh")
 done
 echo "release-check: the command, the library, otel and dashboard install from their tags"
-[ $# = 0 ] || (cd "$work/repo" && "$@")
+[ $# = 0 ] || (cd "$work/repo" && env "${as[@]}" "$@")
