@@ -93,6 +93,7 @@ Exit codes:
 	root.AddCommand(a.migrate(), a.create(), a.get(), a.list(), a.delete(), a.reschedule(), a.update(), a.deadLetters(), a.history(), a.pause(), a.resume(), a.stats(), a.workers(), a.forecast(),
 		a.export(), a.importTasks(), a.serve(), a.token(),
 		a.doctor(), a.top(), a.version(), a.man())
+	complete(root)
 	return root
 }
 

@@ -38,6 +38,9 @@ func measure(ctx context.Context, s *triggerhook.Scheduler) error {
 		stop()
 		report(<-ended)
 	}()
+	if err := idle(ctx, s); err != nil {
+		return err
+	}
 	pages, err := dashboard.New(s, dashboard.Options{Operate: true, Authorize: func(*http.Request) error { return nil }})
 	if err != nil {
 		return err
@@ -54,6 +57,27 @@ func measure(ctx context.Context, s *triggerhook.Scheduler) error {
 	for _, one := range steps {
 		if err := one.print(ctx, out); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// idle waits until the worker has done what fell due before this run.
+func idle(ctx context.Context, s *triggerhook.Scheduler) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 0; n < 3; n++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		stats, err := s.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		if of := stats.Namespace; of.Due+of.InFlight > 1000 || of.LoadedAhead < time.Second {
+			n = -1
 		}
 	}
 	return nil

@@ -171,6 +171,9 @@ func Once(m Model) (Model, error) {
 			next, _ := m.Update(msg)
 			m = next.(Model)
 		}
+		if m.err != nil {
+			break
+		}
 	}
 	return m, errors.Join(m.err, m.fleet.err)
 }
