@@ -126,6 +126,10 @@ func (s stuckSet) Remove(ctx context.Context, p int, token string, refs []task.R
 	return stuckOr(ctx, s, p, func() (task.RemoveResult, error) { return s.Set.Remove(ctx, p, token, refs) })
 }
 
+func (s stuckSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, s.Remove, p, held)
+}
+
 func (s stuckSet) Expired(ctx context.Context, p int, limit int, lease time.Duration) ([]task.ExpiredBatch, error) {
 	return stuckOr(ctx, s, p, func() ([]task.ExpiredBatch, error) { return s.Set.Expired(ctx, p, limit, lease) })
 }

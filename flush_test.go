@@ -222,6 +222,10 @@ func (g *gated) Remove(ctx context.Context, p int, token string, refs []task.Ref
 	return g.Set.Remove(ctx, p, token, refs)
 }
 
+func (g *gated) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, g.Remove, p, held)
+}
+
 // A Delete goes on when its caller has left: Flush waits for that too. It does not wait for
 // one that began after it: else it would never end in a busy process.
 func TestFlushWaitsForCallsThatBeganBefore(t *testing.T) {
@@ -413,6 +417,10 @@ func (c *closing) Remove(ctx context.Context, p int, token string, refs []task.R
 		<-c.gate
 	}
 	return c.deafSet.Remove(ctx, p, token, refs)
+}
+
+func (c *closing) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, c.Remove, p, held)
 }
 
 func (c *closing) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {

@@ -31,6 +31,20 @@ func (d *deafSet) Remove(ctx context.Context, p int, token string, refs []task.R
 	return d.Set.Remove(ctx, p, token, refs)
 }
 
+func (d *deafSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, d.Remove, p, held)
+}
+
+// removeEach is RemoveHeld for a set that Remove is broken for.
+func removeEach(ctx context.Context, remove func(context.Context, int, string, []task.Ref) (task.RemoveResult, error), p int, held []task.Held) error {
+	var errs []error
+	for _, h := range held {
+		_, err := remove(ctx, p, h.Token, h.Refs)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 func (d *deafSet) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error) {
 	if d.isDeaf() {
 		return nil, fmt.Errorf("add: %w", task.ErrUnavailable)
@@ -94,6 +108,10 @@ func (c *closedSet) Remove(ctx context.Context, p int, token string, refs []task
 		return task.RemoveResult{}, fmt.Errorf("remove: %w", task.ErrClosed)
 	}
 	return c.Set.Remove(ctx, p, token, refs)
+}
+
+func (c *closedSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, c.Remove, p, held)
 }
 
 // A removal that waits ends with its client, because no other client can complete it.

@@ -143,6 +143,10 @@ func (s *silentSet) Remove(ctx context.Context, p int, token string, refs []task
 	return s.Set.Remove(ctx, p, token, refs)
 }
 
+func (s *silentSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, s.Remove, p, held)
+}
+
 // A hot set that does not answer while many tasks are deleted is waited for once in each
 // partition: all rows are deleted, and it is told of all of them later.
 func TestADeleteOfManyWaitsOnceForTheHotSet(t *testing.T) {

@@ -208,6 +208,10 @@ func (m mortalSet) Remove(ctx context.Context, p int, token string, refs []task.
 	return m.Set.Remove(ctx, p, token, refs)
 }
 
+func (m mortalSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, m.Remove, p, held)
+}
+
 func (m mortalSet) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	if m.dead.Load() {
 		return task.Batch{}, errDead
@@ -285,6 +289,9 @@ func (f *flushed) Add(ctx context.Context, p int, a task.AddRequest) ([]task.Add
 }
 func (f *flushed) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	return f.set().Remove(ctx, p, token, refs)
+}
+func (f *flushed) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return f.set().RemoveHeld(ctx, p, held)
 }
 func (f *flushed) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	return f.set().Claim(ctx, p, req)

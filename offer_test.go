@@ -41,6 +41,10 @@ func (s *slowSet) Remove(ctx context.Context, p int, token string, refs []task.R
 	return s.Set.Remove(ctx, p, token, refs)
 }
 
+func (s *slowSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, s.Remove, p, held)
+}
+
 // slowly runs a test in a bubble, with a scheduler that runs on a slowSet.
 func slowly(t *testing.T, test func(t *testing.T, s *triggerhook.Scheduler, slow *slowSet)) {
 	t.Run("bolt+local", func(t *testing.T) {
@@ -160,5 +164,49 @@ func TestARemovalGoesOnWithoutItsCaller(t *testing.T) {
 		if st, err := slow.State(t.Context(), 0); err != nil || st.Waiting != 0 {
 			t.Errorf("State: %+v, %v, want none waiting", st, err)
 		}
+	})
+}
+
+// Confirms of one group whose tasks came in several batches leave the hot set in one call, which is retried until it succeeds.
+func TestConfirmsOfManyBatchesAreRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := embedded(t, 1)
+		deaf := &deafSet{Set: s.set}
+		s.set = deaf
+		sch := s.scheduler(t, triggerhook.Options{})
+		stop := run(t, sch)
+		sleep(t, 10*time.Second)
+		const n = 12
+		for i := range n {
+			if err := sch.Create(t.Context(), &triggerhook.Task{ID: fmt.Sprint("t", i), Due: time.Now().Add(time.Second + time.Duration(i)*2*time.Millisecond)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sleep(t, 500*time.Millisecond)
+		deaf.hear(false)
+		for range n {
+			d, err := sch.Consume(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.ConfirmAsync()
+		}
+		claimed := func() int64 {
+			st, err := s.set.State(t.Context(), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st.Claimed
+		}
+		sleep(t, 100*time.Millisecond)
+		if got := claimed(); got != n {
+			t.Errorf("%d members are left while no removal is heard, want %d", got, n)
+		}
+		deaf.hear(true)
+		sleep(t, time.Second)
+		if got := claimed(); got != 0 {
+			t.Errorf("%d members are left a second after removals are heard again, want none", got)
+		}
+		stop()
 	})
 }

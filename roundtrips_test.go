@@ -194,6 +194,11 @@ func (s notedSet) Remove(ctx context.Context, p int, token string, refs []task.R
 	return s.Set.Remove(ctx, p, token, refs)
 }
 
+func (s notedSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	s.note("RemoveHeld")
+	return s.Set.RemoveHeld(ctx, p, held)
+}
+
 func (s notedSet) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	s.note("Claim")
 	return s.Set.Claim(ctx, p, req)

@@ -155,12 +155,20 @@ func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref, deleted []bool)
 			elsewhere[d.batch] = append(elsewhere[d.batch], refs[i])
 		}
 	}
+	held := make([][]task.Held, s.c.o.Partitions)
 	for b, refs := range byBatch {
 		if gone := elsewhere[b]; len(gone) > 0 && !s.remove(b.p, "", gone) {
 			refs = slices.DeleteFunc(refs, func(r task.Ref) bool { return slices.Contains(gone, r) })
 		}
 		if len(refs) > 0 {
-			s.remove(b.p, b.token, refs)
+			held[b.p] = append(held[b.p], task.Held{Token: b.token, Refs: refs})
+		}
+	}
+	for p, of := range held {
+		if len(of) == 1 {
+			s.remove(p, of[0].Token, of[0].Refs)
+		} else if len(of) > 1 {
+			s.removeHeld(p, of, len(refs))
 		}
 	}
 }
@@ -170,8 +178,19 @@ func (s *settler) remove(p int, token string, refs []task.Ref) bool {
 	ctx, cancel := s.call(hotTimeout)
 	defer cancel()
 	_, err := s.c.set.Remove(ctx, p, token, refs)
-	if err != nil {
-		s.c.o.Report.Error("remove confirmed tasks", err, "retried until it succeeds", "tasks", len(refs))
-	}
+	s.reportRemoval(err, len(refs))
 	return err == nil
+}
+
+// removeHeld removes members of several batches from one partition: n of one group, or fewer.
+func (s *settler) removeHeld(p int, held []task.Held, n int) {
+	ctx, cancel := s.call(hotTimeout)
+	defer cancel()
+	s.reportRemoval(s.c.set.RemoveHeld(ctx, p, held), n)
+}
+
+func (s *settler) reportRemoval(err error, n int) {
+	if err != nil {
+		s.c.o.Report.Error("remove confirmed tasks", err, "retried until it succeeds", "tasks", n)
+	}
 }

@@ -44,6 +44,8 @@ type Set interface {
 	Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutcome, error)
 	// Remove removes members whose rows are deleted or moved.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
+	// RemoveHeld does so for members of several batches.
+	RemoveHeld(ctx context.Context, p int, held []task.Held) error
 	// Claim takes due members under one lease.
 	Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error)
 	// Extend renews leases.

@@ -1,11 +1,14 @@
 package consumer_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/task"
 )
 
 // mostLinger is how long a confirm may wait for others, at most.
@@ -148,4 +151,18 @@ func TestConfirmsThatMakeRoomDoNotLinger(t *testing.T) {
 		close(k.store.held)
 		k.stop()
 	})
+}
+
+func (f *faulty) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, f.Remove, p, held)
+}
+
+// removeEach is RemoveHeld for a set that Remove is broken for.
+func removeEach(ctx context.Context, remove func(context.Context, int, string, []task.Ref) (task.RemoveResult, error), p int, held []task.Held) error {
+	var errs []error
+	for _, h := range held {
+		_, err := remove(ctx, p, h.Token, h.Refs)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }

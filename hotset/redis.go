@@ -282,12 +282,6 @@ func (r *Redis) sawHorizon(p int, ms int64) int64 {
 	return ms
 }
 
-// Remove implements Set.
-func (r *Redis) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
-	asOf, all, err := perMember(ctx, r, p, "remove", token, refs, removeOutcome, token)
-	return task.RemoveResult{AsOf: asOf, Outcomes: all}, err
-}
-
 // Release implements Set.
 func (r *Redis) Release(ctx context.Context, p int, rel task.ReleaseRequest) ([]task.ReleaseOutcome, error) {
 	delay := max(0, rel.Delay.Milliseconds())

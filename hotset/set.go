@@ -132,6 +132,10 @@ type Set interface {
 	// tombstone still exists.
 	Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error)
 
+	// RemoveHeld is Remove for what the caller holds in several batches, without outcomes. It makes one call for as many members
+	// as one call takes. After an error it is not known which of them are removed.
+	RemoveHeld(ctx context.Context, p int, held []task.Held) error
+
 	// Claim moves at most c.Limit due members, and at most 1000, into the batch called
 	// c.Token, oldest first, under c.Lease. If a batch of that name exists already, Claim renews
 	// its lease and returns it: a claim whose reply was lost is repeated with the same token.

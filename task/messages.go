@@ -178,6 +178,12 @@ type ReleaseRequest struct {
 	AsOf    AsOf // used with Expired only
 }
 
+// Held is what a caller holds in one batch.
+type Held struct {
+	Token string // of the batch
+	Refs  []Ref  // members of it
+}
+
 // RemoveResult is the answer to a removal.
 type RemoveResult struct {
 	AsOf     AsOf            // when it happened; no generation: the partition is cold and held nothing

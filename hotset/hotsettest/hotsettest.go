@@ -62,6 +62,8 @@ var claims = []struct {
 	{"RemoveTellsWhatWas", removeTells},
 	{"RemoveTellsOfOtherVersions", removeTellsOfOtherVersions},
 	{"RemoveTakesWhatWasGivenBack", removeTakesGivenBack},
+	{"OneRemovalOfSeveralBatches", oneRemovalOfSeveralBatches},
+	{"ALargeRemovalOfSeveralBatches", largeRemovalOfSeveralBatches},
 	{"ReleaseOffersAgain", releaseOffersAgain},
 	{"ReleaseIsOfOnesOwnBatch", releaseIsOfOwnBatch},
 	{"ADelayBeyondTheHorizonStays", delayBeyond},

@@ -197,6 +197,17 @@ func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) 
 	})
 }
 
+// RemoveHeld implements hotset.Set.
+func (s *Set) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	_, err := on(ctx, s, p, "remove", func(p *partition) (none struct{}, err error) {
+		for _, h := range held {
+			p.remove(h.Token, h.Refs)
+		}
+		return none, nil
+	})
+	return err
+}
+
 // Claim implements hotset.Set.
 func (s *Set) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	s.mu.Lock()

@@ -62,6 +62,12 @@ func (b *Breaker) Remove(ctx context.Context, p int, token string, refs []task.R
 	return ask(ctx, b, p, callTimeout, func(ctx context.Context) (task.RemoveResult, error) { return b.set.Remove(ctx, p, token, refs) })
 }
 
+// RemoveHeld implements hotset.Set.
+func (b *Breaker) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	_, err := ask(ctx, b, p, callTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.set.RemoveHeld(ctx, p, held) })
+	return err
+}
+
 // Claim implements hotset.Set.
 func (b *Breaker) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	return ask(ctx, b, p, callTimeout, func(ctx context.Context) (task.Batch, error) {

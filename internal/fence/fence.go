@@ -292,6 +292,15 @@ func (f *Fence) Remove(ctx context.Context, p int, token string, refs []task.Ref
 	}
 }
 
+// RemoveHeld implements hotset.Set. It is passed on, as Remove with a token is.
+func (f *Fence) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	_, err := fenced(ctx, f, p, func() (struct{}, error) { return struct{}{}, f.set.RemoveHeld(ctx, p, held) })
+	if errors.Is(err, task.ErrOther) {
+		return nil // the batches are not in the current generation
+	}
+	return err
+}
+
 // removeHere removes n members that have no row any more, by records that are usable or that it has just read. It reports
 // whether the server that answered is the only one that may offer tasks. If not, the caller makes
 // the removal again.

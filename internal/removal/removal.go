@@ -110,6 +110,17 @@ func (r *Retrier) Remove(ctx context.Context, p int, token string, refs []task.R
 	return res, err
 }
 
+// RemoveHeld implements hotset.Set. If it fails each removal is retried in the background.
+func (r *Retrier) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	err := r.set.RemoveHeld(ctx, p, held)
+	if err != nil {
+		for _, h := range held {
+			r.enqueue(removal{p: p, token: h.Token, refs: slices.Clone(h.Refs)})
+		}
+	}
+	return err
+}
+
 // removeAll removes what a group of calls named, and answers for each call.
 func (r *Retrier) removeAll(p int, calls []shared) []coalesce.Result[task.RemoveResult] {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)

@@ -8,7 +8,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// All methods of hotset.Set except Remove pass the call on.
+// All methods of hotset.Set except Remove and RemoveHeld pass the call on.
 var _ hotset.Set = (*Retrier)(nil)
 
 // Config implements hotset.Set.
