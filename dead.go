@@ -20,7 +20,8 @@ const (
 )
 
 const (
-	// deadPage is how many dead letters one page has at most.
+	// deadPage is how many dead letters the first page of a list looks at, and how many one call deletes. Each later page looks at four
+	// times as many, up to mostPage: a filter by reason may have to look at very many.
 	deadPage = 100
 	// deadClockWait is how long RequeueDead waits for the clock of the hot set.
 	deadClockWait = time.Second
@@ -116,9 +117,9 @@ func deadTask(d task.Dead) (DeadTask, error) {
 func (s *Scheduler) deadLetters(ctx context.Context, f task.DeadFilter, after task.DeadCursor) iter.Seq2[task.Dead, error] {
 	return func(yield func(task.Dead, error) bool) {
 		page := task.DeadPage{More: true, Next: after}
-		for page.More {
+		for limit := deadPage; page.More; limit = min(4*limit, mostPage) {
 			var err error
-			if page, err = s.store.Dead(ctx, f, page.Next, deadPage); err != nil {
+			if page, err = s.store.Dead(ctx, f, page.Next, limit); err != nil {
 				yield(task.Dead{}, err)
 				return
 			}

@@ -342,3 +342,35 @@ func TestBadInputAboutTheDeadIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// A list by reason may have to look at very many dead letters: later pages look at up to a thousand of them, in one call.
+func TestARareReasonIsFoundInFewCalls(t *testing.T) {
+	s, noted := embedded(t, 1), &calls{}
+	s.store = notedStore{s.store, noted}
+	sch := s.scheduler(t, triggerhook.Options{})
+	const n = 3000
+	rows, burials := make([]task.Row, n), make([]task.Burial, n)
+	for i := range rows {
+		rows[i] = task.Row{Ref: task.Ref{ID: fmt.Sprintf("d/%04d", i), Ver: int64(i + 1)}, NextMS: 1, DueMS: 1}
+		burials[i] = task.Burial{Ref: rows[i].Ref, Reason: task.ReasonAttempts, DeadMS: int64(i + 1)}
+	}
+	burials[n-1].Reason = task.ReasonExpired
+	for i := 0; i < n; i += 1000 {
+		if err := s.store.Create(t.Context(), rows[i:i+1000]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.store.Bury(t.Context(), burials[i:i+1000]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range []triggerhook.DeadFilter{{Reason: triggerhook.ReasonExpired}, {Reason: triggerhook.ReasonExpired, IDPrefix: "d/"}} {
+		noted.take()
+		found := deadTasks(t, sch, f)
+		if got := noted.take(); len(found) != 1 || found[0].ID != "d/2999" || len(got) != 5 { // 100, 400, 1000, 1000 and 500
+			t.Errorf("ListDead of %+v found %d in %d calls %v, want d/2999 in 5", f, len(found), len(got), got)
+		}
+	}
+	if got := deadTasks(t, sch, triggerhook.DeadFilter{}); len(got) != n || got[n-1].ID != "d/2999" {
+		t.Errorf("all dead letters are %d, want %d", len(got), n)
+	}
+}
