@@ -343,6 +343,11 @@ func TestBadInputAboutTheDeadIsRefused(t *testing.T) {
 	})
 }
 
+func (s notedStore) Dead(ctx context.Context, f task.DeadFilter, after task.DeadCursor, limit int) (task.DeadPage, error) {
+	s.note("Dead")
+	return s.Store.Dead(ctx, f, after, limit)
+}
+
 // A list by reason may have to look at very many dead letters: later pages look at up to a thousand of them, in one call.
 func TestARareReasonIsFoundInFewCalls(t *testing.T) {
 	s, noted := embedded(t, 1), &calls{}

@@ -120,11 +120,6 @@ func (s notedStore) ScanIDs(ctx context.Context, r task.Range, after string, lim
 	return s.Store.ScanIDs(ctx, r, after, limit, inline)
 }
 
-func (s notedStore) Dead(ctx context.Context, f task.DeadFilter, after task.DeadCursor, limit int) (task.DeadPage, error) {
-	s.note("Dead")
-	return s.Store.Dead(ctx, f, after, limit)
-}
-
 func (s notedStore) CountPage(ctx context.Context, r task.Range, after task.Cursor) (task.CountPage, error) {
 	s.note("CountPage")
 	return s.Store.CountPage(ctx, r, after)
