@@ -188,9 +188,8 @@ func pairs(all []line, builds []build) (out []*pairing) {
 func (p *pairing) ratio(of func(line) *float64) *float64 {
 	var all []float64
 	for run, mine := range p.runs[0] {
-		other, both := p.runs[1][run]
-		a, b := of(mine), of(other)
-		if both && a != nil && b != nil && *b > 0 {
+		a, b := of(mine), of(p.runs[1][run]) // which is 0 if the other build has no such round
+		if a != nil && b != nil && *b > 0 {
 			all = append(all, *a / *b)
 		}
 	}

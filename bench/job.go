@@ -66,6 +66,9 @@ func scenarioJobs(w wish) []job {
 				if isPeer(system) {
 					n = sc.peersN
 				}
+				if system == "nats" {
+					n = min(n, natsMost)
+				}
 				if w.n > 0 {
 					n = w.n
 				}

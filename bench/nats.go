@@ -25,6 +25,8 @@ const (
 	natsReady = 30 * time.Second
 	// natsAnswer is how long a call may take: more than the usual 5 s, because publishers of a rate that the server cannot do wait.
 	natsAnswer = stuck
+	// natsMost is how many tasks a measurement has at most, unless the flags say another number: JetStream flushes one message after another.
+	natsMost = 20_000
 	// natsInFlight is how many messages a worker may have in hand.
 	natsInFlight = 1000
 )
