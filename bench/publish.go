@@ -111,7 +111,7 @@ func perS(r row) string    { return thousands(r.RatePerS) + "/s" }
 func perCore(r row) string { return thousands(r.RatePerS/float64(max(r.Cores, 1))) + "/s" }
 func perTask(r row) string { return thousands(cpuUS(r)) + " us" }
 func meanP99(r row) string { return thousands(r.MeanMS) + " / " + thousands(r.P99MS) + " ms" }
-func toLast(r row) string  { return thousands(r.MaxMS) + " ms" }
+func toLast(r row) string  { return thousands(r.MaxMS) + " ms, of " + thousands(float64(r.N)) }
 func idleCPU(r row) string { return optional(r.IdleCPUMSPerS) + " ms/s" }
 
 // peerRows are the tables' rows. The short table of README.md has the first ones.
@@ -122,7 +122,7 @@ var peerRows = []tableRow{
 	{"late at 100/s, p50 / p99 / p99.9 / max ms", "lateness", "100/s", 0, percentiles(100)},
 	{"late at 1,000/s, p50 / p99 / p99.9 / max ms", "lateness", "1000/s", 0, percentiles(1000)},
 	{"create to handler, due at once, idle: mean / p99", "now", "one at a time", 0, meanP99},
-	{"tasks of one instant, 2 processes: the last after", "burst", "one instant", 2, toLast},
+	{"many tasks of one instant, 2 processes: the last after", "burst", "one instant", 2, toLast},
 	{"processor time a task at 10/s, all processes", "lateness", "10/s", 0, perTask},
 	{"processor time a task at 100/s", "lateness", "100/s", 0, perTask},
 	{"processor time a task at 1,000/s", "lateness", "1000/s", 0, perTask},
@@ -160,7 +160,7 @@ func peerTable(rows []row, want []tableRow, unflushed bool) string {
 			}
 		}
 		if any {
-			fmt.Fprintf(&b, "| %s | %s |\n", t.title(rows, unflushed), strings.Join(cells, " | "))
+			fmt.Fprintf(&b, "| %s | %s |\n", t.what, strings.Join(cells, " | "))
 		}
 	}
 	if b.Len() == 0 {
@@ -171,15 +171,6 @@ func peerTable(rows []row, want []tableRow, unflushed bool) string {
 		head += fmt.Sprintf(" %s (%s) |", strings.Replace(systemTitles[system], "@at", "`@at`", 1), stores[system])
 	}
 	return head + "\n|" + strings.Repeat(" --- |", len(latePlotted)+1) + "\n" + b.String()
-}
-
-// title says how many tasks a burst had.
-func (t tableRow) title(rows []row, unflushed bool) string {
-	r := t.find(rows, latePlotted[0], unflushed)
-	if t.scenario != "burst" || r == nil {
-		return t.what
-	}
-	return thousands(float64(r.N)) + " " + t.what
 }
 
 // find is the measurement of a system that a row is about; nil if there is none.
