@@ -91,6 +91,11 @@ state() { # of the process: the user, and no rights
   done
 }
 ended() { # well, after SIGTERM, which the kubelet sends
+  local deadline=$((SECONDS + 60))
+  while kill -0 "$run" 2>/dev/null; do
+    [ $SECONDS -lt $deadline ] || fail "it does not end"
+    read -rt 0.2 <> <(:) || :
+  done
   wait "$run" || fail "it ended with exit code $?"
   run=
 }
