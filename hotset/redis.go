@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"embed"
+
 	"errors"
 	"fmt"
 	"slices"
@@ -115,35 +116,6 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 	}
 	r.scripts, err = loadScripts()
 	return r, err
-}
-
-// alone are the scripts that have no prelude: elections and workers belong to no generation, and check must name
-// each right that is missing.
-var alone = map[string]bool{"elect": true, "heartbeat": true, "workers": true, "check": true}
-
-// loadScripts puts the verb's name and the prelude before each script, except those that have none (alone).
-func loadScripts() (map[string]*redis.Script, error) {
-	prelude, err := files.ReadFile("lua/prelude.lua")
-	if err != nil {
-		return nil, fmt.Errorf("read scripts: %w", err)
-	}
-	list, err := files.ReadDir("lua")
-	if err != nil {
-		return nil, fmt.Errorf("read scripts: %w", err)
-	}
-	scripts := map[string]*redis.Script{}
-	for _, f := range list {
-		text, err := files.ReadFile("lua/" + f.Name())
-		if err != nil {
-			return nil, fmt.Errorf("read scripts: %w", err)
-		}
-		verb := f.Name()[:len(f.Name())-len(".lua")]
-		if !alone[verb] {
-			text = slices.Concat([]byte("local verb = '"+verb+"'\n"), prelude, text)
-		}
-		scripts[verb] = redis.NewScript(string(text))
-	}
-	return scripts, nil
 }
 
 // Config implements Set.

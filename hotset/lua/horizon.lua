@@ -32,6 +32,7 @@ for i = 7, #ARGV do redis.call('ZREM', lease, ARGV[i]) end
 if redis.call('ZCARD', lease) > 0 then return {'COLD', now, 0, run} end
 redis.call('UNLINK', unpack(KEYS, 1, 7))
 redis.call('HSET', meta, 'gen', generation, 'start', int(us), 'server', run, 'horizon', wanted_ms, 'loaded_ms', '0', 'loaded_id', '',
-  'epoch', my_epoch, 'period', int(math.floor(us / T)), 'partitions', parts, 'format', FORMAT, 'longest', '0', 'identity', identity)
+  'epoch', my_epoch, 'period', int(math.floor(us / T)), 'partitions', parts, 'format', FORMAT, 'longest', '0', 'identity', identity,
+  'caller', parts .. ' ' .. identity .. ' ' .. generation)
 if pause_seq > 0 then redis.call('HSET', meta, 'pause', pause) end
 return {'OK', us, tonumber(generation), us, tonumber(wanted_ms), 0, '', 0, 0, 1, run}

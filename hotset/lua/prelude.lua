@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  meta   hash  gen, start (us), server, horizon (ms), loaded_ms, loaded_id, epoch, period, partitions, format, identity,
 --                      gone0, gone1, gone2: the period of the tombstones in each set; longest: no entry of the generation is longer;
---                      pause: "seq until" of the pause that the partition has heard of; rate_us: where claim.lua counts on
+--                      pause: "seq until" of the pause that the partition has heard of; rate_us: where claim.lua counts on;
+--                      caller: what ARGV[1] of a caller is that knows this generation as the current one, and of no pause
 -- KEYS[2]  waiting zset member -> next_ms, when it is next offered: the members that wait
 -- KEYS[3]  task   hash  member -> its entry, next_ms:due_ms:attempt:flag:rest (keys.go), of waiting and of claimed members
 -- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
@@ -27,21 +28,24 @@ local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local ms = math.floor(us / 1000)
 -- the fields of meta that scripts use; false where there is none
 local gen, parts_recorded, format, start, horizon, loaded_ms, loaded_id, epoch, period, origin, gone0, gone1, gone2, longest,
-  owner, stored_pause = unpack(redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch',
-  'period', 'server', 'gone0', 'gone1', 'gone2', 'longest', 'identity', 'pause'))
-local parts, identity, current, told_pause = string.match(ARGV[1], '^(%d+) (%w*) (%d*) ?(.*)$')
-local function number(text) return tonumber(text or nil) end
-if owner == '' then owner = false end -- the process that began the generation did not know the identity of its durable store
-gen, start, horizon, loaded_ms, epoch, longest = number(gen), number(start), number(horizon), number(loaded_ms), number(epoch), number(longest)
-period = number(period) or 0
-local gone_period = {[0] = number(gone0), number(gone1), number(gone2)}
+  owner, pause, expected = unpack(redis.call('HMGET', meta, 'gen', 'partitions', 'format', 'start', 'horizon', 'loaded_ms', 'loaded_id', 'epoch',
+  'period', 'server', 'gone0', 'gone1', 'gone2', 'longest', 'identity', 'pause', 'caller'))
+-- tonumber(false) is nil
+gen, start, horizon, loaded_ms, epoch, longest = tonumber(gen), tonumber(start), tonumber(horizon), tonumber(loaded_ms), tonumber(epoch), tonumber(longest)
+period = tonumber(period) or 0
+local gone_period = {[0] = tonumber(gone0), tonumber(gone1), tonumber(gone2)}
 local now = math.max(us, period * T)
-if gen and (parts_recorded ~= parts or format ~= FORMAT or identity ~= '' and owner and owner ~= identity) then
-  return {'MISMATCH', now, gen, parts_recorded, format, owner or ''}
+local caller, parts, identity, current, told_pause = ARGV[1], nil, nil, nil, ''
+if caller ~= expected or format ~= FORMAT or verb == 'horizon' then -- otherwise it is known that all of it agrees
+  parts, identity, current, told_pause = string.match(caller, '^(%d+) (%w*) (%d*) ?(.*)$')
+  if owner == '' then owner = false end -- the process that began the generation did not know the identity of its durable store
+  if gen and (parts_recorded ~= parts or format ~= FORMAT or identity ~= '' and owner and owner ~= identity) then
+    return {'MISMATCH', now, gen, parts_recorded, format, owner or ''}
+  end
+  if gen and identity ~= '' and not owner then gen = nil end -- an older version began it, so its durable store is unknown
 end
-if gen and identity ~= '' and not owner then gen = nil end -- an older version began it, so its durable store is unknown
 local stored_gen = gen -- the generation that the partition has, current or not
-local not_current = gen and current ~= '' and gen ~= tonumber(current)
+local not_current = gen and current and current ~= '' and gen ~= tonumber(current)
 if not_current then
   if verb ~= 'horizon' and verb ~= 'state' then return {'OTHER', now, gen} end
   gen = nil
@@ -51,15 +55,24 @@ local function int(x) return string.format('%.0f', x) end
 
 -- The pause, as text and as numbers: the greater seq of what the partition has stored and what the caller has read counts, so that a
 -- call that comes late changes nothing. No claim takes anything until pause_until (ms); 0: there is no pause.
-local pause = stored_pause or '0 0'
-if told_pause ~= '' and number(string.match(told_pause, '^%d+')) > number(string.match(pause, '^%d+')) then pause = told_pause end
-local pause_seq, pause_until = string.match(pause, '^(%d+) (%d+)$')
-pause_seq, pause_until = number(pause_seq), number(pause_until)
+local pause_seq, pause_until = 0, 0
+if told_pause ~= '' and (not pause or tonumber(string.match(told_pause, '^%d+')) > tonumber(string.match(pause, '^%d+'))) then pause = told_pause end
+if pause then
+  pause_seq, pause_until = string.match(pause, '^(%d+) (%d+)$')
+  pause_seq, pause_until = tonumber(pause_seq), tonumber(pause_until)
+else
+  pause = '0 0'
+end
 
 local function info(section)
   local text = redis.pcall('INFO', section)
   if type(text) ~= 'string' and not string.find(text.err, 'not supported') then redis.call('INFO', section) end -- raises the error
   return type(text) == 'string' and text or ''
+end
+
+local function field(text, name) -- a search for a plain text is much faster than one for a pattern
+  local _, last = string.find(text, name, 1, true)
+  return last and string.match(text, '^%w+', last + 1)
 end
 
 -- the identity of the server and of its data: a server that restarted or took over has another run_id; one that was a replica
@@ -68,8 +81,8 @@ end
 local function server()
   local both = redis.pcall('INFO', 'server', 'replication') -- of two sections at once since Redis 7.0
   if type(both) ~= 'string' then both = info('server') .. info('replication') end
-  local run = string.match(both, 'run_id:(%w+)')
-  return run and run .. ':' .. (string.match(both, 'master_replid:(%w+)') or '') or ''
+  local run = field(both, 'run_id:')
+  return run and run .. ':' .. (field(both, 'master_replid:') or '') or ''
 end
 
 local function each(command, key, args) -- in pieces that unpack can take
@@ -89,16 +102,16 @@ end
 
 -- A set of tombstones that should exist and does not was lost alone, as by an eviction. An add with an as_of from before could
 -- then bring back a removed member. So the partition is cold, as if all its data were lost, and each earlier as_of is invalid.
+local gone = {} -- the sets of tombstones that should exist
 for k = 0, 2 do
-  if gen and (gone_period[k] or -3) > period - 3 and redis.call('EXISTS', KEYS[5 + k]) == 0 then gen = nil end
+  if gen and (gone_period[k] or -3) > period - 3 then gone[#gone + 1] = KEYS[5 + k] end
 end
+if #gone > 0 and redis.call('EXISTS', unpack(gone)) < #gone then gen = nil end
 
 local function tombstoned(members) -- by index: which of at most 1000 members have a tombstone
   local has = {}
-  for k = 5, 7 do
-    if redis.call('EXISTS', KEYS[k]) == 1 then
-      for i, v in ipairs(redis.call('SMISMEMBER', KEYS[k], unpack(members))) do if v == 1 then has[i] = true end end
-    end
+  for _, set in ipairs(gone) do
+    for i, v in ipairs(redis.call('SMISMEMBER', set, unpack(members))) do if v == 1 then has[i] = true end end
   end
   return has
 end
@@ -152,7 +165,7 @@ local function allowed(limit, most, interval_us)
   local left = most == 0 and limit or math.max(0, most - (redis.call('HLEN', tasks) - redis.call('ZCARD', waiting)))
   if left < limit then limit, full = left, 1 end
   if interval_us > 0 then
-    counted_us = math.min(us, math.max(number(redis.call('HGET', meta, 'rate_us')) or 0, us - math.max(1000000, interval_us)))
+    counted_us = math.min(us, math.max(tonumber(redis.call('HGET', meta, 'rate_us')) or 0, us - math.max(1000000, interval_us)))
     left = math.floor((us - counted_us) / interval_us)
     if left < limit then limit, full, again_ms = left, 0, math.ceil((counted_us + (left + 1) * interval_us) / 1000) end
   end

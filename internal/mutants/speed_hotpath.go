@@ -30,4 +30,12 @@ var speedHotPath = []mutant{
 		"append([]task.Held{{Token: h.Token, Refs: h.Refs[n:]}}, held[i+1:]...)", "nil", "./hotset", "TestSet/miniredis/p1/ALargeRemovalOfSeveralBatches"},
 	{"held-removal-untried", "a removal of several batches that fails is not retried", "internal/removal/removal.go",
 		"			r.enqueue(removal{p: p, token: h.Token, refs: slices.Clone(h.Refs)})\n", "			_ = h\n", ".", "TestConfirmsOfManyBatchesAreRetried"},
+	{"caller-unread", "a script serves a caller that expects another generation", "hotset/lua/prelude.lua",
+		"if caller ~= expected or format ~= FORMAT or", "if format ~= FORMAT or", "./hotset", "TestAGenerationWithoutACallerIsServed"},
+	{"caller-unknown", "a generation does not know the caller that expects it", "hotset/lua/horizon.lua",
+		",\n  'caller', parts .. ' ' .. identity .. ' ' .. generation)", ")", "./hotset", "TestAGenerationWithoutACallerIsServed"},
+	{"horizon-without-parts", "a generation that begins again on a warm partition does not know its number of partitions", "hotset/lua/prelude.lua",
+		" or verb == 'horizon' then", " then", "./hotset", "TestAGenerationWithoutACallerIsServed"},
+	{"prelude-function-missing", "a function of the prelude that another function calls is left out", "hotset/scripts.go",
+		"				texts = append(texts, body)\n", "				_ = body\n", "./hotset", "TestAScriptHasTheFunctionsThatItCalls"},
 }
