@@ -5,7 +5,7 @@ var pauseMutants = []mutant{
 	{"pause-ends-with-a-late-call", "a pause that comes late ends a newer one", "hotset/lua/prelude.lua",
 		"if told_pause ~= '' and (not pause or tonumber(string.match(told_pause, '^%d+')) > tonumber(string.match(pause, '^%d+'))) then", "if told_pause ~= '' then", "./hotset", "TestAPartitionStoresTheNewestPause"},
 	{"pause-ends-with-the-data", "a generation begins without the pause", "hotset/lua/horizon.lua",
-		"'identity', identity)\nif pause_seq > 0 then", "'identity', identity)\nif pause_seq < 0 then", "./hotset", "TestAPartitionStoresTheNewestPause"},
+		"identity .. ' ' .. generation)\nif pause_seq > 0 then", "identity .. ' ' .. generation)\nif pause_seq < 0 then", "./hotset", "TestAPartitionStoresTheNewestPause"},
 	{"pause-not-repaired", "a feeder's round does not tell a partition of the pause", "hotset/lua/horizon.lua",
 		"  if pause_seq > 0 then", "  if pause_seq < 0 then", "./hotset", "TestAPartitionStoresTheNewestPause"},
 	{"pause-untold", "no feeder tells a partition of a pause, or of its end", "hotset/lua/horizon.lua",
