@@ -91,6 +91,20 @@ func (s *source) counts() (stats, forecasts int) {
 	return s.stats, s.forecasts
 }
 
+// questions returns how often the workers were asked.
+func (s *source) questions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// fail has the workers answer with an error from now on.
+func (s *source) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.askErr = err
+}
+
 // pass lets time pass in a bubble.
 func pass(d time.Duration) {
 	<-time.After(d)
@@ -185,20 +199,20 @@ func TestTheWorkersAreAskedBesideTheSamples(t *testing.T) {
 		h := newHub(src)
 		_, leave := h.join()
 		pass(2500 * time.Millisecond)
-		if v := overviewOf(h.current(), nil); !v.Workers.Asking || !v.Lateness.Asking || v.Life.Stages[5].Count != "–" || v.Life.Stages[5].In != "" || src.asked != 1 {
-			t.Errorf("before the workers have told, after they were asked %d times, the page shows %+v, want nothing of them", src.asked, v)
+		if v := overviewOf(h.current(), nil); !v.Workers.Asking || !v.Lateness.Asking || v.Life.Stages[5].Count != "–" || v.Life.Stages[5].In != "" || src.questions() != 1 {
+			t.Errorf("before the workers have told, after they were asked %d times, the page shows %+v, want nothing of them", src.questions(), v)
 		}
 		pass(8 * time.Second)
-		if n, _ := src.counts(); n != 11 || src.asked != 4 {
-			t.Errorf("in 10.5 s %d samples were read, and the workers, which take 3 s, were asked %d times, want 11 and 4", n, src.asked)
+		if n, _ := src.counts(); n != 11 || src.questions() != 4 {
+			t.Errorf("in 10.5 s %d samples were read, and the workers, which take 3 s, were asked %d times, want 11 and 4", n, src.questions())
 		}
-		src.askErr = errors.New("no workers key")
+		src.fail(errors.New("no workers key"))
 		pass(12 * time.Second)
 		s := h.current()
 		leave()
 		pass(time.Minute)
-		asked := src.asked
-		if pass(time.Hour); src.asked != asked {
+		asked := src.questions()
+		if pass(time.Hour); src.questions() != asked {
 			t.Error("the workers are asked without a viewer")
 		}
 		v := overviewOf(s, &load{partitions: []triggerhook.PartitionInfo{{Generation: 5}}})
