@@ -239,7 +239,7 @@ func TestManyWorkers(t *testing.T) {
 		f.Workers = append(f.Workers, throughput.Worker{WorkerInfo: triggerhook.WorkerInfo{ID: fmt.Sprint(i), Name: "w", Started: time.Now()}})
 	}
 	f.Workers[1].Started = time.Time{}
-	if v := workersOf(f); len(v.Rows) != mostWorkers || v.More != "7" || v.Count != "107" || !v.Rows[1].Unread || v.Rows[0].Unread || v.Error == "" {
+	if v := workersOf(f); len(v.Rows) != mostWorkers || v.More != "7" || v.Count != "107" || !v.Rows[1].Unread || v.Rows[0].Unread || v.Rows[0].Confirmed != "–" || v.Error == "" {
 		t.Errorf("%d of %s workers are shown, and %s more: %+v", len(v.Rows), v.Count, v.More, v.Rows[:2])
 	}
 }
