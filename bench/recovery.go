@@ -159,7 +159,7 @@ func (r *recovery) staff(ctx context.Context) (err error) {
 
 // run creates the tasks, brings the fault about once a quarter of them has fallen due, and waits until all have come and no row is left.
 func (r *recovery) run(ctx context.Context, f fault) (line, error) {
-	begin := time.Now().Add(2 * time.Second).Truncate(time.Millisecond)
+	begin := time.Now().Add(time.Second/2 + time.Duration(r.N)*time.Millisecond).Truncate(time.Millisecond) // time to create them
 	for i := range r.N {
 		r.book.expect(i, begin)
 	}
