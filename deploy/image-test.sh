@@ -19,7 +19,7 @@ bash scripts/servers/debroot.sh bookworm "$cache/oci" buildah crun umoci busybox
 work=$(mktemp -d)
 root=$work/root
 run=
-trap '[ -z "$run" ] || crun delete --force image 2>/dev/null; umount -l "$root" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
+trap '[ -z "$run" ] || crun delete --force image 2>/dev/null || :; umount -l "$root" 2>/dev/null || :; rm -rf --one-file-system "$work"' EXIT
 git clone -q . "$work/src" # what is committed, as a build of a fresh clone has it
 
 # A root for the programs, which they may write to: the cache stays as it is.
@@ -44,7 +44,7 @@ within() { env -i PATH=/usr/bin:/usr/sbin:/bin:/sbin HOME=/root TMPDIR=/tmp BUIL
 buildah() { within /usr/bin/buildah "$@"; }
 crun() { within /usr/bin/crun --root=/run/crun --cgroup-manager=disabled "$@"; }
 
-(cd cmd/triggerhook && go mod download) # the build has the modules of this machine, and no network
+(cd cmd/triggerhook && go list -deps . > "$work/log") # the build has the modules of this machine, and no network
 base=$(buildah from scratch)
 mkdir "$root/tmp/empty"
 {
