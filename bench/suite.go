@@ -35,7 +35,7 @@ var suites = map[string][]part{
 		{"lateness", "10/s", 50_000, 0, []string{"triggerhook", "asynq", "river"}},
 		{"now", "", 2000, 0, inTurn},
 		{"burst", "", 20_000, 2, quick},
-		{"burst", "", 3000, 2, []string{"nats"}},
+		{"burst", "", 1000, 2, []string{"nats"}},
 		{"idle", "", fullIdle, 0, []string{"triggerhook", "asynq", "river"}},
 		{"recovery", "feeder killed", 4000, 0, []string{"triggerhook"}},
 		{"recovery", "Redis restarted", 4000, 0, []string{"triggerhook"}},

@@ -115,10 +115,11 @@ func database(ctx context.Context, dsn, name string, fresh bool) (*sql.DB, error
 		}
 	}
 	cfg.DBName = name
-	db, err := sql.Open("mysql", cfg.FormatDSN())
+	to, err := mysql.NewConnector(cfg) // a DSN has no logger
 	if err != nil {
 		return nil, fmt.Errorf("open MySQL: %w", err)
 	}
+	db := sql.OpenDB(to)
 	db.SetMaxIdleConns(32)
 	return db, nil
 }
