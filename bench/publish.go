@@ -111,8 +111,16 @@ func perS(r row) string    { return thousands(r.RatePerS) + "/s" }
 func perCore(r row) string { return thousands(r.RatePerS/float64(max(r.Cores, 1))) + "/s" }
 func perTask(r row) string { return thousands(cpuUS(r)) + " us" }
 func meanP99(r row) string { return thousands(r.MeanMS) + " / " + thousands(r.P99MS) + " ms" }
-func toLast(r row) string  { return thousands(r.MaxMS) + " ms, of " + thousands(float64(r.N)) }
+func toLast(r row) string  { return readable(r.MaxMS) + ", of " + thousands(float64(r.N)) }
 func idleCPU(r row) string { return optional(r.IdleCPUMSPerS) + " ms/s" }
+
+// readable writes milliseconds, and seconds from one second on.
+func readable(ms float64) string {
+	if ms < 1000 {
+		return figure(ms) + " ms"
+	}
+	return figure(ms/1000) + " s"
+}
 
 // peerRows are the tables' rows. The short table of README.md has the first ones.
 var peerRows = []tableRow{

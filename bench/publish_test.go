@@ -136,6 +136,14 @@ func TestLabelsStandApart(t *testing.T) {
 	}
 }
 
+func TestTimesAreReadable(t *testing.T) {
+	for ms, want := range map[float64]string{0.5: "0.5 ms", 336.8: "336.8 ms", 1000: "1.00 s", 66942: "66.94 s"} {
+		if got := readable(ms); got != want {
+			t.Errorf("%g ms are written %q, want %q", ms, got, want)
+		}
+	}
+}
+
 func TestThousands(t *testing.T) {
 	for v, want := range map[float64]string{0.1: "0.1", 1: "1", 12.345: "12.35", 999: "999", 1000: "1,000", 1234567: "1,234,567", 123.45: "123.5"} {
 		if got := thousands(v); got != want {
