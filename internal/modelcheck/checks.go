@@ -205,4 +205,11 @@ var checks = []check{
 	{"pause-no-seq", "pause", "NOSEQ", true, true},
 	{"pause-untold", "pause", "UNTOLD", true, true},
 	{"limit-pause-cut-off", "pause", "CUTOFF", true, true},
+
+	{"ahead", "ahead", "", false, true},
+	{"ahead-by-sent", "ahead", "BYSENT NW=1", true, true},
+	{"ahead-at-once", "ahead", "ATONCE NW=1", true, true},
+	{"ahead-early-feed", "ahead", "EARLYFEED", true, true},
+	{"ahead-by-start", "ahead", "BYSTART NW=1", true, true},
+	{"ahead-far-ahead", "ahead", "FARAHEAD", true, true},
 }
