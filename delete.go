@@ -232,7 +232,7 @@ func (s *Scheduler) claimedBeforeLoss(ctx context.Context, p int, rows []task.Ro
 		return nil, nil // each lease from before this generation had ended when the rows were deleted
 	}
 	for _, r := range rows {
-		if r.PrevVer != 0 || r.NextMS <= st.StartMS+clocksAgree {
+		if r.PrevVer != 0 || r.NextMS <= st.StartMS+clocksAgree+task.MaxAhead.Milliseconds() { // ClaimAhead
 			claimed = append(claimed, r.ID)
 		}
 	}

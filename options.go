@@ -44,6 +44,10 @@ type Options struct {
 	MaxPayload int
 	// Queue is how many claimed tasks wait in this process at most: 1,000.
 	Queue int
+	// ClaimAhead is how long before tasks are due this process claims them for callers that wait, to deliver them when they are due: 25 ms, at
+	// most 100 ms. Delete answers ErrClaimed for what was claimed so. Below 1 ms nothing is claimed ahead; nor is it with MaxRate, NamespaceRate,
+	// MaxInFlight, or a hot set in the memory of this process.
+	ClaimAhead time.Duration
 	// AuditGrace is how late a task must be before the auditor checks that the hot
 	// set still has it: 5 s.
 	AuditGrace time.Duration
@@ -107,6 +111,7 @@ func (o Options) withDefaults() Options {
 	def(&o.InlinePayload, 1<<10)
 	def(&o.MaxPayload, 64<<10)
 	def(&o.Queue, 1000)
+	def(&o.ClaimAhead, 25*time.Millisecond)
 	def(&o.AuditGrace, 5*time.Second)
 	o.History = o.History.withDefaults()
 	o.Middleware = slices.Clone(o.Middleware)
@@ -137,6 +142,7 @@ func (o Options) validate() error {
 		within("InlinePayload", o.InlinePayload, 0, maxPayload),
 		within("MaxPayload", o.MaxPayload, 0, maxPayload),
 		within("Queue", o.Queue, 1, 1_000_000),
+		within("ClaimAhead", o.ClaimAhead, 0, task.MaxAhead),
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
 		within("MaxAttempts", o.MaxAttempts, 0, maxAttempts),
 		checkWorker(o.Worker),

@@ -108,8 +108,11 @@ func (s *Scheduler) compose(set hotset.Set) {
 		Records: s.records, Outage: outage,
 		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
 		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks, Tell: s.tell})
-	limits := s.o.limits(s.parts)
-	s.consumer = consumer.New(s.set, s.store, consumer.Options{MaxRate: s.o.MaxRate, Interval: limits.interval, MaxInFlight: limits.maxInFlight,
+	limits, ahead := s.o.limits(s.parts), s.o.ClaimAhead
+	if set.Config().InProcess { // a claim costs nothing there
+		ahead = 0
+	}
+	s.consumer = consumer.New(s.set, s.store, consumer.Options{Ahead: ahead, MaxRate: s.o.MaxRate, Interval: limits.interval, MaxInFlight: limits.maxInFlight,
 		Pause: s.records.Pause, PauseNoted: s.records.PauseNoted(),
 		Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
 		DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts, History: s.keeper.ofConsumer(),

@@ -13,6 +13,8 @@ type batch struct {
 	token      string
 	generation int64
 	claimedMS  int64     // when it was claimed, hot-set time
+	asOfUS     int64     // the same in microseconds
+	answered   time.Time // when the answer to the claim had come
 	deadline   time.Time // by the monotonic clock; Redis ends it no earlier
 	ends       time.Time // the same by the other one, which goes on while a machine is suspended, and may be set
 	members    []*Delivery
@@ -41,7 +43,7 @@ const slab = 16
 
 // addBatch notes a batch that was claimed by a call that was sent then.
 func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
-	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
+	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, asOfUS: got.AsOf.TimeUS, answered: time.Now(), members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
 	b.extended(sent, c.o.Lease)
 	var some []Delivery
 	var damaged error

@@ -150,7 +150,8 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	defer cancel()
 	sent := time.Now()
 	failpoint.Hit("claim/take")
-	b, err := l.c.set.Claim(call, p, l.c.request(p, l.tokens[p], n))
+	req := l.c.request(p, l.tokens[p], n)
+	b, err := l.c.set.Claim(call, p, req)
 	now := time.Now()
 	l.more[p] = err == nil && b.MoreDue() && !b.Limited()
 	l.noteOverdue() // before the first of them is handed out, and confirmed
@@ -171,7 +172,7 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	if n > 0 && !b.Limited() {
 		l.noteStarved(len(b.Claims), now)
 	}
-	l.plan(p, n, b, now)
+	l.plan(p, req, b, now)
 	if len(b.Claims) > 0 {
 		l.tokens[p] = ""
 		failpoint.Hit("claim/hand")

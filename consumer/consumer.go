@@ -30,6 +30,7 @@ import (
 	"github.com/triggerhook/triggerhook/hook"
 	"github.com/triggerhook/triggerhook/internal/failpoint"
 	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/retrypolicy"
 	"github.com/triggerhook/triggerhook/task"
 )
@@ -82,6 +83,8 @@ type Options struct {
 	DeliveryTimeout time.Duration      // how long a caller may take
 	Retry           retrypolicy.Policy // the delay after a failed attempt; nil: the default
 	MaxAttempts     int                // after so many failed attempts a task becomes a dead letter; 0: never
+	Ahead           time.Duration      // how long before they are due tasks may be claimed, at most task.MaxAhead; below 1 ms: not before
+	Alarm           func() *wait.Alarm // what tells that these are due; nil: wait.NewAlarm
 	MaxRate         float64            // tasks that are claimed a second; 0: no limit
 	Interval        time.Duration      // between two claimed members of a partition, of all processes; 0: no limit
 	MaxInFlight     func(p int) int    // members of a partition that are claimed at a time, by all processes; nil: no limit
@@ -114,8 +117,9 @@ type Consumer struct {
 	stage         stage
 	stepped       bool // Step was called, and Run was not
 	queue         queue
-	raising       int // claimed tasks the rows of which are to know of their attempts before they are queued
-	low           int // the claimer is to look when the queue is that short
+	future        future // claimed, and not due yet
+	raising       int    // claimed tasks the rows of which are to know of their attempts before they are queued
+	low           int    // the claimer is to look when the queue is that short
 	waiters       []chan *Delivery
 	batches       map[string]*batch
 	releases      []failedRelease // that the keeper retries
@@ -142,6 +146,9 @@ const (
 func New(set Set, store Store, o Options) *Consumer {
 	c := &Consumer{set: set, store: store, o: o, running: make(chan struct{}), drainBegan: make(chan struct{}),
 		nudge: make(chan struct{}, 1), batches: map[string]*batch{}}
+	if o.Alarm == nil {
+		c.o.Alarm = wait.NewAlarm
+	}
 	if o.MaxInFlight != nil {
 		c.room = make(chan struct{}, 1)
 	}
@@ -170,10 +177,15 @@ func (c *Consumer) Run(ctx context.Context) error {
 
 	keep, stopKeeper := context.WithCancel(context.WithoutCancel(ctx))
 	var agents, keeper sync.WaitGroup
-	wake := make(chan struct{}, 1)
+	woken := make(chan struct{}, 1)
+	if c.o.Ahead >= time.Millisecond {
+		c.future.alarm = c.o.Alarm()
+		defer c.future.alarm.Close()
+		agents.Go(func() { c.handFuture(ctx) })
+	}
 	keeper.Go(func() { c.keep(keep) })
-	agents.Go(func() { c.watch(ctx, wake) })
-	agents.Go(func() { c.claimLoop(ctx, wake) })
+	agents.Go(func() { c.watch(ctx, woken) })
+	agents.Go(func() { c.claimLoop(ctx, woken) })
 	agents.Wait()
 	began := time.Now()
 	c.drain(context.WithoutCancel(ctx))
@@ -328,8 +340,15 @@ func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 	return true, false
 }
 
-// enqueue hands d to the caller that has waited longest, or queues it. Under mu.
+// enqueue hands d out once it is due. Under mu.
 func (c *Consumer) enqueue(d *Delivery) {
+	if !c.putAside(d) {
+		c.give(d)
+	}
+}
+
+// give hands d to the caller that has waited longest, or queues it. Under mu.
+func (c *Consumer) give(d *Delivery) {
 	if len(c.waiters) > 0 {
 		w := c.waiters[0]
 		c.waiters = c.waiters[1:]
@@ -359,7 +378,7 @@ func (c *Consumer) drain(ctx context.Context) {
 	c.returnClaims(ctx, func(d *Delivery) bool { return d.life == claimed && d.settlement.is(unsettled) })
 	failpoint.Hit("drain/wait")
 	c.mu.Lock()
-	c.queue = queue{}
+	c.queue, c.future.tasks = queue{}, nil
 	c.mu.Unlock()
 	patience := time.NewTimer(c.o.Drain)
 	defer patience.Stop()

@@ -11,6 +11,7 @@ import (
 	"github.com/triggerhook/triggerhook/consumer"
 	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -212,7 +213,8 @@ type faulty struct {
 	mu         sync.Mutex
 	lostClaim  int           // so many claims happen, but their answers are lost
 	slowClaim  time.Duration // claims happen at once, their answers take that long
-	slowRemove time.Duration // the same of removals
+	lateClaim  time.Duration // claims happen that long after they were asked for
+	slowRemove time.Duration // the same as slowClaim of removals
 	nameless   bool          // no removal without a token reaches the set
 	deaf       bool          // nothing reaches the set, and nothing happens
 	claims     int           // so many were tried
@@ -289,6 +291,9 @@ func (f *faulty) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.
 	if deaf {
 		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
 	}
+	if f.lateClaim > 0 {
+		<-time.After(f.lateClaim)
+	}
 	b, err := f.Set.Claim(ctx, p, req)
 	if slow > 0 {
 		<-time.After(slow)
@@ -305,6 +310,13 @@ func (f *faulty) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.
 		}
 	}
 	return b, err
+}
+
+// tried is how many claims were tried.
+func (f *faulty) tried() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.claims
 }
 
 func (f *faulty) Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error) {
@@ -368,7 +380,8 @@ type kit struct {
 	store *rows
 	done  chan error
 	stop  func()
-	later []task.Ref // what the consumer asked to have added later
+	in    time.Duration // in which tasks are due that add and the like put in
+	later []task.Ref    // what the consumer asked to have added later
 }
 
 const far = int64(1) << 50
@@ -390,6 +403,7 @@ func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
 		if o.Report == nil {
 			o.Report = &report.Reporter{}
 		}
+		o.Alarm = wait.NewTimerAlarm
 		o.Later = func(r task.Row) { k.later = append(k.later, r.Ref) }
 		for _, f := range []struct {
 			d   *time.Duration
@@ -424,23 +438,26 @@ func (k *kit) run() {
 	synctest.Wait()
 }
 
-// add puts n tasks due now into both stores.
+// add puts n tasks due in k.in into both stores.
 func (k *kit) add(n int, external bool) {
 	k.Helper()
 	k.addAll(n, func(int) bool { return external })
 }
 
-// addAll puts n tasks due now into both stores, the payloads of some into one alone.
+// addAll puts n tasks due in k.in into both stores, the payloads of some into one alone.
 func (k *kit) addAll(n int, external func(int) bool) {
 	k.Helper()
 	k.addEach(0, n, external)
 }
 
-// addFrom puts n tasks due now into both stores, whose numbers begin with first.
+// addFrom puts n tasks due in k.in into both stores, whose numbers begin with first.
 func (k *kit) addFrom(first, n int) {
 	k.Helper()
 	k.addEach(first, n, func(int) bool { return false })
 }
+
+// taskID is the ID of the task of that number.
+func taskID(i int) string { return fmt.Sprintf("t%06d", i) }
 
 func (k *kit) addEach(first, n int, external func(int) bool) {
 	k.Helper()
@@ -448,11 +465,11 @@ func (k *kit) addEach(first, n int, external func(int) bool) {
 	if err != nil {
 		k.Fatal(err)
 	}
-	now := time.Now().UnixMilli()
+	now := time.Now().Add(k.in).UnixMilli()
 	var entries []task.Entry
 	k.store.mu.Lock()
 	for i := first; i < first+n; i++ {
-		ref := task.Ref{ID: fmt.Sprintf("t%06d", i), Ver: int64(i + 1)}
+		ref := task.Ref{ID: taskID(i), Ver: int64(i + 1)}
 		e := task.Entry{Ref: ref, NextMS: now, DueMS: now, Payload: []byte(ref.ID), External: external(i)}
 		k.store.byID[ref.ID] = task.Row{Ref: ref, NextMS: now, DueMS: now, Payload: e.Payload, Size: len(e.Payload)}
 		if e.External {

@@ -60,6 +60,7 @@ func (l *claimer) count(p, n, got int, answered bool) int {
 // request is the claim of n tasks from a partition.
 func (c *Consumer) request(p int, token string, n int) task.ClaimRequest {
 	r := task.ClaimRequest{Token: token, Limit: n, Lease: c.o.Lease, Interval: c.o.Interval}
+	r.Ahead, r.AheadLimit = c.ahead(n)
 	if c.o.MaxInFlight != nil {
 		r.MaxInFlight = c.o.MaxInFlight(p)
 	}
@@ -83,8 +84,8 @@ func (l *claimer) roomMade() {
 	}
 }
 
-// plan notes when partition p is to be looked at after b, the answer to a claim of n tasks.
-func (l *claimer) plan(p, n int, b task.Batch, now time.Time) {
+// plan notes when partition p is to be looked at after b, the answer to a claim.
+func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time) {
 	l.next[p], l.full[p] = now.Add(longestSleep), b.Full
 	switch {
 	case b.Full:
@@ -94,14 +95,22 @@ func (l *claimer) plan(p, n int, b task.Batch, now time.Time) {
 	case b.Limited(): // a pause
 		l.next[p] = minTime(l.next[p], l.c.local(b.Pause.UntilMS))
 	case b.NextMS > 0:
-		l.next[p] = minTime(l.next[p], l.c.local(b.NextMS))
+		l.next[p] = minTime(l.next[p], l.c.local(b.NextMS).Add(-lead(req)))
 	}
 	if l.more[p] {
 		l.next[p] = minTime(l.next[p], now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
 	}
-	if len(b.Claims) < n {
+	if len(b.Claims) < req.Limit {
 		l.next[p] = maxTime(l.next[p], now.Add(shortestSleep))
 	}
+}
+
+// lead is how long before the next member is due a partition is looked at.
+func lead(req task.ClaimRequest) time.Duration {
+	if req.AheadLimit == 0 {
+		return 0
+	}
+	return min(aheadLead, req.Ahead)
 }
 
 // probe asks one partition for a pause, if this process was woken and claims nothing because enough waits in its

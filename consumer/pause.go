@@ -27,6 +27,9 @@ func (c *Consumer) notePause(ctx context.Context, p task.Pause) {
 		d := c.queue.pop()
 		byBatch[d.batch] = append(byBatch[d.batch], d)
 	}
+	for _, d := range c.takeFuture(c.pause) {
+		byBatch[d.batch] = append(byBatch[d.batch], d)
+	}
 	c.mu.Unlock()
 	c.returnQueued(ctx, byBatch)
 }

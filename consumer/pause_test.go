@@ -6,6 +6,7 @@ import (
 
 	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/internal/report"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -68,6 +69,35 @@ func TestAQueueIsGivenBackInAPause(t *testing.T) {
 	found, err := set.Find(t.Context(), 0, []task.Ref{{ID: "a", Ver: 1}})
 	if err != nil || found[0] != (task.FindResult{Outcome: task.FindWaiting, NextMS: 1}) || c.queue.len() != 0 || len(c.batches) != 0 {
 		t.Errorf("after a pause the task is %+v, %v, and %d are queued in %d batches; want that it waits as before", found, err, c.queue.len(), len(c.batches))
+	}
+}
+
+// So does what was claimed ahead, except what was claimed after the end of the pause.
+func TestWhatWasClaimedAheadIsGivenBackInAPause(t *testing.T) {
+	c, set, _ := one(t, Options{Ahead: task.MaxAhead})
+	c.future.alarm = wait.NewTimerAlarm()
+	defer c.future.alarm.Close()
+	soon := task.Entry{Ref: task.Ref{ID: "soon", Ver: 1}, NextMS: time.Now().Add(task.MaxAhead - time.Millisecond).UnixMilli()}
+	asOf, err := set.Clock(t.Context(), 0)
+	if err == nil {
+		_, err = set.Add(t.Context(), 0, task.AddRequest{AsOf: asOf, Entries: []task.Entry{soon}})
+	}
+	got, e := set.Claim(t.Context(), 0, task.ClaimRequest{Token: "ahead", Limit: 1, Lease: time.Minute, Ahead: task.MaxAhead, AheadLimit: 1})
+	if err != nil || e != nil || len(got.Claims) != 1 {
+		t.Fatalf("claimed ahead %+v, %v, %v", got, err, e)
+	}
+	b := c.addBatch(0, got, time.Now())
+	b.timer.Stop()
+	b.answered = b.answered.Add(time.Hour) // it is not due while the test runs
+	c.enqueueAll(b.members)
+	c.notePause(t.Context(), task.Pause{Seq: 1, UntilMS: b.claimedMS})
+	if c.future.tasks.Len() != 1 || c.Figures().Queued != 1 {
+		t.Fatalf("%d tasks are aside, and %d queued, after a pause that is over; want the one", c.future.tasks.Len(), c.Figures().Queued)
+	}
+	c.notePause(t.Context(), task.Pause{Seq: 2, UntilMS: task.MaxDue})
+	found, err := set.Find(t.Context(), 0, []task.Ref{soon.Ref})
+	if err != nil || found[0] != (task.FindResult{Outcome: task.FindWaiting, NextMS: soon.NextMS}) || c.future.tasks.Len() != 0 {
+		t.Errorf("after a pause the task is %+v, %v; want that it waits as before", found, err)
 	}
 }
 

@@ -56,10 +56,14 @@ func (r *Redis) Pause(ctx context.Context, p int) error {
 
 // Claim implements Set.
 func (r *Redis) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
+	if req.Ahead > task.MaxAhead {
+		return task.Batch{}, fmt.Errorf("%w: claim %s ahead, at most %s are allowed", task.ErrInvalid, req.Ahead, task.MaxAhead)
+	}
 	most, bytes := r.room(p)
+	limit := max(0, min(req.Limit, most))
 	interval := strconv.FormatFloat(float64(req.Interval)/float64(time.Microsecond), 'f', -1, 64)
-	a, err := r.run(ctx, p, "claim", r.batches(p, []string{req.Token}), req.Token, max(0, min(req.Limit, most)), req.Lease.Milliseconds(), bytes,
-		req.MaxInFlight, interval)
+	a, err := r.run(ctx, p, "claim", r.batches(p, []string{req.Token}), req.Token, limit, req.Lease.Milliseconds(), bytes,
+		req.MaxInFlight, interval, req.Ahead.Milliseconds(), max(0, min(req.AheadLimit, limit)))
 	if err != nil {
 		return task.Batch{}, err
 	}

@@ -69,11 +69,19 @@ type Entry struct {
 	External bool
 }
 
+// MaxAhead is the longest time before a member is due in which it may be claimed. Others go by it: of what is due later than that
+// after a loss of data no worker can have claimed anything before it.
+const MaxAhead = 100 * time.Millisecond
+
 // ClaimRequest asks a partition for due members.
 type ClaimRequest struct {
 	Token string        // the name of the batch; a claim whose answer was lost is repeated with the same one
 	Limit int           // most members to take
 	Lease time.Duration // of the batch
+	// Ahead is how long before a member is due the claim may take it: at most MaxAhead, in whole milliseconds. AheadLimit is how many
+	// members, due ones too, the claim has at most if it takes any that is not due yet. A set may take none of these.
+	Ahead      time.Duration
+	AheadLimit int
 	// MaxInFlight, if it is not 0, is how many members of the partition may be claimed at a time, by this claim and all others.
 	MaxInFlight int
 	// Interval, if it is not 0, is the time from one claimed member of the partition to the next, on average: a claim takes no more

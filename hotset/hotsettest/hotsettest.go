@@ -57,6 +57,7 @@ var claims = []struct {
 	{"MembersComeBackWhole", membersComeBackWhole},
 	{"ClaimTakesTheOldestFirst", claimTakesOldest},
 	{"ClaimIsNeverEarly", claimIsNeverEarly},
+	{"AClaimTakesWhatIsDueSoon", claimAhead},
 	{"ARepeatedClaimReturnsItsBatch", repeatedClaim},
 	{"EachMemberIsClaimedOnce", claimedOnce},
 	{"RemoveTellsWhatWas", removeTells},

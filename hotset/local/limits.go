@@ -8,9 +8,13 @@ import (
 
 // take moves due members into b, as many as c and the pause of out allow, and notes in out what left no more.
 func (p *partition) take(b *batch, c task.ClaimRequest, out *task.Batch) {
-	ms := p.now.UnixMilli()
-	due := func() bool { return p.due.len() > 0 && p.due.items[0].score <= ms }
-	if !due() || c.Limit <= 0 || out.Pause.At(p.now) {
+	ms, ahead := p.now.UnixMilli(), min(c.AheadLimit, c.Limit)
+	last := ms
+	if ahead > 0 {
+		last += c.Ahead.Milliseconds()
+	}
+	due := func(by int64) bool { return p.due.len() > 0 && p.due.items[0].score <= by }
+	if !due(last) || c.Limit <= 0 || out.Pause.At(p.now) {
 		return
 	}
 	limit := min(c.Limit, chunk)
@@ -22,7 +26,7 @@ func (p *partition) take(b *batch, c task.ClaimRequest, out *task.Batch) {
 	if c.Interval > 0 {
 		limit = p.paced(limit, c.Interval, out)
 	}
-	for len(b.members) < limit && due() {
+	for len(b.members) < limit && due(ms) || len(b.members) < min(limit, ahead) && due(last) {
 		it := p.due.items[0]
 		p.due.remove(it)
 		it.batch, b.members[it.Ref] = b, it

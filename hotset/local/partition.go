@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -330,6 +331,9 @@ func (p *partition) leave(it *item) {
 func (p *partition) claim(c task.ClaimRequest, pause task.Pause) (task.Batch, error) {
 	if p.generation == 0 {
 		return task.Batch{}, task.ErrCold
+	}
+	if c.Ahead > task.MaxAhead {
+		return task.Batch{}, fmt.Errorf("%w: claim %s ahead, at most %s are allowed", task.ErrInvalid, c.Ahead, task.MaxAhead)
 	}
 	out := task.Batch{AsOf: p.asOf(), Token: c.Token, LoadedMS: p.loaded.NextMS, Pause: pause}
 	b := p.batches[c.Token]

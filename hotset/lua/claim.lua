@@ -1,4 +1,4 @@
--- claim: move due members into a new batch, oldest first; or return the batch that has that token already.
+-- claim: move members that are due, or soon will be, into a new batch, oldest first; or return the batch that has that token already.
 --
 -- KEYS[8]  batch  set   members of the batch
 -- ARGV[2]  token        of the batch
@@ -8,13 +8,16 @@
 --                       the row has it. For a batch that exists already bytes is 0: its answer was lost, perhaps because of its size.
 -- ARGV[6]  most         members that may be claimed at a time (MaxInFlight), 0: any number
 -- ARGV[7]  interval_us  between two claimed members (NamespaceRate), 0: none
+-- ARGV[8]  ahead_ms     how long before it is due a member may be taken (ClaimAhead)
+-- ARGV[9]  ahead_limit  most members to take if one of them is not due yet, 0 to limit
 -- RETURNS  {OK, now, generation, next_ms of the first waiting member or 0, loaded_ms, 1 if the batch existed, {member, ...},
 --          {entry or nil, ...}, seq and until (ms) of the pause, ms at which interval_us allows the next member or 0, 1 if most are claimed}
+-- While the server's clock is behind `now` nothing is taken ahead, because the worker counts from `now` when each member is due.
 -- COST     O(limit log n), no loop over members unless their entries may not fit
 -- Invariant: a member is in waiting or in one batch, never in both. The first write is not deny-oom.
 -- rate_us is the time up to which members were claimed, at one each interval_us. It lags by at most a second, or by one interval.
 -- A repeat is harmless: it finds the batch of its token, also in a pause.
-local batch, token, limit, lease_ms, bytes, most, interval_us = KEYS[8], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local batch, token, limit, lease_ms, bytes, most, interval_us, ahead_ms, ahead_limit = KEYS[8], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local function nothing(first, again_ms, full) -- is claimed
   return {'OK', now, gen, first or 0, loaded_ms, 0, {}, {}, pause_seq, pause_until, again_ms, full}
 end
@@ -26,12 +29,14 @@ if redis.call('EXISTS', batch) == 1 then
   redis.call('ZREM', lease, token)
   redis.call('ZADD', lease, int(ms + 1 + lease_ms), token)
 else
-  local first = first_ms()
-  if not first or first > ms or limit == '0' or pause_until > ms then return nothing(first, 0, 0) end
+  local first, ahead = first_ms(), now == us and tonumber(ahead_limit) or 0
+  local last = ahead > 0 and ms + ahead_ms or ms
+  if not first or first > last or limit == '0' or pause_until > ms then return nothing(first, 0, 0) end
   if server() ~= origin then return {'COLD', now, 0} end
   limit, again_ms, full, counted_us = allowed(tonumber(limit), tonumber(most), tonumber(interval_us))
   if limit == 0 then return nothing(first, again_ms, full) end
   members = redis.call('ZRANGE', waiting, '-inf', int(ms), 'BYSCORE', 'LIMIT', 0, limit)
+  if #members < ahead then members = redis.call('ZRANGE', waiting, '-inf', int(last), 'BYSCORE', 'LIMIT', 0, math.min(limit, ahead)) end
   redis.call('ZREMRANGEBYRANK', waiting, 0, #members - 1)
   redis.call('SADD', batch, unpack(members))
   redis.call('ZADD', lease, int(ms + 1 + lease_ms), token)

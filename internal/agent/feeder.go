@@ -164,13 +164,13 @@ func (f *feeder) horizon(ctx context.Context, p int) (task.HorizonRequest, error
 }
 
 // feedWhileRegistering feeds what falls due while a new generation waits for workers to register what they
-// have in hand: no worker can have claimed what falls due after the start of the generation. It does not move
+// have in hand: no worker can have claimed what falls due more than task.MaxAhead after the start of the generation (ClaimAhead). It does not move
 // loaded, so a crash in it leaves nothing to repair.
 func (f *feeder) feedWhileRegistering(ctx context.Context, p int, st task.PartitionStatus, left time.Duration) {
 	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
 	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+(left+earlyAhead).Milliseconds())
 	failpoint.Hit("early/select")
-	rows, err := f.o.Store.Scan(ctx, task.Cursor{NextMS: st.StartMS + 1}, below, pageRows, f.o.InlinePayload)
+	rows, err := f.o.Store.Scan(ctx, task.Cursor{NextMS: st.StartMS + task.MaxAhead.Milliseconds() + 1}, below, pageRows, f.o.InlinePayload)
 	if err == nil {
 		f.o.Counts.Scanned.Add(uint64(len(rows)))
 		failpoint.Hit("early/add")

@@ -1,0 +1,140 @@
+package consumer_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/triggerhook/triggerhook/consumer"
+)
+
+const ahead = 25 * time.Millisecond
+
+// takers consume until their context ends, and note when each task came.
+func (k *kit) takers(n int) (came *sync.Map, stop func()) {
+	ctx, cancel := context.WithCancel(k.Context())
+	var wg sync.WaitGroup
+	came = &sync.Map{}
+	for range n {
+		wg.Go(func() {
+			for d, err := k.c.Consume(ctx); err == nil; d, err = k.c.Consume(ctx) {
+				came.Store(d.ID, time.Now())
+				d.ConfirmAsync()
+			}
+		})
+	}
+	synctest.Wait()
+	return came, func() { cancel(); wg.Wait() }
+}
+
+// One claim takes what is due soon, and each task is handed out when it is due, never before: also if the answer to the claim
+// took most of the time, or all of it.
+func TestWhatIsClaimedAheadIsHandedOutWhenItIsDue(t *testing.T) {
+	for i, slow := range []time.Duration{0, 3 * time.Millisecond, 12 * time.Millisecond, 3 * time.Millisecond} {
+		bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
+			if k.set.slowClaim = slow; i == 3 { // the claim takes its time, and not the answer
+				k.set.slowClaim, k.set.lateClaim = 0, slow
+			}
+			k.load(far)
+			k.run()
+			came, stop := k.takers(8)
+			due := map[string]time.Time{}
+			for i := range 6 {
+				k.in = 100*time.Millisecond + time.Duration(4*i)*time.Millisecond
+				k.addFrom(i, 1)
+				due[taskID(i)] = time.Now().Add(k.in).Truncate(time.Millisecond)
+			}
+			before := k.set.tried()
+			<-time.After(time.Second)
+			if n := k.set.tried() - before; n > 4 {
+				t.Errorf("six tasks that are due within 20 ms took %d claims", n)
+			}
+			for id, at := range due {
+				got, ok := came.Load(id)
+				if !ok {
+					t.Fatalf("%s did not come", id)
+				}
+				if late := got.(time.Time).Sub(at); late < 0 || late > slow+time.Millisecond {
+					t.Errorf("with answers that take %s %s came %s after it was due", slow, id, late)
+				}
+			}
+			stop()
+			k.stop()
+		})
+	}
+}
+
+// Nothing is claimed ahead that no caller waits for, and nothing for a process with a limit.
+func TestWhatIsNotClaimedAhead(t *testing.T) {
+	for name, o := range map[string]consumer.Options{"not asked for": {}, "MaxRate": {Ahead: ahead, MaxRate: 1000}, "Interval": {Ahead: ahead, Interval: time.Microsecond},
+		"MaxInFlight": {Ahead: ahead, MaxInFlight: func(int) int { return 100 }}, "no caller": {Ahead: ahead}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, o, func(k *kit) {
+				k.load(far)
+				k.run()
+				stop := func() {}
+				if name != "no caller" {
+					_, stop = k.takers(4)
+				}
+				k.in = 10 * time.Millisecond
+				k.add(1, false)
+				<-time.After(9 * time.Millisecond)
+				if st := k.state(); st.Claimed != 0 || st.Waiting != 1 {
+					t.Errorf("before it is due the task is claimed: %+v", st)
+				}
+				stop()
+				k.stop()
+			})
+		})
+	}
+}
+
+// A task whose caller took another one meanwhile goes back when it is due, so that other processes need not wait for this one.
+func TestWhatWasClaimedAheadGoesBackIfNoCallerIsLeft(t *testing.T) {
+	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
+		k.load(far)
+		k.run()
+		got := make(chan *consumer.Delivery, 1)
+		go func() { d, _ := k.c.Consume(k.Context()); got <- d }()
+		synctest.Wait()
+		k.in = 20 * time.Millisecond
+		k.addFrom(0, 1)
+		<-time.After(17 * time.Millisecond) // the claimer has looked 5 ms before the task is due
+		if st := k.state(); st.Claimed != 1 {
+			t.Fatalf("3 ms before it is due the task is not claimed: %+v", st)
+		}
+		k.in = 0
+		k.addFrom(1, 1)
+		if d := <-got; d.ID != taskID(1) {
+			t.Fatalf("%s came, want the task that was due at once", d.ID)
+		}
+		<-time.After(4 * time.Millisecond)
+		if st := k.state(); st.Claimed != 1 || st.Waiting != 1 || st.Due != 1 {
+			t.Errorf("the task that was claimed ahead is not given back: %+v", st)
+		}
+		k.stop()
+	})
+}
+
+// What was claimed ahead goes back when the process ends.
+func TestWhatWasClaimedAheadGoesBackAtTheEnd(t *testing.T) {
+	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
+		k.load(far)
+		k.run()
+		came, stop := k.takers(4)
+		k.in = 20 * time.Millisecond
+		k.add(2, false)
+		<-time.After(17 * time.Millisecond)
+		if st := k.state(); st.Claimed != 2 {
+			t.Fatalf("3 ms before they are due the tasks are not claimed: %+v", st)
+		}
+		k.stop()
+		if st := k.state(); st.Claimed != 0 || st.Waiting != 2 {
+			t.Errorf("what was claimed ahead is not given back: %+v", st)
+		}
+		came.Range(func(id, _ any) bool { t.Errorf("%s came", id); return true })
+		stop()
+	})
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package wait
+
+func newAlarm(chan<- struct{}) alarm { return nil }
