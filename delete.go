@@ -27,13 +27,13 @@ import (
 // as not found, and goes on from there. Once ctx has ended, Delete begins no further 1000.
 //
 // For one Lease after Redis lost its data, or was exchanged, the claims from before are not
-// known. Delete then answers ErrClaimed for each task that was due when the hot set's new
+// known. Delete then answers ErrClaimed for each task that was due, or almost, when the hot set's new
 // generation began, or whose row had been moved (by a Reschedule, or by a Rollback with a long
 // delay). The same holds for one Lease after the first start of a namespace.
 // That Lease is the longest that is recorded, or 10 minutes if the records cannot be read. The
 // clocks of the Redis servers must agree within a second.
 //
-// Delete also answers ErrClaimed for a task that is due, or whose row was moved, if its deletion
+// A worker claims what is due within its Options.ClaimAhead. Delete also answers ErrClaimed for a task that is due, or whose row was moved, if its deletion
 // took nine seconds, because a worker may have claimed it meanwhile. Many tasks due far ahead are deleted
 // unread: it answers ErrClaimed for them if that took ten minutes, or if the recorded window
 // could not be read, because a feeder may have preloaded them.
@@ -185,6 +185,9 @@ const (
 	marked = task.TombstoneTTL - time.Second
 	// clocksAgree is by how many milliseconds the clocks of two Redis servers may differ.
 	clocksAgree = 1000
+	// claimable is how many milliseconds after a moment a task is due at most that a worker had claimed by then (ClaimAhead), by
+	// whichever server's clock.
+	claimable = clocksAgree + int64(task.MaxAhead/time.Millisecond)
 )
 
 // removeMembers removes the members of rows that were deleted since began, and returns the
@@ -201,7 +204,7 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 		switch {
 		case outcomes[i] == task.RemoveClaimed:
 			claimed = append(claimed, r.ID)
-		case r.PrevVer != 0 || r.NextMS <= removed.AsOf.TimeUS/1000+clocksAgree:
+		case r.PrevVer != 0 || r.NextMS <= removed.AsOf.TimeUS/1000+claimable:
 			unknown = append(unknown, r)
 		}
 	}
@@ -232,7 +235,7 @@ func (s *Scheduler) claimedBeforeLoss(ctx context.Context, p int, rows []task.Ro
 		return nil, nil // each lease from before this generation had ended when the rows were deleted
 	}
 	for _, r := range rows {
-		if r.PrevVer != 0 || r.NextMS <= st.StartMS+clocksAgree+task.MaxAhead.Milliseconds() { // ClaimAhead
+		if r.PrevVer != 0 || r.NextMS <= st.StartMS+claimable {
 			claimed = append(claimed, r.ID)
 		}
 	}

@@ -72,6 +72,32 @@ func TestDeleteGoesByTheLeaseThatIsRecorded(t *testing.T) {
 	}
 }
 
+// What a worker may have claimed ahead before a loss of data was due up to MaxAhead after it (ClaimAhead), by a clock that may be a second behind.
+func TestDeleteGoesByWhatMayHaveBeenClaimedAhead(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		s.scheduler(t, triggerhook.Options{})
+		y := &young{Set: s.set}
+		sch, err := triggerhook.New(s.store, y, triggerhook.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin(t, s)
+		<-time.After(time.Minute)
+		y.start = time.Now()
+		line := y.start.Add(time.Second + task.MaxAhead)
+		err = sch.Create(t.Context(), &triggerhook.Task{ID: "claimed ahead", Due: line}, &triggerhook.Task{ID: "later", Due: line.Add(time.Millisecond)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sch.Delete(t.Context(), "claimed ahead"); !errors.Is(err, triggerhook.ErrClaimed) {
+			t.Errorf("Delete of what may have been claimed ahead: %v, want ErrClaimed", err)
+		}
+		if err := sch.Delete(t.Context(), "later"); err != nil {
+			t.Errorf("Delete of what no worker can have claimed: %v", err)
+		}
+	})
+}
+
 // begin has each partition of s begin a current generation, without a worker, which would
 // record its Lease.
 func begin(t *testing.T, s stores) {

@@ -210,7 +210,7 @@ func (t *modelTask) outdate(claimed bool) {
 func (m *schedulerModel) delete(rt *rapid.T) {
 	id := m.id(rt)
 	t := m.task(id)
-	waits, held := t.from.After(time.Now()), t.hand != nil
+	waits, held := time.Until(t.from) > task.MaxAhead, t.hand != nil // what is due sooner may be claimed ahead
 	// For one lease after a loss of data, as at the beginning, no process can know what was
 	// claimed before: a task that was due, or that had another version.
 	unsure := m.young(rt, id) && (t.moved || time.Until(t.from) < 2*time.Second)

@@ -1,8 +1,9 @@
 package consumer
 
 import (
-	"container/heap"
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/wait"
@@ -28,27 +29,14 @@ const (
 
 // future holds tasks that were claimed before they are due, and hands them out when they are. Under Consumer.mu, except alarm.
 type future struct {
-	tasks futureHeap
-	alarm *wait.Alarm // nil: nothing is claimed ahead
+	tasks []futureTask // in the order of their times
+	alarm *wait.Alarm  // nil: nothing is claimed ahead
 }
 
 // futureTask is a task and when it is due, by the local clock.
 type futureTask struct {
 	d  *Delivery
 	at time.Time
-}
-
-type futureHeap []futureTask
-
-func (h futureHeap) Len() int           { return len(h) }
-func (h futureHeap) Less(i, k int) bool { return h[i].at.Before(h[k].at) }
-func (h futureHeap) Swap(i, k int)      { h[i], h[k] = h[k], h[i] }
-func (h *futureHeap) Push(x any)        { *h = append(*h, x.(futureTask)) }
-func (h *futureHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	(*h)[len(*h)-1] = futureTask{}
-	*h = (*h)[:len(*h)-1]
-	return last
 }
 
 // dueAt is the local time at which the hot set's clock has certainly reached d's time; zero if it had when d was claimed.
@@ -66,9 +54,11 @@ func (c *Consumer) putAside(d *Delivery) bool {
 	if at.IsZero() || !time.Now().Before(at) {
 		return false
 	}
-	heap.Push(&c.future.tasks, futureTask{d, at})
-	if c.future.tasks[0].d == d {
-		c.future.alarm.Set(time.Until(at))
+	f := &c.future
+	place, _ := slices.BinarySearchFunc(f.tasks, at, func(t futureTask, at time.Time) int { return cmp.Or(t.at.Compare(at), -1) }) // after its equals
+	f.tasks = slices.Insert(f.tasks, place, futureTask{d, at})
+	if place == 0 {
+		f.alarm.Set(time.Until(at))
 	}
 	return true
 }
@@ -89,24 +79,21 @@ func (c *Consumer) handFuture(ctx context.Context) {
 func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now, room := time.Now(), len(c.waiters)+c.settledLately.sum()-c.queue.len()
-	for len(c.future.tasks) > 0 {
-		if first := c.future.tasks[0]; now.Before(first.at) {
-			c.future.alarm.Set(time.Until(first.at))
-			break
-		}
-		d := heap.Pop(&c.future.tasks).(futureTask).d
+	f, now, room, n := &c.future, time.Now(), len(c.waiters)+c.settledLately.sum()-c.queue.len(), 0
+	unwanted = map[*batch][]*Delivery{}
+	for ; n < len(f.tasks) && !now.Before(f.tasks[n].at); n++ {
+		d := f.tasks[n].d
 		switch {
 		case !d.life.inBatch():
 		case room > 0:
 			c.give(d)
 			room--
 		default:
-			if unwanted == nil {
-				unwanted = map[*batch][]*Delivery{}
-			}
 			unwanted[d.batch] = append(unwanted[d.batch], d)
 		}
+	}
+	if f.tasks = slices.Delete(f.tasks, 0, n); len(f.tasks) > 0 {
+		f.alarm.Set(time.Until(f.tasks[0].at))
 	}
 	return unwanted
 }
@@ -125,17 +112,12 @@ func (c *Consumer) ahead(n int) (time.Duration, int) {
 
 // takeFuture takes out what was claimed before the end of a pause. Under mu.
 func (c *Consumer) takeFuture(pause task.Pause) (all []*Delivery) {
-	var rest futureHeap
-	for _, f := range c.future.tasks {
-		if f.d.batch.claimedMS < pause.UntilMS {
-			all = append(all, f.d)
-		} else {
-			rest = append(rest, f)
+	c.future.tasks = slices.DeleteFunc(c.future.tasks, func(t futureTask) bool {
+		before := t.d.batch.claimedMS < pause.UntilMS
+		if before {
+			all = append(all, t.d)
 		}
-	}
-	if len(all) > 0 {
-		heap.Init(&rest)
-		c.future.tasks = rest
-	}
+		return before
+	})
 	return all
 }

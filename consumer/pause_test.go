@@ -91,12 +91,12 @@ func TestWhatWasClaimedAheadIsGivenBackInAPause(t *testing.T) {
 	b.answered = b.answered.Add(time.Hour) // it is not due while the test runs
 	c.enqueueAll(b.members)
 	c.notePause(t.Context(), task.Pause{Seq: 1, UntilMS: b.claimedMS})
-	if c.future.tasks.Len() != 1 || c.Figures().Queued != 1 {
-		t.Fatalf("%d tasks are aside, and %d queued, after a pause that is over; want the one", c.future.tasks.Len(), c.Figures().Queued)
+	if len(c.future.tasks) != 1 || c.Figures().Queued != 1 {
+		t.Fatalf("%d tasks are aside, and %d queued, after a pause that is over; want the one", len(c.future.tasks), c.Figures().Queued)
 	}
 	c.notePause(t.Context(), task.Pause{Seq: 2, UntilMS: task.MaxDue})
 	found, err := set.Find(t.Context(), 0, []task.Ref{soon.Ref})
-	if err != nil || found[0] != (task.FindResult{Outcome: task.FindWaiting, NextMS: soon.NextMS}) || c.future.tasks.Len() != 0 {
+	if err != nil || found[0] != (task.FindResult{Outcome: task.FindWaiting, NextMS: soon.NextMS}) || len(c.future.tasks) != 0 {
 		t.Errorf("after a pause the task is %+v, %v; want that it waits as before", found, err)
 	}
 }

@@ -78,9 +78,9 @@ type ClaimRequest struct {
 	Token string        // the name of the batch; a claim whose answer was lost is repeated with the same one
 	Limit int           // most members to take
 	Lease time.Duration // of the batch
-	// Ahead is how long before a member is due the claim may take it: at most MaxAhead, in whole milliseconds. AheadLimit is how many
-	// members, due ones too, the claim has at most if it takes any that is not due yet. A set may take none of these.
-	Ahead      time.Duration
+	// Ahead is how long before a member is due the claim may take it: at most MaxAhead, in whole milliseconds. A set may take none of these.
+	Ahead time.Duration
+	// AheadLimit is how many members, due ones too, the claim has at most if it takes any that is not due yet.
 	AheadLimit int
 	// MaxInFlight, if it is not 0, is how many members of the partition may be claimed at a time, by this claim and all others.
 	MaxInFlight int

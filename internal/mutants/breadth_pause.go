@@ -19,7 +19,7 @@ var pauseMutants = []mutant{
 	{"pause-claims-go-on", "a claim takes members in a pause", "hotset/lua/claim.lua",
 		" or limit == '0' or pause_until > ms then", " or limit == '0' then", "./hotset", "TestAPartitionStoresTheNewestPause"},
 	{"pause-claims-go-on-local", "the same in memory", "hotset/local/limits.go",
-		"if !due() || c.Limit <= 0 || out.Pause.At(p.now) {", "if !due() || c.Limit <= 0 {", "./hotset/local", "TestSet"},
+		"if !due(last) || c.Limit <= 0 || out.Pause.At(p.now) {", "if !due(last) || c.Limit <= 0 {", "./hotset/local", "TestSet"},
 	{"pause-older-wins-local", "an older pause replaces a newer one", "hotset/local/local.go",
 		"	e.Pause = e.Pause.Newest(s.expected.Pause)\n", "", "./hotset/local", "TestSet"},
 	{"pause-queue-goes-on", "a worker delivers in a pause what it had claimed before", "consumer/pause.go",
