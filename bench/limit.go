@@ -179,7 +179,7 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 	if c.wait != nil {
 		size = 1
 	}
-	reply, err := l.scripts["claim"].Run(ctx, l.rdb, keys, caller, token, size, 60_000, 1<<20, 0, 0).Slice()
+	reply, err := l.scripts["claim"].Run(ctx, l.rdb, keys, caller, token, size, 60_000, 1<<20, 0, 0, 0, 0).Slice()
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (l *limit) claim(ctx context.Context, c consumption, token string) error {
 	began := time.Now()
 	if c.confirm {
 		if err = l.drop(ctx, all); err == nil {
-			err = l.scripts["remove"].Run(ctx, l.rdb, keys, append([]any{caller, token}, members...)...).Err()
+			err = l.scripts["remove"].Run(ctx, l.rdb, keys, append([]any{caller, 1, token, len(members)}, members...)...).Err()
 		}
 	}
 	if c.wait != nil && err == nil {
