@@ -39,18 +39,23 @@ type futureTask struct {
 	at time.Time
 }
 
-// dueAt is the local time at which the hot set's clock has certainly reached d's time; zero if it had when d was claimed.
-func (b *batch) dueAt(d *Delivery) time.Time {
-	if d.nextMS <= b.claimedMS {
+// dueAt is the local time at which the hot set's clock has certainly reached the time at which d is offered; zero if it had when d was claimed. Of a
+// batch that an earlier claim took no more is known than that it looked no further ahead.
+func (c *Consumer) dueAt(d *Delivery) time.Time {
+	b := d.batch
+	switch {
+	case b.repeated && c.future.alarm != nil:
+		return b.answered.Add(c.o.Ahead + c.o.Ahead/aheadDrift + time.Millisecond)
+	case d.offerMS == 0:
 		return time.Time{}
 	}
-	span := time.Duration(d.nextMS*1000-b.asOfUS) * time.Microsecond
+	span := time.Duration(d.offerMS*1000-b.asOfUS) * time.Microsecond
 	return b.answered.Add(span + span/aheadDrift + 1)
 }
 
 // putAside keeps d until it is due. It reports whether d was not due yet. Under mu.
 func (c *Consumer) putAside(d *Delivery) bool {
-	at := d.batch.dueAt(d)
+	at := c.dueAt(d)
 	if at.IsZero() || !time.Now().Before(at) {
 		return false
 	}

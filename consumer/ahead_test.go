@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/consumer"
+	"github.com/triggerhook/triggerhook/task"
 )
 
 const ahead = 25 * time.Millisecond
@@ -64,6 +65,53 @@ func TestWhatIsClaimedAheadIsHandedOutWhenItIsDue(t *testing.T) {
 			k.stop()
 		})
 	}
+}
+
+// What was rolled back with a delay is offered when that is over, and not when it was due at first.
+func TestARetryThatIsClaimedAheadIsNotEarly(t *testing.T) {
+	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
+		k.load(far)
+		k.run()
+		k.add(1, false)
+		d := k.consume()
+		over := time.Now().Add(100 * time.Millisecond)
+		if err := d.Rollback(k.Context(), 100*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		k.comes(map[int]time.Time{0: over}, 0)
+	})
+}
+
+// A claim whose answer was lost, and which is repeated, hands out nothing early: the answer does not tell when its tasks are offered.
+func TestARepeatedClaimHandsOutNothingEarly(t *testing.T) {
+	bubble(t, consumer.Options{Ahead: task.MaxAhead}, func(k *kit) {
+		k.load(far)
+		k.run()
+		due := map[int]time.Time{}
+		for i, in := range []time.Duration{200 * time.Millisecond, 290 * time.Millisecond} {
+			k.in = in
+			k.addFrom(i, 1)
+			due[i] = time.Now().Add(in).Truncate(time.Millisecond)
+		}
+		k.comes(due, 1)
+	})
+}
+
+// comes checks that tasks come, and not before their times, if the answers to so many of the next claims are lost.
+func (k *kit) comes(due map[int]time.Time, lost int) {
+	k.Helper()
+	came, stop := k.takers(8)
+	k.set.mu.Lock()
+	k.set.lostClaim = lost
+	k.set.mu.Unlock()
+	<-time.After(2 * time.Second)
+	for i, at := range due {
+		if got, ok := came.Load(taskID(i)); !ok || got.(time.Time).Before(at) {
+			k.Errorf("%s is offered at %s, and came at %v", taskID(i), at, got)
+		}
+	}
+	stop()
+	k.stop()
 }
 
 // Nothing is claimed ahead that no caller waits for, and nothing for a process with a limit.

@@ -68,7 +68,7 @@ func (r *Redis) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.B
 		return task.Batch{}, err
 	}
 	b := task.Batch{AsOf: a.asOf, Token: req.Token, NextMS: a.int(), LoadedMS: a.int()}
-	if a.int() == 1 {
+	if b.Repeated = a.int() == 1; b.Repeated {
 		r.ease(p)
 	}
 	members, entries := a.list(), a.list()
@@ -76,7 +76,10 @@ func (r *Redis) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.B
 		return b, fmt.Errorf("claim from partition %d: %d members but %d entries", p, len(members), len(entries))
 	}
 	b.Pause, b.AgainMS, b.Full = task.Pause{Seq: a.int(), UntilMS: a.int()}, a.int(), a.int() == 1
-	if b.Claims, err = parseClaims(members, entries); err != nil {
+	if b.Claims, err = parseClaims(members, entries); err == nil {
+		err = noteOffers(b, a.strs())
+	}
+	if err != nil {
 		return b, fmt.Errorf("claim from partition %d: %w", p, err)
 	}
 	return b, a.err
@@ -127,4 +130,21 @@ func parseClaim(m, entry any) (c task.Claim, payload string, err error) {
 		err = fmt.Errorf("entry of %q is a %T", c.ID, entry)
 	}
 	return c, payload, err
+}
+
+// noteOffers notes when the members of b are offered that were not due when they were claimed. all are these times of all members, or none.
+func noteOffers(b task.Batch, all []string) error {
+	if len(all) > 0 && len(all) != len(b.Claims) {
+		return fmt.Errorf("%d members but %d times", len(b.Claims), len(all))
+	}
+	for i, text := range all {
+		ms, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("time of %q: %w", b.Claims[i].ID, err)
+		}
+		if ms > b.AsOf.TimeUS/1000 {
+			b.Claims[i].OfferMS = ms
+		}
+	}
+	return nil
 }

@@ -104,6 +104,8 @@ type Batch struct {
 	AgainMS int64
 	// Full: MaxInFlight left nothing more to this claim.
 	Full bool
+	// Repeated: an earlier claim with the same token took the members.
+	Repeated bool
 }
 
 // MoreDue reports whether the claim may have left tasks that are due: members that wait, or
@@ -124,6 +126,8 @@ type Claim struct {
 	// Lost: the hot set had lost the entry of the member (an eviction). Only Ref is valid then,
 	// and the row has the rest.
 	Lost bool
+	// OfferMS is when the member is offered, if the claim took it ahead of that; 0: it was due. In a batch that was Repeated it is not known.
+	OfferMS int64
 }
 
 // AddRequest asks a partition to add members.

@@ -58,6 +58,11 @@ func claimAhead(k *kit) {
 		k.until("a claim comes in time", func() bool { // a busy machine may take until all are due
 			b, soon := try(c.limit, c.aheadLimit)
 			intime := b.AsOf.TimeUS/1000 < soon
+			for _, cl := range b.Claims {
+				if want := map[bool]int64{true: soon}[intime && cl.NextMS == soon]; intime && cl.OfferMS != want {
+					k.Errorf("%q, due at %d, is offered at %d, want %d, as of %d us", cl.ID, cl.NextMS, cl.OfferMS, want, b.AsOf.TimeUS)
+				}
+			}
 			if got := len(b.Claims); intime && got != c.want || got > 0 && got < c.want {
 				k.Errorf("a claim of %d members, at most %d with one that is not due, has %q", c.limit, c.aheadLimit, k.ids(b))
 			}
@@ -69,6 +74,38 @@ func claimAhead(k *kit) {
 			return intime
 		})
 	}
+}
+
+// A member that was given back with a delay is offered when that is over.
+func claimAheadOfADelay(k *kit) {
+	k.warm()
+	k.add(task.AddTaken, entry("a", 1))
+	k.claimed("t", "a")
+	k.until("a claim comes in time", func() bool {
+		n := k.now().TimeUS
+		outcomes, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: []task.Ref{entry("a", 1).Ref}, Delay: task.MaxAhead - 10*time.Millisecond, Counted: true})
+		k.must(err)
+		req := task.ClaimRequest{Token: fmt.Sprint("ahead", n), Limit: 1, Lease: time.Minute, Ahead: task.MaxAhead, AheadLimit: 1}
+		b, err := k.Claim(k.Context(), k.p, req)
+		k.must(err)
+		if len(b.Claims) != 1 || b.Repeated || outcomes[0] != task.ReleaseWaiting {
+			k.Fatalf("claimed %q, repeated: %t, after a release that answered %v", k.ids(b), b.Repeated, outcomes)
+		}
+		ahead := b.Claims[0].OfferMS
+		if least := n/1000 + (task.MaxAhead - 10*time.Millisecond).Milliseconds(); ahead != 0 && (ahead < least || ahead <= b.AsOf.TimeUS/1000) {
+			k.Errorf("claimed at %d us what is offered at %d, want %d or later", b.AsOf.TimeUS, ahead, least)
+		}
+		if again, err := k.Claim(k.Context(), k.p, req); err != nil || !again.Repeated || len(again.Claims) != 1 || again.Claims[0].OfferMS != 0 {
+			k.Errorf("claimed again %+v, %v, want that it is repeated", again, err)
+		}
+		back, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: req.Token, Refs: []task.Ref{entry("a", 1).Ref}})
+		k.must(err)
+		if back[0] != task.ReleaseWaiting {
+			k.Fatalf("a release answered %v", back)
+		}
+		k.claimed("t", "a")
+		return ahead != 0
+	})
 }
 
 func repeatedClaim(k *kit) {

@@ -58,6 +58,7 @@ var claims = []struct {
 	{"ClaimTakesTheOldestFirst", claimTakesOldest},
 	{"ClaimIsNeverEarly", claimIsNeverEarly},
 	{"AClaimTakesWhatIsDueSoon", claimAhead},
+	{"AClaimTakesWhatIsSoonGivenBack", claimAheadOfADelay},
 	{"ARepeatedClaimReturnsItsBatch", repeatedClaim},
 	{"EachMemberIsClaimedOnce", claimedOnce},
 	{"RemoveTellsWhatWas", removeTells},

@@ -337,7 +337,7 @@ func (p *partition) claim(c task.ClaimRequest, pause task.Pause) (task.Batch, er
 	}
 	out := task.Batch{AsOf: p.asOf(), Token: c.Token, LoadedMS: p.loaded.NextMS, Pause: pause}
 	b := p.batches[c.Token]
-	if b == nil {
+	if out.Repeated = b != nil; b == nil {
 		b = &batch{token: c.Token, members: map[task.Ref]*item{}}
 		p.take(b, c, &out)
 	}
@@ -348,7 +348,11 @@ func (p *partition) claim(c task.ClaimRequest, pause task.Pause) (task.Batch, er
 	b.ends = p.now.Add(c.Lease)
 	p.batches[c.Token] = b
 	for _, it := range b.members {
-		out.Claims = append(out.Claims, task.Claim{Entry: copyEntry(it.Entry)})
+		claim := task.Claim{Entry: copyEntry(it.Entry)}
+		if !out.Repeated && it.score > p.now.UnixMilli() {
+			claim.OfferMS = it.score
+		}
+		out.Claims = append(out.Claims, claim)
 	}
 	slices.SortFunc(out.Claims, func(a, c task.Claim) int { return cmp.Or(cmp.Compare(a.NextMS, c.NextMS), cmp.Compare(a.ID, c.ID)) })
 	return out, nil

@@ -11,7 +11,8 @@
 -- ARGV[8]  ahead_ms     how long before it is due a member may be taken (ClaimAhead)
 -- ARGV[9]  ahead_limit  most members to take if one of them is not due yet, 0 to limit
 -- RETURNS  {OK, now, generation, next_ms of the first waiting member or 0, loaded_ms, 1 if the batch existed, {member, ...},
---          {entry or nil, ...}, seq and until (ms) of the pause, ms at which interval_us allows the next member or 0, 1 if most are claimed}
+--          {entry or nil, ...}, seq and until (ms) of the pause, ms at which interval_us allows the next member or 0, 1 if most are claimed,
+--          {ms at which the member is offered, ...}, none if all are due}
 -- While the server's clock is behind `now` nothing is taken ahead, because the worker counts from `now` when each member is due.
 -- COST     O(limit log n), no loop over members unless their entries may not fit
 -- Invariant: a member is in waiting or in one batch, never in both. The first write is not deny-oom.
@@ -19,10 +20,10 @@
 -- A repeat is harmless: it finds the batch of its token, also in a pause.
 local batch, token, limit, lease_ms, bytes, most, interval_us, ahead_ms, ahead_limit = KEYS[8], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local function nothing(first, again_ms, full) -- is claimed
-  return {'OK', now, gen, first or 0, loaded_ms, 0, {}, {}, pause_seq, pause_until, again_ms, full}
+  return {'OK', now, gen, first or 0, loaded_ms, 0, {}, {}, pause_seq, pause_until, again_ms, full, {}}
 end
 if not gen then return {'COLD', now, 0} end
-local members, room, existed, again_ms, full, counted_us = {}, tonumber(bytes), 0, 0, 0, nil
+local members, offered, room, existed, again_ms, full, counted_us = {}, {}, tonumber(bytes), 0, 0, 0, nil
 if redis.call('EXISTS', batch) == 1 then
   if origin ~= server() then return {'COLD', now, 0} end -- a batch of old data may have been reaped since
   members, room, existed = redis.call('SMEMBERS', batch), 0, 1
@@ -36,7 +37,7 @@ else
   limit, again_ms, full, counted_us = allowed(tonumber(limit), tonumber(most), tonumber(interval_us))
   if limit == 0 then return nothing(first, again_ms, full) end
   members = redis.call('ZRANGE', waiting, '-inf', int(ms), 'BYSCORE', 'LIMIT', 0, limit)
-  if #members < ahead then members = redis.call('ZRANGE', waiting, '-inf', int(last), 'BYSCORE', 'LIMIT', 0, math.min(limit, ahead)) end
+  if #members < ahead then members, offered = offered_by(last, math.min(limit, ahead)) end
   redis.call('ZREMRANGEBYRANK', waiting, 0, #members - 1)
   redis.call('SADD', batch, unpack(members))
   redis.call('ZADD', lease, int(ms + 1 + lease_ms), token)
@@ -56,4 +57,4 @@ else -- in pieces of about 1 MiB, because all entries may be more than the serve
     end
   end
 end
-return {'OK', now, gen, first_ms() or 0, loaded_ms, existed, members, entries, pause_seq, pause_until, again_ms, full}
+return {'OK', now, gen, first_ms() or 0, loaded_ms, existed, members, entries, pause_seq, pause_until, again_ms, full, offered}

@@ -126,6 +126,12 @@ local function first_ms() -- when the first waiting member is next offered, nil 
   return tonumber(first[2] or nil)
 end
 
+local function offered_by(last, limit) -- the first members that are offered by then, and when (ms)
+  local members, offered, both = {}, {}, redis.call('ZRANGE', waiting, '-inf', int(last), 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+  for i = 1, #both, 2 do members[#members + 1] = both[i]; offered[#offered + 1] = both[i + 1] end
+  return members, offered
+end
+
 local function wake(before) -- wakes the processes that sleep, if a member now waits that is offered earlier than all before
   local first = first_ms()
   if first and (not before or first < before) then redis.call('PUBLISH', string.gsub(waiting, ':waiting$', ':wake'), int(first)) end

@@ -52,4 +52,8 @@ var speedHotPath = []mutant{
 		"claimable = clocksAgree + int64(task.MaxAhead/time.Millisecond)", "claimable = clocksAgree", ".", "TestDeleteGoesByWhatMayHaveBeenClaimedAhead"},
 	{"ahead-unbounded", "ClaimAhead: a claim takes more than it may ahead", "hotset/lua/claim.lua",
 		"'LIMIT', 0, math.min(limit, ahead))", "'LIMIT', 0, limit)", "./hotset", "TestSet/redis7/p1/AClaimTakesWhatIsDueSoon"},
+	{"ahead-by-entry", "ClaimAhead: what was given back with a delay counts as due when it was due at first", "hotset/claim.go",
+		"b.Claims[i].OfferMS = ms", "b.Claims[i].OfferMS = b.Claims[i].NextMS", "./hotset", "TestSet/redis7/p1/AClaimTakesWhatIsSoonGivenBack"},
+	{"ahead-repeated", "ClaimAhead: what a repeated claim brings counts as due", "consumer/ahead.go",
+		"case b.repeated && c.future.alarm != nil:", "case false:", "./consumer", "TestARepeatedClaimHandsOutNothingEarly"},
 }
