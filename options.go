@@ -44,9 +44,10 @@ type Options struct {
 	MaxPayload int
 	// Queue is how many claimed tasks wait in this process at most: 1,000.
 	Queue int
-	// ClaimAhead is how long before tasks are due this process claims them for callers that wait, to deliver them when they are due: 25 ms, at
-	// most 100 ms. Delete answers ErrClaimed for what was claimed so. Below 1 ms nothing is claimed ahead; nor is it with MaxRate, NamespaceRate,
-	// MaxInFlight, or a hot set in the memory of this process.
+	// ClaimAhead is how long before tasks are due this process claims them for callers that wait, to deliver them when they are due: 0, not before;
+	// at most 100 ms. At 100 to 10,000 tasks a second 25 ms save half of the calls of Redis. What was claimed so counts as
+	// claimed: Delete answers ErrClaimed, and after an Update, Reschedule or Upsert the old version is delivered besides the new one, and
+	// cannot confirm. Nothing is claimed ahead with MaxRate, NamespaceRate, MaxInFlight, or a hot set in the memory of this process.
 	ClaimAhead time.Duration
 	// AuditGrace is how late a task must be before the auditor checks that the hot
 	// set still has it: 5 s.
@@ -111,7 +112,6 @@ func (o Options) withDefaults() Options {
 	def(&o.InlinePayload, 1<<10)
 	def(&o.MaxPayload, 64<<10)
 	def(&o.Queue, 1000)
-	def(&o.ClaimAhead, 25*time.Millisecond)
 	def(&o.AuditGrace, 5*time.Second)
 	o.History = o.History.withDefaults()
 	o.Middleware = slices.Clone(o.Middleware)

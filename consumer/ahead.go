@@ -53,6 +53,14 @@ func (c *Consumer) dueAt(d *Delivery) time.Time {
 	return b.answered.Add(span + span/aheadDrift + 1)
 }
 
+// offeredBy is when d is offered, or somewhat later, by the hot set's clock; 0: when it is due.
+func (c *Consumer) offeredBy(d *Delivery) int64 {
+	if d.batch.repeated && c.future.alarm != nil {
+		return (d.batch.asOfUS + c.o.Ahead.Microseconds()) / 1000
+	}
+	return d.offerMS
+}
+
 // putAside keeps d until it is due. It reports whether d was not due yet. Under mu.
 func (c *Consumer) putAside(d *Delivery) bool {
 	at := c.dueAt(d)

@@ -186,3 +186,27 @@ func TestWhatWasClaimedAheadGoesBackAtTheEnd(t *testing.T) {
 		stop()
 	})
 }
+
+// What goes back before a Rollback's delay is over is offered when that is over, and no earlier.
+func TestWhatGoesBackKeepsItsDelay(t *testing.T) {
+	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
+		k.load(far)
+		k.run()
+		k.add(1, false)
+		d := k.consume()
+		over := time.Now().Add(20 * time.Millisecond).UnixMilli()
+		if err := d.Rollback(k.Context(), 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		_, stop := k.takers(4)
+		<-time.After(17 * time.Millisecond)
+		if st := k.state(); st.Claimed != 1 {
+			t.Fatalf("3 ms before its delay is over the task is not claimed: %+v", st)
+		}
+		k.stop()
+		if st := k.state(); st.Waiting != 1 || st.OldestMS < over {
+			t.Errorf("what was claimed ahead is offered at %d, want %d or later: %+v", st.OldestMS, over, st)
+		}
+		stop()
+	})
+}

@@ -261,7 +261,7 @@ func (r *Redis) Release(ctx context.Context, p int, rel task.ReleaseRequest) ([]
 		delay++ // never early
 	}
 	if rel.AtNext {
-		delay = -1
+		delay = -max(1, rel.NotBeforeMS)
 	}
 	args := []any{rel.Token, delay, bit(rel.Counted), bit(rel.Expired), rel.AsOf.Generation, rel.AsOf.TimeUS}
 	if len(rel.Refs) == 0 {

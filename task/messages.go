@@ -167,7 +167,7 @@ type HorizonRequest struct {
 type PartitionStatus struct {
 	AsOf      AsOf   // when the answer was given
 	StartMS   int64  // when the generation began, hot-set time
-	ReadyMS   int64  // rows due before StartMS may be loaded from then on
+	ReadyMS   int64  // rows due before StartMS + MaxAhead may be loaded from then on
 	HorizonMS int64  // Add takes what is due before it
 	Loaded    Cursor // all rows up to here are in
 	Members   int    // waiting and claimed
@@ -182,12 +182,14 @@ type ReleaseRequest struct {
 	Token   string        // the name of the batch that they are in
 	Refs    []Ref         // the members
 	Delay   time.Duration // offer them that long from now
-	AtNext  bool          // offer them at the NextMS of their entries; Delay is ignored
+	AtNext  bool          // offer them at the NextMS of their entries, or at NotBeforeMS if that is later; Delay is ignored
 	Counted bool          // counts as an attempt
 	// Expired is set by the reaper: give them back only if the lease of the batch is over.
 	// The reaper has read the rows after AsOf, and all of them exist.
 	Expired bool
 	AsOf    AsOf // used with Expired only
+	// NotBeforeMS is set by a worker that gives back what it has claimed ahead: a delay that is not over yet is in no entry.
+	NotBeforeMS int64
 }
 
 // Held is what a caller holds in one batch.

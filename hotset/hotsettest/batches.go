@@ -76,35 +76,37 @@ func claimAhead(k *kit) {
 	}
 }
 
-// A member that was given back with a delay is offered when that is over.
+// A member that was given back with a delay is offered when that is over, also if a claim took it ahead and gives it back.
 func claimAheadOfADelay(k *kit) {
 	k.warm()
-	k.add(task.AddTaken, entry("a", 1))
-	k.claimed("t", "a")
+	n := 0
 	k.until("a claim comes in time", func() bool {
-		n := k.now().TimeUS
-		outcomes, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: "t", Refs: []task.Ref{entry("a", 1).Ref}, Delay: task.MaxAhead - 10*time.Millisecond, Counted: true})
+		n++
+		e, first := entry(fmt.Sprint("a", n), 1), fmt.Sprint("t", n)
+		k.add(task.AddTaken, e)
+		k.claimed(first, e.ID)
+		least := k.now().TimeUS/1000 + (task.MaxAhead - 10*time.Millisecond).Milliseconds()
+		_, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: first, Refs: refs(e), Delay: task.MaxAhead - 10*time.Millisecond, Counted: true})
 		k.must(err)
 		req := task.ClaimRequest{Token: fmt.Sprint("ahead", n), Limit: 1, Lease: time.Minute, Ahead: task.MaxAhead, AheadLimit: 1}
 		b, err := k.Claim(k.Context(), k.p, req)
-		k.must(err)
-		if len(b.Claims) != 1 || b.Repeated || outcomes[0] != task.ReleaseWaiting {
-			k.Fatalf("claimed %q, repeated: %t, after a release that answered %v", k.ids(b), b.Repeated, outcomes)
+		if k.must(err); len(b.Claims) != 1 || b.Repeated {
+			k.Fatalf("claimed %q, repeated: %t", k.ids(b), b.Repeated)
 		}
-		ahead := b.Claims[0].OfferMS
-		if least := n/1000 + (task.MaxAhead - 10*time.Millisecond).Milliseconds(); ahead != 0 && (ahead < least || ahead <= b.AsOf.TimeUS/1000) {
-			k.Errorf("claimed at %d us what is offered at %d, want %d or later", b.AsOf.TimeUS, ahead, least)
+		offer := b.Claims[0].OfferMS
+		if offer != 0 && (offer < least || offer <= b.AsOf.TimeUS/1000) {
+			k.Errorf("claimed at %d us what is offered at %d, want %d or later", b.AsOf.TimeUS, offer, least)
 		}
 		if again, err := k.Claim(k.Context(), k.p, req); err != nil || !again.Repeated || len(again.Claims) != 1 || again.Claims[0].OfferMS != 0 {
 			k.Errorf("claimed again %+v, %v, want that it is repeated", again, err)
 		}
-		back, err := k.Release(k.Context(), k.p, task.ReleaseRequest{Token: req.Token, Refs: []task.Ref{entry("a", 1).Ref}})
+		_, err = k.Release(k.Context(), k.p, task.ReleaseRequest{Token: req.Token, Refs: refs(e), AtNext: true, NotBeforeMS: far - 1})
 		k.must(err)
-		if back[0] != task.ReleaseWaiting {
-			k.Fatalf("a release answered %v", back)
+		found, err := k.Find(k.Context(), k.p, refs(e))
+		if k.must(err); found[0].Outcome != task.FindWaiting || found[0].NextMS != far-1 {
+			k.Errorf("a release until %d left %+v", far-1, found)
 		}
-		k.claimed("t", "a")
-		return ahead != 0
+		return offer != 0
 	})
 }
 

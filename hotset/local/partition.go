@@ -413,7 +413,7 @@ func (p *partition) giveBack(b *batch, ref task.Ref, r task.ReleaseRequest) task
 	case b == nil || it.batch != b:
 		return task.ReleaseElsewhere
 	}
-	at := it.NextMS
+	at := max(it.NextMS, r.NotBeforeMS)
 	if !r.AtNext {
 		at = p.now.UnixMilli()
 		if r.Delay > 0 {

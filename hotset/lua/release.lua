@@ -2,7 +2,7 @@
 --
 -- KEYS[8]  batch  set   that they are in
 -- ARGV[2]  token        of that batch
--- ARGV[3]  delay_ms     offer them that long from now; -1: at the next_ms of their entries
+-- ARGV[3]  delay_ms     offer them that long from now; below 0: at the next_ms of their entries, but not before -delay_ms
 -- ARGV[4]  counted      1: it counts as an attempt
 -- ARGV[5]  expired      1: only if the lease is over, and the rows were read as of:
 -- ARGV[6]  generation
@@ -30,7 +30,7 @@ local before = first_ms()
 for i, member in ipairs(members) do
   local entry = redis.call('HGET', tasks, member)
   local next_ms, due_ms, attempt, rest = string.match(entry or '', '^(%d+):(%d+):(%d+):(.*)$')
-  local offer_ms = delay_ms == -1 and tonumber(next_ms) or ms + (delay_ms > 0 and 1 + delay_ms or 0) -- a part of a ms counts as one
+  local offer_ms = delay_ms < 0 and math.max(tonumber(next_ms) or 0, -delay_ms) or ms + (delay_ms > 0 and 1 + delay_ms or 0) -- a part of a ms counts as one
   if has_tombstone[i] then answers[i] = DEAD
   elseif in_batch[i] == 0 then answers[i] = entry and ELSEWHERE or ABSENT
   elseif not next_ms then answers[i] = ABSENT

@@ -56,4 +56,6 @@ var speedHotPath = []mutant{
 		"b.Claims[i].OfferMS = ms", "b.Claims[i].OfferMS = b.Claims[i].NextMS", "./hotset", "TestSet/redis7/p1/AClaimTakesWhatIsSoonGivenBack"},
 	{"ahead-repeated", "ClaimAhead: what a repeated claim brings counts as due", "consumer/ahead.go",
 		"case b.repeated && c.future.alarm != nil:", "case false:", "./consumer", "TestARepeatedClaimHandsOutNothingEarly"},
+	{"ahead-gives-back-early", "ClaimAhead: what goes back before a delay is over is offered at once", "consumer/claimer.go",
+		"r.NotBeforeMS = max(r.NotBeforeMS, c.offeredBy(d))", "", "./consumer", "TestWhatGoesBackKeepsItsDelay"},
 }
