@@ -25,7 +25,7 @@ func TestImportsRunOneWay(t *testing.T) {
 			"internal/preload", "internal/record", "internal/removal", "internal/report", "internal/retry", "internal/verdict", "internal/wait",
 			"retrypolicy"},
 		"task":                {},
-		"consumer":            {"hook", "task", "internal/coalesce", "internal/failpoint", "internal/hooks", "internal/report", "internal/verdict", "retrypolicy"},
+		"consumer":            {"hook", "task", "internal/coalesce", "internal/failpoint", "internal/hooks", "internal/report", "internal/verdict", "internal/wait", "retrypolicy"},
 		"hook":                {},
 		"internal/hooks":      {"internal/report"},
 		"durable":             {"task", "internal/coalesce", "internal/failpoint"},
