@@ -35,7 +35,7 @@ func (d *deafSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error
 	return removeEach(ctx, d.Remove, p, held)
 }
 
-// removeEach is RemoveHeld for a set that Remove is broken for.
+// removeEach is RemoveHeld for a set of a test that stands in for Remove.
 func removeEach(ctx context.Context, remove func(context.Context, int, string, []task.Ref) (task.RemoveResult, error), p int, held []task.Held) error {
 	var errs []error
 	for _, h := range held {

@@ -281,6 +281,11 @@ func (g gatedSet) Remove(ctx context.Context, p int, token string, refs []task.R
 		})
 }
 
+// RemoveHeld is printed as a removal from each batch.
+func (g gatedSet) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	return removeEach(ctx, g.Remove, p, held)
+}
+
 // Claim lets claims pass only while the script claims.
 func (g gatedSet) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	g.p.mu.Lock()

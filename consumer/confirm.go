@@ -157,7 +157,7 @@ func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref, deleted []bool)
 	}
 	held := make([][]task.Held, s.c.o.Partitions)
 	for b, refs := range byBatch {
-		if gone := elsewhere[b]; len(gone) > 0 && !s.remove(b.p, "", gone) {
+		if gone := elsewhere[b]; len(gone) > 0 && !s.remove(b.p, gone) {
 			refs = slices.DeleteFunc(refs, func(r task.Ref) bool { return slices.Contains(gone, r) })
 		}
 		if len(refs) > 0 {
@@ -165,27 +165,29 @@ func (s *settler) removeMembers(ds []*Delivery, refs []task.Ref, deleted []bool)
 		}
 	}
 	for p, of := range held {
-		if len(of) == 1 {
-			s.remove(p, of[0].Token, of[0].Refs)
-		} else if len(of) > 1 {
-			s.removeHeld(p, of, len(refs))
+		if len(of) > 0 {
+			s.removeHeld(p, of)
 		}
 	}
 }
 
-// remove removes members from one partition, and reports whether that is done.
-func (s *settler) remove(p int, token string, refs []task.Ref) bool {
+// remove removes members that this process holds in no batch from one partition, and reports whether that is done.
+func (s *settler) remove(p int, refs []task.Ref) bool {
 	ctx, cancel := s.call(hotTimeout)
 	defer cancel()
-	_, err := s.c.set.Remove(ctx, p, token, refs)
+	_, err := s.c.set.Remove(ctx, p, "", refs)
 	s.reportRemoval(err, len(refs))
 	return err == nil
 }
 
-// removeHeld removes members of several batches from one partition: n of one group, or fewer.
-func (s *settler) removeHeld(p int, held []task.Held, n int) {
+// removeHeld removes members of batches from one partition.
+func (s *settler) removeHeld(p int, held []task.Held) {
 	ctx, cancel := s.call(hotTimeout)
 	defer cancel()
+	n := 0
+	for _, h := range held {
+		n += len(h.Refs)
+	}
 	s.reportRemoval(s.c.set.RemoveHeld(ctx, p, held), n)
 }
 
