@@ -10,20 +10,19 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// ClaimAhead: a claim takes what is due soon, too, so that one claim serves the tasks of some time, and none of them waits for a round trip when
-// it is due. Such a task lies here until the hot set's clock has certainly reached its time. The answer to the claim has a reading of that
-// clock, which was made before the answer came: so the clock has gone on by at least what the local monotonic clock has since then, less what the rates of the two
-// differ by (aheadDrift). Model: ahead.pml.
+// ClaimAhead: a claim may take tasks that are not due yet, so that one claim serves the tasks of some time, and no task waits for a round trip
+// when it is due. Each of them waits here until the hot set's clock has certainly reached its time. How that is known: the answer to a claim has a
+// reading of that clock, which was made before the answer came. Since the answer came, that clock has gone on by at least what the local
+// monotonic clock has, less a small part (aheadDrift), because two clocks do not run at the same rate. Model: ahead.pml.
 //
-// A process takes ahead what it is likely to have callers for: as many tasks as callers wait, and as it has settled lately in a time as long as it
-// looks ahead. So processes share as they do without. Tasks that fall due unexpectedly are claimed for the same callers. What has none then
-// when it is due goes back at once, for other processes.
+// A process takes no more ahead than it is likely to have callers for: one task for each caller that waits, and as many as it has lately settled in a
+// time as long as ClaimAhead. Tasks that fall due meanwhile are claimed for the same callers. A task that no caller is left for when it is due goes
+// back at once, so that other processes get it.
 
 const (
-	// aheadLead is how long before it is due a task is claimed for which the claimer is woken: a round trip takes no longer, mostly.
+	// aheadLead is how long before the next task is due the claimer looks again. Most round trips are shorter.
 	aheadLead = 5 * time.Millisecond
-	// aheadDrift is what a span of the hot set's clock is longer at most, as a part of it, than the same span here: what time daemons
-	// slew a clock by is half of that.
+	// aheadDrift: of two clocks one gains at most one part in aheadDrift on the other. Time daemons slew a clock by half of that.
 	aheadDrift = 1000
 )
 
@@ -39,31 +38,33 @@ type futureTask struct {
 	at time.Time
 }
 
-// dueAt is the local time at which the hot set's clock has certainly reached the time at which d is offered; zero if it had when d was claimed. Of a
-// batch that an earlier claim took no more is known than that it looked no further ahead.
-func (c *Consumer) dueAt(d *Delivery) time.Time {
-	b := d.batch
-	switch {
-	case b.repeated && c.future.alarm != nil:
-		return b.answered.Add(c.o.Ahead + c.o.Ahead/aheadDrift + time.Millisecond)
-	case d.offerMS == 0:
-		return time.Time{}
-	}
-	span := time.Duration(d.offerMS*1000-b.asOfUS) * time.Microsecond
-	return b.answered.Add(span + span/aheadDrift + 1)
+// claimsAhead reports whether this process claims tasks that are not due yet. It does not with MaxRate, Interval or MaxInFlight, which count a task
+// when it is claimed.
+func (c *Consumer) claimsAhead() bool {
+	return c.o.Ahead >= time.Millisecond && c.o.MaxRate == 0 && c.o.Interval == 0 && c.o.MaxInFlight == nil
 }
 
-// offeredBy is when d is offered, or somewhat later, by the hot set's clock; 0: when it is due.
-func (c *Consumer) offeredBy(d *Delivery) int64 {
-	if d.batch.repeated && c.future.alarm != nil {
-		return (d.batch.asOfUS + c.o.Ahead.Microseconds()) / 1000
+// offerOf is when a claimed member is offered, by the hot set's clock; 0: it was due when it was claimed. The answer to a repeated claim does not tell: the
+// first claim looked ahead by Ahead, so that all of its members are due once that has passed.
+func (c *Consumer) offerOf(got task.Batch, i int) int64 {
+	if got.Repeated && c.claimsAhead() {
+		return (got.AsOf.TimeUS+c.o.Ahead.Microseconds())/1000 + 1
 	}
-	return d.offerMS
+	return got.Claims[i].OfferMS
+}
+
+// dueAt is the local time at which the hot set's clock has certainly reached the time at which d is offered; zero if d was due when it was claimed.
+func (d *Delivery) dueAt() time.Time {
+	if d.offerMS == 0 {
+		return time.Time{}
+	}
+	span := time.Duration(d.offerMS*1000-d.batch.asOfUS) * time.Microsecond
+	return d.batch.answered.Add(span + span/aheadDrift + 1)
 }
 
 // putAside keeps d until it is due. It reports whether d was not due yet. Under mu.
 func (c *Consumer) putAside(d *Delivery) bool {
-	at := c.dueAt(d)
+	at := d.dueAt()
 	if at.IsZero() || !time.Now().Before(at) {
 		return false
 	}
@@ -92,7 +93,8 @@ func (c *Consumer) handFuture(ctx context.Context) {
 func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f, now, room, n := &c.future, time.Now(), len(c.waiters)+c.settledLately.sum()-c.queue.len(), 0
+	f, now, n := &c.future, time.Now(), 0
+	room := len(c.waiters) + c.settledLately.sum() - c.queue.len()
 	unwanted = map[*batch][]*Delivery{}
 	for ; n < len(f.tasks) && !now.Before(f.tasks[n].at); n++ {
 		d := f.tasks[n].d
@@ -111,10 +113,9 @@ func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 	return unwanted
 }
 
-// ahead is how far ahead the next claim of n tasks may reach, and how many of the tasks it may have then. Neither MaxRate nor the
-// limits of the namespace know of tasks that are claimed and not due.
+// ahead is how far ahead the next claim of n tasks may reach, and how many tasks it may have at most if one of them is not due.
 func (c *Consumer) ahead(n int) (time.Duration, int) {
-	if c.o.Ahead < time.Millisecond || c.o.MaxRate > 0 || c.o.Interval > 0 || c.o.MaxInFlight != nil {
+	if !c.claimsAhead() {
 		return 0, 0
 	}
 	c.mu.Lock()

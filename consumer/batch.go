@@ -15,7 +15,6 @@ type batch struct {
 	claimedMS  int64     // when it was claimed, hot-set time
 	asOfUS     int64     // the same in microseconds
 	answered   time.Time // when the answer to the claim had come
-	repeated   bool      // an earlier claim took its members, perhaps ahead
 	deadline   time.Time // by the monotonic clock; Redis ends it no earlier
 	ends       time.Time // the same by the other one, which goes on while a machine is suspended, and may be set
 	members    []*Delivery
@@ -44,7 +43,7 @@ const slab = 16
 
 // addBatch notes a batch that was claimed by a call that was sent then.
 func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
-	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, asOfUS: got.AsOf.TimeUS, answered: time.Now(), repeated: got.Repeated, members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
+	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, asOfUS: got.AsOf.TimeUS, answered: time.Now(), members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
 	b.extended(sent, c.o.Lease)
 	var some []Delivery
 	var damaged error
@@ -53,7 +52,7 @@ func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
 			some = make([]Delivery, min(slab, len(got.Claims)-i))
 		}
 		damaged = errors.Join(damaged, some[0].fill(c, b, &got.Claims[i].Entry))
-		some[0].offerMS = got.Claims[i].OfferMS
+		some[0].offerMS = c.offerOf(got, i)
 		b.members[i], some = &some[0], some[1:]
 	}
 	c.reportHeaders(damaged)

@@ -314,7 +314,7 @@ func (c *Consumer) giveBack(ctx context.Context, b *batch, ds []*Delivery, r tas
 	for _, d := range ds {
 		if d.life.inBatch() {
 			r.Refs = append(r.Refs, d.own)
-			r.NotBeforeMS = max(r.NotBeforeMS, c.offeredBy(d))
+			r.NotBeforeMS = max(r.NotBeforeMS, d.offerMS)
 			c.leaveBatch(d)
 		}
 	}

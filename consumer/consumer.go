@@ -178,7 +178,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	keep, stopKeeper := context.WithCancel(context.WithoutCancel(ctx))
 	var agents, keeper sync.WaitGroup
 	woken := make(chan struct{}, 1)
-	if c.o.Ahead >= time.Millisecond {
+	if c.claimsAhead() {
 		c.future.alarm = c.o.Alarm()
 		defer c.future.alarm.Close()
 		agents.Go(func() { c.handFuture(ctx) })

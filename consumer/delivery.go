@@ -23,7 +23,7 @@ type Delivery struct {
 	dueMS          int64
 	expiresMS      int64 // 0: it does not expire
 	createdMS      int64 // 0: not known
-	offerMS        int64 // when it is offered, if it was claimed ahead of that; 0: it was not
+	offerMS        int64 // when it is offered, by the hot set's clock, if it was claimed before that; 0: it was due
 	failedAttempts int   // Attempt - 1: rollbacks, timeouts and leases that ran out before
 	settlement     settlementState
 	tx             txState       // what its ConfirmTx did

@@ -103,7 +103,7 @@ var crashes = []mutant{
 		"	failpoint.Hit(\"confirm/row\")\n", "	s.removeMembers(ds, refs, make([]bool, len(refs)))\n	failpoint.Hit(\"confirm/row\")\n", cells,
 		"TestAConfirmKilledBeforeItsRowIsRedelivered"},
 	{"confirm-without-forget", "a confirm leaves the member", "consumer/confirm.go",
-		"_, err := s.c.set.Remove(ctx, p, token, refs)", "_, err := s.c.set.Remove(ctx, p, token, refs[:0])", cells,
+		"s.c.set.RemoveHeld(ctx, p, held)", "s.c.set.RemoveHeld(ctx, p, held[:0])", cells,
 		"TestAConfirmKilledAfterItsForgetLeavesNothing"},
 	{"claim-drops-nothing", "what has no row stays in its batch until the lease is over", "consumer/accept.go",
 		"_, err := c.set.Remove(ctx, b.p, b.token, gone)", "_, err := c.set.Clock(ctx, b.p)", cells,

@@ -236,7 +236,7 @@ var mutants = []mutant{
 	{"member-without-row", "a member whose row is gone is delivered", "consumer/accept.go",
 		"			gone = append(gone, u.d.own)\n			c.leaveBatch(u.d)\n", "			gone = append(gone, u.d.own)\n			whole = append(whole, u.d)\n", "./consumer", "TestMembersWithoutARowAreDropped"},
 	{"confirmed-member-stays", "RowFirst: a confirm forgets the hot set", "consumer/confirm.go",
-		"_, err := s.c.set.Remove(ctx, p, token, refs)", "_, err := s.c.set.Remove(ctx, p, token, refs[:0])", ".", "TestEachTaskFiresOnceAndNeverEarly/bolt"},
+		"s.c.set.RemoveHeld(ctx, p, held)", "s.c.set.RemoveHeld(ctx, p, held[:0])", ".", "TestEachTaskFiresOnceAndNeverEarly/bolt"},
 	{"timeout-for-ever", "a consumer that never answers holds its task", "consumer/keeper.go",
 		"time.Since(d.since) >= c.o.DeliveryTimeout", "false", ".", "TestALongDeliveryIsNotRedeliveredUntilItsTimeout"},
 

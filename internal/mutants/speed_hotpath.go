@@ -39,7 +39,7 @@ var speedHotPath = []mutant{
 	{"prelude-function-missing", "a function of the prelude that another function calls is left out", "hotset/scripts.go",
 		"				texts = append(texts, body)\n", "				_ = body\n", "./hotset", "TestAScriptHasTheFunctionsThatItCalls"},
 	{"ahead-by-sent", "ClaimAhead: a worker counts from when it sent the claim", "consumer/batch.go",
-		"answered: time.Now(), repeated", "answered: sent, repeated", "./consumer", "TestWhatIsClaimedAheadIsHandedOutWhenItIsDue"},
+		"answered: time.Now(), members", "answered: sent, members", "./consumer", "TestWhatIsClaimedAheadIsHandedOutWhenItIsDue"},
 	{"ahead-at-once", "ClaimAhead: what was claimed ahead is handed out before it is due", "consumer/consumer.go",
 		"if !c.putAside(d) {", "if true {", "./consumer", "TestWhatIsClaimedAheadIsHandedOutWhenItIsDue"},
 	{"ahead-keeps", "ClaimAhead: what no caller is left for when it is due stays", "consumer/ahead.go",
@@ -55,7 +55,7 @@ var speedHotPath = []mutant{
 	{"ahead-by-entry", "ClaimAhead: what was given back with a delay counts as due when it was due at first", "hotset/claim.go",
 		"b.Claims[i].OfferMS = ms", "b.Claims[i].OfferMS = b.Claims[i].NextMS", "./hotset", "TestSet/redis7/p1/AClaimTakesWhatIsSoonGivenBack"},
 	{"ahead-repeated", "ClaimAhead: what a repeated claim brings counts as due", "consumer/ahead.go",
-		"case b.repeated && c.future.alarm != nil:", "case false:", "./consumer", "TestARepeatedClaimHandsOutNothingEarly"},
+		"if got.Repeated && c.claimsAhead() {", "if false {", "./consumer", "TestARepeatedClaimHandsOutNothingEarly"},
 	{"ahead-gives-back-early", "ClaimAhead: what goes back before a delay is over is offered at once", "consumer/claimer.go",
-		"r.NotBeforeMS = max(r.NotBeforeMS, c.offeredBy(d))", "", "./consumer", "TestWhatGoesBackKeepsItsDelay"},
+		"r.NotBeforeMS = max(r.NotBeforeMS, d.offerMS)", "", "./consumer", "TestWhatGoesBackKeepsItsDelay"},
 }
