@@ -24,7 +24,7 @@ func costs(c map[string]int) (onMySQL, onRedis map[string]int) {
 			"Advance":       c["`Advance` that has nothing to do"],
 		}, map[string]int{
 			"Clock": c["`Clock` within 5 s of another answer"], "State": c["`Horizon`, `State`, `Waiting`, `Elect`"], "Horizon": c["`Horizon`, `State`, `Waiting`, `Elect`"],
-			"Find": c["`Find`"], "Expired": c["`Expired` that finds one batch"], "Add": many, "Feed": many, "Remove": many, "Claim": many, "Extend": many, "Release": many,
+			"Find": c["`Find`"], "Expired": c["`Expired` that finds one batch"], "Add": many, "Feed": many, "Remove": many, "RemoveHeld": many, "Claim": many, "Extend": many, "Release": many,
 		}
 }
 

@@ -59,8 +59,8 @@ func TestAReaperKilledAfterItsRequeueHasCountedOnce(t *testing.T) {
 	})
 }
 
-// missing stages two rows that the feeder has read past: one whose member has a
-// record but waits nowhere, and one without a member.
+// missing stages two rows that the feeder has read past and that an auditor finds at once: one whose
+// member has a record but waits nowhere, and one without a member.
 func missing(c *cell) {
 	c.Helper()
 	c.AuditGrace = 300 * time.Millisecond
@@ -70,6 +70,7 @@ func missing(c *cell) {
 		c.Fatalf("%d keys deleted, %v", n, err)
 	}
 	c.rows(time.Now(), "b")
+	time.Sleep(c.AuditGrace + 10*time.Millisecond) // so that the first audit finds both
 }
 
 // Nothing happened; the next auditor looks at the same rows.
