@@ -15,8 +15,8 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// Options of New. The zero value of each field is its default; a negative one, or
-// one out of its range, is ErrInvalid.
+// Options of New. The zero value of each field is its default; a negative one (except
+// of ClaimAhead), or one out of its range, is ErrInvalid.
 type Options struct {
 	// Window is how far ahead the hot set is kept full: 1 min, 1 s to 24 h. The largest
 	// Window of a namespace is recorded, and a feeder with a larger one uses it about 70 s later.
@@ -44,10 +44,11 @@ type Options struct {
 	MaxPayload int
 	// Queue is how many claimed tasks wait in this process at most: 1,000.
 	Queue int
-	// ClaimAhead is how long before a task is due this process may claim it, for a caller that waits; it is delivered when it is due. 0: not before
-	// it is due. At most 100 ms; below 1 ms is 0. It saves calls of Redis, and the round trip by which a task is late otherwise. The price: such a task is claimed.
-	// Delete answers ErrClaimed, and a task that an Update, Reschedule or Upsert changes then is delivered in its old version too, which
-	// cannot be confirmed. It is 0 with MaxRate, NamespaceRate, MaxInFlight, or a hot set in the memory of this process.
+	// ClaimAhead is how long before a task is due this process may claim it, for a caller that waits; it is delivered when it is due: 25 ms, at most 100 ms.
+	// Negative: not before it is due. It saves calls of Redis, and the round trip by which a task is late otherwise. The price: such a task is claimed.
+	// Delete answers ErrClaimed then. This process hears of a Delete, Update, Reschedule or Upsert of such a task, and does not deliver the old
+	// version, unless that comes in the last milliseconds; what is delivered nevertheless cannot be confirmed. Nothing is claimed ahead
+	// with MaxRate, NamespaceRate, MaxInFlight, or a hot set in the memory of this process.
 	ClaimAhead time.Duration
 	// AuditGrace is how late a task must be before the auditor checks that the hot
 	// set still has it: 5 s.
@@ -112,6 +113,7 @@ func (o Options) withDefaults() Options {
 	def(&o.InlinePayload, 1<<10)
 	def(&o.MaxPayload, 64<<10)
 	def(&o.Queue, 1000)
+	def(&o.ClaimAhead, 25*time.Millisecond)
 	def(&o.AuditGrace, 5*time.Second)
 	o.History = o.History.withDefaults()
 	o.Middleware = slices.Clone(o.Middleware)
@@ -142,7 +144,7 @@ func (o Options) validate() error {
 		within("InlinePayload", o.InlinePayload, 0, maxPayload),
 		within("MaxPayload", o.MaxPayload, 0, maxPayload),
 		within("Queue", o.Queue, 1, 1_000_000),
-		within("ClaimAhead", o.ClaimAhead, 0, task.MaxAhead),
+		within("ClaimAhead", o.ClaimAhead, math.MinInt64, task.MaxAhead),
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
 		within("MaxAttempts", o.MaxAttempts, 0, maxAttempts),
 		checkWorker(o.Worker),

@@ -403,9 +403,9 @@ func (g gatedSet) Elect(ctx context.Context, holder string, term time.Duration, 
 func (g gatedSet) Heartbeat(context.Context, string, []byte) error { return nil }
 
 // Watch keeps the channel, for the script to wake the process that is to claim.
-func (g gatedSet) Watch(ctx context.Context, wake chan<- struct{}) error {
+func (g gatedSet) Watch(ctx context.Context, w task.Watcher) error {
 	g.p.mu.Lock()
-	g.p.wake = wake
+	g.p.wake = w.Wake
 	g.p.mu.Unlock()
 	<-ctx.Done()
 	return nil

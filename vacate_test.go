@@ -54,11 +54,11 @@ func (a *address) Expect(e task.Expected) error {
 	return a.Set.Expect(e)
 }
 
-func (a *address) Watch(ctx context.Context, wake chan<- struct{}) error {
+func (a *address) Watch(ctx context.Context, w task.Watcher) error {
 	var both sync.WaitGroup
-	both.Go(func() { _ = a.other.Watch(ctx, wake) })
+	both.Go(func() { _ = a.other.Watch(ctx, w) })
 	defer both.Wait()
-	return a.Set.Watch(ctx, wake)
+	return a.Set.Watch(ctx, w)
 }
 
 func (a *address) Clock(ctx context.Context, p int) (task.AsOf, error) {

@@ -38,8 +38,8 @@ func (b *batch) each(f func(*Delivery)) {
 }
 
 // slab is how many deliveries are allocated at once: few enough that one which is
-// kept for long keeps little alive.
-const slab = 16
+// kept for long keeps little alive, and as many as fill 4 KiB.
+const slab = 13
 
 // addBatch notes a batch that was claimed by a call that was sent then.
 func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {

@@ -53,8 +53,8 @@ type Set interface {
 	Extend(ctx context.Context, p int, h task.ExtendRequest) (task.ExtendResult, error)
 	// Release gives members of a batch back.
 	Release(ctx context.Context, p int, r task.ReleaseRequest) ([]task.ReleaseOutcome, error)
-	// Watch sends on wake when an earlier member has come in.
-	Watch(ctx context.Context, wake chan<- struct{}) error
+	// Watch tells when an earlier member has come in, and which members were removed while a worker had claimed them.
+	Watch(ctx context.Context, w task.Watcher) error
 }
 
 // Store is what a consumer needs of the durable store. durable.Store has the contract of
@@ -107,6 +107,7 @@ type Consumer struct {
 	running    chan struct{}            // closed when Run begins
 	drainBegan chan struct{}            // closed when Run stops handing out
 	nudge      chan struct{}            // the claimer looks again
+	removed    chan removed             // members that the hot set told of
 	room       chan struct{}            // has an element once fewer tasks are in flight; nil without MaxInFlight
 	handlers   atomic.Pointer[Handlers] // nil: Handle was not called
 	backlog    backlog                  // of tasks that are due and wait
@@ -145,7 +146,7 @@ const (
 // New returns a Consumer. It does no I/O and starts nothing.
 func New(set Set, store Store, o Options) *Consumer {
 	c := &Consumer{set: set, store: store, o: o, running: make(chan struct{}), drainBegan: make(chan struct{}),
-		nudge: make(chan struct{}, 1), batches: map[string]*batch{}}
+		nudge: make(chan struct{}, 1), removed: make(chan removed, mostRemoved), batches: map[string]*batch{}}
 	if o.Alarm == nil {
 		c.o.Alarm = wait.NewAlarm
 	}
@@ -184,7 +185,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 		agents.Go(func() { c.handFuture(ctx) })
 	}
 	keeper.Go(func() { c.keep(keep) })
-	agents.Go(func() { c.watch(ctx, woken) })
+	agents.Go(func() { c.watch(ctx, task.Watcher{Wake: woken, Removed: c.noteRemoved}) })
+	agents.Go(func() { c.endRemoved(ctx) })
 	agents.Go(func() { c.claimLoop(ctx, woken) })
 	agents.Wait()
 	began := time.Now()
@@ -196,9 +198,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-func (c *Consumer) watch(ctx context.Context, wake chan<- struct{}) {
+func (c *Consumer) watch(ctx context.Context, w task.Watcher) {
 	for ctx.Err() == nil {
-		if err := c.set.Watch(ctx, wake); err != nil {
+		if err := c.set.Watch(ctx, w); err != nil {
 			c.o.Report.Error("watch hot set", err, "watch again in 1 s")
 		}
 		pause(ctx, time.Second)

@@ -66,7 +66,7 @@ func (c *Consumer) reportHeaders(err error) {
 }
 
 // Context ends when the task is no longer this caller's: its lease is over, it was
-// deleted or rescheduled (within a second or so), Options.DeliveryTimeout or the
+// deleted or rescheduled (mostly at once, within a second or so), Options.DeliveryTimeout or the
 // drain time is over; or when it is settled: ConfirmAsync was called, or Confirm or
 // Rollback has returned. context.Cause tells which. Unless it was deleted
 // (task.ErrGone) Run still waits for its caller to settle it when it ends, and a Confirm still

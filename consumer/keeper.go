@@ -249,6 +249,62 @@ func (c *Consumer) restoreEntries(ctx context.Context, b *batch, ds []*Delivery)
 	}
 }
 
+// removed are members that the hot set says were removed while some worker had claimed them.
+type removed struct {
+	p    int
+	refs []task.Ref
+}
+
+// mostRemoved is how many messages of removed members wait. What finds no room is found out by the next extension.
+const mostRemoved = 64
+
+// noteRemoved has endRemoved look at what was removed.
+func (c *Consumer) noteRemoved(p int, refs []task.Ref) {
+	select {
+	case c.removed <- removed{p, refs}:
+	default:
+	}
+}
+
+// endRemoved asks, until ctx ends, what became of tasks of this process that were removed by others, and ends their deliveries if
+// their rows are gone. Otherwise the next extension would find out, but most of what was claimed ahead would be handed out before.
+func (c *Consumer) endRemoved(ctx context.Context) {
+	for {
+		select {
+		case r := <-c.removed:
+			for b, ds := range c.unsettledOf(r) {
+				if _, err := c.registerNow(ctx, b, ds); err != nil && ctx.Err() == nil {
+					c.o.Report.Error("ask for removed tasks", err, "asked again at the next beat", "tasks", len(ds))
+				}
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// unsettledOf returns the deliveries of this process that r names and no caller has settled, by batch.
+func (c *Consumer) unsettledOf(r removed) map[*batch][]*Delivery {
+	named := make(map[task.Ref]bool, len(r.refs))
+	for _, ref := range r.refs {
+		named[ref] = true
+	}
+	all := map[*batch][]*Delivery{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range c.batches {
+		if b.p != r.p {
+			continue
+		}
+		b.each(func(d *Delivery) {
+			if named[d.own] && d.settlement.is(unsettled) {
+				all[b] = append(all[b], d)
+			}
+		})
+	}
+	return all
+}
+
 // registering is how many batches are registered side by side. A new generation waits 2 s
 // for all of them; a far server's round trips, three a batch, are long.
 const registering = 16

@@ -114,7 +114,7 @@ func TestTheCheckNamesWhatIsMissing(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			if err := s.Watch(ctx, make(chan struct{}, 1)); !errors.Is(err, task.ErrRefused) {
+			if err := s.Watch(ctx, task.Watcher{Wake: make(chan struct{}, 1)}); !errors.Is(err, task.ErrRefused) {
 				t.Errorf("Watch without the channel: %v, want ErrRefused", err)
 			}
 			keyless := as(t, admin, "keyless", append([]string{"resetkeys", "~other"}, all...))

@@ -384,7 +384,7 @@ func TestAnAbsentServerIsUnavailable(t *testing.T) {
 	if _, err := s.State(ctx, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("State with an ended context: %v", err)
 	}
-	if err := s.Watch(ctx, make(chan struct{})); err != nil {
+	if err := s.Watch(ctx, task.Watcher{Wake: make(chan struct{})}); err != nil {
 		t.Errorf("Watch with an ended context: %v", err)
 	}
 }

@@ -195,9 +195,9 @@ type Set interface {
 	// which of roles each holds. It forgets all others, and has all workers tell of themselves for Watched from now on.
 	Workers(ctx context.Context, roles ...task.Role) (task.Roster, error)
 
-	// Watch sends on wake, if wake has room, whenever a partition gets a waiting
+	// Watch tells w what happens in all partitions: it wakes whenever one gets a waiting
 	// member that is earlier than all others there, and after each connection. It
 	// returns nil when ctx ends, or an error that connecting again cannot mend:
 	// ErrRefused, ErrClosed.
-	Watch(ctx context.Context, wake chan<- struct{}) error
+	Watch(ctx context.Context, w task.Watcher) error
 }

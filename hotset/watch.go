@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,14 +33,14 @@ const (
 // another generation becomes current, because that may be on another server though its own still
 // answers. It returns an error that connecting again cannot mend: the server refuses it, or
 // the client is closed.
-func (r *Redis) Watch(ctx context.Context, wake chan<- struct{}) error {
+func (r *Redis) Watch(ctx context.Context, w task.Watcher) error {
 	channels := make([]string, len(r.keys))
 	for p, k := range r.keys {
 		channels[p] = k.wake()
 	}
 	for wait := 50 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, time.Second) {
 		began := time.Now()
-		err := r.listen(ctx, channels, wake)
+		err := r.listen(ctx, channels, w)
 		if ctx.Err() == nil && (errors.Is(err, task.ErrRefused) || errors.Is(err, task.ErrClosed)) {
 			return fmt.Errorf("watch %s: %w", channels[0], err)
 		}
@@ -61,7 +64,7 @@ func rest(ctx context.Context, d time.Duration) {
 
 // listen subscribes once, and passes on what it hears until the connection fails or ctx
 // ends. Its goroutine ends with the connection.
-func (r *Redis) listen(ctx context.Context, channels []string, wake chan<- struct{}) error {
+func (r *Redis) listen(ctx context.Context, channels []string, w task.Watcher) error {
 	sub := r.rdb.Subscribe(ctx) // to nothing yet, which is no I/O
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
 	done, heard, ended := make(chan error, 2), make(chan struct{}, 1), make(chan struct{})
@@ -71,7 +74,7 @@ func (r *Redis) listen(ctx context.Context, channels []string, wake chan<- struc
 			close(ended)
 			_ = sub.Close()
 		}()
-		done <- r.hear(ctx, sub, channels, wake, heard)
+		done <- r.hear(ctx, sub, channels, w, heard)
 	}()
 	go func() {
 		if r.doubt(ctx, sub, heard, ended) {
@@ -134,9 +137,9 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// hear wakes for each message and each subscription that the server has confirmed. It puts
+// hear tells w of each message and each subscription that the server has confirmed. It puts
 // an element into heard whenever the server has said anything.
-func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, wake, heard chan<- struct{}) error {
+func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, w task.Watcher, heard chan<- struct{}) error {
 	if err := sub.Subscribe(ctx, channels...); err != nil {
 		return r.heard(err)
 	}
@@ -155,10 +158,40 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 		}
 		asked = false
 		signal(heard)
-		if _, pong := m.(*redis.Pong); pong {
-			continue
+		switch m := m.(type) {
+		case *redis.Pong:
+		case *redis.Message:
+			if gone, is := strings.CutPrefix(m.Payload, removedMark); is {
+				tellRemoved(w, slices.Index(channels, m.Channel), gone)
+				continue
+			}
+			signal(w.Wake)
+		default:
+			signal(w.Wake)
 		}
-		signal(wake)
+	}
+}
+
+// removedMark begins a message of remove.lua. The others are times.
+const removedMark = "removed"
+
+// tellRemoved tells w of the members in such a message. What cannot be read is not told.
+func tellRemoved(w task.Watcher, p int, text string) {
+	var refs []task.Ref
+	for text != "" {
+		length, rest, _ := strings.Cut(text, ":")
+		n, err := strconv.Atoi(length)
+		if err != nil || n < 0 || n > len(rest) {
+			return
+		}
+		ref, err := parseMember(rest[:n])
+		if err != nil {
+			return
+		}
+		refs, text = append(refs, ref), rest[n:]
+	}
+	if w.Removed != nil && p >= 0 && len(refs) > 0 {
+		w.Removed(p, refs)
 	}
 }
 

@@ -62,7 +62,7 @@ func subscribed(t *testing.T, s *hotset.Redis) <-chan struct{} {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	wake, done := make(chan struct{}, 1), make(chan error, 1)
-	go func() { done <- s.Watch(ctx, wake) }()
+	go func() { done <- s.Watch(ctx, task.Watcher{Wake: wake}) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

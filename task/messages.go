@@ -204,6 +204,14 @@ type RemoveResult struct {
 	Outcomes []RemoveOutcome // of each member, in order
 }
 
+// Watcher hears what happens in the partitions. What is not heard, because a connection was down say, is not repeated.
+type Watcher struct {
+	// Wake gets an element, if it has room, when an earlier member than all others waits, a pause begins or ends, or the connection is new.
+	Wake chan<- struct{}
+	// Removed, unless it is nil, is called with members that were removed while a caller had claimed them. It must return soon.
+	Removed func(p int, refs []Ref)
+}
+
 // FindResult is what the hot set knows of a member.
 type FindResult struct {
 	Outcome FindOutcome // where it is

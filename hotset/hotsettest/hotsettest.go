@@ -81,6 +81,7 @@ var claims = []struct {
 	{"ElectionsHaveOneWinner", elect},
 	{"WorkersTellOfThemselves", workers},
 	{"AnEarlierMemberWakes", wakes},
+	{"ARemovalTellsOfWhatWasClaimed", tellsRemoved},
 	{"ManyMembersInOneCall", manyMembers},
 	{"PartitionsAreIndependent", independent},
 	{"HorizonLooksBeforeItBegins", looksFirst},
@@ -356,7 +357,7 @@ func wakes(k *kit) {
 	k.warm()
 	ctx, cancel := context.WithCancel(k.Context())
 	wake, done := make(chan struct{}, 1), make(chan error, 1)
-	go func() { done <- k.Watch(ctx, wake) }()
+	go func() { done <- k.Watch(ctx, task.Watcher{Wake: wake}) }()
 	due := far - 1
 	k.until("an earlier member wakes", func() bool { // the first may come before the subscription stands
 		due--
@@ -371,6 +372,47 @@ func wakes(k *kit) {
 	cancel()
 	if err := <-done; err != nil {
 		k.Errorf("Watch returned %v when its context ended", err)
+	}
+}
+
+// tellsRemoved: those who watch hear which members were removed while another caller had claimed them, and of no others.
+func tellsRemoved(k *kit) {
+	k.warm()
+	ctx, cancel := context.WithCancel(k.Context())
+	wake, done, told := make(chan struct{}, 1), make(chan error, 1), make(chan []task.Ref, 10)
+	go func() {
+		done <- k.Watch(ctx, task.Watcher{Wake: wake, Removed: func(p int, refs []task.Ref) {
+			if p != k.p {
+				k.Errorf("told of removed members of partition %d, want %d", p, k.p)
+			}
+			told <- refs
+		}})
+	}()
+	<-wake // the subscription stands
+	all := []task.Entry{entry("a", 1), entry("b:1", 2), entry("0", 3), entry("own", 4), entry("later", far-1)}
+	k.add(task.AddTaken, all...)
+	b := k.claim("t", 4)
+	refs := make([]task.Ref, len(all))
+	for i, e := range all {
+		refs[i] = e.Ref
+	}
+	_, err := k.Remove(k.Context(), k.p, b.Token, refs[3:4])
+	k.must(err)
+	k.must(k.RemoveHeld(k.Context(), k.p, []task.Held{{Token: b.Token, Refs: refs[2:3]}}))
+	_, err = k.Remove(k.Context(), k.p, "", slices.Concat(refs[:2], refs[4:], []task.Ref{{ID: "nobody", Ver: 9}}))
+	k.must(err)
+	select {
+	case got := <-told:
+		if !slices.Equal(got, refs[:2]) {
+			k.Errorf("told of the removed members %v, want %v", got, refs[:2])
+		}
+	case <-time.After(10 * time.Second):
+		k.Error("not told of removed members")
+	}
+	cancel()
+	k.must(<-done)
+	if len(told) > 0 {
+		k.Errorf("told of removed members once more: %v", <-told)
 	}
 }
 

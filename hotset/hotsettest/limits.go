@@ -155,7 +155,7 @@ func pauseWakes(k *kit) {
 	k.begin(11)
 	ctx, cancel := context.WithCancel(k.Context())
 	wake, done := make(chan struct{}, 1), make(chan error, 1)
-	go func() { done <- k.Watch(ctx, wake) }()
+	go func() { done <- k.Watch(ctx, task.Watcher{Wake: wake}) }()
 	seq := int64(0)
 	k.until("a pause wakes", func() bool { // the first may come before the subscription stands
 		seq++

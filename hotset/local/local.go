@@ -39,7 +39,7 @@ type Set struct {
 	workers  map[string]told
 	asked    time.Time // since when a process asks for the workers
 	watched  time.Time // until when
-	watchers map[chan<- struct{}]struct{}
+	watchers map[*task.Watcher]struct{}
 }
 
 // New returns an empty Set. It starts nothing, and there is nothing to close. The
@@ -58,7 +58,7 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new local set: %w", err)
 	}
-	s := &Set{config: hotset.Config{Namespace: o.Namespace, Partitions: o.Partitions, InProcess: true}, server: "local-" + rand.Text(), terms: map[task.Role]term{}, workers: map[string]told{}, watchers: map[chan<- struct{}]struct{}{}, now: o.Now}
+	s := &Set{config: hotset.Config{Namespace: o.Namespace, Partitions: o.Partitions, InProcess: true}, server: "local-" + rand.Text(), terms: map[task.Role]term{}, workers: map[string]told{}, watchers: map[*task.Watcher]struct{}{}, now: o.Now}
 	round := time.Millisecond - 1
 	if s.now == nil {
 		s.now, round = time.Now, time.Millisecond
@@ -192,19 +192,27 @@ func (s *Set) Add(ctx context.Context, p int, a task.AddRequest) ([]task.AddOutc
 
 // Remove implements hotset.Set.
 func (s *Set) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
-	return on(ctx, s, p, "remove", func(p *partition) (task.RemoveResult, error) {
-		return task.RemoveResult{AsOf: p.asOf(), Outcomes: p.remove(token, refs)}, nil
+	var told []task.Ref
+	got, err := on(ctx, s, p, "remove", func(p *partition) (r task.RemoveResult, err error) {
+		r.Outcomes, told = p.remove(token, refs)
+		r.AsOf = p.asOf()
+		return r, nil
 	})
+	s.tellRemoved(p, told)
+	return got, err
 }
 
 // RemoveHeld implements hotset.Set.
 func (s *Set) RemoveHeld(ctx context.Context, p int, held []task.Held) error {
+	var told []task.Ref
 	_, err := on(ctx, s, p, "remove", func(p *partition) (none struct{}, err error) {
 		for _, h := range held {
-			p.remove(h.Token, h.Refs)
+			_, others := p.remove(h.Token, h.Refs)
+			told = append(told, others...)
 		}
 		return none, nil
 	})
+	s.tellRemoved(p, told)
 	return err
 }
 
@@ -263,15 +271,15 @@ func (s *Set) Expired(ctx context.Context, p int, limit int, lease time.Duration
 }
 
 // Watch implements hotset.Set.
-func (s *Set) Watch(ctx context.Context, wake chan<- struct{}) error {
+func (s *Set) Watch(ctx context.Context, w task.Watcher) error {
 	s.mu.Lock()
-	s.watchers[wake] = struct{}{}
+	s.watchers[&w] = struct{}{}
 	s.mu.Unlock()
 	s.wake()
 	<-ctx.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.watchers, wake)
+	delete(s.watchers, &w)
 	return nil
 }
 
@@ -281,8 +289,22 @@ func (s *Set) wake() {
 	defer s.mu.Unlock()
 	for w := range s.watchers {
 		select {
-		case w <- struct{}{}:
+		case w.Wake <- struct{}{}:
 		default:
+		}
+	}
+}
+
+// tellRemoved tells those who watch of members of partition p that were removed while a caller had claimed them.
+func (s *Set) tellRemoved(p int, refs []task.Ref) {
+	if len(refs) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.watchers {
+		if w.Removed != nil {
+			w.Removed(p, refs)
 		}
 	}
 }

@@ -272,10 +272,10 @@ func (p *partition) register(a task.AddRequest) []task.AddOutcome {
 	return outcomes
 }
 
-func (p *partition) remove(token string, refs []task.Ref) []task.RemoveOutcome {
-	outcomes := make([]task.RemoveOutcome, len(refs))
+func (p *partition) remove(token string, refs []task.Ref) (outcomes []task.RemoveOutcome, othersClaimed []task.Ref) {
+	outcomes = make([]task.RemoveOutcome, len(refs))
 	if p.generation == 0 {
-		return outcomes
+		return outcomes, nil
 	}
 	k := p.period % 3
 	if p.gone[k] == nil {
@@ -295,6 +295,7 @@ func (p *partition) remove(token string, refs []task.Ref) []task.RemoveOutcome {
 		}
 		if it.batch.token != token {
 			p.marks[k][ref.ID] = struct{}{}
+			othersClaimed = append(othersClaimed, ref)
 		}
 		p.leave(it)
 	}
@@ -306,7 +307,7 @@ func (p *partition) remove(token string, refs []task.Ref) []task.RemoveOutcome {
 			outcomes[i] = task.RemoveClaimed
 		}
 	}
-	return outcomes
+	return outcomes, othersClaimed
 }
 
 func (p *partition) marked(id string) bool {

@@ -6,6 +6,7 @@
 -- RETURNS  {OK, now, generation or 0, answer, ...}: 1 waited, 2 claimed, 0 neither; no answers if the caller holds the members
 -- COST     O(k log n); no loop over the members of a batch, unless the batch lacked one
 -- Tombstones: a tombstone outlives every as_of from before the removal. The first write is not deny-oom.
+-- Those who watch hear of members that were claimed: 'removed', and then the length of each, a colon and itself.
 -- Tombstones: a task is marked if its member was removed while another caller had claimed it. The mark is NUL and the id, in the
 -- sets of tombstones (no member has a NUL). A later removal of any version of that task answers 2: a worker may have it in hand.
 -- A repeat is harmless, and gives the same answer.
@@ -24,13 +25,17 @@ for i = 1, n do
   from = from + count
 end
 if #apart > 0 then -- one by one: a member that is not in the batch waits, or is in another batch. The batch's own members get a mark too
-  local claimed, mark_of = {}, {}
+  local claimed, mark_of, told = {}, {}, {'removed'}
   for i, member in ipairs(apart) do
     local waited, known = redis.call('ZREM', waiting, member), redis.call('HDEL', tasks, member)
     mark_of[i] = '\0' .. string.sub(member, 1, -9)
     answers[i] = waited == 1 and WAITING or ABSENT
-    if waited == 0 and known == 1 then claimed[mark_of[i]] = true end
+    if waited == 0 and known == 1 then
+      claimed[mark_of[i]] = true
+      told[#told + 1] = #member .. ':' .. member
+    end
   end
+  if #told > 1 then redis.call('PUBLISH', string.gsub(waiting, ':waiting$', ':wake'), table.concat(told)) end
   local marked = tombstoned(mark_of)
   for i, mark in ipairs(mark_of) do
     if claimed[mark] or marked[i] then answers[i] = CLAIMED; marks[#marks + 1] = mark end

@@ -17,8 +17,8 @@ func (b *Breaker) Config() hotset.Config { return b.set.Config() }
 func (b *Breaker) Expect(e task.Expected) error { return b.set.Expect(e) }
 
 // Watch implements hotset.Set. It goes past the breaker.
-func (b *Breaker) Watch(ctx context.Context, wake chan<- struct{}) error {
-	return b.set.Watch(ctx, wake)
+func (b *Breaker) Watch(ctx context.Context, w task.Watcher) error {
+	return b.set.Watch(ctx, w)
 }
 
 // Clock implements hotset.Set.

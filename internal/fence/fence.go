@@ -55,7 +55,7 @@ func (f *Fence) Config() hotset.Config { return f.set.Config() }
 func (f *Fence) Expect(e task.Expected) error { return f.set.Expect(e) }
 
 // Watch implements hotset.Set.
-func (f *Fence) Watch(ctx context.Context, wake chan<- struct{}) error { return f.set.Watch(ctx, wake) }
+func (f *Fence) Watch(ctx context.Context, w task.Watcher) error { return f.set.Watch(ctx, w) }
 
 // Elect implements hotset.Set.
 func (f *Fence) Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error) {

@@ -41,6 +41,15 @@ func of(ver int64, claim []Event) []Event {
 	})
 }
 
+// ahead are the lines of a claim that took the version with that payload before its time.
+func ahead(pay, at int64, who, token string) []Event {
+	return with(takenFor(1000, at, at+1, who, token), func(e *Event) {
+		if len(e.Members) > 0 {
+			e.Members[0].Pay = pay
+		}
+	})
+}
+
 func answer(op Op, from, to int64, who string, call int64, r Result) []Event {
 	return both(from, to, Event{Who: who, Call: call, Op: op}, r)
 }
@@ -209,8 +218,12 @@ func TestWhatTransactionsUpsertsAndDeadLettersMayDoPasses(t *testing.T) {
 		"kept":                        {made, upsert(500, 510, 2005, Keep, 5, Kept), w1, w1End},
 		"kept while it was confirmed": {made, w1, upsert(1050, 1200, 2005, Keep, 5, Kept), w1End},
 		"replaced in flight":          {made, w1, upsert(1050, 1060, 2005, Replace, 5, Replaced), confirm(1100, 1110, "w1", 1, Gone), taken(1200, 1201, "w2", "t2"), paying(5, deliver(1202, "w2", 1, 1000)), confirm(1203, 1204, "w2", 1, OK)},
-		"pushed out":                  {made, upsert(500, 510, 2005, Debounce, 5, Replaced), taken(2005, 2006, "w2", "t2"), paying(5, deliver(2007, "w2", 1, 2005)), confirm(2008, 2009, "w2", 1, OK)},
-		"created anew":                {made, w1, w1End, upsert(1200, 1210, 2005, Earliest, 5, Created), taken(2005, 2006, "w2", "t2"), paying(5, deliver(2007, "w2", 1, 2005)), confirm(2008, 2009, "w2", 1, OK)},
+		"claimed ahead, replaced, and both are handed out by one": {made, ahead(0, 980, "w1", "t1"), upsert(985, 990, 2005, Replace, 5, Replaced), ahead(5, 992, "w1", "t2"),
+			deliver(1000, "w1", 1, 1000), paying(5, deliver(1001, "w1", 2, 1000)), confirm(1002, 1003, "w1", 1, Gone), confirm(1003, 1004, "w1", 2, OK)},
+		"claimed ahead, replaced, and the new one comes first": {made, ahead(0, 980, "w1", "t1"), upsert(985, 990, 2005, Replace, 5, Replaced), ahead(5, 992, "w2", "t2"),
+			paying(5, deliver(1000, "w2", 1, 1000)), deliver(1001, "w1", 1, 1000), confirm(1002, 1003, "w1", 1, Gone), confirm(1003, 1004, "w2", 1, OK)},
+		"pushed out":   {made, upsert(500, 510, 2005, Debounce, 5, Replaced), taken(2005, 2006, "w2", "t2"), paying(5, deliver(2007, "w2", 1, 2005)), confirm(2008, 2009, "w2", 1, OK)},
+		"created anew": {made, w1, w1End, upsert(1200, 1210, 2005, Earliest, 5, Created), taken(2005, 2006, "w2", "t2"), paying(5, deliver(2007, "w2", 1, 2005)), confirm(2008, 2009, "w2", 1, OK)},
 		"pushed out, perhaps, and called again": {made, upsert(500, 510, 2005, Debounce, 5, Unknown), taken(2005, 2006, "w2", "t2"), paying(5, deliver(2007, "w2", 1, 2005)), upsert(2007, 2009, 2005, Debounce, 5, Replaced), confirm(2010, 2011, "w2", 1, Gone),
 			taken(2012, 2013, "w2", "t3"), paying(5, deliver(2014, "w2", 2, 2005)), confirm(2015, 2016, "w2", 2, OK)},
 		"given up":               {made, discarded, end(nil, 7)},

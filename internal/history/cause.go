@@ -21,7 +21,8 @@ func (c *check) cause(s *story, p, d *delivery) string {
 	if s.createdTwice(p) {
 		return CreatedAgain
 	}
-	if slices.ContainsFunc(s.acts, func(a *act) bool { return a.newVersion(d.dueMS) && a.begin <= d.at && a.end >= p.claim.began }) {
+	first := min(p.claim.began, d.claim.began) // either may be the new version: what was claimed ahead waits until it is due
+	if slices.ContainsFunc(s.acts, func(a *act) bool { return a.newVersion(d.dueMS) && a.begin <= d.at && a.end >= first }) {
 		return GotNewVersion
 	}
 	if slices.ContainsFunc(p.answers, func(a *act) bool { return a.begin <= d.at && c.gaveBack(a) }) {

@@ -73,8 +73,9 @@ type claim struct {
 	who        string
 	began, end int64
 	token      string
-	dueMS      int64 // of the version that it took; 0: not recorded
-	ver        int64 // of that version
+	dueMS      int64 // of the version that it took; 0: not recorded, nor is pay
+	pay        int64 // of that version, as ver
+	ver        int64
 }
 
 type fault struct {
@@ -189,17 +190,17 @@ func (h *History) addLease(e Event) {
 	}
 	for _, m := range e.Members {
 		s := h.story(m.ID)
-		s.claims = append(s.claims, claim{who: e.Who, began: h.sent[lease{e.Who, e.Token}], end: e.At, token: e.Token, dueMS: m.DueMS, ver: m.Ver})
+		s.claims = append(s.claims, claim{who: e.Who, began: h.sent[lease{e.Who, e.Token}], end: e.At, token: e.Token, dueMS: m.DueMS, pay: m.Pay, ver: m.Ver})
 	}
 }
 
 // claimOf is the claim that handed d out: the last one of that process and task before d,
-// and of the version that has d's time. A worker may claim the next version while the one
-// before waits in its queue.
+// and of the version that has d's time and payload. A worker may claim the next version while the one
+// before waits in its queue, or until it is due.
 func (s *story) claimOf(d *delivery) claim {
 	last := claim{who: d.who, began: d.at, end: d.at}
 	for _, c := range s.claims {
-		if c.who == d.who && c.end <= d.at && (c.dueMS == 0 || c.dueMS == d.dueMS) && (last.token == "" || c.end > last.end) {
+		if c.who == d.who && c.end <= d.at && (c.dueMS == 0 || c.dueMS == d.dueMS && c.pay == d.pay) && (last.token == "" || c.end > last.end) {
 			last = c
 		}
 	}

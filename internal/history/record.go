@@ -83,7 +83,8 @@ const Snoozed = "snooze"
 type Member struct {
 	ID    string `json:"id"`               // of the task
 	Ver   int64  `json:"ver"`              // of its row
-	DueMS int64  `json:"due_ms,omitempty"` // of this version; 0: not recorded
+	DueMS int64  `json:"due_ms,omitempty"` // of this version; 0: not recorded, nor is Pay
+	Pay   int64  `json:"pay,omitempty"`    // what tells its payload from others of the same ID
 }
 
 // Event is one line. Which fields an Op has is told there.

@@ -7,7 +7,7 @@ var edgesG = []mutant{
 	{"check-late-in-restarts", "what is held up while workers are restarted is not looked for", "internal/history/late.go",
 		"	c.prompt(s, d, ready)\n", "", "./internal/history", "TestEachRuleFindsItsBadHistories"},
 	{"check-last-claim", "a delivery is taken for one of the last claim, also if that took another version", "internal/history/read.go",
-		" && (c.dueMS == 0 || c.dueMS == d.dueMS)", "", "./internal/history", "TestWhatThePromisesAllowPasses"},
+		" && (c.dueMS == 0 || c.dueMS == d.dueMS && c.pay == d.pay)", "", "./internal/history", "TestWhatThePromisesAllowPasses"},
 	{"check-given-up", "a Confirm that was given up passes", "internal/history/rules.go",
 		"!is || ending > a.told {", "is && ending > a.told {", "./internal/history", "TestEachRuleFindsItsBadHistories"},
 	{"check-deleted-in-hand", "a Delete that keeps silent about a handler passes", "internal/history/check.go",

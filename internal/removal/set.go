@@ -94,6 +94,6 @@ func (r *Retrier) Workers(ctx context.Context, roles ...task.Role) (task.Roster,
 }
 
 // Watch implements hotset.Set.
-func (r *Retrier) Watch(ctx context.Context, wake chan<- struct{}) error {
-	return r.set.Watch(ctx, wake)
+func (r *Retrier) Watch(ctx context.Context, w task.Watcher) error {
+	return r.set.Watch(ctx, w)
 }

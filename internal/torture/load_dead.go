@@ -128,7 +128,7 @@ func payload(mark int64, size int) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(mark)), make([]byte, max(0, size-8))...)
 }
 
-// pay is the mark of a payload.
+// pay is the mark of a payload, 0 of one that the hot set does not hold: only upserts set marks, and theirs are short.
 func pay(p []byte) int64 {
 	if len(p) < 8 {
 		return 0

@@ -22,7 +22,7 @@ func (t *traced) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.
 	t.rec.Write(e)
 	b, err := t.Set.Claim(ctx, p, req)
 	for _, c := range b.Claims {
-		e.Members = append(e.Members, history.Member{ID: c.ID, Ver: c.Ver, DueMS: c.DueMS})
+		e.Members = append(e.Members, history.Member{ID: c.ID, Ver: c.Ver, DueMS: c.DueMS, Pay: pay(c.Payload)})
 	}
 	t.end(e, err)
 	return b, err

@@ -34,6 +34,8 @@ const (
 	maxAttempts = 4
 	retryDelay  = 400 * time.Millisecond
 	consumers   = 24 // a worker
+	// aheadAtMost is how long before their times a worker claims tasks at most: each life of a worker has its own ClaimAhead, every other one none.
+	aheadAtMost = 100 * time.Millisecond
 	// redisTimeout is the Redis client's. Late answers come after it.
 	redisTimeout = time.Second
 )
@@ -148,8 +150,18 @@ func (w *worker) open() (*triggerhook.Scheduler, error) {
 	}
 	return triggerhook.New(&tracedStore{MySQL: store, rec: w.rec, dead: w.dead}, &traced{Set: set, rec: w.rec}, triggerhook.Options{
 		MaxAttempts: maxAttempts, Retry: retrypolicy.Constant(retryDelay), Lease: leaseTime, Window: window, AuditGrace: auditGrace, Drain: drainTime, HotTasks: w.HotTasks, Queue: 200,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		ClaimAhead: w.ahead(),
+		Logger:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
+}
+
+// ahead is the ClaimAhead of this life: none, or any time up to the longest.
+func (w *worker) ahead() time.Duration {
+	r := w.random(w.Who + "/ahead")
+	if r.IntN(2) == 0 {
+		return -1
+	}
+	return time.Duration(1 + r.Int64N(int64(aheadAtMost)))
 }
 
 // obey does what it is told until its input ends, and the process with it.
