@@ -91,8 +91,8 @@ image-test: ## build the image of deploy, and run it as Kubernetes does, without
 release-check: ## whether the command, the library, otel and dashboard install from the tags of a release, made in a copy (CI: only loaded)
 	bash scripts/release-check.sh $(ARGS)
 
-release-snapshot: ## build the binaries of a release in a copy, look into each archive, and leave them in dist; the first time for some 10 minutes
-	bash scripts/release-check.sh --load -- bash scripts/release-build.sh "$$(pwd)/dist"
+release-snapshot: ## build the binaries of a release in a copy, look into each archive, and leave them in dist; the first time for some 10 minutes (CI: ARGS=--here)
+	bash scripts/release-check.sh --load -- bash scripts/release-build.sh $(ARGS) "$$(pwd)/dist"
 
 bench-smoke: ## run each scenario small, for the library and the limit: to see that it works, never to judge a time
 	cd bench && go run . run --n 500 --workers 2

@@ -2,7 +2,6 @@ package wait
 
 import (
 	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,10 +10,8 @@ import (
 // fileAlarm is a timer of the kernel, which the runtime's poller wakes for at once.
 type fileAlarm struct {
 	file *os.File
+	fd   int           // of file
 	done chan struct{} // closed when the goroutine has ended that reads file
-
-	mu sync.Mutex
-	fd int // of file; -1: closed
 }
 
 // newAlarm returns nil if the kernel has no timers.
@@ -36,18 +33,11 @@ func newAlarm(ring chan<- struct{}) alarm {
 }
 
 func (a *fileAlarm) set(d time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.fd >= 0 {
-		// A valid time of an open timer is refused by no kernel.
-		_ = unix.TimerfdSettime(a.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil)
-	}
+	// A valid time of an open timer is refused by no kernel.
+	_ = unix.TimerfdSettime(a.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil)
 }
 
 func (a *fileAlarm) close() {
-	a.mu.Lock()
-	a.fd = -1
-	a.mu.Unlock()
 	_ = a.file.Close()
 	<-a.done
 }
