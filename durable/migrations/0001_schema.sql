@@ -11,7 +11,6 @@ CREATE TABLE IF NOT EXISTS `{ns}_task` (
   prev_ver   BIGINT NOT NULL DEFAULT 0,
   attempt    INT UNSIGNED NOT NULL DEFAULT 0,
   created_ms BIGINT NOT NULL,               -- for people
-  expires_ms BIGINT NULL,                   -- when the task expires; NULL: never
   headers    VARBINARY(8192) NULL,          -- a JSON object of strings; NULL if there are none
   payload    MEDIUMBLOB NULL,
   PRIMARY KEY (next_ms, id),

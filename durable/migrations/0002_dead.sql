@@ -1,4 +1,6 @@
 -- Compatible: 1
+-- What the library before knows of the tables means the same: it delivers a task that has expired, and sees no dead letter.
+ALTER TABLE `{ns}_task` ADD COLUMN expires_ms BIGINT NULL;
 -- The dead letters: tasks that ended without success. ver is the version that the task had. An id may die several times, each
 -- time in another version.
 CREATE TABLE IF NOT EXISTS `{ns}_dead` (
