@@ -90,8 +90,8 @@
 //  3. There is one delivery of a task while its lease lives, if no call changes the task. A second one
 //     follows a delivery that did not succeed (an error, a panic, Fail, Rollback, RetryAfter, Snooze), a lease that ran
 //     out, a DeliveryTimeout, or a Redis that lost data. It also follows an Update, Reschedule or Upsert that changed the task
-//     while a worker had it: at the new time, while the old delivery's context lives on for up to about a
-//     second. The old delivery can no longer confirm.
+//     while a worker had it: at the new time. The old delivery's context ends within milliseconds, or within a
+//     second if the message is lost, and it can no longer confirm.
 //  4. Delete returned nil: the task is not delivered. ErrClaimed: the one delivery under way may
 //     still happen, and no other. After Redis lost its data Delete answers ErrClaimed for a while
 //     where it cannot know whether the task had been claimed.

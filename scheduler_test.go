@@ -38,6 +38,9 @@ func (s stores) scheduler(t testing.TB, o triggerhook.Options) *triggerhook.Sche
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	if s.redis == nil { // in a bubble; what is claimed ahead waits for a timer of the kernel
+		o.ClaimAhead = -1
+	}
 	sch, err := triggerhook.New(s.store, s.set, o)
 	if err != nil {
 		t.Fatal(err)
