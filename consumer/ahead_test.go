@@ -199,9 +199,35 @@ func TestWhatGoesBackKeepsItsDelay(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, stop := k.takers(4)
-		<-time.After(17 * time.Millisecond)
+		<-time.After(18 * time.Millisecond)
 		if st := k.state(); st.Claimed != 1 {
-			t.Fatalf("3 ms before its delay is over the task is not claimed: %+v", st)
+			t.Fatalf("2 ms before its delay is over the task is not claimed: %+v", st)
+		}
+		k.stop()
+		if st := k.state(); st.Waiting != 1 || st.OldestMS < over {
+			t.Errorf("what was claimed ahead is offered at %d, want %d or later: %+v", st.OldestMS, over, st)
+		}
+		stop()
+	})
+}
+
+// So does what cannot be read, and would be given back for a time that ends beyond the horizon.
+func TestWhatGoesBackBeyondTheHorizonKeepsItsDelay(t *testing.T) {
+	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
+		k.load(far)
+		k.run()
+		k.add(1, false)
+		d := k.consume()
+		over := time.Now().Add(20 * time.Millisecond).UnixMilli()
+		if err := d.Rollback(k.Context(), 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		k.store.set(true)
+		k.set.beyond = true
+		_, stop := k.takers(4)
+		<-time.After(18 * time.Millisecond)
+		if n := k.store.read(); n == 0 {
+			t.Fatal("2 ms before its delay is over the task's row was not read")
 		}
 		k.stop()
 		if st := k.state(); st.Waiting != 1 || st.OldestMS < over {

@@ -83,7 +83,9 @@ func (c *Consumer) wanted() int {
 type claimer struct {
 	c      *Consumer
 	tokens []string
-	next   []time.Time // when each partition is to be looked at, local clock
+	next   []time.Time // when each partition is to be looked at, local clock, if nothing may be claimed ahead
+	due    []time.Time // by partition: when the first member that waits is due; zero: that is no reason to look
+	asked  []time.Time // when each partition was looked at last
 	first  int         // partition to begin with
 	wait   time.Duration
 	more   []bool    // by partition: the last claim has left some that are due, and may be claimed
@@ -98,7 +100,8 @@ type claimer struct {
 // claimLoop claims until ctx ends. It sleeps until the next due time that a claim
 // told of, an earlier member's wake-up, or a caller that waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
-	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions),
+	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), due: make([]time.Time, c.o.Partitions),
+		asked: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions),
 		full: make([]bool, c.o.Partitions), sent: make([]int, c.o.Partitions), pace: newPace(c.o.MaxRate)}
 	defer func() {
 		clear(l.more)
@@ -133,9 +136,10 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 // round claims up to n tasks from the partitions that are to be looked at, and repeats claims that have no answer yet.
 func (l *claimer) round(ctx context.Context, n int) {
 	l.first++
+	lead := l.lead()
 	for i := range l.tokens {
 		p := (l.first + i) % len(l.tokens)
-		if most := max(n, l.sent[p]); most > 0 && !time.Now().Before(l.next[p]) {
+		if most := max(n, l.sent[p]); most > 0 && !time.Now().Before(l.at(p, lead)) {
 			n -= l.claim(ctx, p, most)
 		}
 	}
@@ -216,9 +220,10 @@ func (l *claimer) sleep() time.Duration {
 	if !allowed {
 		d = l.pace.next().Sub(now)
 	}
-	for p, at := range l.next {
+	lead := l.lead()
+	for p := range l.next {
 		if allowed || l.sent[p] > 0 {
-			d = min(d, time.Until(at))
+			d = min(d, time.Until(l.at(p, lead)))
 		}
 	}
 	return max(d, 0)
@@ -329,7 +334,7 @@ func (c *Consumer) giveBack(ctx context.Context, b *batch, ds []*Delivery, r tas
 
 // sendRelease reports whether the hot set has answered, also that it is cold, because
 // there is no batch then. A member whose delay ends beyond the horizon stays in its batch. Its
-// release is queued without a delay: the keeper's next beat is about as late.
+// release is queued without that delay: the keeper's next beat is about as late.
 func (c *Consumer) sendRelease(ctx context.Context, b *batch, r task.ReleaseRequest) bool {
 	ctx, cancel := context.WithTimeout(ctx, hotTimeout)
 	defer cancel()
@@ -342,7 +347,7 @@ func (c *Consumer) sendRelease(ctx context.Context, b *batch, r task.ReleaseRequ
 			}
 		}
 		if len(beyond) > 0 {
-			c.queueRelease(b, task.ReleaseRequest{Token: r.Token, Refs: beyond})
+			c.queueRelease(b, task.ReleaseRequest{Token: r.Token, Refs: beyond, AtNext: true, NotBeforeMS: r.NotBeforeMS})
 		}
 		return true
 	}

@@ -86,7 +86,7 @@ func (l *claimer) roomMade() {
 
 // plan notes when partition p is to be looked at after b, the answer to a claim.
 func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time) {
-	l.next[p], l.full[p] = now.Add(longestSleep), b.Full
+	l.next[p], l.due[p], l.asked[p], l.full[p] = now.Add(longestSleep), time.Time{}, now, b.Full
 	switch {
 	case b.Full:
 		l.next[p] = now.Add(fullSleep)
@@ -95,7 +95,8 @@ func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time
 	case b.Limited(): // a pause
 		l.next[p] = minTime(l.next[p], l.c.local(b.Pause.UntilMS))
 	case b.NextMS > 0:
-		l.next[p] = minTime(l.next[p], l.c.local(b.NextMS).Add(-lead(req)))
+		l.due[p] = l.c.local(b.NextMS)
+		l.next[p] = minTime(l.next[p], l.due[p])
 	}
 	if l.more[p] {
 		l.next[p] = minTime(l.next[p], now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
@@ -105,12 +106,20 @@ func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time
 	}
 }
 
-// lead is how long before the next member is due a partition is looked at.
-func lead(req task.ClaimRequest) time.Duration {
-	if req.AheadLimit == 0 {
+// lead is how long before its next member is due a partition is looked at now, because that may be claimed ahead.
+func (l *claimer) lead() time.Duration {
+	if _, n := l.c.ahead(1); n == 0 {
 		return 0
 	}
-	return min(aheadLead, req.Ahead)
+	return min(aheadLead, l.c.o.Ahead)
+}
+
+// at is when partition p is to be looked at, with that lead.
+func (l *claimer) at(p int, lead time.Duration) time.Time {
+	if lead == 0 || l.due[p].IsZero() {
+		return l.next[p]
+	}
+	return minTime(l.next[p], maxTime(l.due[p].Add(-lead), l.asked[p].Add(shortestSleep)))
 }
 
 // probe asks one partition for a pause, if this process was woken and claims nothing because enough waits in its

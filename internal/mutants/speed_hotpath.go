@@ -58,6 +58,8 @@ var speedHotPath = []mutant{
 		"if got.Repeated && c.claimsAhead() {", "if false {", "./consumer", "TestARepeatedClaimHandsOutNothingEarly"},
 	{"ahead-gives-back-early", "ClaimAhead: what goes back before a delay is over is offered at once", "consumer/claimer.go",
 		"r.NotBeforeMS = max(r.NotBeforeMS, d.offerMS)", "", "./consumer", "TestWhatGoesBackKeepsItsDelay"},
+	{"ahead-beyond-at-once", "ClaimAhead: what cannot be given back for a time beyond the horizon is offered at once", "consumer/claimer.go",
+		"Refs: beyond, AtNext: true, NotBeforeMS: r.NotBeforeMS}", "Refs: beyond}", "./consumer", "TestWhatGoesBackBeyondTheHorizonKeepsItsDelay"},
 	{"removal-untold", "Watch: a removal of what is claimed is told to no worker", "hotset/lua/remove.lua",
 		"if #told > 1 then", "if false then", "./hotset", "TestSet/redis7/p1/ARemovalTellsOfWhatWasClaimed"},
 	{"removal-tells-all", "Watch: a removal of what waits is told too", "hotset/lua/remove.lua",
