@@ -79,30 +79,32 @@ func (c *Consumer) noteRoom() {
 func (l *claimer) roomMade() {
 	for p, full := range l.full {
 		if full {
-			l.next[p] = time.Time{}
+			l.lookAt(p, time.Time{})
 		}
 	}
 }
 
 // plan notes when partition p is to be looked at after b, the answer to a claim.
 func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time) {
-	l.next[p], l.full[p] = now.Add(longestSleep), b.Full
+	at := now.Add(never) // no member waits
+	l.full[p] = b.Full
 	switch {
 	case b.Full:
-		l.next[p] = now.Add(fullSleep)
+		at = now.Add(fullSleep)
 	case b.AgainMS > 0:
-		l.next[p] = minTime(l.next[p], l.c.local(b.AgainMS))
+		at = l.c.local(b.AgainMS)
 	case b.Limited(): // a pause
-		l.next[p] = minTime(l.next[p], l.c.local(b.Pause.UntilMS))
+		at = l.c.local(b.Pause.UntilMS)
 	case b.NextMS > 0:
-		l.next[p] = minTime(l.next[p], l.c.local(b.NextMS).Add(-lead(req)))
+		at = l.c.local(b.NextMS).Add(-lead(req))
 	}
 	if l.more[p] {
-		l.next[p] = minTime(l.next[p], now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
+		at = minTime(at, now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
 	}
 	if len(b.Claims) < req.Limit {
-		l.next[p] = maxTime(l.next[p], now.Add(shortestSleep))
+		at = maxTime(at, now.Add(shortestSleep))
 	}
+	l.lookAt(p, at)
 }
 
 // lead is how long before the next member is due a partition is looked at.
