@@ -75,18 +75,19 @@ func NewElector(o Options) *Elector {
 }
 
 // Kept notes that a process has roles for that long: until then this process need not ask for them (task.Watcher).
-func (e *Elector) Kept(roles []task.Role, term time.Duration) {
+func (e *Elector) Kept(roles []task.Role, left time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, role := range roles {
-		e.noteTerm(role, term)
+		e.noteTerm(role, left)
 	}
 	wait.Wake(e.renewed)
 }
 
-// noteTerm notes that role is held for left. What was heard before an answer came may be newer than the answer. Under mu.
+// noteTerm notes that role is held for left, of which no more than a term of this process's own counts, whatever a holder of another
+// version has. What was heard before an answer came may be newer than the answer. Under mu.
 func (e *Elector) noteTerm(role task.Role, left time.Duration) {
-	if ends := time.Now().Add(left); ends.After(e.until[role]) {
+	if ends := time.Now().Add(min(left, term)); ends.After(e.until[role]) {
 		e.until[role] = ends
 	}
 }
