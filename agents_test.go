@@ -113,14 +113,81 @@ func TestRolesAreTakenOverWithinThreeSeconds(t *testing.T) {
 	})
 }
 
-// A process that waits for a role asks once a term, not at each renewal.
+// deaf is a process that hears nothing, as one whose subscription is down.
+type deaf struct{ *elections }
+
+func (deaf) Watch(ctx context.Context, _ task.Watcher) error {
+	<-ctx.Done()
+	return nil
+}
+
+// asking is a process that counts its claims.
+type asking struct {
+	*elections
+	claims atomic.Int64
+}
+
+func (a *asking) Claim(ctx context.Context, p int, c task.ClaimRequest) (task.Batch, error) {
+	a.claims.Add(1)
+	return a.elections.Claim(ctx, p, c)
+}
+
+// While nothing happens one process alone asks the hot set anything: the others hear that the roles are kept, and that nothing is to be offered.
+func TestAnIdleProcessAsksNothing(t *testing.T) {
+	bubbles(t, func(t *testing.T, s stores) {
+		var all []*asking
+		start := time.Now()
+		due := start.Add(5 * time.Minute)
+		ctx, cancel := context.WithCancel(t.Context())
+		var l ledger
+		for i := range 4 {
+			a := &asking{elections: &elections{Set: s.set}}
+			with := s
+			with.set = a
+			sch := with.scheduler(t, triggerhook.Options{})
+			run(t, sch)
+			if i == 0 {
+				if err := sch.Create(t.Context(), tasks(1, func(int) time.Time { return due })...); err != nil {
+					t.Error(err)
+				}
+			}
+			consumed := l.consume(ctx, t, sch, 1) // each waits for a task
+			defer consumed.Wait()
+			all = append(all, a)
+			sleep(t, 310*time.Millisecond)
+		}
+		sleep(t, 20*time.Second)
+		before := map[*asking]int{}
+		for _, a := range all {
+			_, before[a] = a.look()
+			a.claims.Store(0)
+		}
+		sleep(t, time.Minute)
+		for i, a := range all {
+			held, n := a.look()
+			if asked := n - before[a]; !held && asked > 0 {
+				t.Errorf("process %d, which holds no role, asked for one %d times in a minute", i, asked)
+			}
+			if n := a.claims.Load(); n > 0 {
+				t.Errorf("process %d claimed %d times in a minute in which nothing was due", i, n)
+			}
+		}
+		sleep(t, time.Until(due)+time.Second)
+		if l.worst > 2*answerTime || len(l.times) != 1 {
+			t.Errorf("%d tasks came, %s late, want one in time", len(l.times), l.worst)
+		}
+		cancel()
+	})
+}
+
+// A process that waits for a role, and hears of no renewal, asks once a term, not at each renewal.
 func TestAProcessThatWaitsForARoleAsksOnceATerm(t *testing.T) {
 	bubbles(t, func(t *testing.T, s stores) {
 		var all []*elections
 		for i := range 6 {
 			e := &elections{Set: s.set}
 			with := s
-			with.set = e
+			with.set = deaf{e}
 			stop := run(t, with.scheduler(t, triggerhook.Options{}))
 			defer stop()
 			all = append(all, e)

@@ -116,6 +116,7 @@ func (s *Scheduler) compose(set hotset.Set) {
 		Pause: s.records.Pause, PauseNoted: s.records.PauseNoted(),
 		Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
 		DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts, History: s.keeper.ofConsumer(),
+		Kept:  s.elector.Kept,
 		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report, Hooks: s.o.Hooks})
 }
 

@@ -38,8 +38,8 @@ func (s stores) scheduler(t testing.TB, o triggerhook.Options) *triggerhook.Sche
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	if s.redis == nil { // in a bubble; what is claimed ahead waits for a timer of the kernel
-		o.ClaimAhead = -1
+	if s.redis == nil && o.ClaimAhead == 0 {
+		o.ClaimAhead = -1 // also where the set says that it is not in process: an alarm of the kernel knows nothing of a bubble's time
 	}
 	sch, err := triggerhook.New(s.store, s.set, o)
 	if err != nil {

@@ -15,8 +15,11 @@ const (
 	// queuedFor is how long a task may wait in the local queue before others may
 	// have it: a slow process does not hoard.
 	queuedFor = time.Second
-	// longestSleep bounds what a lost wake-up costs.
+	// longestSleep bounds what a lost wake-up costs. It is shorter than task.QuietFor, so that a partition that was quiet
+	// is asked before anything is offered that was there then.
 	longestSleep = 8 * time.Second
+	// never is how far off a look is that only longestSleep brings.
+	never = 365 * 24 * time.Hour
 	// shortestSleep between claims that found less than was wanted: due times
 	// are whole milliseconds.
 	shortestSleep = time.Millisecond
@@ -84,8 +87,9 @@ type claimer struct {
 	c      *Consumer
 	tokens []string
 	next   []time.Time // when each partition is to be looked at, local clock, if nothing may be claimed ahead
-	due    []time.Time // by partition: when the first member that waits is due; zero: that is no reason to look
-	asked  []time.Time // when each partition was looked at last
+	due    []time.Time // the same without longestSleep: what the last claim told of; zero after a wake-up
+	offers []time.Time // by partition: when the first member that waits is offered; zero: that is no reason to look
+	asked  []time.Time // when each partition was asked last
 	first  int         // partition to begin with
 	wait   time.Duration
 	more   []bool    // by partition: the last claim has left some that are due, and may be claimed
@@ -101,7 +105,7 @@ type claimer struct {
 // told of, an earlier member's wake-up, or a caller that waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), due: make([]time.Time, c.o.Partitions),
-		asked: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions),
+		offers: make([]time.Time, c.o.Partitions), asked: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions),
 		full: make([]bool, c.o.Partitions), sent: make([]int, c.o.Partitions), pace: newPace(c.o.MaxRate)}
 	defer func() {
 		clear(l.more)
@@ -116,12 +120,14 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 		case <-timer.C:
 		case <-c.nudge:
 		case <-wake:
-			clear(l.next)
+			l.lookAtAll()
 			l.woken = true
+		case p := <-c.quiet:
+			l.putOff(p)
 		case <-c.room:
 			l.roomMade()
 		case <-c.o.PauseNoted:
-			clear(l.next)
+			l.lookAtAll()
 			c.notePause(ctx, c.o.Pause())
 		}
 		if wanted := c.wanted(); wanted > 0 {
@@ -162,11 +168,11 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	counted := l.count(p, n, len(b.Claims), err == nil)
 	switch {
 	case errors.Is(err, task.ErrCold):
-		l.next[p] = now.Add(coldSleep)
+		l.lookAt(p, now.Add(coldSleep))
 		return counted
 	case err != nil:
 		l.wait = min(max(2*l.wait, claimRetry), mostClaimRetry)
-		l.next[p] = now.Add(l.wait)
+		l.lookAt(p, now.Add(l.wait))
 		l.c.o.Report.Error("claim", err, "claim again", "partition", p)
 		return counted
 	}
@@ -185,6 +191,30 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 		l.c.accept(ctx, batch, b.Claims)
 	}
 	return counted
+}
+
+// lookAt has partition p be looked at then, or after longestSleep if that is sooner.
+func (l *claimer) lookAt(p int, at time.Time) {
+	l.due[p], l.offers[p] = at, time.Time{}
+	l.putOff(p)
+}
+
+// lookAtAll has all partitions be looked at now.
+func (l *claimer) lookAtAll() {
+	clear(l.due)
+	clear(l.next)
+}
+
+// putOff notes that a feeder has met partition p quiet, as a claim now would: longestSleep begins anew. A look that is due by what a
+// claim told, or that a wake-up asked for, stays.
+func (l *claimer) putOff(p int) { l.next[p] = minTime(l.due[p], time.Now().Add(longestSleep)) }
+
+// noteQuiet has the claim loop put its look at p off. It forgets that if the loop is busy.
+func (c *Consumer) noteQuiet(p int) {
+	select {
+	case c.quiet <- p:
+	default:
+	}
 }
 
 // noteOverdue notes whether tasks that are due wait to be delivered.

@@ -76,24 +76,25 @@ type Store interface {
 
 // Options of New. All are set: the scheduler has put its defaults in.
 type Options struct {
-	Partitions      int                // of the hot set
-	Queue           int                // most tasks that wait in this process
-	Lease           time.Duration      // of a batch
-	Drain           time.Duration      // how long Run waits for deliveries in hand
-	DeliveryTimeout time.Duration      // how long a caller may take
-	Retry           retrypolicy.Policy // the delay after a failed attempt; nil: the default
-	MaxAttempts     int                // after so many failed attempts a task becomes a dead letter; 0: never
-	Ahead           time.Duration      // how long before they are due tasks may be claimed, at most task.MaxAhead; below 1 ms: not before
-	Alarm           func() *wait.Alarm // what tells that these are due; nil: wait.NewAlarm
-	MaxRate         float64            // tasks that are claimed a second; 0: no limit
-	Interval        time.Duration      // between two claimed members of a partition, of all processes; 0: no limit
-	MaxInFlight     func(p int) int    // members of a partition that are claimed at a time, by all processes; nil: no limit
-	Pause           func() task.Pause  // what the durable store recorded when it was read last; nil: no pause
-	PauseNoted      <-chan struct{}    // has an element once Pause returns another one; nil: never
-	Later           func(task.Row)     // adds a row to the hot set as soon as that answers
-	History         *History           // keeps what becomes of tasks; nil: nothing does
-	Report          *report.Reporter   // gets what no caller can be told
-	Hooks           hook.Hooks         // are told of events; each may be nil
+	Partitions      int                                         // of the hot set
+	Queue           int                                         // most tasks that wait in this process
+	Lease           time.Duration                               // of a batch
+	Drain           time.Duration                               // how long Run waits for deliveries in hand
+	DeliveryTimeout time.Duration                               // how long a caller may take
+	Retry           retrypolicy.Policy                          // the delay after a failed attempt; nil: the default
+	MaxAttempts     int                                         // after so many failed attempts a task becomes a dead letter; 0: never
+	Ahead           time.Duration                               // how long before they are due tasks may be claimed, at most task.MaxAhead; below 1 ms: not before
+	Alarm           func() *wait.Alarm                          // what tells that these are due; nil: wait.NewAlarm
+	MaxRate         float64                                     // tasks that are claimed a second; 0: no limit
+	Interval        time.Duration                               // between two claimed members of a partition, of all processes; 0: no limit
+	MaxInFlight     func(p int) int                             // members of a partition that are claimed at a time, by all processes; nil: no limit
+	Pause           func() task.Pause                           // what the durable store recorded when it was read last; nil: no pause
+	PauseNoted      <-chan struct{}                             // has an element once Pause returns another one; nil: never
+	Kept            func(roles []task.Role, term time.Duration) // is told of the roles that processes hold (task.Watcher); may be nil
+	Later           func(task.Row)                              // adds a row to the hot set as soon as that answers
+	History         *History                                    // keeps what becomes of tasks; nil: nothing does
+	Report          *report.Reporter                            // gets what no caller can be told
+	Hooks           hook.Hooks                                  // are told of events; each may be nil
 }
 
 // Consumer hands out the tasks of one scheduler.
@@ -107,6 +108,7 @@ type Consumer struct {
 	running    chan struct{}            // closed when Run begins
 	drainBegan chan struct{}            // closed when Run stops handing out
 	nudge      chan struct{}            // the claimer looks again
+	quiet      chan int                 // partitions that are quiet (task.Watcher)
 	removed    chan removed             // members that the hot set told of
 	room       chan struct{}            // has an element once fewer tasks are in flight; nil without MaxInFlight
 	handlers   atomic.Pointer[Handlers] // nil: Handle was not called
@@ -146,7 +148,7 @@ const (
 // New returns a Consumer. It does no I/O and starts nothing.
 func New(set Set, store Store, o Options) *Consumer {
 	c := &Consumer{set: set, store: store, o: o, running: make(chan struct{}), drainBegan: make(chan struct{}),
-		nudge: make(chan struct{}, 1), removed: make(chan removed, mostRemoved), batches: map[string]*batch{}}
+		nudge: make(chan struct{}, 1), removed: make(chan removed, mostRemoved), quiet: make(chan int, o.Partitions), batches: map[string]*batch{}}
 	if o.Alarm == nil {
 		c.o.Alarm = wait.NewAlarm
 	}
@@ -185,7 +187,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		agents.Go(func() { c.handFuture(ctx) })
 	}
 	keeper.Go(func() { c.keep(keep) })
-	agents.Go(func() { c.watch(ctx, task.Watcher{Wake: woken, Removed: c.noteRemoved}) })
+	agents.Go(func() {
+		c.watch(ctx, task.Watcher{Wake: woken, Removed: c.noteRemoved, Kept: c.o.Kept, Quiet: c.noteQuiet})
+	})
 	agents.Go(func() { c.endRemoved(ctx) })
 	agents.Go(func() { c.claimLoop(ctx, woken) })
 	agents.Wait()

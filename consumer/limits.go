@@ -79,31 +79,34 @@ func (c *Consumer) noteRoom() {
 func (l *claimer) roomMade() {
 	for p, full := range l.full {
 		if full {
-			l.next[p] = time.Time{}
+			l.lookAt(p, time.Time{})
 		}
 	}
 }
 
 // plan notes when partition p is to be looked at after b, the answer to a claim.
 func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time) {
-	l.next[p], l.due[p], l.asked[p], l.full[p] = now.Add(longestSleep), time.Time{}, now, b.Full
+	at, offers := now.Add(never), time.Time{} // no member waits
+	l.full[p] = b.Full
 	switch {
 	case b.Full:
-		l.next[p] = now.Add(fullSleep)
+		at = now.Add(fullSleep)
 	case b.AgainMS > 0:
-		l.next[p] = minTime(l.next[p], l.c.local(b.AgainMS))
+		at = l.c.local(b.AgainMS)
 	case b.Limited(): // a pause
-		l.next[p] = minTime(l.next[p], l.c.local(b.Pause.UntilMS))
+		at = l.c.local(b.Pause.UntilMS)
 	case b.NextMS > 0:
-		l.due[p] = l.c.local(b.NextMS)
-		l.next[p] = minTime(l.next[p], l.due[p])
+		offers = l.c.local(b.NextMS)
+		at = offers
 	}
 	if l.more[p] {
-		l.next[p] = minTime(l.next[p], now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
+		at = minTime(at, now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
 	}
 	if len(b.Claims) < req.Limit {
-		l.next[p] = maxTime(l.next[p], now.Add(shortestSleep))
+		at = maxTime(at, now.Add(shortestSleep))
 	}
+	l.lookAt(p, at)
+	l.offers[p], l.asked[p] = offers, now
 }
 
 // lead is how long before its next member is due a partition is looked at now, because that may be claimed ahead.
@@ -116,10 +119,10 @@ func (l *claimer) lead() time.Duration {
 
 // at is when partition p is to be looked at, with that lead.
 func (l *claimer) at(p int, lead time.Duration) time.Time {
-	if lead == 0 || l.due[p].IsZero() {
+	if lead == 0 || l.offers[p].IsZero() {
 		return l.next[p]
 	}
-	return minTime(l.next[p], maxTime(l.due[p].Add(-lead), l.asked[p].Add(shortestSleep)))
+	return minTime(l.next[p], maxTime(l.offers[p].Add(-lead), l.asked[p].Add(shortestSleep)))
 }
 
 // probe asks one partition for a pause, if this process was woken and claims nothing because enough waits in its

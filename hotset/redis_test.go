@@ -162,6 +162,11 @@ func TestAFullServerStillClaimsAndRemoves(t *testing.T) {
 	if err := rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
+	for range 2 { // anew, and a renewal
+		if terms, err := s.Elect(t.Context(), "me", time.Minute, task.Feeder); err != nil || !terms[0].Held {
+			t.Errorf("Elect at maxmemory: %+v, %v", terms, err)
+		}
+	}
 	if _, err := s.Add(t.Context(), 0, task.AddRequest{AsOf: f.AsOf, Entries: one("c")}); !errors.Is(err, task.ErrTooLarge) {
 		t.Errorf("Add at maxmemory: %v, want ErrTooLarge", err)
 	}

@@ -196,7 +196,8 @@ type Set interface {
 	Workers(ctx context.Context, roles ...task.Role) (task.Roster, error)
 
 	// Watch tells w what happens in all partitions: it wakes whenever one gets a waiting
-	// member that is earlier than all others there, and after each connection. It
+	// member that is earlier than all others there, and after each connection. It tells of the roles that each Elect wins or
+	// renews, unless a process asks for the workers, and when a Horizon meets a partition quiet. It
 	// returns nil when ctx ends, or an error that connecting again cannot mend:
 	// ErrRefused, ErrClosed.
 	Watch(ctx context.Context, w task.Watcher) error

@@ -161,19 +161,60 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 		switch m := m.(type) {
 		case *redis.Pong:
 		case *redis.Message:
-			if gone, is := strings.CutPrefix(m.Payload, removedMark); is {
-				tellRemoved(w, slices.Index(channels, m.Channel), gone)
-				continue
+			if !r.tell(w, slices.Index(channels, m.Channel), m.Payload) {
+				signal(w.Wake)
 			}
-			signal(w.Wake)
 		default:
 			signal(w.Wake)
 		}
 	}
 }
 
-// removedMark begins a message of remove.lua. The others are times.
-const removedMark = "removed"
+// How a message of remove.lua and of elect.lua begins, and what horizon.lua says. The others are times.
+const (
+	removedMark = "removed"
+	keptMark    = "kept:"
+	quietMark   = "quiet"
+)
+
+// tell tells w of a message of partition p, and reports whether it was one that need wake no claimer.
+func (r *Redis) tell(w task.Watcher, p int, message string) bool {
+	if gone, is := strings.CutPrefix(message, removedMark); is {
+		tellRemoved(w, p, gone)
+		return true
+	}
+	if kept, is := strings.CutPrefix(message, keptMark); is {
+		r.tellKept(w, kept)
+		return true
+	}
+	if message != quietMark {
+		return false
+	}
+	if w.Quiet != nil && p >= 0 {
+		w.Quiet(p)
+	}
+	return true
+}
+
+// tellKept tells w of the roles in such a message, if their holder works with this process's durable store. What cannot be read is not told.
+func (r *Redis) tellKept(w task.Watcher, text string) {
+	parts := strings.SplitN(text, ":", 3)
+	if len(parts) < 3 || w.Kept == nil {
+		return
+	}
+	r.mu.Lock()
+	identity := r.expected.identity
+	r.mu.Unlock()
+	ms, err := strconv.ParseInt(parts[1], 10, 32)
+	if err != nil || parts[0] != identity {
+		return
+	}
+	var roles []task.Role
+	for role := range strings.SplitSeq(parts[2], ",") {
+		roles = append(roles, task.Role(role))
+	}
+	w.Kept(roles, time.Duration(ms)*time.Millisecond)
+}
 
 // tellRemoved tells w of the members in such a message. What cannot be read is not told.
 func tellRemoved(w task.Watcher, p int, text string) {

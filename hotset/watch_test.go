@@ -2,6 +2,7 @@ package hotset_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -71,6 +72,54 @@ func subscribed(t *testing.T, s *hotset.Redis) <-chan struct{} {
 	})
 	<-wake
 	return wake
+}
+
+// Two durable stores share a Redis and a namespace by mistake: what holds roles for one of them holds none for the other.
+func TestRolesOfAnotherStoreAreNotHeardOf(t *testing.T) {
+	rdb := client(t, testserver.Own(t, testserver.Redis).Addr)
+	one := open(t, rdb, 1)
+	two, err := hotset.NewRedis(rdb, hotset.Options{Namespace: one.Config().Namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(one.Expect(task.Expected{Identity: "ONE", Generations: []int64{8}}), two.Expect(task.Expected{Identity: "TWO", Generations: []int64{8}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := map[*hotset.Redis]chan task.Role{one: make(chan task.Role, 9), two: make(chan task.Role, 9)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for s, c := range heard {
+		wake := make(chan struct{}, 1)
+		all.Go(func() {
+			_ = s.Watch(ctx, task.Watcher{Wake: wake, Kept: func(roles []task.Role, _ time.Duration) { c <- roles[0] }})
+		})
+		<-wake
+	}
+	if _, err := one.Elect(t.Context(), "one", time.Minute, task.Feeder); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-heard[one]:
+	case <-time.After(10 * time.Second):
+		t.Error("a process of the same store is not told")
+	}
+	if err := rdb.Del(t.Context(), "{"+one.Config().Namespace+":0}:agent").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.Elect(t.Context(), "two", time.Minute, task.Auditor); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-heard[two]:
+		if got != task.Auditor {
+			t.Errorf("a process of the other store is told of the role %s", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a process of the same store is not told")
+	}
+	cancel()
+	all.Wait()
 }
 
 // A subscription whose server does not answer any more is made anew as soon as a call has

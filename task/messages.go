@@ -210,7 +210,15 @@ type Watcher struct {
 	Wake chan<- struct{}
 	// Removed, unless it is nil, is called with members that were removed while a caller had claimed them. It must return soon.
 	Removed func(p int, refs []Ref)
+	// Kept, unless it is nil, is called when a process was elected to roles, or has renewed them, for that long. It must return soon.
+	Kept func(roles []Role, term time.Duration)
+	// Quiet, unless it is nil, is called when a feeder has met a partition in which no waiting member is to be offered for QuietFor. It
+	// must return soon.
+	Quiet func(p int)
 }
+
+// QuietFor is for how long nothing is to be offered in a partition that those who watch hear of as quiet.
+const QuietFor = 9 * time.Second
 
 // FindResult is what the hot set knows of a member.
 type FindResult struct {

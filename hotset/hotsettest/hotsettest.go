@@ -82,6 +82,8 @@ var claims = []struct {
 	{"WorkersTellOfThemselves", workers},
 	{"AnEarlierMemberWakes", wakes},
 	{"ARemovalTellsOfWhatWasClaimed", tellsRemoved},
+	{"AnElectionTellsOfItsRoles", tellsKept},
+	{"AFeederTellsOfAQuietPartition", tellsQuiet},
 	{"ManyMembersInOneCall", manyMembers},
 	{"PartitionsAreIndependent", independent},
 	{"HorizonLooksBeforeItBegins", looksFirst},

@@ -167,7 +167,15 @@ func (s *Set) Waiting(ctx context.Context, p int, belowMS ...int64) (task.Waitin
 // Horizon implements hotset.Set. No task can be in flight from before this process, so ReadyMS
 // of the first generation is its StartMS.
 func (s *Set) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task.PartitionStatus, error) {
-	st, err := on(ctx, s, p, "horizon", func(p *partition) (task.PartitionStatus, error) { return p.raise(f) })
+	quiet := false
+	st, err := on(ctx, s, p, "horizon", func(p *partition) (st task.PartitionStatus, err error) {
+		st, err = p.raise(f)
+		quiet = err == nil && !st.New && (p.due.len() == 0 || p.next() > p.now.Add(task.QuietFor).UnixMilli())
+		return st, err
+	})
+	if quiet {
+		s.tellQuiet(p)
+	}
 	st.Server = s.server
 	return st, err
 }
@@ -305,6 +313,17 @@ func (s *Set) tellRemoved(p int, refs []task.Ref) {
 	for w := range s.watchers {
 		if w.Removed != nil {
 			w.Removed(p, refs)
+		}
+	}
+}
+
+// tellQuiet tells those who watch that nothing is to be offered in partition p for task.QuietFor.
+func (s *Set) tellQuiet(p int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.watchers {
+		if w.Quiet != nil {
+			w.Quiet(p)
 		}
 	}
 }

@@ -32,6 +32,7 @@ func (s *Set) Elect(ctx context.Context, holder string, length time.Duration, ro
 	defer s.mu.Unlock()
 	now := s.now()
 	all := make([]task.Term, len(roles))
+	var kept []task.Role
 	for i, role := range roles {
 		t := s.terms[role]
 		mine := t.holder == holder && t.ends.After(now)
@@ -45,11 +46,24 @@ func (s *Set) Elect(ctx context.Context, holder string, length time.Duration, ro
 				t.epoch = max(t.epoch+1, now.UnixMicro())
 			}
 			t.holder, t.ends, all[i].Held = holder, now.Add(length), true
+			kept = append(kept, role)
 		}
 		s.terms[role] = t
 		all[i].Epoch, all[i].Left, all[i].Watched = t.epoch, max(0, t.ends.Sub(now)), s.watched.After(now)
 	}
+	if len(kept) > 0 && !s.watched.After(now) {
+		s.tellKept(kept, length)
+	}
 	return all, nil
+}
+
+// tellKept tells those who watch that a process has these roles for that long. Under mu.
+func (s *Set) tellKept(roles []task.Role, term time.Duration) {
+	for w := range s.watchers {
+		if w.Kept != nil {
+			w.Kept(roles, term)
+		}
+	}
 }
 
 // Heartbeat implements hotset.Set.

@@ -5,6 +5,8 @@
 -- ARGV[2]  candidate     the process that asks
 -- ARGV[3]  term_ms       length of a term; 0: resign
 -- ARGV[4]  role, ...
+-- Those who watch are told "kept:identity:term_ms:role,role", the roles that were renewed or are new: then they need not ask. They are not told
+-- while a process asks for the workers, because each worker hears of that from its next election.
 -- RETURNS  {OK, us, 0, held, epoch, ms left, 1 if the term is new, 1 if a process asks for the workers, ...} or {MISMATCH, us, 0, identity}
 -- COST     O(roles)
 -- Invariant: the epoch of a next holder is greater, also after a flush: it is the time if that is greater.
@@ -14,7 +16,7 @@ local clock = redis.call('TIME')
 local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local ms = math.floor(us / 1000)
 local function int(x) return string.format('%.0f', x) end
-local changes, fields, out = {}, {'identity', 'watched'}, {}
+local changes, fields, out, kept = {}, {'identity', 'watched'}, {}, {}
 local function set(...) for _, v in ipairs({...}) do changes[#changes + 1] = v end end
 for i = 4, #ARGV do
   for _, field in ipairs({':holder', ':until', ':epoch'}) do fields[#fields + 1] = ARGV[i] .. field end
@@ -32,6 +34,7 @@ for i = 4, #ARGV do
   elseif mine or ends <= ms then
     if not mine then epoch, new = math.max(epoch + 1, us), 1 end
     held, ends = 1, ms + term_ms
+    kept[#kept + 1] = role
     set(role .. ':holder', candidate, role .. ':until', int(ends), role .. ':epoch', int(epoch))
   end
   out[#out + 1] = held; out[#out + 1] = epoch; out[#out + 1] = math.max(0, ends - ms); out[#out + 1] = new
@@ -39,7 +42,12 @@ for i = 4, #ARGV do
 end
 if #changes > 0 and not owner and identity ~= '' then set('identity', identity) end
 if #changes > 0 then
-  redis.call('HDEL', agent, '') -- not deny-oom: roles are held at maxmemory too
-  redis.call('HSET', agent, unpack(changes))
+  local done = redis.pcall('HSET', agent, unpack(changes))
+  if type(done) == 'table' and done.err then -- at maxmemory, perhaps
+    redis.call('HDEL', agent, '') -- not deny-oom: roles are held at maxmemory too
+    redis.call('HSET', agent, unpack(changes))
+  end
 end
+local told = 'kept:' .. identity .. ':' .. term_ms .. ':' .. table.concat(kept, ',')
+if #kept > 0 and watched == 0 then redis.call('PUBLISH', string.gsub(agent, ':agent$', ':wake'), told) end
 return {'OK', us, 0, unpack(out)}

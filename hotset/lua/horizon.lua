@@ -13,8 +13,10 @@
 -- Invariant: the epoch never falls, except with the server's data. Within a generation only retreat lowers the horizon. A new generation
 -- begins at the server's own time, also if an earlier answer had a later time: an as_of from before has another generation, and is STALE.
 -- The partition hears of the pause that the caller has read: a new generation begins with it, so that a lost Redis ends no pause.
+-- Those who watch are told "quiet" if no member is to be offered for task.QuietFor: then none of them need claim to find that out.
 -- A repeat is harmless: the generation is new then and warm.
 local my_epoch, wanted_ms, limit, generation, on_server = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local QUIET = 9000 -- task.QuietFor in ms
 local run = server()
 if gen and origin == run then
   if tonumber(my_epoch) < epoch then return {'ABORT', now, gen} end
@@ -23,7 +25,9 @@ if gen and origin == run then
   redis.call('ZREM', lease, '') -- not deny-oom: a retreat may have to follow
   redis.call('HSET', meta, 'epoch', my_epoch, 'horizon', int(horizon))
   if pause_seq > 0 then redis.call('HSET', meta, 'pause', pause) end
-  return {'OK', now, gen, start, horizon, loaded_ms, loaded_id, members, redis.call('ZCARD', waiting), 0, run}
+  local count = redis.call('ZCARD', waiting)
+  if count == 0 or first_ms() > ms + QUIET then redis.call('PUBLISH', string.gsub(waiting, ':waiting$', ':wake'), 'quiet') end
+  return {'OK', now, gen, start, horizon, loaded_ms, loaded_id, members, count, 0, run}
 end
 if stored_gen and origin == run and tonumber(my_epoch) < epoch then return {'ABORT', now, stored_gen} end -- a newer feeder began it
 if generation == '0' or on_server ~= '' and on_server ~= run then return {'COLD', now, 0, run} end

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/triggerhook/triggerhook/hook"
@@ -38,10 +39,21 @@ const (
 var roles = []task.Role{task.Feeder, task.Reaper, task.Auditor}
 
 // Elector takes part in the elections of the background roles, and runs the roles that this process holds.
+//
+// A process that holds no role asks for each electLag after its holder's term. It hears of each renewal (Kept), so
+// as long as a holder lives it does not ask at all. A renewal that it does not hear of costs one question, once a term: it
+// hears nothing if the subscription is down, if the holder is of an older version, or while the workers are
+// watched (task.Term.Watched), which each of them learns from its own election.
 type Elector struct {
 	o       Options
-	runners []*runner // of all roles, and of what runs beside a role
-	told    bool      // this worker has told of itself
+	runners []*runner     // of all roles, and of what runs beside a role
+	told    bool          // this worker has told of itself
+	renewed chan struct{} // has an element once Kept was called
+
+	mu     sync.Mutex
+	next   time.Time               // when to renew what this process holds, or to ask again after an election that failed; zero: neither
+	others []task.Role             // which others hold, as the last election has told
+	until  map[task.Role]time.Time // when a role's term ends, as an election or Kept has told
 }
 
 // NewElector returns an Elector. It starts nothing.
@@ -59,7 +71,25 @@ func NewElector(o Options) *Elector {
 	if o.History != nil {
 		runners = append(runners, &runner{o: o, role: task.Auditor, beside: true, start: func(int64) round { return newPurger(o).round }})
 	}
-	return &Elector{o: o, runners: runners}
+	return &Elector{o: o, runners: runners, renewed: make(chan struct{}, 1), until: map[task.Role]time.Time{}}
+}
+
+// Kept notes that a process has roles for that long: until then this process need not ask for them (task.Watcher).
+func (e *Elector) Kept(roles []task.Role, left time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, role := range roles {
+		e.noteTerm(role, left)
+	}
+	wait.Wake(e.renewed)
+}
+
+// noteTerm notes that role is held for left, of which no more than a term of this process's own counts, whatever a holder of another
+// version has. What was heard before an answer came may be newer than the answer. Under mu.
+func (e *Elector) noteTerm(role task.Role, left time.Duration) {
+	if ends := time.Now().Add(min(left, term)); ends.After(e.until[role]) {
+		e.until[role] = ends
+	}
 }
 
 // Run takes part in the elections until ctx ends, and resigns then. A feeder's round that takes long
@@ -67,9 +97,9 @@ func NewElector(o Options) *Elector {
 func (e *Elector) Run(ctx context.Context) {
 	defer e.resign(ctx)
 	for ctx.Err() == nil {
-		pause := e.elect(ctx)
+		e.elect(ctx)
 		e.o.Records.Vacate(ctx, e.o.Outage)
-		e.pause(ctx, pause)
+		e.pause(ctx)
 	}
 }
 
@@ -95,8 +125,8 @@ func (e *Elector) Once(ctx context.Context, role task.Role) (held bool, err erro
 	return true, err
 }
 
-// elect holds one election, tells others of this worker, and returns when the next election is to come.
-func (e *Elector) elect(ctx context.Context) time.Duration {
+// elect holds one election, tells others of this worker, and notes when the next election is to come.
+func (e *Elector) elect(ctx context.Context) {
 	terms, err := e.o.Set.Elect(ctx, e.o.Name, term, roles...)
 	if err != nil {
 		e.o.Outage.NoteAll(err)
@@ -104,9 +134,9 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 		for _, r := range e.runners {
 			r.stop() // also so that the first round after an outage comes at once
 		}
-		return electRetry
+		e.plan(nil)
+		return
 	}
-	next := term + electLag
 	for i, t := range terms {
 		for _, r := range e.runners {
 			if r.role == roles[i] {
@@ -115,13 +145,41 @@ func (e *Elector) elect(ctx context.Context) time.Duration {
 		}
 		if t.Held {
 			e.o.Records.Use()
-			next = min(next, renewEvery)
-		} else {
-			next = min(next, t.Left+electLag)
 		}
 	}
+	e.plan(terms)
 	e.tell(ctx, terms)
-	return next
+}
+
+// plan notes when the next election is to come, after an election that answered terms; none: it failed.
+func (e *Elector) plan(terms []task.Term) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.next, e.others = time.Time{}, nil
+	if len(terms) == 0 {
+		e.next = time.Now().Add(electRetry)
+	}
+	for i, t := range terms {
+		if t.Held {
+			e.next = time.Now().Add(renewEvery)
+		} else {
+			e.others = append(e.others, roles[i])
+			e.noteTerm(roles[i], t.Left)
+		}
+	}
+}
+
+// due is when the next election is to come.
+func (e *Elector) due() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := e.next
+	for _, role := range e.others {
+		if ask := e.until[role].Add(electLag); at.IsZero() || ask.Before(at) {
+			at = ask
+		}
+	}
+	return at
 }
 
 // tell tells of this worker if a process asks (hotset.Set.Workers).
@@ -145,12 +203,23 @@ func (e *Elector) tellEnd(ctx context.Context) {
 	}
 }
 
-// pause waits for d, or until a partition does not answer. Then the next election comes, which
-// may be on another server, but not sooner than electRetry.
-func (e *Elector) pause(ctx context.Context, d time.Duration) {
-	least := min(d, electRetry)
-	wait.For(ctx, least)
-	wait.ForWake(ctx, d-least, e.o.Outage.Noted())
+// pause waits until the next election is due, which what is heard meanwhile puts off, or until a partition does not answer. Then the next
+// election comes, which may be on another server, but not sooner than electRetry.
+func (e *Elector) pause(ctx context.Context) {
+	wait.For(ctx, min(time.Until(e.due()), electRetry))
+	for ctx.Err() == nil {
+		left := time.NewTimer(time.Until(e.due()))
+		select {
+		case <-e.renewed:
+			left.Stop()
+			continue
+		case <-left.C:
+		case <-e.o.Outage.Noted():
+		case <-ctx.Done():
+		}
+		left.Stop()
+		return
+	}
 }
 
 // resign ends the roles that this process holds, so that other processes need not wait.

@@ -43,8 +43,8 @@ var crashes = []mutant{
 		"		failpoint.Hit(\"generation/record\")\n", "		if s.Current.On(server) && s.Current.Generation != 0 {\n			return s.Current.Generation, 0, nil\n		}\n		failpoint.Hit(\"generation/record\")\n", cells,
 		"TestAFeederKilledBeforeItBeginsTheCurrentGenerationIsReplaced"},
 	{"round-is-presumed", "a feeder presumes that the one before it had read up to its horizon", "hotset/lua/horizon.lua",
-		"return {'OK', now, gen, start, horizon, loaded_ms, loaded_id, members, redis.call('ZCARD', waiting), 0, run}",
-		"return {'OK', now, gen, start, horizon, horizon, '', members, redis.call('ZCARD', waiting), 0, run}", cells,
+		"return {'OK', now, gen, start, horizon, loaded_ms, loaded_id, members, count, 0, run}",
+		"return {'OK', now, gen, start, horizon, horizon, '', members, count, 0, run}", cells,
 		"TestAFeederKilledBetweenHorizonAndSelectIsFollowedFromLoaded|TestAFeederKilledBetweenSelectAndAddHasMovedNothing|" +
 			"TestAFeederKilledBeforeItFeedsEarlyIsFollowedInTurn|TestAFeederKilledBetweenEarlySelectAndAddIsFollowedInTurn|" +
 			"TestAHolderKilledBeforeItReadsWhatToRegisterIsForgotten|TestAHolderKilledBeforeItRegistersIsForgotten"},
