@@ -128,8 +128,8 @@ func (k *kit) now() task.AsOf {
 	return s.AsOf
 }
 
-// UUID is an id that a Set may store in another form than others.
-const UUID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+// aUUID is an id that a Set may store in another form than others.
+const aUUID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 
 func entry(id string, nextMS int64) task.Entry {
 	return task.Entry{Ref: task.Ref{ID: id, Ver: 1}, NextMS: nextMS, DueMS: nextMS, Payload: []byte("p")}

@@ -227,7 +227,7 @@ func (m *model) warm(rt *rapid.T, p *modelPart) {
 
 // entry draws one that is new to the partition.
 func (p *modelPart) entry(rt *rapid.T) task.Entry {
-	e := task.Entry{Ref: task.Ref{ID: rapid.SampledFrom([]string{"a", "b", "ab", "é", "{:}", UUID, strings.ToUpper(UUID), strings.Repeat("x", task.MaxID)}).Draw(rt, "id")}}
+	e := task.Entry{Ref: task.Ref{ID: rapid.SampledFrom([]string{"a", "b", "ab", "é", "{:}", aUUID, strings.ToUpper(aUUID), strings.Repeat("x", task.MaxID)}).Draw(rt, "id")}}
 	e.Ver = rapid.Int64().Draw(rt, "ver")
 	for slices.ContainsFunc(p.known, func(k task.Entry) bool { return k.Ref == e.Ref }) {
 		e.Ver++ // no Filter: it may give up

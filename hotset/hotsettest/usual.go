@@ -11,7 +11,7 @@ import (
 // usual returns what most tasks look like, whose form in a Set may be its own: the id is a UUID, and it is due now, for the first
 // time, with a payload and nothing more.
 func (k *kit) usual(payload string) task.Entry {
-	e := entry(UUID, k.now().TimeUS/1000)
+	e := entry(aUUID, k.now().TimeUS/1000)
 	e.Payload = []byte(payload)
 	return e
 }
