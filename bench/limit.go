@@ -98,7 +98,7 @@ func (l *limit) add(ctx context.Context, items []item) error { // to the hot set
 			args := []any{caller, 1, time.Now().UnixMicro(), 1, 0, ""}
 			for _, it := range items[:min(most, len(items))] {
 				due := strconv.FormatInt(it.due.UnixMilli(), 10)
-				args = append(args, it.id+version, due, due+":"+due+":0:i:"+string(it.payload))
+				args = append(args, it.id+version, due, strconv.FormatInt(it.due.UnixMilli(), 36)+string(it.payload))
 			}
 			l.scripts["feed"].EvalSha(ctx, p, l.keys[:7], args...)
 		}

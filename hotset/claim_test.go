@@ -62,6 +62,44 @@ func TestAClaimLeavesOutPayloadsThatDoNotFit(t *testing.T) {
 	}
 }
 
+// An attempt that is counted makes an entry longer than any was when it was added. A claim's answer stays below its bound all the same.
+func TestAttemptsDoNotMakeAClaimsAnswerTooLarge(t *testing.T) {
+	s := open(t, client(t, testserver.Shared(t, testserver.Redis).Addr), 1)
+	f := warm(t, s)
+	const n, head = 1000, len("1764500000000::1:i:")
+	lengths := make([]int, n)
+	for i := range lengths {
+		lengths[i] = 1<<20/n - 8 // all fit, as they are added
+	}
+	all := sized(lengths...)
+	for i := range all {
+		all[i].NextMS, all[i].Attempt = f.AsOf.TimeUS/1000, 0
+		all[i].DueMS = all[i].NextMS
+	}
+	add(t, s, f, all)
+	refs := make([]task.Ref, n)
+	for i, c := range claim(t, s, "one", n, n) {
+		if refs[i] = c.Ref; c.External {
+			t.Fatalf("claim %d came without its payload", i)
+		}
+	}
+	if _, err := s.Release(t.Context(), 0, task.ReleaseRequest{Token: "one", Refs: refs, Counted: true, AtNext: true}); err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for _, c := range claim(t, s, "two", n, n) {
+		if c.Attempt != 1 {
+			t.Fatalf("claimed %s with %d attempts, want 1", c.ID, c.Attempt)
+		}
+		if !c.External {
+			whole += head + len(c.Payload)
+		}
+	}
+	if whole > 1<<20 {
+		t.Errorf("the answer held entries of %d bytes, want at most 1 MiB", whole)
+	}
+}
+
 // An entry that was lost is not reported as one that does not fit.
 func TestAClaimTellsLostEntriesFromLongOnes(t *testing.T) {
 	rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)

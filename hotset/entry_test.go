@@ -36,6 +36,30 @@ func TestAnEntryHasNoByteForAbsentHeaders(t *testing.T) {
 	}
 }
 
+// An entry has no byte for what is usual, so that most are the payload and 8 digits.
+func TestAnEntryHasNoByteForWhatIsUsual(t *testing.T) {
+	usual := func(next int64) task.Entry {
+		return task.Entry{Ref: task.Ref{ID: "a", Ver: 1}, NextMS: next, DueMS: next, Payload: []byte("p:1")}
+	}
+	tried, moved, empty, long, made := usual(shortFrom), usual(shortFrom), usual(shortFrom), usual(shortFrom), usual(shortFrom)
+	tried.Attempt, moved.DueMS, empty.Payload, long.Payload, long.External, made.CreatedMS = 7, 0, nil, nil, true, 5
+	for want, e := range map[string]task.Entry{"20:::i:p:1": usual(20), "783641640959:::i:p:1": usual(shortFrom - 1), "a0000000p:1": usual(shortFrom),
+		"zzzzzzzzp:1": usual(shortTo - 1), "2821109907456:::i:p:1": usual(shortTo), "millqpkwp:1": usual(1764500000000), "783641640960::7:i:p:1": tried,
+		"783641640960:0::i:p:1": moved, "a0000000": empty, "783641640960:::x:": long, "783641640960:::c:5:i:p:1": made} {
+		if got := encodeEntry(e); got != want {
+			t.Errorf("%+v is written as %q, want %q", e, got, want)
+		}
+		if got, err := parseEntry(e.Ref, want); err != nil || !sameEntry(got, e) {
+			t.Errorf("%q was read as %+v, %v; want %+v", want, got, err, e)
+		}
+	}
+	for _, strange := range []string{"a", "a000000", "a00000.0p", "a0_00000p", ":::i:p", "1::x:i:p", "1:x::i:p", "a0000:::i:p", "A0000000p", "-1"} {
+		if got, err := parseEntry(task.Ref{ID: "a"}, strange); err == nil {
+			t.Errorf("%q was read as %+v", strange, got)
+		}
+	}
+}
+
 // Reading claims without headers allocates what it did before there were any: the claims, and a slab of payloads for each 16.
 func TestClaimsWithoutHeadersAllocateNothingForThem(t *testing.T) {
 	const n = 160

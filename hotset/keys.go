@@ -1,7 +1,6 @@
 package hotset
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,67 +32,82 @@ func (k keys) check() string             { return k.prefix + "check" }
 
 // entryFormat is the format of members and entries, which each generation notes in meta. A partition of another format
 // is refused (MISMATCH): prelude.lua compares it, horizon.lua writes it.
-const entryFormat = "2"
+const entryFormat = "3"
 
-// verLen is the length of a version at the end of a member, big-endian.
-const verLen = 8
-
-// encodeMember returns how Redis names a version of a task: its id and its version.
-func encodeMember(r task.Ref) string {
-	var text strings.Builder
-	writeMember(&text, r)
-	return text.String()
-}
-
-func writeMember(to *strings.Builder, r task.Ref) {
-	var ver [verLen]byte
-	binary.BigEndian.PutUint64(ver[:], uint64(r.Ver))
-	to.WriteString(r.ID)
-	to.Write(ver[:])
-}
-
-func parseMember(m string) (task.Ref, error) {
-	if len(m) <= verLen {
-		return task.Ref{}, fmt.Errorf("member of %d bytes is too short", len(m))
-	}
-	at := len(m) - verLen
-	return task.Ref{ID: m[:at], Ver: int64(binary.BigEndian.Uint64([]byte(m[at:])))}, nil
-}
-
-// entryLen is about how long an encoded entry is without its headers and payload.
+// entryLen is about how long next_ms and an encoded entry are without headers and payload.
 const entryLen = 45
 
-// encodeEntry returns what Redis keeps for a member: next_ms:due_ms:attempt:flag:rest. With the flag "i" the rest is the
-// payload. With "h" it is the length of the headers, a colon, the headers and the payload. With "x" headers and payload are
-// in the durable store alone, and there is no rest. The flag "e" comes before one of the others, with a colon, expires_ms and a
-// colon in between: the task expires then. "c" does likewise, after "e", with created_ms.
+// encodeEntry returns what Redis keeps for a member. It has one of two forms, and the first byte tells which.
+//
+//   - A digit: next_ms:due_ms:attempt:flag:rest. The text of due_ms is empty if it is next_ms, that of attempt if it is 0. With the flag "i" the
+//     rest is the payload. With "h" it is the length of the headers, a colon, the headers and the payload. With "x" headers and
+//     payload are in the durable store alone, and there is no rest. The flag "e" comes before one of the others, with a colon,
+//     expires_ms and a colon in between: the task expires then. "c" does likewise, after "e", with created_ms.
+//   - A letter: 8 digits of base 36, which are next_ms, and then the payload. It is short for next_ms:::i:payload, which most entries are,
+//     and it is always used where it can be: from 1994 to 2059 a time in base 36 has 8 digits, and the first is a letter.
 func encodeEntry(e task.Entry) string {
 	var text strings.Builder
 	writeEntry(&text, e)
 	return text.String()
 }
 
+const (
+	shortFrom = 10 * 36 * 36 * 36 * 36 * 36 * 36 * 36 // the first time, unix milliseconds, that begins with a letter
+	shortTo   = 36 * shortFrom / 10                   // the first time that has more than shortLen digits
+	shortLen  = 8
+)
+
+// short tells whether e is encoded in the form that begins with a letter.
+func short(e task.Entry) bool {
+	return e.NextMS >= shortFrom && e.NextMS < shortTo && e.DueMS == e.NextMS && e.Attempt == 0 && !e.External &&
+		e.Headers == "" && e.ExpiresMS == 0 && e.CreatedMS == 0
+}
+
 func writeEntry(to *strings.Builder, e task.Entry) {
-	var number [20]byte
-	for _, n := range [...]int64{e.NextMS, e.DueMS, int64(e.Attempt)} {
-		to.Write(append(strconv.AppendInt(number[:0], n, 10), ':'))
+	if short(e) {
+		writeInt(to, e.NextMS, 36)
+		to.Write(e.Payload)
+		return
 	}
+	writeInt(to, e.NextMS, 10)
+	to.WriteByte(':')
+	if e.DueMS != e.NextMS {
+		writeInt(to, e.DueMS, 10)
+	}
+	to.WriteByte(':')
+	if e.Attempt != 0 {
+		writeInt(to, int64(e.Attempt), 10)
+	}
+	to.WriteByte(':')
+	writeRest(to, e)
+}
+
+func writeInt(to *strings.Builder, n int64, base int) {
+	var number [20]byte
+	to.Write(strconv.AppendInt(number[:0], n, base))
+}
+
+// writeRest writes the flag and what comes after it.
+func writeRest(to *strings.Builder, e task.Entry) {
 	if e.External {
 		to.WriteString("x:")
 		return
 	}
 	if e.ExpiresMS != 0 {
 		to.WriteString("e:")
-		to.Write(append(strconv.AppendInt(number[:0], e.ExpiresMS, 10), ':'))
+		writeInt(to, e.ExpiresMS, 10)
+		to.WriteByte(':')
 	}
 	if e.CreatedMS != 0 {
 		to.WriteString("c:")
-		to.Write(append(strconv.AppendInt(number[:0], e.CreatedMS, 10), ':'))
+		writeInt(to, e.CreatedMS, 10)
+		to.WriteByte(':')
 	}
 	switch {
 	case e.Headers != "":
 		to.WriteString("h:")
-		to.Write(append(strconv.AppendInt(number[:0], int64(len(e.Headers)), 10), ':'))
+		writeInt(to, int64(len(e.Headers)), 10)
+		to.WriteByte(':')
 		to.WriteString(e.Headers)
 	default:
 		to.WriteString("i:")
@@ -112,21 +126,18 @@ func parseEntry(ref task.Ref, entry string) (task.Entry, error) {
 // splitEntry is parseEntry, except that it leaves the payload as text.
 func splitEntry(ref task.Ref, entry string) (e task.Entry, payload string, err error) {
 	e.Ref = ref
-	var nums [3]int64
-	rest := entry
-	for i := range nums {
-		text, after, ok := strings.Cut(rest, ":")
-		if !ok {
-			return e, "", fmt.Errorf("entry of %q has a strange shape", ref.ID)
+	if entry != "" && entry[0] >= 'a' && entry[0] <= 'z' {
+		if e.NextMS, err = strconv.ParseInt(entry[:min(shortLen, len(entry))], 36, 64); err != nil || e.NextMS < shortFrom {
+			return e, "", fmt.Errorf("entry of %q has a strange time: %.8q", ref.ID, entry)
 		}
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return e, "", fmt.Errorf("entry of %q has a strange number: %w", ref.ID, err)
-		}
-		nums[i], rest = n, after
+		e.DueMS = e.NextMS
+		return e, entry[shortLen:], nil
+	}
+	rest, err := splitNumbers(&e, entry)
+	if err != nil {
+		return e, "", fmt.Errorf("entry of %q has a strange number: %w", ref.ID, err)
 	}
 	flag, rest, ok := strings.Cut(rest, ":")
-	e.NextMS, e.DueMS, e.Attempt = nums[0], nums[1], int(nums[2])
 	if ok && flag == "e" {
 		e.ExpiresMS, flag, rest, ok = splitTime(rest)
 	}
@@ -148,6 +159,25 @@ func splitEntry(ref task.Ref, entry string) (e task.Entry, payload string, err e
 		return e, "", fmt.Errorf("entry of %q has a strange shape", ref.ID)
 	}
 	return e, payload, nil
+}
+
+// splitNumbers reads next_ms, due_ms and attempt into e, and returns what comes after them.
+func splitNumbers(e *task.Entry, entry string) (rest string, err error) {
+	next, rest, _ := strings.Cut(entry, ":")
+	due, rest, _ := strings.Cut(rest, ":")
+	attempt, rest, _ := strings.Cut(rest, ":")
+	if e.NextMS, err = strconv.ParseInt(next, 10, 64); err != nil {
+		return "", err
+	}
+	if e.DueMS = e.NextMS; due != "" {
+		if e.DueMS, err = strconv.ParseInt(due, 10, 64); err != nil {
+			return "", err
+		}
+	}
+	if attempt != "" {
+		e.Attempt, err = strconv.Atoi(attempt)
+	}
+	return rest, err
 }
 
 // splitTime parts a time from the flag and the rest after it.

@@ -185,20 +185,15 @@ func appendEntries(args []any, entries []task.Entry) []any {
 		n += len(e.ID) + verLen + entryLen + len(e.Headers) + len(e.Payload)
 	}
 	text.Grow(n)
-	ends := make([]int, 0, 2*len(entries))
+	from, parts := 0, make([]string, 0, 3*len(entries))
+	next := func() { parts, from = append(parts, text.String()[from:]), text.Len() }
 	for _, e := range entries {
 		writeMember(&text, e.Ref)
-		ends = append(ends, text.Len())
+		next()
+		writeInt(&text, e.NextMS, 10)
+		next()
 		writeEntry(&text, e)
-		ends = append(ends, text.Len())
-	}
-	all, from := text.String(), 0
-	parts := make([]string, 0, 3*len(entries))
-	for i := 0; i < len(ends); i += 2 {
-		rec := all[ends[i]:ends[i+1]]
-		due, _, _ := strings.Cut(rec, ":")
-		parts = append(parts, all[from:ends[i]], due, rec)
-		from = ends[i+1]
+		next()
 	}
 	return appendTexts(args, parts)
 }
@@ -210,14 +205,11 @@ func appendMembers(args []any, refs []task.Ref) []any {
 		n += len(r.ID) + verLen
 	}
 	text.Grow(n)
-	for _, r := range refs {
-		writeMember(&text, r)
-	}
-	rest := text.String()
 	parts := make([]string, len(refs))
 	for i, r := range refs {
-		at := len(r.ID) + verLen
-		parts[i], rest = rest[:at], rest[at:]
+		from := text.Len()
+		writeMember(&text, r)
+		parts[i] = text.String()[from:]
 	}
 	return appendTexts(args, parts)
 }

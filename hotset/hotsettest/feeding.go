@@ -215,7 +215,7 @@ func addTwiceIsOnce(k *kit) {
 func membersComeBackWhole(k *kit) {
 	k.warm()
 	want := map[string]task.Entry{}
-	for i, id := range []string{"plain", "a:b{c}", "line\nbreak", "😀é", strings.Repeat("x", task.MaxID), "pre", "prefix", " "} {
+	for i, id := range []string{"plain", "a:b{c}", "line\nbreak", "😀é", strings.Repeat("x", task.MaxID), "pre", "prefix", " ", aUUID, strings.ToUpper(aUUID), strings.ReplaceAll(aUUID, "-", "_"), aUUID + "-"} {
 		e := task.Entry{Ref: task.Ref{ID: id, Ver: int64(i) - 4}, NextMS: int64(i), DueMS: int64(i) + 5, Attempt: i}
 		switch i % 3 {
 		case 0:

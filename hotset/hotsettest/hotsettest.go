@@ -55,6 +55,7 @@ var claims = []struct {
 	{"AddTwiceIsOnce", addTwiceIsOnce},
 	{"ACheckChangesNothing", checkChangesNothing},
 	{"MembersComeBackWhole", membersComeBackWhole},
+	{"UsualTasksAreLikeOthers", usualTasks},
 	{"ClaimTakesTheOldestFirst", claimTakesOldest},
 	{"ClaimIsNeverEarly", claimIsNeverEarly},
 	{"AClaimTakesWhatIsDueSoon", claimAhead},
@@ -128,6 +129,9 @@ func (k *kit) now() task.AsOf {
 	k.must(err)
 	return s.AsOf
 }
+
+// aUUID is an id that a Set may store in another form than others.
+const aUUID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 
 func entry(id string, nextMS int64) task.Entry {
 	return task.Entry{Ref: task.Ref{ID: id, Ver: 1}, NextMS: nextMS, DueMS: nextMS, Payload: []byte("p")}

@@ -227,12 +227,17 @@ func (m *model) warm(rt *rapid.T, p *modelPart) {
 
 // entry draws one that is new to the partition.
 func (p *modelPart) entry(rt *rapid.T) task.Entry {
-	e := task.Entry{Ref: task.Ref{ID: rapid.SampledFrom([]string{"a", "b", "ab", "é", "{:}", strings.Repeat("x", task.MaxID)}).Draw(rt, "id")}}
+	e := task.Entry{Ref: task.Ref{ID: rapid.SampledFrom([]string{"a", "b", "ab", "é", "{:}", aUUID, strings.ToUpper(aUUID), strings.Repeat("x", task.MaxID)}).Draw(rt, "id")}}
 	e.Ver = rapid.Int64().Draw(rt, "ver")
 	for slices.ContainsFunc(p.known, func(k task.Entry) bool { return k.Ref == e.Ref }) {
 		e.Ver++ // no Filter: it may give up
 	}
 	e.NextMS = p.time(rt, "next_ms")
+	if e.DueMS = e.NextMS; rapid.Bool().Draw(rt, "as most are") {
+		e.Payload = []byte(":1:x:")
+		p.known = append(p.known, e)
+		return e
+	}
 	e.DueMS = rapid.SampledFrom([]int64{0, e.NextMS, task.MaxDue}).Draw(rt, "due_ms")
 	e.Attempt = rapid.SampledFrom([]int{0, 1, 1 << 30}).Draw(rt, "attempt")
 	switch rapid.SampledFrom([]string{"none", "inline", "external"}).Draw(rt, "payload") {

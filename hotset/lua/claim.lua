@@ -45,15 +45,14 @@ else
   if counted_us then redis.call('HSET', meta, 'rate_us', string.format('%.3f', counted_us + #members * interval_us)) end
 end
 local entries = {}
-if longest and (longest + 10) * #members <= room then -- one attempt more may be one digit more
+if longest and (longest + 20) * #members <= room then -- an attempt makes an entry longer: by 11 bytes at first, by 20 in all
   entries = redis.call('HMGET', tasks, unpack(members))
 else -- in pieces of about 1 MiB, because all entries may be more than the server has memory
   local piece = math.max(1, math.min(100, math.floor(1048576 / (longest or 10000))))
   for i = 1, #members, piece do
     for _, entry in ipairs(redis.call('HMGET', tasks, unpack(members, i, math.min(i + piece - 1, #members)))) do
-      local head = entry and #entry > room and string.match(entry, '^(%d+:%d+:%d+:)%w:.')
-      if entry and not head then room = room - #entry end
-      entries[#entries + 1] = head and head .. 'x:' or entry
+      if entry and #entry > room then entry = without_payload(entry) else room = room - (entry and #entry or 0) end
+      entries[#entries + 1] = entry
     end
   end
 end

@@ -20,8 +20,9 @@ for i = 3 + n, #ARGV do
   end
   if answer == ABSENT and entry then answer = complete and ORPHAN or ASK_AGAIN end
   if answer == ORPHAN then redis.call('HDEL', tasks, member) end
+  local _, _, attempt = head_of(entry or '')
   out[#out + 1] = answer
   out[#out + 1] = tonumber(next_ms or 0)
-  out[#out + 1] = tonumber(string.match(entry or '', '^%d+:%d+:(%d+)') or 0)
+  out[#out + 1] = tonumber(attempt) or 0
 end
 return {'OK', now, gen, unpack(out)}

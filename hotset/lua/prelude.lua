@@ -5,7 +5,7 @@
 --                      pause: "seq until" of the pause that the partition has heard of; rate_us: where claim.lua counts on;
 --                      caller: what ARGV[1] of a caller is that knows this generation as the current one, and of no pause
 -- KEYS[2]  waiting zset member -> next_ms, when it is next offered: the members that wait
--- KEYS[3]  task   hash  member -> its entry, next_ms:due_ms:attempt:flag:rest (keys.go), of waiting and of claimed members
+-- KEYS[3]  task   hash  member -> its entry (keys.go; head_of reads it), of waiting and of claimed members
 -- KEYS[4]  lease  zset  token -> ms at which the batch's lease ends
 -- KEYS[5]  gone:0 set   members that were removed in a period k of T with k % 3 = 0, and marks (remove.lua); 1 and 2 likewise
 -- KEYS[6]  gone:1 set
@@ -20,7 +20,7 @@
 -- back: the period is a floor for it, and each script advances the period. So a tombstone outlives every as_of from before it.
 -- Due times and ends of leases go by the server's clock itself (us, ms). A lease's part of a millisecond counts as one.
 local meta, waiting, tasks, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local T, FORMAT = 10000000, '2' -- task.TombstoneTTL in us, and entryFormat of keys.go
+local T, FORMAT = 10000000, '3' -- task.TombstoneTTL in us, and entryFormat of keys.go
 -- what a script answers of a member: the codes of outcome.go
 local ABSENT, WAITING, CLAIMED, ELSEWHERE, BEYOND, DEAD, ORPHAN, PRESENT, ASK_AGAIN = 0, 1, 2, 3, 4, 5, 6, 7, 8
 local clock = redis.call('TIME')
@@ -114,6 +114,20 @@ local function tombstoned(members) -- by index: which of at most 1000 members ha
     for i, v in ipairs(redis.call('SMISMEMBER', set, unpack(members))) do if v == 1 then has[i] = true end end
   end
   return has
+end
+
+-- what an entry begins with (keys.go): next_ms as a number; due_ms, empty if it is next_ms, and the attempts, empty if there are none, as
+-- text; the flag where the entry has none; and where its rest begins, with the flag if it has one. nil for what is no entry.
+local function head_of(entry)
+  local next_ms, due_ms, attempt, at = string.match(entry, '^(%d+):(%d*):(%d*):()')
+  if next_ms then return tonumber(next_ms), due_ms, attempt, '', at end
+  local high, low = tonumber(string.sub(entry, 1, 4), 36), tonumber(string.sub(entry, 5, 8), 36) -- in halves: a long may have 32 bits
+  if high and low then return high * 1679616 + low, '', '', 'i:', 9 end
+end
+
+local function without_payload(entry) -- and without headers; as it is if it has neither
+  local next_ms, due_ms, attempt, flag, at = head_of(entry)
+  return next_ms and #flag + #entry > at + 1 and int(next_ms) .. ':' .. due_ms .. ':' .. attempt .. ':x:' or entry
 end
 
 -- raises longest to the length of an entry that is about to be stored; if longest is unknown it stays unknown

@@ -29,15 +29,18 @@ if #members > 0 then has_tombstone, in_batch = tombstoned(members), redis.call('
 local before = first_ms()
 for i, member in ipairs(members) do
   local entry = redis.call('HGET', tasks, member)
-  local next_ms, due_ms, attempt, rest = string.match(entry or '', '^(%d+):(%d+):(%d+):(.*)$')
-  local offer_ms = delay_ms < 0 and math.max(tonumber(next_ms) or 0, -delay_ms) or ms + (delay_ms > 0 and 1 + delay_ms or 0) -- a part of a ms counts as one
+  local next_ms, due_ms, attempt, flag, at = head_of(entry or '')
+  local offer_ms = delay_ms < 0 and math.max(next_ms or 0, -delay_ms) or ms + (delay_ms > 0 and 1 + delay_ms or 0) -- a part of a ms counts as one
   if has_tombstone[i] then answers[i] = DEAD
   elseif in_batch[i] == 0 then answers[i] = entry and ELSEWHERE or ABSENT
   elseif not next_ms then answers[i] = ABSENT
   elseif delay_ms > 0 and offer_ms >= horizon then answers[i] = BEYOND
   else
     answers[i] = WAITING
-    if counted == '1' then redis.call('HSET', tasks, member, next_ms .. ':' .. due_ms .. ':' .. int(attempt + 1) .. ':' .. rest) end
+    if counted == '1' then
+      attempt = int((tonumber(attempt) or 0) + 1)
+      redis.call('HSET', tasks, member, int(next_ms) .. ':' .. due_ms .. ':' .. attempt .. ':' .. flag .. string.sub(entry, at))
+    end
     redis.call('ZADD', waiting, int(offer_ms), member)
   end
   if answers[i] ~= BEYOND then redis.call('SREM', batch, member) end

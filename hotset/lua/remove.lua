@@ -7,8 +7,8 @@
 -- COST     O(k log n); no loop over the members of a batch, unless the batch lacked one
 -- Tombstones: a tombstone outlives every as_of from before the removal. The first write is not deny-oom.
 -- Those who watch hear of members that were claimed: 'removed', and then the length of each, a colon and itself.
--- Tombstones: a task is marked if its member was removed while another caller had claimed it. The mark is NUL and the id, in the
--- sets of tombstones (no member has a NUL). A later removal of any version of that task answers 2: a worker may have it in hand.
+-- Tombstones: a task is marked if its member was removed while another caller had claimed it. The mark is NUL and the member without its version, in the
+-- sets of tombstones (no member begins with NUL). A later removal of any version of that task answers 2: a worker may have it in hand.
 -- A repeat is harmless, and gives the same answer.
 -- Without a batch the server is looked at: Delete returns nil by this answer, and another server may still offer the member.
 local n = tonumber(ARGV[2])

@@ -25,9 +25,9 @@ local beyond = {}
 for i = 1, #scored, 2 do beyond[#beyond + 1] = scored[i] end
 local entries, kept, drop = #beyond > 0 and redis.call('HMGET', tasks, unpack(beyond)) or {}, 0, {}
 for i, member in ipairs(beyond) do
-  local next_ms, attempt = string.match(entries[i] or '', '^(%d+):%d+:(%d+)')
-  local delayed = next_ms and tonumber(next_ms) ~= tonumber(scored[2 * i])
-  if not next_ms or tonumber(next_ms) >= horizon and attempt == '0' and not delayed then drop[#drop + 1] = member else kept = kept + 1 end
+  local next_ms, _, attempt = head_of(entries[i] or '')
+  local delayed = next_ms and next_ms ~= tonumber(scored[2 * i])
+  if not next_ms or next_ms >= horizon and attempt == '' and not delayed then drop[#drop + 1] = member else kept = kept + 1 end
 end
 each('ZREM', waiting, drop)
 each('HDEL', tasks, drop)

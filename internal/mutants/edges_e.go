@@ -37,7 +37,7 @@ var edgesE = []mutant{
 
 	// The bytes of a claim.
 	{"claim-unbounded", "a claim's answer is of any size", "hotset/lua/claim.lua",
-		"if longest and (longest + 10) * #members <= room then", "if longest then", "./hotset", "TestAClaimLeavesOutPayloadsThatDoNotFit"},
+		"if longest and (longest + 20) * #members <= room then", "if longest then", "./hotset", "TestAClaimLeavesOutPayloadsThatDoNotFit"},
 	{"longest-forgotten", "a claim does not know how long records may be", "hotset/lua/prelude.lua",
 		"  raise_longest(length)\n", "", "./hotset", "TestAClaimLeavesOutPayloadsThatDoNotFit"},
 	{"repeat-as-large", "a claim whose answer was too large asks for as much again", "hotset/lua/claim.lua",

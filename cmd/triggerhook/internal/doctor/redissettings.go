@@ -41,8 +41,8 @@ func role(info settings) Finding {
 	return f
 }
 
-// taskBytes is what a task takes in Redis with an ID of 36 bytes and a payload of 100 (docs/operations.md).
-const taskBytes = 343
+// taskBytes is what a task takes in Redis with a UUID as its ID and a payload of 100 (docs/operations.md).
+const taskBytes = 315
 
 func memory(info settings, hotTasks int) Finding {
 	most, used := info.number("maxmemory"), info.number("used_memory")
