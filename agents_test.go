@@ -173,6 +173,8 @@ func TestAnIdleProcessAsksNothing(t *testing.T) {
 			}
 		}
 		sleep(t, time.Until(due)+time.Second)
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		if l.worst > 2*answerTime || len(l.times) != 1 {
 			t.Errorf("%d tasks came, %s late, want one in time", len(l.times), l.worst)
 		}
