@@ -56,9 +56,25 @@ func (a *address) Expect(e task.Expected) error {
 
 func (a *address) Watch(ctx context.Context, w task.Watcher) error {
 	var both sync.WaitGroup
-	both.Go(func() { _ = a.other.Watch(ctx, w) })
+	both.Go(func() { _ = a.other.Watch(ctx, a.heard(w, toOther)) })
 	defer both.Wait()
-	return a.Set.Watch(ctx, w)
+	return a.Set.Watch(ctx, a.heard(w, toFirst))
+}
+
+// heard is w, except that it hears of elections and of quiet partitions only while the address leads there.
+func (a *address) heard(w task.Watcher, from int32) task.Watcher {
+	kept, quiet := w.Kept, w.Quiet
+	w.Kept = func(roles []task.Role, term time.Duration) {
+		if kept != nil && a.leads.Load() == from {
+			kept(roles, term)
+		}
+	}
+	w.Quiet = func(p int) {
+		if quiet != nil && a.leads.Load() == from {
+			quiet(p)
+		}
+	}
+	return w
 }
 
 func (a *address) Clock(ctx context.Context, p int) (task.AsOf, error) {
