@@ -104,6 +104,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"InlinePayload":   {func(o *triggerhook.Options) { o.InlinePayload = -1 }, func(o *triggerhook.Options) { o.InlinePayload = 1 << 24 }},
 		"MaxPayload":      {func(o *triggerhook.Options) { o.MaxPayload = -1 }, func(o *triggerhook.Options) { o.MaxPayload = 1 << 24 }},
 		"Queue":           {func(o *triggerhook.Options) { o.Queue = -1 }, func(o *triggerhook.Options) { o.Queue = 1_000_001 }},
+		"ClaimAhead":      {func(o *triggerhook.Options) { o.ClaimAhead = 100*time.Millisecond + 1 }, nil},
 		"AuditGrace":      {func(o *triggerhook.Options) { o.AuditGrace = -1 }, func(o *triggerhook.Options) { o.AuditGrace = 24*time.Hour + 1 }},
 		"MaxAttempts":     {func(o *triggerhook.Options) { o.MaxAttempts = -1 }, func(o *triggerhook.Options) { o.MaxAttempts = 1_000_000_001 }},
 		"Retry": {func(o *triggerhook.Options) { o.Retry = retrypolicy.Constant(-1) },
@@ -122,8 +123,8 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		}
 		set[0](&all)
 	}
-	if _, err := triggerhook.New(s.store, s.set, all); strings.Count(err.Error(), "Options.") != 11 {
-		t.Errorf("New with eleven bad options: %v", err)
+	if _, err := triggerhook.New(s.store, s.set, all); strings.Count(err.Error(), "Options.") != 12 {
+		t.Errorf("New with twelve bad options: %v", err)
 	}
 }
 

@@ -144,7 +144,7 @@ func (o Options) validate() error {
 		within("InlinePayload", o.InlinePayload, 0, maxPayload),
 		within("MaxPayload", o.MaxPayload, 0, maxPayload),
 		within("Queue", o.Queue, 1, 1_000_000),
-		within("ClaimAhead", o.ClaimAhead, math.MinInt64, task.MaxAhead),
+		checkAhead(o.ClaimAhead),
 		within("AuditGrace", o.AuditGrace, 0, maxWindow),
 		within("MaxAttempts", o.MaxAttempts, 0, maxAttempts),
 		checkWorker(o.Worker),
@@ -159,6 +159,14 @@ func (o Options) validate() error {
 
 // maxRate is the greatest rate: one task in a microsecond, which is what the hot set's clock can tell apart.
 const maxRate = 1e6
+
+// checkAhead refuses a ClaimAhead that Delete and the feeder do not reckon with.
+func checkAhead(d time.Duration) error {
+	if d > task.MaxAhead {
+		return fmt.Errorf("%w: Options.ClaimAhead is %v, at most %v is allowed", task.ErrInvalid, d, task.MaxAhead)
+	}
+	return nil
+}
 
 // checkRate refuses a rate that is no number, or out of range.
 func checkRate(name string, rate float64) error {

@@ -30,6 +30,29 @@ func (k *kit) takers(n int) (came *sync.Map, stop func()) {
 	return came, func() { cancel(); wg.Wait() }
 }
 
+// claimedAhead adds n tasks that are claimed before they are due, in 3 ms.
+func (k *kit) claimedAhead(n int) {
+	k.Helper()
+	k.in = 20 * time.Millisecond
+	k.add(n, false)
+	<-time.After(17 * time.Millisecond)
+	if st := k.state(); st.Claimed != int64(n) {
+		k.Fatalf("3 ms before they are due the tasks are not claimed: %+v", st)
+	}
+}
+
+// rolledBack adds a task that is handed out and rolled back, and returns when its delay of 20 ms is over.
+func (k *kit) rolledBack() (over int64) {
+	k.Helper()
+	k.add(1, false)
+	d := k.consume()
+	over = time.Now().Add(20 * time.Millisecond).UnixMilli()
+	if err := d.Rollback(k.Context(), 20*time.Millisecond); err != nil {
+		k.Fatal(err)
+	}
+	return over
+}
+
 // One claim takes what is due soon, and each task is handed out when it is due, never before: also if the answer to the claim
 // took most of the time, or all of it.
 func TestWhatIsClaimedAheadIsHandedOutWhenItIsDue(t *testing.T) {
@@ -172,12 +195,7 @@ func TestWhatWasClaimedAheadGoesBackAtTheEnd(t *testing.T) {
 		k.load(far)
 		k.run()
 		came, stop := k.takers(4)
-		k.in = 20 * time.Millisecond
-		k.add(2, false)
-		<-time.After(17 * time.Millisecond)
-		if st := k.state(); st.Claimed != 2 {
-			t.Fatalf("3 ms before they are due the tasks are not claimed: %+v", st)
-		}
+		k.claimedAhead(2)
 		k.stop()
 		if st := k.state(); st.Claimed != 0 || st.Waiting != 2 {
 			t.Errorf("what was claimed ahead is not given back: %+v", st)
@@ -192,12 +210,7 @@ func TestWhatGoesBackKeepsItsDelay(t *testing.T) {
 	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
 		k.load(far)
 		k.run()
-		k.add(1, false)
-		d := k.consume()
-		over := time.Now().Add(20 * time.Millisecond).UnixMilli()
-		if err := d.Rollback(k.Context(), 20*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
+		over := k.rolledBack()
 		_, stop := k.takers(4)
 		<-time.After(18 * time.Millisecond)
 		if st := k.state(); st.Claimed != 1 {
@@ -216,12 +229,7 @@ func TestWhatGoesBackBeyondTheHorizonKeepsItsDelay(t *testing.T) {
 	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
 		k.load(far)
 		k.run()
-		k.add(1, false)
-		d := k.consume()
-		over := time.Now().Add(20 * time.Millisecond).UnixMilli()
-		if err := d.Rollback(k.Context(), 20*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
+		over := k.rolledBack()
 		k.store.set(true)
 		k.set.beyond = true
 		_, stop := k.takers(4)
@@ -234,5 +242,27 @@ func TestWhatGoesBackBeyondTheHorizonKeepsItsDelay(t *testing.T) {
 			t.Errorf("what was claimed ahead is offered at %d, want %d or later: %+v", st.OldestMS, over, st)
 		}
 		stop()
+	})
+}
+
+// While claims fail they are tried again after longer and longer pauses, also if what waits might be claimed ahead.
+func TestClaimsThatFailRestAlsoIfTasksAreSoonDue(t *testing.T) {
+	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
+		k.load(far)
+		k.run()
+		_, stop := k.takers(4)
+		k.in = 100 * time.Millisecond
+		k.add(1, false)
+		<-time.After(50 * time.Millisecond)
+		k.set.mu.Lock()
+		k.set.deaf = true
+		k.set.mu.Unlock()
+		before := k.set.tried()
+		<-time.After(time.Second)
+		if n := k.set.tried() - before; n == 0 || n > 6 {
+			t.Errorf("claims that fail were tried %d times in a second, want 5 or so", n)
+		}
+		stop()
+		k.stop()
 	})
 }

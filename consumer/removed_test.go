@@ -48,12 +48,7 @@ func TestWhatIsDeletedAfterItWasClaimedAheadIsNotDelivered(t *testing.T) {
 		k.load(far)
 		k.run()
 		came, stop := k.takers(4)
-		k.in = 20 * time.Millisecond
-		k.add(2, false)
-		<-time.After(17 * time.Millisecond)
-		if st := k.state(); st.Claimed != 2 {
-			t.Fatalf("3 ms before they are due the tasks are not claimed: %+v", st)
-		}
+		k.claimedAhead(2)
 		k.store.mu.Lock()
 		ref := k.store.byID[taskID(0)].Ref
 		delete(k.store.byID, taskID(0))

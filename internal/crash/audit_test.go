@@ -70,7 +70,8 @@ func missing(c *cell) {
 		c.Fatalf("%d keys deleted, %v", n, err)
 	}
 	c.rows(time.Now(), "b")
-	time.Sleep(c.AuditGrace + 10*time.Millisecond) // so that the first audit finds both
+	staged := time.Now()
+	c.until("the first audit finds both", func() bool { return time.Since(staged) > c.AuditGrace+time.Millisecond })
 }
 
 // Nothing happened; the next auditor looks at the same rows.
