@@ -52,7 +52,7 @@ func (s *Scheduler) Create(ctx context.Context, tasks ...*Task) error {
 	s.counts.created.Add(uint64(len(rows)))
 	s.tellCreated(rows)
 	failpoint.Hit("create/add")
-	s.adds.Add(parts) // an add that fails is retried in the background
+	s.adds.Add(parts) // what lingers is added in the background, and an add that fails is retried there
 	failpoint.Hit("create/end")
 	return nil
 }

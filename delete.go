@@ -54,7 +54,7 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 		slices.Sort(ids)
 		ids = slices.Compact(ids)
 	}
-	done, end := make(chan error, 1), s.calls.Begin()
+	done, end := make(chan error, 1), s.calls.Begin(1)
 	go func() {
 		defer end()
 		done <- (&deletion{s: s, failed: map[int]error{}}).run(ctx, ids)

@@ -42,7 +42,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"internal/fence":     {"hotset", "task", "internal/record", "internal/wait"},
 		"internal/horizon":   {"durable", "task", "internal/failpoint", "internal/record", "internal/report", "internal/wait"},
 		"internal/inspect":   {"task"},
-		"internal/preload": {"durable", "hook", "hotset", "task", "internal/coalesce", "internal/hooks", "internal/horizon", "internal/record", "internal/report",
+		"internal/preload": {"durable", "hook", "hotset", "task", "internal/coalesce", "internal/failpoint", "internal/hooks", "internal/horizon", "internal/record", "internal/report",
 			"internal/retry", "internal/wait"},
 		"internal/record":    {"durable", "hotset", "task", "internal/failpoint", "internal/report", "internal/wait"},
 		"internal/removal":   {"hotset", "task", "internal/coalesce", "internal/fence", "internal/report", "internal/retry"},

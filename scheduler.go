@@ -201,7 +201,9 @@ func (s *Scheduler) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.elector.Run(agents) })
 	wg.Go(func() { s.records.Run(agents) })
+	s.adds.Linger(!s.set.Config().InProcess) // a call costs nothing there
 	err := s.consumer.Run(ctx)
+	s.adds.Linger(false)
 	stop()
 	wg.Wait()
 	since := time.Now()

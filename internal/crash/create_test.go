@@ -68,6 +68,34 @@ func TestACreatorKilledBetweenCommitAndAddLeavesAFarRowToTheFeeder(t *testing.T)
 	})
 }
 
+// creatingInAHandler kills a process whose handler creates b, due in 2 s, while it has a in hand.
+func creatingInAHandler(c *cell) {
+	c.warm()
+	c.create(time.Now(), "a")
+	c.kill(order{Work: &work{Workers: 1, Then: "create", Follow: taskOf("b", time.Now().Add(2*time.Second))}})
+}
+
+// The caller of Create has its answer, and does not wait for the add: the auditor finds the row, when it is late.
+func TestACreatorKilledWhileItsAddLingersLeavesARowToTheAuditor(t *testing.T) {
+	killedAt(t, "linger/add", 1, func(c *cell) {
+		creatingInAHandler(c)
+		c.holds(2, 0, 1)
+		w := c.next(500 * time.Millisecond)
+		w.delivers("a 2", "b 1")
+		w.finds(1)
+	})
+}
+
+func TestACreatorKilledAfterALingeringAddHasCreated(t *testing.T) {
+	killedAt(t, "linger/end", 1, func(c *cell) {
+		creatingInAHandler(c)
+		c.holds(2, 1, 1)
+		w := c.next(never)
+		w.delivers("a 2", "b 1")
+		w.finds(0)
+	})
+}
+
 // The task stands in both stores, though its caller does not know: the same call
 // says that it exists.
 func TestACreatorKilledAfterItsAddHasCreated(t *testing.T) {

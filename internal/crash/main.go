@@ -62,9 +62,10 @@ type order struct {
 // deliveries, and do with all others what Then says.
 type work struct {
 	Workers, Confirms int
-	Then              string        // "keep" (never answers), "rollback", "discard" or "effect"
-	Delay             time.Duration // of a rollback
-	Stop              bool          // drain once one is kept and others wait in the queue
+	Then              string            // "keep" (never answers), "rollback", "discard", "effect" or "create"
+	Delay             time.Duration     // of a rollback
+	Follow            *triggerhook.Task // what "create" creates; the delivery is kept
+	Stop              bool              // drain once one is kept and others wait in the queue
 }
 
 func main() {
@@ -148,6 +149,10 @@ func (w *work) do(ctx context.Context, m *member) error {
 			return d.Rollback(context.Background(), w.Delay)
 		case w.Then == "effect":
 			return effect(m.db, d)
+		case w.Then == "create":
+			if err := sch.Create(context.Background(), w.Follow); err != nil {
+				return err
+			}
 		case w.Then == "discard":
 			return d.Fail(context.Background(), triggerhook.Discard("it is of no use"))
 		case w.Stop:

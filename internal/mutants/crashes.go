@@ -29,7 +29,7 @@ var crashes = []mutant{
 			"TestAKeeperKilledAfterItExtendedLosesItsLease|TestAQueueKilledBeforeItGoesBackLosesItsLeases"},
 	{"audit-is-blind", "no process finds a row that the feeder has read past", "internal/agent/auditor.go",
 		"if f.Outcome == task.FindAbsent || f.Outcome == task.FindOrphan {", "if f.Outcome == 99 {", cells,
-		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestARequeuerKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
+		"TestACreatorKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestACreatorKilledWhileItsAddLingersLeavesARowToTheAuditor|TestARequeuerKilledBetweenCommitAndAddLeavesARowToTheAuditor|TestAReschedulerKilledBetweenMoveAndRemoveMayFireAtBothTimes|" +
 			"TestAReschedulerKilledBetweenRemoveAndAddFiresAtTheNewTime|TestAMoverOfManyKilledBetweenRemoveAndAddFiresAtTheNewTime"},
 	{"feeder-is-blind", "no feeder reads the rows ahead", "internal/agent/feeder.go",
 		"f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)", "f.o.Store.Scan(ctx, task.Cursor{NextMS: max(at.NextMS, below)}, below, pageRows, f.o.InlinePayload)", cells,
@@ -63,7 +63,9 @@ var crashes = []mutant{
 		"	failpoint.Hit(\"create/commit\")\n", "	s.adds.Add(parts)\n	failpoint.Hit(\"create/commit\")\n", cells,
 		"TestACreatorKilledBeforeItsCommitLeavesNothing"},
 	{"create-without-add", "a creator leaves its task to the auditor", "create.go",
-		"	failpoint.Hit(\"create/add\")\n	s.adds.Add(parts) // an add that fails is retried in the background\n", "	_ = parts\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
+		"	failpoint.Hit(\"create/add\")\n	s.adds.Add(parts) // what lingers is added in the background, and an add that fails is retried there\n", "	_ = parts\n", cells, "TestACreatorKilledAfterItsAddHasCreated"},
+	{"linger-without-add", "what lingers is left to the auditor", "internal/preload/linger.go",
+		"	results = a.addAll(p, all)\n", "	results = make([]coalesce.Result[struct{}], len(all))\n", cells, "TestACreatorKilledAfterALingeringAddHasCreated"},
 	{"remove-before-row", "RowFirst: a deleter removes the member before its row is gone", "delete.go",
 		"	failpoint.Hit(\"delete/row\")\n", "	gone, _ := d.s.store.Get(ctx, ids)\n	for _, r := range gone {\n		_, _ = d.s.set.Remove(ctx, task.Partition(r.ID, d.s.parts), \"\", []task.Ref{r.Ref})\n	}\n	failpoint.Hit(\"delete/row\")\n",
 		cells, "TestADeleterKilledBeforeItsRowHasDeletedNothing"},

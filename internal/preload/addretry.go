@@ -30,11 +30,14 @@ type queue struct {
 }
 
 // Enqueue adds rows once the hot set answers again. The rows are committed, or may be.
-func (a *Adder) Enqueue(rows []task.Row) {
+func (a *Adder) Enqueue(rows []task.Row) { a.enqueue(rows, time.Now()) }
+
+// enqueue is Enqueue of rows that have waited since then.
+func (a *Adder) enqueue(rows []task.Row, since time.Time) {
 	if len(rows) == 0 {
 		return
 	}
-	if over := a.queue.push(rows); over > 0 {
+	if over := a.queue.push(rows, since); over > 0 {
 		a.giveUp(over, fmt.Errorf("%d tasks wait to be added already", maxWaiting))
 	}
 	a.loop.Start()
@@ -46,8 +49,11 @@ func (a *Adder) giveUp(n int, err error) {
 	a.o.Report.Error("add tasks later", err, "the auditor finds them", "tasks", n)
 }
 
-// PendingSince returns how many rows have waited since then at the latest.
-func (a *Adder) PendingSince(then time.Time) int { return a.queue.waitingSince(then) }
+// PendingSince returns how many rows have waited since then at the latest, to be retried or in adds that linger.
+func (a *Adder) PendingSince(then time.Time) int {
+	lingering := a.waiting.BegunBy(then) // first: from there a row goes into the queue
+	return lingering + a.queue.waitingSince(then)
+}
 
 // Clear empties the queue, and returns how many rows were in it.
 func (a *Adder) Clear() int { return a.queue.clear() }
@@ -108,14 +114,13 @@ func (a *Adder) finish(p int, rows []task.Row, err error) {
 	}
 }
 
-// push queues rows, and returns for how many of them the queue has no place.
-func (q *queue) push(rows []task.Row) (over int) {
+// push queues rows that have waited since then, and returns for how many of them the queue has no place.
+func (q *queue) push(rows []task.Row, since time.Time) (over int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := time.Now()
 	for _, r := range rows {
 		if _, waits := q.since[r.Ref]; waits || len(q.since) < maxWaiting {
-			q.since[r.Ref] = now
+			q.since[r.Ref] = since
 		} else {
 			over++
 		}

@@ -62,6 +62,10 @@ type Adder struct {
 	loop   retry.Loop
 	queue  queue
 
+	linger    atomic.Bool    // adds may linger
+	lingering []*group       // of adds that do, by partition
+	waiting   retry.InFlight // the rows of these
+
 	mu      sync.Mutex
 	retryAt []time.Time // by partition: until then callers do not try it
 }
@@ -74,6 +78,7 @@ func New(o Options) *Adder {
 	a.loop = retry.Loop{Pause: backoff, PauseFirst: true, Round: a.retryAll, Waiting: a.queue.any}
 	for p := range a.parts {
 		a.groups = append(a.groups, a.newGroup(p))
+		a.lingering = append(a.lingering, a.newLingering(p))
 	}
 	return a
 }
@@ -88,6 +93,8 @@ type PartitionRows struct {
 	Rows  []task.Row // all of P
 	known bool       // AsOf was seen, and before the rows were inserted
 	asked time.Time  // a moment before AsOf was seen
+	since time.Time  // when Rows began to linger
+	ended func()     // notes that they linger no longer
 }
 
 // Stamp splits rows by their partitions, and looks at the time of each partition before the
@@ -148,7 +155,7 @@ func (a *Adder) failed(act string, p int, err error) {
 // Add adds rows that were committed after they were stamped, except those that are far
 // (FarUntold). It also adds if the partition was cold before the commit, because a feeder may have
 // begun a generation meanwhile, and read the rows before these were committed. The answer is
-// ErrStale then, and Add reads the rows again.
+// ErrStale then, and Add reads the rows again. Adds that linger go on after Add has returned.
 func (a *Adder) Add(all []PartitionRows) {
 	var left []task.Row
 	var offered []offer
@@ -166,7 +173,12 @@ func (a *Adder) Add(all []PartitionRows) {
 			continue
 		}
 		for rows := range slices.Chunk(a.owned(part.Rows), maxMembers) {
-			offered = append(offered, offer{rows, a.groups[part.P].Go(PartitionRows{P: part.P, AsOf: part.AsOf, Rows: rows})})
+			r := PartitionRows{P: part.P, AsOf: part.AsOf, Rows: rows, asked: part.asked}
+			if a.mayLinger(r) {
+				a.addLater(r)
+			} else {
+				offered = append(offered, offer{rows, a.groups[part.P].Go(r)})
+			}
 		}
 	}
 	a.Enqueue(append(left, unanswered(offered)...))

@@ -97,7 +97,7 @@ func Wrap(set hotset.Set, o Options) *Retrier {
 func (r *Retrier) Remove(ctx context.Context, p int, token string, refs []task.Ref) (task.RemoveResult, error) {
 	if token == "" && len(refs) > 0 {
 		select {
-		case answer := <-r.groups[p].Go(shared{slices.Clone(refs), r.o.Calls.Begin()}):
+		case answer := <-r.groups[p].Go(shared{slices.Clone(refs), r.o.Calls.Begin(1)}):
 			return answer.Value, answer.Err
 		case <-ctx.Done():
 			return task.RemoveResult{}, ctx.Err() // the removal goes on

@@ -8,25 +8,33 @@ import (
 // InFlight notes when the calls began that are under way, also those that go on after their
 // callers have left.
 type InFlight struct {
-	mu   sync.Mutex
-	next int
-	at   map[int]time.Time
+	mu    sync.Mutex
+	next  int
+	calls map[int]inFlight
+	sum   int // of their n
 }
 
-// Begin notes the beginning of a call, and returns a function that notes its end.
-func (f *InFlight) Begin() (end func()) {
+type inFlight struct {
+	at time.Time
+	n  int
+}
+
+// Begin notes the beginning of n calls, and returns a function that notes their end.
+func (f *InFlight) Begin(n int) (end func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.at == nil {
-		f.at = map[int]time.Time{}
+	if f.calls == nil {
+		f.calls = map[int]inFlight{}
 	}
-	n := f.next
+	key := f.next
 	f.next++
-	f.at[n] = time.Now()
+	f.calls[key] = inFlight{time.Now(), n}
+	f.sum += n
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		delete(f.at, n)
+		f.sum -= n
+		delete(f.calls, key)
 	}
 }
 
@@ -34,10 +42,17 @@ func (f *InFlight) Begin() (end func()) {
 func (f *InFlight) BegunBy(then time.Time) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, at := range f.at {
-		if !at.After(then) {
-			n++
+	for _, c := range f.calls {
+		if !c.at.After(then) {
+			n += c.n
 		}
 	}
 	return n
+}
+
+// Sum returns how many calls are under way.
+func (f *InFlight) Sum() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sum
 }

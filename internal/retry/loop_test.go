@@ -102,10 +102,10 @@ func TestFailuresOfACancelledCallAreNone(t *testing.T) {
 func TestBegunByCountsCallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f InFlight
-		end := f.Begin()
+		end := f.Begin(1)
 		then := time.Now()
 		<-time.After(time.Second)
-		endLater := f.Begin()
+		endLater := f.Begin(1)
 		if n := f.BegunBy(then); n != 1 {
 			t.Errorf("%d had begun, want 1", n)
 		}
