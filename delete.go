@@ -49,6 +49,8 @@ func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
+	ctx, release := unlessGone(ctx)
+	defer release()
 	if len(ids) > 1 {
 		ids = slices.Clone(ids)
 		slices.Sort(ids)

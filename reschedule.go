@@ -74,6 +74,8 @@ func (e edit) of(r task.Row) task.Row {
 
 // edit changes a task, in whatever version it is.
 func (s *Scheduler) edit(ctx context.Context, id string, e edit) error {
+	ctx, release := unlessGone(ctx)
+	defer release()
 	for moved := false; !moved; {
 		rows, err := s.store.Get(ctx, []string{id})
 		if err != nil {

@@ -173,7 +173,11 @@ func (w *transcriptWorld) taken() []note {
 	w.notes = nil
 	place := func(p *proc) int { return slices.Index(w.procs, p) }
 	slices.SortStableFunc(all, func(a, b note) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(place(a.p), place(b.p)), cmp.Compare(a.rank, b.rank))
+		order := cmp.Or(a.at.Compare(b.at), cmp.Compare(place(a.p), place(b.p)), cmp.Compare(a.rank, b.rank))
+		if order == 0 && a.rank == rankAnswer { // of goroutines that no order holds
+			order = strings.Compare(a.text, b.text)
+		}
+		return order
 	})
 	return all
 }

@@ -57,6 +57,8 @@ func (s *Scheduler) Upsert(ctx context.Context, on OnConflict, tasks ...*Task) (
 	if err := s.checkProducers(ctx); err != nil {
 		return nil, fmt.Errorf("upsert: %w", err)
 	}
+	ctx, release := unlessGone(ctx)
+	defer release()
 	done, parts, err := s.upsert(ctx, on, rows)
 	if err != nil {
 		return nil, err

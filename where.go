@@ -118,6 +118,8 @@ type where struct {
 // run calls act for all tasks that match, page by page. A task that was moved must not be met again, so pages
 // are read against the direction of a move: the last task first, if tasks move to later times.
 func (w *where) run(ctx context.Context) error {
+	ctx, release := unlessGone(ctx)
+	defer release()
 	if w.match.all() && !w.o.All {
 		return fmt.Errorf("%w: the Filter matches all tasks, which WhereOptions.All must allow", ErrInvalid)
 	}
