@@ -15,6 +15,9 @@ func measureBurst(ctx context.Context, s *stage) ([]line, error) {
 	if isHook && h.single && s.Scenario == "fleet" {
 		return nil, cannot("embedded is one process, which locks its file")
 	}
+	if s.Variant.Fails > 0 && !isHook {
+		return nil, cannot("failures are measured for the library alone")
+	}
 	_, isLimit := s.sys.(*limit)
 	if isLimit && s.Scenario == "fleet" {
 		return nil, cannot("limit is one process")
@@ -89,7 +92,7 @@ func (s *stage) burstHere(ctx context.Context, book *ledger) ([]line, error) {
 		return nil, err
 	}
 	_ = pause(ctx, time.Until(instant)-100*time.Millisecond)
-	if err := s.consume(ctx, book, consumption{consumers: s.Workers, confirm: true, deliver: book.deliver}); err != nil {
+	if err := s.consume(ctx, book, consumption{consumers: s.Workers, confirm: true, deliver: book.deliver, fails: s.Variant.fails}); err != nil {
 		return nil, err
 	}
 	r, err := s.meter.end(ctx, s.N)

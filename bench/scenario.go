@@ -25,6 +25,7 @@ type variant struct {
 	History bool // what became of each task is kept: of this library alone
 	Rows    int  // that stand in the store besides
 	Share   int  // of the scenario's tasks: one in so many
+	Fails   int  // one task in so many fails in its first attempt, and is rolled back without a delay; 0: none
 	// HotTasks bounds the hot set; 0: the library's default.
 	HotTasks int
 	// Full: only at full size, or by its name, because a small run of it would show nothing more than those beside it.
@@ -63,7 +64,7 @@ func init() {
 		"delete":    {n: 200_000, peersN: 40_000, variants: deleteVariants, measure: measureDelete},
 		"send":      {n: 100_000, peersN: 100_000, variants: sendVariants, measure: measureSend},
 		"confirm":   {n: 100_000, peersN: 100_000, variants: confirmVariants, measure: measureSend},
-		"burst":     {n: 300_000, peersN: 50_000, variants: []variant{{Name: "one instant", Workers: 2}}, measure: measureBurst},
+		"burst":     {n: 300_000, peersN: 50_000, variants: burstVariants, measure: measureBurst},
 		"now":       {n: 10_000, peersN: 10_000, variants: []variant{{Name: "one at a time", Workers: 1, Share: 10}}, measure: measureNow},
 		"lateness":  {n: 100_000, peersN: 100_000, variants: latenessVariants, measure: measureLateness},
 		"sustained": {n: 200_000, peersN: 40_000, variants: []variant{{Name: "20000/s asked for", Rate: 20_000, Workers: 1}}, measure: measureLateness},
@@ -108,6 +109,13 @@ var recoveryVariants = []variant{
 var deleteVariants = []variant{
 	{Name: "one a call", Workers: 10, PerCall: 1, Ahead: one, Share: 4},
 	{Name: "500 a call", Workers: 4, PerCall: 500, Ahead: one},
+}
+
+var burstVariants = []variant{{Name: "one instant", Workers: 2}, {Name: "a tenth fails once", Workers: 2, Fails: 10}}
+
+// fails reports whether that attempt of a task fails.
+func (v variant) fails(id string, attempt int) bool {
+	return v.Fails > 0 && attempt == 1 && indexOf(id)%v.Fails == 0
 }
 
 var sendVariants = []variant{{Name: "from rows", Workers: 1}, {Name: "from the hot set", Workers: 1, Hot: true}}

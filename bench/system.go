@@ -54,6 +54,8 @@ type consumption struct {
 	rows    bool
 	confirm bool
 	deliver func(id string, at time.Time)
+	// fails, if set, reports which attempts are rolled back, and not delivered; of this library alone.
+	fails func(id string, attempt int) bool
 	// wait, if set, is where a confirm's latency goes: confirms are waited for.
 	wait func(time.Duration)
 }

@@ -250,12 +250,24 @@ func (h *hook) hot(ctx context.Context) (int, error) {
 	return int(st.Waiting), err
 }
 
+// handlers is how many failures are rolled back at a time, as Handle does with so many goroutines.
+const handlers = 256
+
 func (h *hook) consume(ctx context.Context, c consumption) error {
 	h.begin(ctx)
 	var wg sync.WaitGroup
+	rolling := make(chan struct{}, handlers)
 	for range c.consumers {
 		wg.Go(func() {
 			for d := range h.sch.Deliveries(ctx) {
+				if c.fails != nil && c.fails(d.ID, d.Attempt) {
+					rolling <- struct{}{}
+					wg.Go(func() {
+						_ = d.Rollback(ctx, 0) // what fails is delivered again, too late
+						<-rolling
+					})
+					continue
+				}
 				c.deliver(d.ID, time.Now())
 				switch {
 				case c.wait != nil:

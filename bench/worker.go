@@ -60,7 +60,7 @@ func workerMain(ctx context.Context, text string) (err error) {
 	}()
 	d := &diary{out: bufio.NewWriterSize(f, 1<<16), atOnce: spec.AtOnce}
 	go d.flushing(ctx)
-	err = sys.consume(ctx, consumption{consumers: 1, confirm: true, deliver: d.deliver})
+	err = sys.consume(ctx, consumption{consumers: 1, confirm: true, deliver: d.deliver, fails: spec.Job.Variant.fails})
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,8 @@ type faulty struct {
 	beyond     bool          // releases with a delay meet a horizon that is not as far
 	token      string        // of the last claim
 	released   func(task.ReleaseRequest)
+	releases   int           // so many were tried
+	slowReturn time.Duration // the same as slowClaim of releases
 }
 
 func (f *faulty) Clock(ctx context.Context, p int) (task.AsOf, error) {
@@ -146,6 +149,13 @@ func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]t
 		return nil, err
 	}
 	f.mu.Lock()
+	f.releases++
+	slow := f.slowReturn
+	f.mu.Unlock()
+	if err := takes(ctx, slow); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mute {
 		return nil, fmt.Errorf("release: %w", task.ErrUnavailable)
@@ -154,10 +164,10 @@ func (f *faulty) Release(ctx context.Context, p int, r task.ReleaseRequest) ([]t
 		f.released(r)
 	}
 	if f.noEntries {
-		return []task.ReleaseOutcome{task.ReleaseAbsent}, nil
+		return slices.Repeat([]task.ReleaseOutcome{task.ReleaseAbsent}, len(r.Refs)), nil
 	}
 	if f.beyond && r.Delay > 0 {
-		return []task.ReleaseOutcome{task.ReleaseBeyond}, nil
+		return slices.Repeat([]task.ReleaseOutcome{task.ReleaseBeyond}, len(r.Refs)), nil
 	}
 	return f.Set.Release(ctx, p, r)
 }

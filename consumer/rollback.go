@@ -76,14 +76,12 @@ func (s *settler) returnTimedOut(d *Delivery) {
 // the lease alive, and then no other process can give the task back with its delay. If the
 // lease has really expired, the member is elsewhere, and the call changes nothing.
 func (s *settler) release(d *Delivery, back giveBack) error {
-	request := task.ReleaseRequest{Token: d.batch.token, Refs: []task.Ref{d.own}, Delay: back.delay, Counted: back.counted}
+	own := releasing{d.own, sharedRelease{d.batch.token, back.delay, back.counted}}
 	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
-		ctx, cancel := s.call(hotTimeout)
-		failpoint.Hit("rollback/release")
-		outcomes, err := s.c.set.Release(ctx, d.batch.p, request)
-		cancel()
+		answer := <-s.releases[d.batch.p].Go(own)
+		err := answer.Err
 		if err == nil {
-			return s.released(d, back, outcomes[0])
+			return s.released(d, back, answer.Value)
 		}
 		if final(err) || s.retrying.Err() != nil { // the reaper gives it back
 			return s.goneIfNoRow(d)

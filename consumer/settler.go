@@ -50,7 +50,8 @@ type settler struct {
 	confirms     coalesce.Group[confirmation, struct{}] // of Confirm: callers wait for them
 	asyncs       coalesce.Group[confirmation, struct{}] // of ConfirmAsync
 	burials      coalesce.Group[burial, struct{}]
-	asyncWaiting chan struct{} // has an element for each of asyncs: it is full at asyncLimit
+	releases     []*releaseGroup // by partition
+	asyncWaiting chan struct{}   // has an element for each of asyncs: it is full at asyncLimit
 
 	retrying, calling    context.Context
 	endRetries, cutCalls context.CancelFunc
@@ -62,6 +63,9 @@ func (s *settler) init(c *Consumer) {
 	s.asyncs = coalesce.Group[confirmation, struct{}]{Parallel: confirmsAtAll, Worth: yieldLimit, Patience: yieldPace,
 		Yields: c.backlog.burst, Linger: lingerFor, Lingers: s.lingers, Flush: s.confirmGroup}
 	s.burials = coalesce.Group[burial, struct{}]{Parallel: burialsAtAll, Flush: s.buryGroup}
+	for p := range c.o.Partitions {
+		s.releases = append(s.releases, s.newReleases(p))
+	}
 	s.asyncWaiting = make(chan struct{}, asyncLimit)
 	s.retrying, s.endRetries = context.WithCancel(context.Background())
 	s.calling, s.cutCalls = context.WithCancel(context.Background())

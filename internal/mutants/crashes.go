@@ -111,9 +111,9 @@ var crashes = []mutant{
 		"_, err := c.set.Remove(ctx, b.p, b.token, gone)", "_, err := c.set.Clock(ctx, b.p)", cells,
 		"TestAClaimerKilledAfterItDroppedAMemberWithoutARowLeavesNothing"},
 	{"rollback-uncounted", "a rollback counts no attempt", "consumer/rollback.go",
-		"Delay: back.delay, Counted: back.counted}", "Delay: back.delay}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
+		"sharedRelease{d.batch.token, back.delay, back.counted}", "sharedRelease{d.batch.token, back.delay, false}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
 	{"rollback-undelayed", "a rollback forgets its delay", "consumer/rollback.go",
-		"Delay: back.delay, Counted: back.counted}", "Counted: back.counted}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
+		"sharedRelease{d.batch.token, back.delay, back.counted}", "sharedRelease{d.batch.token, 0, back.counted}", cells, "TestARollbackKilledAfterItsReleaseKeepsDelayAndAttempt"},
 	{"postponed-uncounted", "a rollback beyond the horizon counts no attempt", "consumer/postpone.go",
 		"Attempt: back.attempts(d)}}", "Attempt: d.failedAttempts}}", cells,
 		"TestAPostponementKilledBetweenMoveAndRemoveKeepsItsDelay|TestAPostponementKilledBetweenRemoveAndAddIsFed|" +

@@ -133,7 +133,7 @@ var mutants = []mutant{
 		"deleted, err = s.deleteOrEnd(ctx, refs, ends)", "deleted, err = make([]bool, len(refs)), ctx.Err()\n		for i := range deleted {\n			deleted[i] = true\n		}",
 		".", "TestEachTaskFiresOnceAndNeverEarly/bolt"},
 	{"rollback-at-once", "a rollback forgets its delay", "consumer/rollback.go",
-		"Refs: []task.Ref{d.own}, Delay: back.delay, Counted: back.counted}", "Refs: []task.Ref{d.own}, Counted: back.counted}", "./consumer", "TestARollbackOfAnyDelay"},
+		"sharedRelease{d.batch.token, back.delay, back.counted}", "sharedRelease{d.batch.token, 0, back.counted}", "./consumer", "TestARollbackOfAnyDelay"},
 	{"removal-not-repeated", "a removal that did not land is forgotten", "internal/removal/retry.go",
 		"	r.queue = append(r.queue, &w)\n",
 		"", ".", "TestRemovalsAreTriedAgainUntilTheySucceed/bolt"},
