@@ -98,8 +98,8 @@
 //  5. Late never means skipped. A backlog of any size drains, oldest first.
 //
 // Not promised: that side effects happen exactly once; an order among tasks of one millisecond;
-// delays of rollbacks, and the last attempt, after Redis lost its data; anything about a MySQL that itself
-// loses commits. There is no cron, no priority, no result and no routing by kind.
+// delays of rollbacks, and the last attempt, after Redis lost its data, or after an Update or Upsert that leaves
+// the due time; anything about a MySQL that itself loses commits. There is no cron, no priority, no result and no routing by kind.
 // docs/guarantees.md has this call by call and fault by fault, each with its test.
 //
 // # Producers that repeat calls
