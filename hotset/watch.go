@@ -172,22 +172,22 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 
 // How the messages of remove.lua and of elect.lua begin, and what horizon.lua publishes. All other messages are times, and wake the claimer.
 const (
-	removedMark = "removed"
-	keptMark    = "kept:"
-	quietMark   = "quiet"
+	removedPrefix = "removed"
+	keptPrefix    = "kept:"
+	quietMessage  = "quiet"
 )
 
 // passOn passes a message of partition p on to w. It reports false for a message that w.Wake is for.
 func (r *Redis) passOn(w task.Watcher, p int, message string) bool {
-	if gone, is := strings.CutPrefix(message, removedMark); is {
+	if gone, is := strings.CutPrefix(message, removedPrefix); is {
 		tellRemoved(w, p, gone)
 		return true
 	}
-	if kept, is := strings.CutPrefix(message, keptMark); is {
+	if kept, is := strings.CutPrefix(message, keptPrefix); is {
 		r.tellKept(w, kept)
 		return true
 	}
-	if message != quietMark {
+	if message != quietMessage {
 		return false
 	}
 	if w.Quiet != nil && p >= 0 {
