@@ -141,7 +141,7 @@ func signal(c chan<- struct{}) {
 // an element into heard whenever the server has said anything.
 func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, w task.Watcher, heard chan<- struct{}) error {
 	if err := sub.Subscribe(ctx, channels...); err != nil {
-		return r.heard(err)
+		return r.withKind(err)
 	}
 	for asked := false; ; {
 		m, err := sub.ReceiveTimeout(ctx, pingAfter)
@@ -149,12 +149,12 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 		switch {
 		case errors.As(err, &late) && late.Timeout() && !asked:
 			if err := sub.Ping(ctx); err != nil {
-				return r.heard(err)
+				return r.withKind(err)
 			}
 			asked = true
 			continue
 		case err != nil:
-			return r.heard(err)
+			return r.withKind(err)
 		}
 		asked = false
 		signal(heard)
@@ -236,8 +236,8 @@ func tellRemoved(w task.Watcher, p int, text string) {
 	}
 }
 
-// heard adds the sentinel to an error of a subscription.
-func (r *Redis) heard(err error) error {
+// withKind adds the sentinel that tells what an error of a subscription is.
+func (r *Redis) withKind(err error) error {
 	if kind := r.kindOf(err); kind != nil {
 		return fmt.Errorf("%w: %w", kind, err)
 	}
