@@ -58,7 +58,7 @@ type Entry struct {
 	Ref
 	NextMS  int64  // the row's NextMS
 	DueMS   int64  // the row's DueMS
-	Attempt int    // rollbacks, timeouts and lost leases so far
+	Attempt int    // failed attempts so far: rollbacks, timeouts, lost leases
 	Payload []byte // nil if External
 	Headers string // encoded (EncodeHeaders); empty if there are none, or if External
 	// ExpiresMS is the row's; 0 if it has none, or if External.
@@ -225,7 +225,7 @@ const QuietFor = 9 * time.Second
 type FindResult struct {
 	Outcome FindOutcome // where it is
 	NextMS  int64       // FindWaiting: when it is next offered
-	Attempt int         // FindWaiting, FindClaimed: rollbacks, timeouts and lost leases so far
+	Attempt int         // FindWaiting, FindClaimed: failed attempts so far
 }
 
 // ExtendRequest names the batches that one process holds in a partition, and those of their
