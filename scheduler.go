@@ -103,21 +103,29 @@ func (s *Scheduler) compose(set hotset.Set) {
 	s.set = s.removals
 	s.window = horizon.New(s.o.Window, s.store, s.records, s.report)
 	s.adds = preload.New(preload.Options{Store: s.store, Set: s.set, Records: s.records, Window: s.window,
-		InlinePayload: s.o.InlinePayload, Keeps: s.history.ofEntries(), Closed: s.giveUp, Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
-	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Outbox: s.txs.store, History: s.history.ofAgents(), Retention: s.o.History.Retention, Set: s.set, Fenced: fenced,
-		Records: s.records, Outage: outage,
-		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
-		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks, Tell: s.ownReport})
+		InlinePayload: s.o.InlinePayload, Keeps: s.history.ofEntries(), Closed: s.giveUp,
+		Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
+	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Tell: s.ownReport,
+		Store: s.store, Outbox: s.txs.store, History: s.history.ofAgents(), Retention: s.o.History.Retention,
+		Set: s.set, Fenced: fenced, Records: s.records, Outage: outage, Window: s.window, Adder: s.adds,
+		Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks, InlinePayload: s.o.InlinePayload,
+		Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks})
+	s.consumer = consumer.New(s.set, s.store, s.consumerOptions(set.Config()))
+}
+
+// consumerOptions are the options of the consumer on a set with that Config.
+func (s *Scheduler) consumerOptions(set hotset.Config) consumer.Options {
 	limits, ahead := s.o.limits(s.parts), s.o.ClaimAhead
-	if set.Config().InProcess { // a claim costs nothing there
+	if set.InProcess { // a claim costs nothing there
 		ahead = 0
 	}
-	s.consumer = consumer.New(s.set, s.store, consumer.Options{Ahead: ahead, MaxRate: s.o.MaxRate, Interval: limits.interval, MaxInFlight: limits.maxInFlight,
+	return consumer.Options{Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Ahead: ahead,
+		MaxRate: s.o.MaxRate, Interval: limits.interval, MaxInFlight: limits.maxInFlight,
+		Drain: s.o.Drain, DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts,
 		Pause: s.records.Pause, PauseNoted: s.records.PauseNoted(),
-		Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
-		DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts, History: s.history.ofConsumer(),
-		Kept:  s.elector.Kept, // the consumer's subscription (hotset.Set.Watch) is the only one of the process, so it hears for the elector too
-		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report, Hooks: s.o.Hooks})
+		Kept:    s.elector.Kept, // the consumer's subscription (hotset.Set.Watch) is the only one of the process, so it hears for the elector too
+		Later:   func(r task.Row) { s.adds.Enqueue([]task.Row{r}) },
+		History: s.history.ofConsumer(), Report: s.report, Hooks: s.o.Hooks}
 }
 
 // isNil reports whether v is a nil interface, or one that holds a nil pointer.
