@@ -184,7 +184,7 @@
 //
 // # Pauses and limits
 //
-// [Scheduler.Pause] stops all deliveries in a namespace, by all processes, until a time or until [Scheduler.Resume]. What is in hand goes on, so a
+// [Scheduler.Pause] begins a pause: no process delivers a task of the namespace, until a time or until [Scheduler.Resume]. What is in hand goes on, so a
 // namespace drains; what falls due collects, and comes after the pause, oldest first. With PauseOptions.Producers nothing is created either.
 // Options.MaxRate limits how many tasks a second a process claims, Options.NamespaceRate how many all processes do, and
 // Options.MaxInFlight how many tasks of the namespace are claimed at a time.

@@ -57,13 +57,13 @@ type Options struct {
 	// set still has it: 5 s.
 	AuditGrace time.Duration
 	// MaxRate is how many tasks a second this process claims for its callers: 0, as many as are due and wanted.
-	// What it did not use is saved up for a second at most (for one task, if MaxRate is below 1): in no span of time t it claims more than
-	// (t + 1 s) * MaxRate. A task counts when it is claimed, also if it is given back. A process that was held up may begin handlers
+	// What it did not use is saved up for a second at most (for one task, if MaxRate is below 1): it claims no more than
+	// (t + 1 s) * MaxRate tasks in any span of time t. A task counts when it is claimed, also if it is given back. A process that was held up may begin handlers
 	// closer together.
 	MaxRate float64
 	// NamespaceRate is the same for all processes of the namespace together: 0, no limit. The hot set counts. Each partition has an equal
 	// share, so a namespace whose tasks are all in one partition gets only the share of that one. Where a share is below 1, each partition may
-	// have one task at once: in no span of time t the namespace claims more than t * NamespaceRate, plus NamespaceRate or the number of
+	// have one task at once: the namespace claims no more than t * NamespaceRate tasks in any span of time t, plus NamespaceRate or the number of
 	// partitions, whichever is larger. What was counted is lost with the hot set's data. All processes should have the same NamespaceRate,
 	// because each claim goes by that of its own process.
 	NamespaceRate float64

@@ -32,7 +32,7 @@ type PauseStatus struct {
 // Paused reports whether the namespace is paused.
 func (p PauseStatus) Paused() bool { return !p.Since.IsZero() }
 
-// Pause stops all deliveries in the namespace, by all processes, until o.Until or until Resume. The pause is recorded in the durable
+// Pause begins a pause of the namespace: no process delivers a task until o.Until or until Resume. The pause is recorded in the durable
 // store: it survives restarts of all processes and a Redis that loses its data. A later call replaces an earlier one.
 //
 // Nil: no worker claims a task from now on, and within 1 s all workers have given back, without an attempt counted, what they had

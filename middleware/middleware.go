@@ -32,8 +32,8 @@ import (
 //	task failed             Warn   returned another error
 //	handler did not return  Error  panicked, or ended its goroutine (runtime.Goexit); the panic goes on
 //
-// Each line has id, attempt, late and took, the error if there is one, and the stack if Recover has made it. late is the time from Delivery.Due to the begin of the
-// handler, by this process's clock, never below zero. So a further attempt is late by the delays before it too, and one after
+// Each line has id, attempt, late and took, the error if there is one, and the stack if Recover has made the error. late is the time
+// from Delivery.Due to the begin of the handler, by this process's clock, never below zero. So a further attempt is late by the delays before it too, and one after
 // a Snooze of a day is late by a day. A nil logger is slog.Default() at the time of the line.
 func Log(logger *slog.Logger) triggerhook.Middleware {
 	return func(next triggerhook.Handler) triggerhook.Handler {
