@@ -16,6 +16,9 @@ import (
 //
 // The context is the delivery's (Delivery.Context), or what Options.Middleware derives from it: a
 // Handler passes it on to what it calls, and stops when it ends, because another worker may have the task then.
+// There is one exception. A Handler that deletes, reschedules or updates its own task gives that call another context, for
+// example context.WithoutCancel(ctx): the delivery's context ends as soon as its worker hears of the change, and the call might
+// answer context.Canceled though it has done its work.
 //
 // A Handler may read and change the exported fields of its delivery, and hand it to other
 // goroutines until it is settled. It may settle the delivery itself, with Confirm, ConfirmAsync, Fail or
