@@ -91,7 +91,8 @@ func (s *Scheduler) CreateTx(ctx context.Context, tx Tx, tasks ...*Task) error {
 	}
 
 	// The caller's commit is the commit point (RowFirst, Outbox). A crash before it leaves nothing. A crash
-	// after it leaves rows and entries of the outbox, which a drainer finds.
+	// after it leaves rows and entries of the outbox. The drainer, which runs in the feeder's process
+	// (internal/agent/drainer.go), finds the entries, and adds the rows to the hot set.
 	if err := store.CreateTx(ctx, tx, rows); err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ func (s *Scheduler) RescheduleTx(ctx context.Context, tx Tx, id string, due time
 	if err := (edit{due: true, dueMS: dueMS}).check(task.Row{Ref: from.Ref, ExpiresMS: from.ExpiresMS}); err != nil {
 		return fmt.Errorf("reschedule in a transaction: %w", err)
 	}
-	if from.Committed && from.PrevVer != 0 { // so that there is never a third version; it is committed that the previous one is gone
+	if from.Committed && from.PrevVer != 0 { // so that there is never a third version: the previous one is gone for certain, by a commit
 		prev := task.Ref{ID: id, Ver: from.PrevVer}
 		if _, err := s.set.Remove(ctx, task.Partition(id, s.parts), "", []task.Ref{prev}); err != nil {
 			return fmt.Errorf("reschedule in a transaction: the previous version: %w", err)

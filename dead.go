@@ -35,9 +35,9 @@ type DeadTask struct {
 	Task
 	Reason    string // ReasonExpired, ReasonAttempts, or what begins with ReasonDiscarded
 	LastError string // what its last delivery failed with, cut to 1024 bytes; empty if it never failed
-	// Attempts is how many of its attempts failed: that of its last delivery (Delivery.Attempt), which failed or was discarded, is
-	// counted, and a Snooze is not. Of a task that expired it has those that failed before: 0 if there was none. A Reschedule, and
-	// what else begins with attempt 1 again, forgets those before it.
+	// Attempts is how many of its attempts failed. The attempt that failed last, or was discarded, is counted (its Delivery.Attempt is
+	// Attempts); a Snooze is not. Of a task that expired these are the attempts that failed before: 0 if there was none. A Reschedule
+	// forgets the attempts before it, and so does each other call that begins with attempt 1 again.
 	Attempts int
 	Created  time.Time // when Create stored it
 	Died     time.Time // by the hot set's clock
@@ -54,8 +54,8 @@ type DeadFilter struct {
 	Reason string
 	// DeadFrom and DeadBefore bound DeadTask.Died. DeadFrom itself matches, DeadBefore itself does not. A zero time is no bound.
 	DeadFrom, DeadBefore time.Time
-	// After is for pages of a list: the DeadTask.Cursor of the last dead letter of the page before. ListDead begins after its place, also if it is
-	// no dead letter any more, so that a page costs the same wherever it lies. RequeueDead and PurgeDead refuse it.
+	// After is for pages of a list: the DeadTask.Cursor of the last dead letter of the page before. ListDead begins after the place of that
+	// one, which need not be a dead letter any more, so that a page costs the same wherever it lies. RequeueDead and PurgeDead refuse it.
 	After string
 }
 
@@ -76,8 +76,8 @@ func (f DeadFilter) unpaged() (task.DeadFilter, error) {
 	return filter, errors.Join(err, notAfter("DeadFilter.After", f.After != ""))
 }
 
-// ListDead returns the dead letters that match f, in the order in which they died; with an IDPrefix by ID. DeadFilter.After begins a later page. It reads page by page, and
-// no further than the caller's loop goes. What dies or is requeued while it runs may be missing.
+// ListDead returns the dead letters that match f, in the order in which they died; with an IDPrefix by ID. DeadFilter.After begins a later
+// page. ListDead reads page by page, and no further than the caller's loop goes. What dies or is requeued while it runs may be missing.
 //
 // An error ends the sequence, and comes with a zero DeadTask: ErrInvalid if f breaks a rule, the cause if ctx ends or the store
 // does not answer. The headers of a dead letter that were changed by hand, so that they cannot be read, are an error too.
@@ -132,12 +132,13 @@ func (s *Scheduler) deadLetters(ctx context.Context, f task.DeadFilter, after ta
 	}
 }
 
-// Requeue makes a task of a dead letter again, which is due then (at once, if due is the zero time): with its payload and headers, without Expires, and with
-// Attempt 1. If several dead letters have that ID it takes the one that died last. Nil: the task is delivered as one of Create is.
+// Requeue makes a task of a dead letter again. The task is due at due, or at once if that is the zero time. It has the payload and headers of the
+// dead letter, no Expires, and Attempt 1. If several dead letters have that ID, Requeue takes the one that died last. Nil: the task is
+// delivered as one of Create is.
 //
-// ErrNotFound: no dead letter has that ID. ErrPaused: nothing was changed (Pause). ErrExists: a task of that ID lives, and nothing was changed. ErrInvalid: the ID or due
-// breaks a rule. After any other error the outcome is unknown; if a repeated call answers ErrExists, or ErrNotFound, the first one
-// has requeued it, or another process has.
+// ErrNotFound: no dead letter has that ID. ErrExists: a task of that ID exists, and nothing was changed. ErrPaused (Pause): nothing was
+// changed. ErrInvalid: the ID or due breaks a rule. After any other error the outcome is unknown; if a repeated call answers ErrExists,
+// or ErrNotFound, the first one has requeued it, or another process has.
 func (s *Scheduler) Requeue(ctx context.Context, id string, due time.Time) error {
 	if due.IsZero() {
 		due = time.Now()
@@ -209,9 +210,11 @@ type RequeueOptions struct {
 	Rate float64
 }
 
-// RequeueDead makes tasks of all dead letters that match f and had died when the call began, as Requeue does; one that dies again meanwhile
-// stays. It returns how many it has requeued. Where a task of their ID lives the dead letters stay: the error then matches ErrExists, and
-// all others were requeued. ErrPaused: a Pause came, perhaps in between. After any other error a repeated call goes on with those that are left. ErrInvalid: f or o breaks a rule.
+// RequeueDead makes tasks of all dead letters that match f and had died when the call began, as Requeue does. A task that dies again
+// meanwhile stays dead. RequeueDead returns how many it has requeued.
+//
+// ErrExists: tasks with the IDs that an IDError names exist, so their dead letters stay, and all others were requeued. ErrPaused: a Pause came,
+// perhaps when some were requeued. ErrInvalid: f or o breaks a rule. After any other error a repeated call goes on with those that are left.
 func (s *Scheduler) RequeueDead(ctx context.Context, f DeadFilter, o RequeueOptions) (n int, err error) {
 	filter, err := f.unpaged()
 	first, wrong := o.check()
@@ -279,7 +282,7 @@ func (o RequeueOptions) dueMS(first int64, n int) int64 {
 }
 
 // PurgeDead deletes the dead letters that match f, and returns how many it deleted, also with an error. It deletes some at a time, and
-// may be repeated. ErrInvalid: f breaks a rule, or is zero: a DeadBefore of now deletes all.
+// may be repeated. To delete all, set DeadBefore to now. ErrInvalid: f breaks a rule, or is the zero DeadFilter.
 func (s *Scheduler) PurgeDead(ctx context.Context, f DeadFilter) (n int, err error) {
 	filter, err := f.unpaged()
 	if f == (DeadFilter{}) {

@@ -33,10 +33,11 @@ import (
 // That Lease is the longest that is recorded, or 10 minutes if the records cannot be read. The
 // clocks of the Redis servers must agree within a second.
 //
-// A worker claims what is due within its Options.ClaimAhead. Delete also answers ErrClaimed for a task that is due, or whose row was moved, if its deletion
-// took nine seconds, because a worker may have claimed it meanwhile. Many tasks due far ahead are deleted
-// unread: it answers ErrClaimed for them if that took ten minutes, or if the recorded window
-// could not be read, because a feeder may have preloaded them.
+// A worker may claim a task up to its Options.ClaimAhead before it is due, and Delete answers ErrClaimed from then on. If a
+// deletion takes nine seconds or longer, it also answers ErrClaimed for each task that is due by its end, or almost, or whose row was
+// moved, because a worker may have claimed and confirmed the task meanwhile. Many tasks that are due far ahead are deleted
+// unread: Delete answers ErrClaimed for them if that takes ten minutes, or if the recorded window
+// cannot be read, because a feeder may have preloaded them.
 func (s *Scheduler) Delete(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		if err := task.CheckID(id); err != nil {
@@ -126,7 +127,7 @@ func (d *deletion) part(ctx context.Context, ids []string) error {
 	byPart, unread := d.s.splitDeleted(rows)
 	d.out.Claimed = append(d.out.Claimed, d.s.nearAfterAll(ctx, line, unread)...)
 	for p, rows := range byPart { // all partitions, even if one fails: only a removal that was tried is queued for a retry
-		d.tell(ctx, p, rows, began)
+		d.removeNear(ctx, p, rows, began)
 	}
 	return nil
 }
@@ -145,9 +146,9 @@ func (s *Scheduler) splitDeleted(rows []task.Row) (byPart map[int][]task.Row, un
 	return byPart, unread
 }
 
-// tell removes from the hot set what it may hold of rows that were deleted since began. Once a
-// partition has failed in this call, tell does not wait for it again, and queues its further removals.
-func (d *deletion) tell(ctx context.Context, p int, rows []task.Row, began time.Time) {
+// removeNear removes from the hot set what it may hold of rows that were deleted since began: those that are not far. Once a
+// partition has failed in this call, removeNear does not wait for it again, and queues its further removals.
+func (d *deletion) removeNear(ctx context.Context, p int, rows []task.Row, began time.Time) {
 	if d.failed[p] != nil {
 		d.s.removals.Enqueue(p, task.Versions(rows))
 		return
@@ -182,13 +183,13 @@ const (
 	deleteRows = 1000
 	// stateTimeout bounds the question how old a generation is.
 	stateTimeout = 5 * time.Second
-	// marked is how long at least the hot set remembers that a worker had a member that was
-	// removed.
-	marked = task.TombstoneTTL - time.Second
+	// markTTL is for how long at least the hot set keeps its mark that a worker had claimed a member when that was
+	// removed (remove.lua). It is a second less than the least life of a tombstone.
+	markTTL = task.TombstoneTTL - time.Second
 	// clocksAgree is by how many milliseconds the clocks of two Redis servers may differ.
 	clocksAgree = 1000
-	// claimable is how many milliseconds after a moment a task is due at most that a worker had claimed by then (ClaimAhead), by
-	// whichever server's clock.
+	// claimable bounds, in milliseconds, how far ahead a worker may have claimed: what was claimed before a moment is due no later
+	// than claimable after that moment (ClaimAhead), whichever server's clock tells the moment.
 	claimable = clocksAgree + int64(task.MaxAhead/time.Millisecond)
 )
 
@@ -213,7 +214,7 @@ func (s *Scheduler) removeMembers(ctx context.Context, p int, rows []task.Row, b
 	if len(unknown) == 0 {
 		return claimed, nil
 	}
-	if wait.Elapsed(began) > marked { // a worker may have claimed and confirmed the task since, and its mark is gone
+	if wait.Elapsed(began) > markTTL { // a worker may have claimed and confirmed the task since, and its mark may be gone
 		for _, r := range unknown {
 			claimed = append(claimed, r.ID)
 		}

@@ -98,8 +98,8 @@
 //  5. Late never means skipped. A backlog of any size drains, oldest first.
 //
 // Not promised: that side effects happen exactly once; an order among tasks of one millisecond;
-// delays of rollbacks, and the last attempt, after Redis lost its data; anything about a MySQL that itself
-// loses commits. There is no cron, no priority, no result and no routing by kind.
+// delays of rollbacks, and the last attempt, after Redis lost its data, or after an Update or Upsert that leaves
+// the due time; anything about a MySQL that itself loses commits. There is no cron, no priority, no result and no routing by kind.
 // docs/guarantees.md has this call by call and fault by fault, each with its test.
 //
 // # Producers that repeat calls
@@ -161,7 +161,7 @@
 //	DeliveryTimeout, a lost lease    counts   at once; a task that kills its worker loses its lease
 //	Snooze(d)                        no       after d
 //	Discard                          counts   no: it is a dead letter
-//	Reschedule, Update, Upsert       no       at the new time
+//	Reschedule, Update, Upsert       no       at the new time; without a new one, at once
 //	the end of Run, before hand-out  no       at once
 //
 // An attempt that counts and is the last of Options.MaxAttempts makes a dead letter in place of another delivery. Reschedule, an Update
@@ -184,7 +184,7 @@
 //
 // # Pauses and limits
 //
-// [Scheduler.Pause] has nothing delivered in a namespace, by any process, until a time or until [Scheduler.Resume]. What is in hand goes on, so a
+// [Scheduler.Pause] begins a pause: no process delivers a task of the namespace, until a time or until [Scheduler.Resume]. What is in hand goes on, so a
 // namespace drains; what falls due collects, and comes after the pause, oldest first. With PauseOptions.Producers nothing is created either.
 // Options.MaxRate limits how many tasks a second a process claims, Options.NamespaceRate how many all processes do, and
 // Options.MaxInFlight how many tasks of the namespace are claimed at a time.
@@ -201,8 +201,8 @@
 //	ErrNotFound     Delete, Reschedule, Update, Get, DeleteTx, RescheduleTx: no task of that ID exists (it may
 //	                have been confirmed, or be dead); Requeue: no dead letter of that ID exists
 //	ErrClaimed      Delete: it is deleted, but a worker had claimed it before, or may have
-//	ErrGone         Confirm, Rollback: the delivered version no longer exists; cause of a context's end
-//	ErrSettled      Confirm, Rollback: this delivery was settled before; cause of a context's end
+//	ErrGone         Confirm, ConfirmTx, Fail, Rollback: the delivered version no longer exists; cause of a context's end
+//	ErrSettled      the same: this delivery was settled before; cause of a context's end
 //	ErrRunning      Run, Handle: one of them is running
 //	ErrClosed       Run, Handle, Consume: Run has begun to end, or has ended; Flush, Create and
 //	                others: a store, or its client, is closed; cause of a context's end
@@ -214,8 +214,8 @@
 //	                partitions, or the durable store, is not the one that is recorded
 //	ErrRefused      any call: access is denied, or a server has a setting that the library cannot
 //	                work with; waiting does not help
-//	ErrTooLarge     Create, Upsert, Update, Delete: above the limit of one call, or of the server (a
-//	                payload above Options.MaxPayload is ErrInvalid)
+//	ErrTooLarge     Create, Upsert, Update, Delete, CreateTx, DeleteTx: above the limit of one call, or of the
+//	                server (a payload above Options.MaxPayload is ErrInvalid)
 //	ErrReadOnly     any call that writes: the server takes no writes at present
 //	ErrUnavailable  any call: a server cannot be reached, or does not answer at present
 //	ErrDiskFull     any call that writes: there is no room to write; it matches ErrUnavailable too

@@ -11,14 +11,14 @@ var (
 	ErrGone        = task.ErrGone        // the delivered version no longer exists
 	ErrSettled     = task.ErrSettled     // this delivery was settled before
 	ErrRunning     = task.ErrRunning     // Run or Handle is running
-	ErrClosed      = task.ErrClosed      // Run or Handle has begun to drain, or has returned
+	ErrClosed      = task.ErrClosed      // Run or Handle has begun to drain, or has returned; or a store, or its client, is closed
 	ErrLeaseLost   = task.ErrLeaseLost   // cause of the end of a Delivery's Context: its lease has ended
 	ErrTimeout     = task.ErrTimeout     // cause of the end of a Delivery's Context: DeliveryTimeout has passed
 	ErrAbandoned   = task.ErrAbandoned   // Handle has returned before some of its handlers
 	ErrNotMigrated = task.ErrNotMigrated // call Migrate
 	ErrMismatch    = task.ErrMismatch    // the namespace, the partitions or the durable store is another one than is recorded
 	ErrRefused     = task.ErrRefused     // the server denies access, or has a setting that the library cannot work with
-	ErrTooLarge    = task.ErrTooLarge    // the server does not take that size
+	ErrTooLarge    = task.ErrTooLarge    // above the limit of one call, or of what the server takes
 	ErrReadOnly    = task.ErrReadOnly    // the server takes no writes at present
 	ErrUnavailable = task.ErrUnavailable // the server does not answer at present
 	ErrDiskFull    = task.ErrDiskFull    // the server has no room to write at present; matches ErrUnavailable too

@@ -16,6 +16,8 @@ import (
 //
 // The context is the delivery's (Delivery.Context), or what Options.Middleware derives from it: a
 // Handler passes it on to what it calls, and stops when it ends, because another worker may have the task then.
+// A Handler that deletes, reschedules or updates its own task may do so with it: the context ends because of that, and the call has
+// its outcome all the same.
 //
 // A Handler may read and change the exported fields of its delivery, and hand it to other
 // goroutines until it is settled. It may settle the delivery itself, with Confirm, ConfirmAsync, Fail or

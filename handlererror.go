@@ -27,7 +27,8 @@ func Discard(reason string) error { return &verdict.Verdict{Act: verdict.Discard
 func Discarded(err error) bool { return verdict.Of(err).Act == verdict.Discard }
 
 // Gone reports whether err, which a Handler returned, is no failure, because its task was done, deleted or moved meanwhile: err matches
-// ErrGone, or that ended the Handler's context ctx. Handle logs it at Info, and no hook is told of a failure. Gone of a nil error is false.
+// ErrGone, or ErrGone is the cause of the end of ctx, the Handler's context. Handle logs it at Info, and no hook is told of a
+// failure. Gone of a nil error is false.
 func Gone(ctx context.Context, err error) bool { return verdict.Gone(ctx, err) }
 
 // RetryAfter returns an error by which a Handler that failed chooses the delay itself, as after an answer of HTTP with

@@ -105,15 +105,15 @@ func (s *Scheduler) History(ctx context.Context, id string) ([]Ending, error) {
 	return all, nil
 }
 
-// keeper keeps history for a Scheduler. A nil keeper keeps none.
-type keeper struct {
+// historian keeps history for a Scheduler. A nil historian keeps none.
+type historian struct {
 	store  durable.Historian
 	sample task.Sample
 	worker string
 }
 
-// newKeeper returns nil if o asks for no history. ErrUnsupported: the store cannot keep any.
-func newKeeper(store durable.Store, o History, worker string) (*keeper, error) {
+// newHistorian returns nil if o asks for no history. ErrUnsupported: the store cannot keep any.
+func newHistorian(store durable.Store, o History, worker string) (*historian, error) {
 	if o.Retention == 0 || isNil(store) {
 		return nil, nil
 	}
@@ -121,65 +121,65 @@ func newKeeper(store durable.Store, o History, worker string) (*keeper, error) {
 	if !is {
 		return nil, fmt.Errorf("%w: Options.History is set, and the store keeps no history", ErrUnsupported)
 	}
-	return &keeper{h, task.Sample(o.Sample), worker}, nil
+	return &historian{h, task.Sample(o.Sample), worker}, nil
 }
 
 // ofConsumer is what the consumer keeps, nil if nothing.
-func (k *keeper) ofConsumer() *consumer.History {
-	if k == nil {
+func (h *historian) ofConsumer() *consumer.History {
+	if h == nil {
 		return nil
 	}
-	return &consumer.History{Store: k.store, Sample: k.sample, Worker: k.worker}
+	return &consumer.History{Store: h.store, Sample: h.sample, Worker: h.worker}
 }
 
 // ofEntries are the ids whose members in the hot set have what the history keeps of their rows.
-func (k *keeper) ofEntries() task.Sample {
-	if k == nil {
+func (h *historian) ofEntries() task.Sample {
+	if h == nil {
 		return 0
 	}
-	return k.sample
+	return h.sample
 }
 
 // ofAgents is the store for the role that purges, nil if none does.
-func (k *keeper) ofAgents() durable.Historian {
-	if k == nil {
+func (h *historian) ofAgents() durable.Historian {
+	if h == nil {
 		return nil
 	}
-	return k.store
+	return h.store
 }
 
 // deleted is what is kept of a task that is deleted at that time.
-func (k *keeper) deleted(ref task.Ref, at time.Time) task.Ending {
-	if !k.sample.Has(ref.ID) {
+func (h *historian) deleted(ref task.Ref, at time.Time) task.Ending {
+	if !h.sample.Has(ref.ID) {
 		return task.Ending{Ref: ref}
 	}
-	return task.Ending{Ref: ref, How: EndDeleted, EndedMS: max(0, at.UnixMilli()), Worker: k.worker}
+	return task.Ending{Ref: ref, How: EndDeleted, EndedMS: max(0, at.UnixMilli()), Worker: h.worker}
 }
 
 // deleteByID deletes rows as DeleteByID of the store does, and keeps their history if s keeps any.
 func (s *Scheduler) deleteByID(ctx context.Context, ids []string, line farLine) ([]task.Row, error) {
-	if s.keeper == nil {
+	if s.history == nil {
 		return s.store.DeleteByID(ctx, ids, line.aboveMS)
 	}
 	at, ends := line.now(), make([]task.Ending, len(ids))
 	for i, id := range ids {
-		ends[i] = s.keeper.deleted(task.Ref{ID: id}, at)
+		ends[i] = s.history.deleted(task.Ref{ID: id}, at)
 	}
-	return s.keeper.store.EndByID(ctx, ends)
+	return s.history.store.EndByID(ctx, ends)
 }
 
 // keepTx keeps the history of rows that tx deletes next, if s keeps any.
 func (s *Scheduler) keepTx(ctx context.Context, tx Tx, rows []task.LockedRow) error {
-	if s.keeper == nil {
+	if s.history == nil {
 		return nil
 	}
-	store, is := s.keeper.store.(durable.TxHistorian)
+	store, is := s.history.store.(durable.TxHistorian)
 	if !is {
 		return fmt.Errorf("keep history: %w", ErrUnsupported)
 	}
 	var ends []task.Ending
 	for _, r := range rows {
-		if e := s.keeper.deleted(r.Ref, time.Now()); e.How != 0 {
+		if e := s.history.deleted(r.Ref, time.Now()); e.How != 0 {
 			ends = append(ends, e)
 		}
 	}

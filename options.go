@@ -44,24 +44,28 @@ type Options struct {
 	MaxPayload int
 	// Queue is how many claimed tasks wait in this process at most: 1,000.
 	Queue int
-	// ClaimAhead is how long before a task is due this process may claim it, for a caller that waits; it is delivered when it is due: 25 ms, at most 100 ms.
-	// Negative: not before it is due. It saves calls of Redis, and the round trip by which a task is late otherwise. The price: such a task is claimed.
-	// Delete answers ErrClaimed then. This process hears of a Delete, Update, Reschedule or Upsert of such a task, and does not deliver the old
-	// version, unless that comes in the last milliseconds; what is delivered nevertheless cannot be confirmed. Nothing is claimed ahead
-	// with MaxRate, NamespaceRate, MaxInFlight, or a hot set in the memory of this process.
+	// ClaimAhead is how long before a task is due this process may claim it, for a caller that waits: 25 ms, at most 100 ms. The task is
+	// delivered when it is due, never before. Negative: nothing is claimed before it is due.
+	//
+	// It saves calls of Redis, and the round trip by which each task would be late. The price: the task is claimed earlier, and Delete
+	// answers ErrClaimed from then on. If another call deletes or changes the task meanwhile, this process hears of that within milliseconds,
+	// unless the message is lost, and does not deliver the old version then. An old version that is delivered nevertheless cannot be confirmed.
+	//
+	// Nothing is claimed ahead with MaxRate, NamespaceRate, MaxInFlight, or a hot set in the memory of this process.
 	ClaimAhead time.Duration
 	// AuditGrace is how late a task must be before the auditor checks that the hot
 	// set still has it: 5 s.
 	AuditGrace time.Duration
 	// MaxRate is how many tasks a second this process claims for its callers: 0, as many as are due and wanted.
-	// Time in which it claimed less counts for a second at most (or for one task, if MaxRate is below 1), so that no time t sees
-	// more than (t + 1 s) * MaxRate. A task counts when it is claimed, also if it is given back: a process that was held up may begin handlers
+	// What it did not use is saved up for a second at most (for one task, if MaxRate is below 1): it claims no more than
+	// (t + 1 s) * MaxRate tasks in any span of time t. A task counts when it is claimed, also if it is given back. A process that was held up may begin handlers
 	// closer together.
 	MaxRate float64
-	// NamespaceRate is the same for all processes of the namespace together: 0, no limit. The hot set counts, each partition for its
-	// own share, NamespaceRate divided by their number: a namespace whose tasks are few ids of one partition gets less. Where a share is below 1,
-	// each partition may have one task at once: no time t sees more than t * NamespaceRate, and the larger of NamespaceRate and the number
-	// of partitions more. What the hot set has counted is lost with its data. All processes should have the same NamespaceRate: each claim goes by its process's own.
+	// NamespaceRate is the same for all processes of the namespace together: 0, no limit. The hot set counts. Each partition has an equal
+	// share, so a namespace whose tasks are all in one partition gets only the share of that one. Where a share is below 1, each partition may
+	// have one task at once: the namespace claims no more than t * NamespaceRate tasks in any span of time t, plus NamespaceRate or the number of
+	// partitions, whichever is larger. What was counted is lost with the hot set's data. All processes should have the same NamespaceRate,
+	// because each claim goes by that of its own process.
 	NamespaceRate float64
 	// MaxInFlight is how many tasks of the namespace may be claimed at a time, by all processes together: 0, no limit. It counts
 	// what handlers hold, what waits to be settled, and what waits in the processes' queues (Queue). Each partition has its

@@ -18,7 +18,7 @@ type PauseOptions struct {
 	// Until is when the pause ends by itself, by the hot set's clock: in the future, and with Producers at least 5 s ahead. The zero time: only
 	// Resume ends it.
 	Until time.Time
-	// Producers has Create, CreateTx, Upsert, Requeue and RequeueDead answer ErrPaused meanwhile.
+	// Producers stops producers too: Create, CreateTx, Upsert, Requeue and RequeueDead answer ErrPaused during the pause.
 	Producers bool
 }
 
@@ -32,7 +32,7 @@ type PauseStatus struct {
 // Paused reports whether the namespace is paused.
 func (p PauseStatus) Paused() bool { return !p.Since.IsZero() }
 
-// Pause has no task of the namespace delivered, by any process, until o.Until or until Resume. The pause is recorded in the durable
+// Pause begins a pause of the namespace: no process delivers a task until o.Until or until Resume. The pause is recorded in the durable
 // store: it survives restarts of all processes and a Redis that loses its data. A later call replaces an earlier one.
 //
 // Nil: no worker claims a task from now on, and within 1 s all workers have given back, without an attempt counted, what they had
@@ -90,8 +90,8 @@ func (s *Scheduler) Pause(ctx context.Context, o PauseOptions) error {
 const leastPause = 5 * time.Second
 
 // Resume ends a pause. Nil: tasks are delivered again, and the workers that sleep have been woken. A worker that
-// does not hear of it looks again within 8 s. This process creates again at once, and other ones within 1.5 s. Without a pause Resume changes nothing. After an error
-// the outcome is unknown, and the same call may be repeated.
+// does not hear of it looks again within 8 s. If the pause was one of producers, this process creates again at once, and others do within 1.5 s.
+// Without a pause Resume changes nothing. After an error the outcome is unknown, and the same call may be repeated.
 func (s *Scheduler) Resume(ctx context.Context) error {
 	p, err := s.records.SwapPause(ctx, func(old task.Pause) task.Pause {
 		if old.UntilMS == 0 {
@@ -112,8 +112,8 @@ func (s *Scheduler) Resume(ctx context.Context) error {
 	return nil
 }
 
-// tellPause has all partitions hear of the pause that was read last. It tries again those that do not answer until then, and
-// each at least once.
+// tellPause tells all partitions of the pause that was read last. It tries each partition at least once, and until that time again if it does
+// not answer.
 func (s *Scheduler) tellPause(ctx context.Context, until time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, until.Add(record.RefreshIfOldTimeout))
 	defer cancel()
@@ -138,8 +138,8 @@ func (s *Scheduler) tellPause(ctx context.Context, until time.Time) error {
 // tellAgain is how soon a partition is told again that did not answer, or was cold.
 const tellAgain = 50 * time.Millisecond
 
-// tellPauseOne has one partition hear of the pause. A partition of which no generation is current need not: a generation
-// begins with what its feeder has read after it became current.
+// tellPauseOne tells one partition, which then wakes all workers (hotset.Set.Pause). A partition of which no generation is current need not
+// hear: a generation begins with the pause that its feeder has read after the generation became current.
 func (s *Scheduler) tellPauseOne(ctx context.Context, p int) error {
 	err := s.set.Pause(ctx, p)
 	if is := s.records.Partition(p); errors.Is(err, task.ErrCold) && (is.Current.Generation == 0 || is.Past) {

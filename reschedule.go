@@ -16,13 +16,9 @@ import (
 // flight: an old delivery can no longer confirm it, and its Context ends. Nil: the
 // task fires at due, and not at its old time unless a worker had claimed it
 // before. ErrNotFound: there is no such task (it may have been confirmed).
-// ErrInvalid: the id or due breaks a rule (due is later than Task.Expires, which stays), and nothing has changed. After any other
+// ErrInvalid: the id or due breaks a rule (for example, due is later than Task.Expires, which stays), and nothing has changed. After any other
 // error the task may fire at either time or both, until this process has changed the
 // hot set; it goes on trying that.
-//
-// A row names the version that it had before, because the process that moved it may have died
-// before it removed that version from the hot set. At most one such version is there: before a row
-// is moved again, its previous version is removed.
 func (s *Scheduler) Reschedule(ctx context.Context, id string, due time.Time) error {
 	dueMS, err := task.DueMS(due)
 	if err = errors.Join(err, task.CheckID(id)); err != nil {
@@ -93,6 +89,10 @@ func (s *Scheduler) edit(ctx context.Context, id string, e edit) error {
 
 // move moves a row, and its member in the hot set. It returns false if another call moved the row at the same
 // time.
+//
+// A row names the version that it had before, because the process that moved it may have died
+// before it removed that version from the hot set. At most one such version is there: before a row
+// is moved again, its previous version is removed.
 func (s *Scheduler) move(ctx context.Context, old task.Row, e edit) (bool, error) {
 	if err := e.check(old); err != nil {
 		return false, err

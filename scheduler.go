@@ -33,14 +33,14 @@ import (
 type Scheduler struct {
 	store    durable.Store
 	txs      txStore
-	keeper   *keeper    // of history; nil: none is kept
+	history  *historian // nil: no history is kept
 	set      hotset.Set // removals around a fence around a breaker around the Set of New
 	o        Options
 	parts    int
 	report   *report.Reporter
 	records  *record.Reader
 	window   *horizon.Window
-	removals *removal.Retrier // the same as set
+	removals *removal.Retrier // the outermost layer of set, for what a hotset.Set does not have
 	adds     *preload.Adder
 	elector  *agent.Elector
 	consumer *consumer.Consumer
@@ -80,11 +80,11 @@ func New(store durable.Store, set hotset.Set, o Options) (*Scheduler, error) {
 	if !isNil(set) {
 		err = errors.Join(err, o.checkShares(set.Config().Partitions))
 	}
-	history, wrong := newKeeper(store, o.History, o.Worker)
+	history, wrong := newHistorian(store, o.History, o.Worker)
 	if err = errors.Join(err, wrong); err != nil {
 		return nil, fmt.Errorf("new scheduler: %w", err)
 	}
-	s := &Scheduler{store: store, keeper: history, o: o, parts: set.Config().Partitions, report: &report.Reporter{Logger: o.Logger},
+	s := &Scheduler{store: store, history: history, o: o, parts: set.Config().Partitions, report: &report.Reporter{Logger: o.Logger},
 		ns: namespaceCache{turn: make(chan struct{}, 1)}}
 	s.txs.store, _ = store.(durable.TxStore)
 	s.compose(set)
@@ -103,21 +103,29 @@ func (s *Scheduler) compose(set hotset.Set) {
 	s.set = s.removals
 	s.window = horizon.New(s.o.Window, s.store, s.records, s.report)
 	s.adds = preload.New(preload.Options{Store: s.store, Set: s.set, Records: s.records, Window: s.window,
-		InlinePayload: s.o.InlinePayload, Keeps: s.keeper.ofEntries(), Closed: s.giveUp, Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
-	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Store: s.store, Outbox: s.txs.store, History: s.keeper.ofAgents(), Retention: s.o.History.Retention, Set: s.set, Fenced: fenced,
-		Records: s.records, Outage: outage,
-		Window: s.window, Adder: s.adds, Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks,
-		InlinePayload: s.o.InlinePayload, Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks, Tell: s.tell})
+		InlinePayload: s.o.InlinePayload, Keeps: s.history.ofEntries(), Closed: s.giveUp,
+		Failures: &s.failures, Report: s.report, Hooks: s.o.Hooks})
+	s.elector = agent.NewElector(agent.Options{Name: rand.Text(), Tell: s.ownReport,
+		Store: s.store, Outbox: s.txs.store, History: s.history.ofAgents(), Retention: s.o.History.Retention,
+		Set: s.set, Fenced: fenced, Records: s.records, Outage: outage, Window: s.window, Adder: s.adds,
+		Lease: s.o.Lease, AuditGrace: s.o.AuditGrace, HotTasks: s.o.HotTasks, InlinePayload: s.o.InlinePayload,
+		Counts: &s.counts.agents, Report: s.report, Hooks: s.o.Hooks})
+	s.consumer = consumer.New(s.set, s.store, s.consumerOptions(set.Config()))
+}
+
+// consumerOptions are the options of the consumer on a set with that Config.
+func (s *Scheduler) consumerOptions(set hotset.Config) consumer.Options {
 	limits, ahead := s.o.limits(s.parts), s.o.ClaimAhead
-	if set.Config().InProcess { // a claim costs nothing there
+	if set.InProcess { // a claim costs nothing there
 		ahead = 0
 	}
-	s.consumer = consumer.New(s.set, s.store, consumer.Options{Ahead: ahead, MaxRate: s.o.MaxRate, Interval: limits.interval, MaxInFlight: limits.maxInFlight,
+	return consumer.Options{Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Ahead: ahead,
+		MaxRate: s.o.MaxRate, Interval: limits.interval, MaxInFlight: limits.maxInFlight,
+		Drain: s.o.Drain, DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts,
 		Pause: s.records.Pause, PauseNoted: s.records.PauseNoted(),
-		Partitions: s.parts, Queue: s.o.Queue, Lease: s.o.Lease, Drain: s.o.Drain,
-		DeliveryTimeout: s.o.DeliveryTimeout, Retry: s.o.Retry, MaxAttempts: s.o.MaxAttempts, History: s.keeper.ofConsumer(),
-		Kept:  s.elector.Kept,
-		Later: func(r task.Row) { s.adds.Enqueue([]task.Row{r}) }, Report: s.report, Hooks: s.o.Hooks})
+		Kept:    s.elector.Kept, // the consumer's subscription (hotset.Set.Watch) is the only one of the process, so it hears for the elector too
+		Later:   func(r task.Row) { s.adds.Enqueue([]task.Row{r}) },
+		History: s.history.ofConsumer(), Report: s.report, Hooks: s.o.Hooks}
 }
 
 // isNil reports whether v is a nil interface, or one that holds a nil pointer.
@@ -152,7 +160,7 @@ func (s *Scheduler) Migrate(ctx context.Context) error {
 // ErrClosed, a warning names them, and an answer that comes later is tried once.
 //
 // It waits for servers that are away, at the start and later. It returns at once an error that
-// waiting cannot mend: ErrNotMigrated, ErrMismatch (for example because the hot set belongs to
+// waiting does not change: ErrNotMigrated, ErrMismatch (for example because the hot set belongs to
 // another durable store), ErrRefused. If ctx ends before Run could work with both stores it
 // returns ErrUnavailable, with the last cause. After these errors it may be called again.
 //
@@ -220,7 +228,7 @@ func (s *Scheduler) run(ctx context.Context) error {
 	return err
 }
 
-// fatalError is the cause of the end of a run if trying again cannot help: the hot set belongs to
+// fatalError is the cause of the end of a run if trying again does not help: the hot set belongs to
 // another durable store, or to another process.
 type fatalError struct{ err error }
 

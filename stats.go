@@ -86,7 +86,7 @@ type namespaceCache struct {
 	after atomic.Pointer[time.Time] // what was asked for before this is not used any more; nil: all is
 }
 
-// forget has the next Stats read anew, because this process has changed what Stats tells.
+// forget makes the next Stats read anew, because this process has changed what Stats tells.
 func (c *namespaceCache) forget() {
 	now := time.Now()
 	c.after.Store(&now)

@@ -140,7 +140,7 @@ func (l *life) deliveries(t *testing.T) {
 	take()
 	l.step(t, "confirm", func() error { return d.Confirm(ctx) })
 	soon("b")
-	l.step(t, "claim and hand out, within the next 10 ms", take)
+	l.step(t, "claim and hand out what falls due within 10 ms", take)
 	l.step(t, "roll back, within the horizon", func() error { return d.Rollback(ctx, 50*time.Millisecond) }, "Claim")
 	l.step(t, "claim and hand out what failed before", take)
 	l.step(t, "roll back, beyond the horizon", func() error { return d.Rollback(ctx, time.Hour) }, "Claim")

@@ -37,7 +37,8 @@ type Task = task.Task
 //
 //	type Delivery struct {
 //		Task
-//		// Attempt is 1 at first and counts rollbacks, timeouts and leases that ran out.
+//		// Attempt is 1 at first, and one more after each attempt that counts as failed: an error or
+//		// a panic of a handler, Fail, Rollback, a timeout, a lease that ran out.
 //		Attempt int
 //	}
 //

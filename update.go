@@ -17,14 +17,17 @@ type Change struct {
 }
 
 // Update changes a task, waiting or in flight, as Reschedule does: an old delivery can no longer confirm it, and its
-// Context ends. All that c sets is changed at once. Without a Due the task keeps its due time, and what it has waited for
-// after a Rollback; a task that a worker has in hand is then offered again at once, as it is now.
+// Context ends. All that c sets is changed at once.
+//
+// Without a Due the task keeps its due time, and is offered at the time that its row has: at once, if it is due. If the task was waiting for a
+// delay after a failure, a Rollback or a Snooze, that delay is lost, unless it ended beyond the window (Options.Window), and so is
+// the count of the attempt that failed last.
 //
 // Nil: no delivery that begins from now on has the old due time, payload or headers, except one that a worker had claimed
 // before. ErrNotFound: there is no such task (it may have been confirmed). ErrInvalid: id or c breaks a
-// rule, c sets nothing, or Due is later than Task.Expires, which stays, and nothing has changed. ErrTooLarge: the server does not take that size. After any other error the task
-// may be delivered as it was, as it is to be, or both, until this process has changed the hot set; it goes on
-// trying that.
+// rule, c sets nothing, or Due is later than Task.Expires, which stays; nothing has changed. ErrTooLarge: the server does
+// not take that size. After any other error the task may be delivered as it was, as it is to be, or both, until this process has
+// changed the hot set; it goes on trying that.
 func (s *Scheduler) Update(ctx context.Context, id string, c Change) error {
 	e, err := s.checkChange(c)
 	if err = errors.Join(err, task.CheckID(id)); err != nil {

@@ -40,7 +40,8 @@ const (
 //
 // What Replace, Earliest and Debounce change is changed as Reschedule and Update do it: an old delivery can no longer
 // confirm the task, its Context ends, and the task is offered again as it is now. Earliest compares with the time at which
-// the stored task is next offered, as its row has it, and keeps the attempts. Debounce counts them from 1 again.
+// the stored task is next offered, as its row has it, and keeps the attempts. Debounce counts them from 1 again. What Replace and Earliest
+// change loses a delay and an attempt as after an Update without a Due.
 //
 // Upsert writes into tasks, and refuses them, as Create does. ErrInvalid, ErrTooLarge and ErrPaused: nothing was stored. If the outcomes come
 // with an error, everything is stored, and the old versions may still fire until this process has changed the hot set;

@@ -85,8 +85,8 @@ type workerReport struct {
 	Stats     ProcessStats
 }
 
-// tell returns what this worker tells of itself.
-func (s *Scheduler) tell() []byte {
+// ownReport is what this worker tells of itself, as workerInfo reads it.
+func (s *Scheduler) ownReport() []byte {
 	text, err := json.Marshal(workerReport{s.o.Worker, s.began.Load(), s.processStats()})
 	if err != nil {
 		s.report.Error("heartbeat", err, "this worker is told of without its figures")

@@ -87,7 +87,7 @@ func (m *MySQL) createEach(ctx context.Context, calls [][]task.Row) []coalesce.R
 	return res
 }
 
-// distinct parts the calls of that index in those with ids of their own and those
+// distinct parts the calls of that index into those with ids of their own and those
 // with an id that an earlier one has too.
 func distinct(calls [][]task.Row, index []int) (now, later []int) {
 	if len(index) == 1 {

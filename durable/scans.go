@@ -23,8 +23,8 @@ func (m *MySQL) ScanDown(ctx context.Context, before task.Cursor, fromMS int64, 
 // lookRows is at how many rows one call looks at most for those of a time.
 const lookRows = 20_000
 
-// ScanIDs implements Store. A time that leaves out rows is looked for in the index of ids, of lookRows entries at a time: it has the times
-// too, so that the rows of other times are not read.
+// ScanIDs implements Store. If r has a time that leaves out rows, it looks for the rows of that time in the index of ids, at 20,000 entries
+// in a call: the index has the times too, so that the rows of other times are not read.
 func (m *MySQL) ScanIDs(ctx context.Context, r task.Range, after string, limit, inline int) (page task.IDPage, err error) {
 	page.Rows, err = m.page(ctx, limit, inline, func(ctx context.Context, conn *sql.Conn, most int) ([]task.Row, error) {
 		end := afterPrefix(r.IDPrefix)

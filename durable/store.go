@@ -44,8 +44,8 @@ type Store interface {
 	//
 	// ErrNotMigrated: there is no identity, or neither the schema of this version nor a newer
 	// one that is compatible with it. ErrMismatch: another number of partitions is recorded.
-	// ErrRefused: waiting cannot mend it (access denied, a setting that the store cannot work
-	// with).
+	// ErrRefused: access is denied, or the server has a setting that the store cannot work with. Waiting
+	// does not help.
 	Check(ctx context.Context, partitions int) error
 
 	// Create inserts rows, all or none. Ids are distinct, and there is at

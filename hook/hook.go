@@ -72,7 +72,7 @@ type Task struct {
 	Attempt int       // 1 at first
 }
 
-// Created are the tasks of one call of Create.
+// Created are the tasks that one call of Create or Upsert has created.
 type Created struct {
 	Tasks []Task // in the order of the call; Attempt is 0
 }

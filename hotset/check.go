@@ -50,7 +50,7 @@ func (r *Redis) subscribe(ctx context.Context, sub *redis.PubSub, p int) (any, e
 		_, err = sub.ReceiveTimeout(ctx, hearing)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("SUBSCRIBE to channel %s: %w", channel, r.heard(err))
+		return nil, fmt.Errorf("SUBSCRIBE to channel %s: %w", channel, r.withKind(err))
 	}
 	return nil, nil
 }

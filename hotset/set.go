@@ -85,7 +85,7 @@ type Set interface {
 	// Check tests whether the set can work with p's server: whether it may use each
 	// command and channel that the methods need, whether it hears what it publishes, and what
 	// State checks. It changes nothing, and any number of processes may check at once.
-	// ErrRefused names everything that is missing; waiting mends none of it.
+	// ErrRefused names everything that is missing; waiting does not help.
 	Check(ctx context.Context, p int) error
 
 	// State reports what p holds. A cold partition holds nothing, which is no
@@ -137,10 +137,12 @@ type Set interface {
 	RemoveHeld(ctx context.Context, p int, held []task.Held) error
 
 	// Claim moves at most c.Limit due members, and at most 1000, into the batch called
-	// c.Token, oldest first, under c.Lease. If a batch of that name exists already, Claim renews
+	// c.Token, oldest first, under c.Lease. If fewer than c.AheadLimit are due, it may also take members that are due within c.Ahead, up
+	// to c.AheadLimit in all, and tells of each when it is offered (task.Claim.OfferMS). If a batch of that name exists already, Claim renews
 	// its lease and returns it: a claim whose reply was lost is repeated with the same token.
-	// While a pause is in effect (Expect) a Claim takes nothing, except that a batch which exists is returned. c.MaxInFlight and c.Interval
-	// limit what it takes; a member that is given back does not count as never claimed. A new generation knows nothing
+	//
+	// While a pause is in effect (Expect) a Claim takes nothing, except that it returns a batch which exists. c.MaxInFlight and c.Interval
+	// limit what it takes. For c.Interval a member that was given back stays counted. A new generation knows nothing
 	// of earlier claims.
 	//
 	// A set may bound the bytes of its reply: it takes fewer members then, or leaves
@@ -148,8 +150,8 @@ type Set interface {
 	// out all payloads.
 	Claim(ctx context.Context, p int, c task.ClaimRequest) (task.Batch, error)
 
-	// Pause has partition p store the pause that Expect was told of last, and wakes the processes that sleep (Watch): no
-	// Claim that begins later, of any process, goes by an older one, for as long as the generation lasts. ErrCold: the partition has no
+	// Pause stores in partition p the pause that Expect was told of last, and wakes the processes that sleep (Watch). As long as the
+	// generation lasts, no Claim that begins later, of any process, goes by an older pause. ErrCold: the partition has no
 	// generation, or one that is not current, and stores nothing.
 	Pause(ctx context.Context, p int) error
 
@@ -186,19 +188,20 @@ type Set interface {
 	// order. A term of 0 resigns. All roles are elected in partition 0.
 	Elect(ctx context.Context, holder string, term time.Duration, roles ...task.Role) ([]task.Term, error)
 
-	// Heartbeat keeps report, what worker tells of itself, and when it came, in place of what worker told before. An
-	// empty report has the worker forgotten. A worker tells of itself while its elections say so (task.Term.Watched). What workers tell is
+	// Heartbeat stores report, which is what worker tells of itself, and the time, in place of what worker told before. After an
+	// empty report the set forgets the worker. A worker tells of itself while its elections say so (task.Term.Watched). What workers tell is
 	// in partition 0, and lost with its data. Nothing goes by it.
 	Heartbeat(ctx context.Context, worker string, report []byte) error
 
 	// Workers returns the workers that told of themselves within KeepWorkers, at most MostWorkers, the one that told first before the others, and
-	// which of roles each holds. It forgets all others, and has all workers tell of themselves for Watched from now on.
+	// which of roles each holds. It forgets all others. For Watched from now on the elections ask all workers to tell of themselves (task.Term.Watched).
 	Workers(ctx context.Context, roles ...task.Role) (task.Roster, error)
 
-	// Watch tells w what happens in all partitions: it wakes whenever one gets a waiting
-	// member that is earlier than all others there, and after each connection. It tells of the roles that each Elect wins or
-	// renews, unless a process asks for the workers, and when a Horizon meets a partition quiet. It
-	// returns nil when ctx ends, or an error that connecting again cannot mend:
-	// ErrRefused, ErrClosed.
+	// Watch tells w what happens in all partitions (task.Watcher), until ctx ends. w.Wake gets an element whenever a partition gets a
+	// waiting member that is earlier than all others there, when a pause begins or ends (Pause), and after each connection. w.Removed hears of
+	// members that Remove has removed while a worker had claimed them. w.Kept hears of the roles that each Elect wins or renews, unless a
+	// process asks for the workers. w.Quiet hears of partitions in which Horizon met no member that is to be offered within task.QuietFor.
+	//
+	// Watch returns nil when ctx ends, or an error that connecting again does not help against: ErrRefused, ErrClosed.
 	Watch(ctx context.Context, w task.Watcher) error
 }

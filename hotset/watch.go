@@ -29,9 +29,9 @@ const (
 
 // Watch implements Set. It subscribes to the channels of all partitions on one
 // connection, and connects and subscribes anew when that fails. It asks whether its server
-// is there when it has heard nothing for quiet, and when a call fails. It subscribes anew when
+// is there when it has heard nothing for pingAfter, and when a call fails. It subscribes anew when
 // another generation becomes current, because that may be on another server though its own still
-// answers. It returns an error that connecting again cannot mend: the server refuses it, or
+// answers. It returns an error if connecting again does not help: the server refuses it, or
 // the client is closed.
 func (r *Redis) Watch(ctx context.Context, w task.Watcher) error {
 	channels := make([]string, len(r.keys))
@@ -141,7 +141,7 @@ func signal(c chan<- struct{}) {
 // an element into heard whenever the server has said anything.
 func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, w task.Watcher, heard chan<- struct{}) error {
 	if err := sub.Subscribe(ctx, channels...); err != nil {
-		return r.heard(err)
+		return r.withKind(err)
 	}
 	for asked := false; ; {
 		m, err := sub.ReceiveTimeout(ctx, pingAfter)
@@ -149,19 +149,19 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 		switch {
 		case errors.As(err, &late) && late.Timeout() && !asked:
 			if err := sub.Ping(ctx); err != nil {
-				return r.heard(err)
+				return r.withKind(err)
 			}
 			asked = true
 			continue
 		case err != nil:
-			return r.heard(err)
+			return r.withKind(err)
 		}
 		asked = false
 		signal(heard)
 		switch m := m.(type) {
 		case *redis.Pong:
 		case *redis.Message:
-			if !r.tell(w, slices.Index(channels, m.Channel), m.Payload) {
+			if !r.passOn(w, slices.Index(channels, m.Channel), m.Payload) {
 				signal(w.Wake)
 			}
 		default:
@@ -170,24 +170,24 @@ func (r *Redis) hear(ctx context.Context, sub *redis.PubSub, channels []string, 
 	}
 }
 
-// How a message of remove.lua and of elect.lua begins, and what horizon.lua says. The others are times.
+// How the messages of remove.lua and of elect.lua begin, and what horizon.lua publishes. All other messages are times, and wake the claimer.
 const (
-	removedMark = "removed"
-	keptMark    = "kept:"
-	quietMark   = "quiet"
+	removedPrefix = "removed"
+	keptPrefix    = "kept:"
+	quietMessage  = "quiet"
 )
 
-// tell tells w of a message of partition p, and reports whether it was one that need wake no claimer.
-func (r *Redis) tell(w task.Watcher, p int, message string) bool {
-	if gone, is := strings.CutPrefix(message, removedMark); is {
+// passOn passes a message of partition p on to w. It reports false for a message that w.Wake is for.
+func (r *Redis) passOn(w task.Watcher, p int, message string) bool {
+	if gone, is := strings.CutPrefix(message, removedPrefix); is {
 		tellRemoved(w, p, gone)
 		return true
 	}
-	if kept, is := strings.CutPrefix(message, keptMark); is {
+	if kept, is := strings.CutPrefix(message, keptPrefix); is {
 		r.tellKept(w, kept)
 		return true
 	}
-	if message != quietMark {
+	if message != quietMessage {
 		return false
 	}
 	if w.Quiet != nil && p >= 0 {
@@ -236,8 +236,8 @@ func tellRemoved(w task.Watcher, p int, text string) {
 	}
 }
 
-// heard adds the sentinel to an error of a subscription.
-func (r *Redis) heard(err error) error {
+// withKind adds the sentinel that tells what an error of a subscription is.
+func (r *Redis) withKind(err error) error {
 	if kind := r.kindOf(err); kind != nil {
 		return fmt.Errorf("%w: %w", kind, err)
 	}

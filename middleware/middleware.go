@@ -22,11 +22,18 @@ import (
 	"github.com/triggerhook/triggerhook"
 )
 
-// Log writes one line for each delivery once its handler has ended: "task handled" at Info, "task snoozed" at Info (triggerhook.Snooze),
-// "task was gone" at Info (triggerhook.Gone), "task discarded" (triggerhook.Discard) and "task failed" at Warn with the
-// error, and with the stack of what Recover has made an error, or "handler did not return" at Error after a panic or
-// runtime.Goexit, which goes on. Each line has id, attempt, late and took. late is the time from Delivery.Due to the
-// handler's begin, by this process's clock, never below zero: a further attempt is late by the delays before it too, and one after
+// Log writes one line for each delivery once its handler has ended:
+//
+//	line                    level  when the handler
+//	task handled            Info   returned nil
+//	task snoozed            Info   returned a triggerhook.Snooze
+//	task was gone           Info   returned an error of a task that was gone (triggerhook.Gone)
+//	task discarded          Warn   returned a triggerhook.Discard
+//	task failed             Warn   returned another error
+//	handler did not return  Error  panicked, or ended its goroutine (runtime.Goexit); the panic goes on
+//
+// Each line has id, attempt, late and took, the error if there is one, and the stack if Recover has made the error. late is the time
+// from Delivery.Due to the begin of the handler, by this process's clock, never below zero. So a further attempt is late by the delays before it too, and one after
 // a Snooze of a day is late by a day. A nil logger is slog.Default() at the time of the line.
 func Log(logger *slog.Logger) triggerhook.Middleware {
 	return func(next triggerhook.Handler) triggerhook.Handler {

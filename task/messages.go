@@ -16,8 +16,9 @@ import (
 // at most that long.
 const TombstoneTTL = 10 * time.Second
 
-// RegisterWait is how long after the beginning of a generation the feeder loads no row that was
-// due before that: workers register first what they hold. Each worker looks once a second.
+// RegisterWait is for how long after the beginning of a generation the feeder loads no row that a worker may have claimed before
+// that: one that is due up to MaxAhead after the beginning. Workers register first what they hold. Each worker that holds
+// something looks once a second.
 const RegisterWait = 2 * time.Second
 
 // Errors of the hot set that its callers act upon and users never see.
@@ -57,7 +58,7 @@ type Entry struct {
 	Ref
 	NextMS  int64  // the row's NextMS
 	DueMS   int64  // the row's DueMS
-	Attempt int    // rollbacks, timeouts and lost leases so far
+	Attempt int    // failed attempts so far: rollbacks, timeouts, lost leases
 	Payload []byte // nil if External
 	Headers string // encoded (EncodeHeaders); empty if there are none, or if External
 	// ExpiresMS is the row's; 0 if it has none, or if External.
@@ -69,11 +70,11 @@ type Entry struct {
 	External bool
 }
 
-// MaxAhead is the longest time before a member is due in which it may be claimed. Others go by it: of what is due later than that
-// after a loss of data no worker can have claimed anything before it.
+// MaxAhead is how long before it is due a member may be claimed at most (ClaimAhead). The feeder and Delete rely on it: what is due
+// later than MaxAhead after a loss of data cannot have been claimed before the loss.
 const MaxAhead = 100 * time.Millisecond
 
-// ClaimRequest asks a partition for due members.
+// ClaimRequest asks a partition for members that are due, or will be within Ahead.
 type ClaimRequest struct {
 	Token string        // the name of the batch; a claim whose answer was lost is repeated with the same one
 	Limit int           // most members to take
@@ -93,8 +94,8 @@ type ClaimRequest struct {
 type Batch struct {
 	AsOf   AsOf    // when the claim happened
 	Token  string  // the name of the batch
-	Claims []Claim // empty if nothing was due
-	NextMS int64   // when the first of the waiting members is next offered, 0 if none waits
+	Claims []Claim // empty if nothing was due, or to be taken
+	NextMS int64   // when the first of the members that still wait is next offered, 0 if none waits
 	// LoadedMS is the due time up to which the feeder has read the rows: a row that is due
 	// later may be in the durable store alone.
 	LoadedMS int64
@@ -217,14 +218,14 @@ type Watcher struct {
 	Quiet func(p int)
 }
 
-// QuietFor is for how long nothing is to be offered in a partition that those who watch hear of as quiet.
+// QuietFor is for how long no member is to be offered in a partition that Watcher.Quiet tells of.
 const QuietFor = 9 * time.Second
 
 // FindResult is what the hot set knows of a member.
 type FindResult struct {
 	Outcome FindOutcome // where it is
 	NextMS  int64       // FindWaiting: when it is next offered
-	Attempt int         // FindWaiting, FindClaimed: rollbacks, timeouts and lost leases so far
+	Attempt int         // FindWaiting, FindClaimed: failed attempts so far
 }
 
 // ExtendRequest names the batches that one process holds in a partition, and those of their

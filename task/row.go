@@ -53,7 +53,7 @@ type Row struct {
 	Ref
 	NextMS    int64  // when the task is next offered, unix milliseconds: DueMS, or later after a Rollback with a delay
 	DueMS     int64  // the due time that the caller asked for (Task.Due), kept through rollbacks
-	Attempt   int    // rollbacks, timeouts and lost leases that the row knows of
+	Attempt   int    // failed attempts (rollbacks, timeouts, lost leases) that the row knows of
 	CreatedMS int64  // for people
 	ExpiresMS int64  // Task.Expires: a delivery later than that is none, 0 if it has none
 	PrevVer   int64  // the version that the row had before it was moved last, 0 if it never was
@@ -88,7 +88,7 @@ type CountPage struct {
 // Attempts is how many attempts of one version of a task have failed, as far as is known.
 type Attempts struct {
 	Ref
-	Attempt int // rollbacks, timeouts and lost leases
+	Attempt int // failed attempts: rollbacks, timeouts, lost leases
 }
 
 // MostBytes is how many bytes of payloads, with their headers, go in one call to a store, or come in its answer;

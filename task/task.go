@@ -176,10 +176,10 @@ var (
 	// ErrMismatch: the namespaces of the stores differ, or the number of partitions or the
 	// durable store is another one than is recorded.
 	ErrMismatch = errors.New("mismatch")
-	// ErrRefused: waiting cannot mend it: access denied, or a setting of the
-	// server that the library cannot work with.
+	// ErrRefused: access is denied, or the server has a setting that the library cannot
+	// work with. Waiting does not help.
 	ErrRefused = errors.New("refused")
-	// ErrTooLarge: the server does not take a statement or value of that size.
+	// ErrTooLarge: above the limit of one call, or the server does not take a statement or value of that size.
 	ErrTooLarge = errors.New("too large")
 	// ErrReadOnly: the server takes no writes at present.
 	ErrReadOnly = errors.New("server is read-only")

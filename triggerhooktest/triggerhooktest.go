@@ -121,7 +121,7 @@ func (s *Scheduler) Handle(h triggerhook.Handler) {
 // Now is the present time of the scheduler.
 func (s *Scheduler) Now() time.Time { return s.clock.now() }
 
-// Advance moves the clock on by d, and meanwhile has each task that falls due delivered at its time, in order: also
+// Advance moves the clock on by d. Meanwhile it delivers each task that falls due, at its time and in order: also
 // those that handlers create, and those that are offered again after their delay. It returns once all of them are settled, at the
 // end of d. With 0 it delivers what is due now. It fails the test if d is negative, or if more than 10,000 deliveries come
 // at the same moment.

@@ -260,7 +260,7 @@ func (a *app) list() *cobra.Command {
 	var l listFlags
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List tasks in the order of their times",
+		Short:   "List tasks in the order of their times, with --prefix in the order of their IDs",
 		Example: "  triggerhook list --prefix customer-42/\n  triggerhook list --due-before 1h --header tenant=acme --json --payloads --limit 0 > tasks.ndjson",
 		Args:    exactly(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -303,7 +303,7 @@ func (s *Set) wake() {
 	}
 }
 
-// tellRemoved tells those who watch of members of partition p that were removed while a caller had claimed them.
+// tellRemoved tells all watchers of members of partition p that were removed while a caller had claimed them.
 func (s *Set) tellRemoved(p int, refs []task.Ref) {
 	if len(refs) == 0 {
 		return
@@ -317,7 +317,7 @@ func (s *Set) tellRemoved(p int, refs []task.Ref) {
 	}
 }
 
-// tellQuiet tells those who watch that nothing is to be offered in partition p for task.QuietFor.
+// tellQuiet tells all watchers that nothing is to be offered in partition p for task.QuietFor.
 func (s *Set) tellQuiet(p int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

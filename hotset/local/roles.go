@@ -57,7 +57,7 @@ func (s *Set) Elect(ctx context.Context, holder string, length time.Duration, ro
 	return all, nil
 }
 
-// tellKept tells those who watch that a process has these roles for that long. Under mu.
+// tellKept tells all watchers that a process has these roles for that long. Under mu.
 func (s *Set) tellKept(roles []task.Role, term time.Duration) {
 	for w := range s.watchers {
 		if w.Kept != nil {

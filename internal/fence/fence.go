@@ -194,8 +194,9 @@ func (f *Fence) Expired(ctx context.Context, p int, limit int, lease time.Durati
 }
 
 // Claim needs usable records before it is sent and after it has returned. A generation that is
-// announced after they were read cannot begin before the claim returns. So each claimed task is
-// due before the next generation begins. Delete relies on that (claimedBeforeLoss).
+// announced after they were read cannot begin before the claim returns. So each claimed task is due no
+// later than task.MaxAhead after the next generation begins (ClaimAhead). Delete and the feeder rely on that
+// (claimedBeforeLoss, feedWhileRegistering).
 func (f *Fence) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.Batch, error) {
 	if err := f.usable(ctx, p, claimWait); err != nil {
 		return task.Batch{}, fmt.Errorf("claim from partition %d: %w", p, err)

@@ -33,7 +33,7 @@ const (
 	// windowMaxAge is how long creators and deleters use an announced window that they have read.
 	windowMaxAge = 30 * time.Second
 	// farMargin is how much further than the announced window a task must be due to be far. It
-	// is the sum of four terms:
+	// is the sum of five terms, of which T is task.TombstoneTTL:
 	//
 	//	term                     bound   why
 	//	age of an add            T       how long a process may add a row after it has read it

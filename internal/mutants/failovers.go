@@ -27,7 +27,7 @@ var failovers = []mutant{
 	{"bolt-move-is-sure", "the same of a file", "durable/bolt/move.go",
 		"	if commitFailed(err) && moved {\n", "	if false {\n", "./durable/bolt", "TestAFullDiskIsErrDiskFull"},
 	{"slow-delete-is-nil", "promise 4: a Delete goes by marks that are forgotten", "delete.go",
-		"if wait.Elapsed(began) > marked {", "if false {", ".", "TestADeleteThatTakesLongSaysWhatMayHaveBeenInHand"},
+		"if wait.Elapsed(began) > markTTL {", "if false {", ".", "TestADeleteThatTakesLongSaysWhatMayHaveBeenInHand"},
 	{"young-by-its-end", "promise 4: a Delete asks how old the generation is when it ends", "delete.go",
 		"(s.records.LongestLease()+wait.Elapsed(began)).", "s.records.LongestLease().", ".", "TestADeleteReckonsFromBeforeItsRow"},
 	{"run-id-alone", "a master that has another one's data is known by its run_id", "hotset/lua/prelude.lua",

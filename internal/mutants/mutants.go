@@ -138,7 +138,7 @@ var mutants = []mutant{
 		"	r.queue = append(r.queue, &w)\n",
 		"", ".", "TestRemovalsAreTriedAgainUntilTheySucceed/bolt"},
 	{"removal-of-one-partition", "a removal that fails leaves the other partitions untold", "delete.go",
-		"		d.tell(ctx, p, rows, began)\n", "		if d.tell(ctx, p, rows, began); len(d.failed) > 0 {\n			break\n		}\n", ".", "TestRemovalsAreTriedAgainUntilTheySucceed/bolt"},
+		"		d.removeNear(ctx, p, rows, began)\n", "		if d.removeNear(ctx, p, rows, began); len(d.failed) > 0 {\n			break\n		}\n", ".", "TestRemovalsAreTriedAgainUntilTheySucceed/bolt"},
 	{"no-later-adds", "what the hot set could not take is left to the auditor", "internal/preload/preload.go",
 		"	a.Enqueue(append(left, unanswered(offered)...))\n", "	_, _ = left, unanswered(offered)\n", ".", "TestTasksCreatedInAShortOutageAreAddedAfterIt"},
 	{"reap-loops", "the reaper meets lost batches for ever", "internal/agent/reaper.go",

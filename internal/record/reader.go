@@ -146,7 +146,7 @@ func (r *Reader) readOnce(ctx context.Context) {
 		k, err = r.parse(all)
 	}
 	if err == nil {
-		err = r.tell(k)
+		err = r.expect(k)
 	}
 	if err == nil {
 		r.veto(ctx, k)
@@ -182,8 +182,8 @@ func (r *Reader) parse(all task.Records) (k Known, err error) {
 	return k, err
 }
 
-// tell tells the hot set which generations are current.
-func (r *Reader) tell(k Known) error {
+// expect tells the hot set what is recorded: which generations are current, and the pause.
+func (r *Reader) expect(k Known) error {
 	e := task.Expected{Identity: k.identity, Pause: k.Pause}
 	for _, g := range k.generations {
 		e.Generations = append(e.Generations, g.Current.Generation)
