@@ -113,7 +113,7 @@ func TestLostKeysLoseNoTask(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			var l ledger
+			l := ledger{leasesRunOut: true}
 			wg := l.consume(ctx, t, sch, 4)
 			until(t, "all but the one in hand have fired", 40*time.Second, func() bool { return l.len() >= n-1 })
 			_ = inHand.Confirm(t.Context()) // another worker may have it by now

@@ -133,10 +133,11 @@ func run(t testing.TB, s *triggerhook.Scheduler) (stop func()) {
 
 // ledger notes what was delivered.
 type ledger struct {
-	mu    sync.Mutex
-	times map[string]int
-	early []string
-	worst time.Duration
+	mu           sync.Mutex
+	times        map[string]int
+	early        []string
+	worst        time.Duration
+	leasesRunOut bool // leases are so short that on a busy machine another delivery may confirm a task first
 }
 
 func (l *ledger) note(d *triggerhook.Delivery) {
@@ -166,7 +167,7 @@ func (l *ledger) consume(ctx context.Context, t *testing.T, s *triggerhook.Sched
 		wg.Go(func() {
 			for d := range s.Deliveries(ctx) {
 				l.note(d)
-				if err := d.Confirm(context.Background()); err != nil {
+				if err := d.Confirm(context.Background()); err != nil && !(l.leasesRunOut && errors.Is(err, triggerhook.ErrGone)) {
 					t.Errorf("confirm %s: %v", d.ID, err)
 				}
 			}
