@@ -105,9 +105,9 @@ func (f *feeder) noteVeto(p int, s record.Partition, server string) {
 	}
 }
 
-// recordAgain records once more what was recorded before this process opened a store that it has to
+// adoptGeneration records once more what was recorded before this process opened a store that it has to
 // itself: from now on this process works with it.
-func (f *feeder) recordAgain(ctx context.Context, p int) {
+func (f *feeder) adoptGeneration(ctx context.Context, p int) {
 	s := f.o.Records.Partition(p)
 	if !s.Past || s.Current.Generation == 0 {
 		return
