@@ -35,7 +35,7 @@ func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
 	var whole, expired []*Delivery
 	var incomplete []unread
 	for i, cl := range claims {
-		if d := b.members[i]; cl.Lost || cl.External || cl.Attempt > 0 {
+		if d := b.members[i]; cl.EntryLost || cl.External || cl.Attempt > 0 {
 			incomplete = append(incomplete, unread{d: d})
 		} else if d.expired(b.claimedMS) {
 			expired = append(expired, d)

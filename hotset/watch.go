@@ -29,7 +29,7 @@ const (
 
 // Watch implements Set. It subscribes to the channels of all partitions on one
 // connection, and connects and subscribes anew when that fails. It asks whether its server
-// is there when it has heard nothing for quiet, and when a call fails. It subscribes anew when
+// is there when it has heard nothing for pingAfter, and when a call fails. It subscribes anew when
 // another generation becomes current, because that may be on another server though its own still
 // answers. It returns an error that connecting again cannot mend: the server refuses it, or
 // the client is closed.

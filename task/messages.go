@@ -123,9 +123,9 @@ func (b Batch) Limited() bool {
 // Claim is one claimed member.
 type Claim struct {
 	Entry
-	// Lost: the hot set had lost the entry of the member (an eviction). Only Ref is valid then,
+	// EntryLost: the hot set has lost the entry of the member (an eviction). Only Ref is valid then,
 	// and the row has the rest.
-	Lost bool
+	EntryLost bool
 	// OfferMS is when the member is offered, if the claim took it ahead of that; 0: it was due. In a batch that was Repeated it is not known.
 	OfferMS int64
 }
