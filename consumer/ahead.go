@@ -101,7 +101,7 @@ func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 		switch {
 		case !d.life.inBatch():
 		case room > 0:
-			c.give(d)
+			c.handToWaiter(d)
 			room--
 		default:
 			unwanted[d.batch] = append(unwanted[d.batch], d)

@@ -157,7 +157,7 @@ func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
 		_, err := d.settle()
 		return err
 	}
-	a := afterFailure{back: giveBack{delay, true}}
+	a := afterFailure{back: redelivery{delay, true}}
 	if d.c.lastAttempt(d) {
 		a = afterFailure{bury: true, reason: task.ReasonAttempts, text: "rolled back in its last attempt"}
 	}

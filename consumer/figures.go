@@ -24,7 +24,7 @@ func (f *figures) delivered(failedAttempts int, late time.Duration) {
 }
 
 // gaveBack counts a delivery that was given back.
-func (f *figures) gaveBack(back giveBack) {
+func (f *figures) gaveBack(back redelivery) {
 	if back.counted {
 		f.rolledBack.Add(1)
 	} else {

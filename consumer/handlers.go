@@ -104,13 +104,13 @@ func (h *Handlers) run(l *handlerLoop) {
 		if err != nil {
 			break
 		}
-		h.one(l, d)
+		h.handleOne(l, d)
 	}
 	returned = true
 }
 
-// one has a delivery handled, and settles it.
-func (h *Handlers) one(l *handlerLoop, d *Delivery) {
+// handleOne has a delivery handled, and settles it.
+func (h *Handlers) handleOne(l *handlerLoop, d *Delivery) {
 	err := errGoexit // unless call returns
 	l.current.Store(d)
 	l.began.Store(int64(time.Since(h.start)) + 1)

@@ -3,6 +3,7 @@ package consumer
 import (
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -67,13 +68,9 @@ func (c *Consumer) request(p int, token string, n int) task.ClaimRequest {
 	return r
 }
 
-// noteRoom has the claimer ask again the partitions that had MaxInFlight claimed members.
-func (c *Consumer) noteRoom() {
-	select {
-	case c.room <- struct{}{}:
-	default: // it is to ask already, or MaxInFlight is off
-	}
-}
+// noteRoom has the claimer ask again the partitions that had MaxInFlight claimed members. Without MaxInFlight room is nil, and
+// nothing happens.
+func (c *Consumer) noteRoom() { wait.Wake(c.room) }
 
 // roomMade has the full partitions be asked at once.
 func (l *claimer) roomMade() {

@@ -73,15 +73,8 @@ func (c *Consumer) claimOne(ctx context.Context, p int, now func() time.Time) (d
 		d = c.queue.pop()
 	}
 	c.mu.Unlock()
-	if d != nil {
-		handed, suspended := c.hand(d)
-		if handed {
-			c.tellDelivered(d)
-			return d, true, nil
-		}
-		if suspended {
-			c.giveBack(ctx, b, []*Delivery{d}, task.ReleaseRequest{AtNext: true})
-		}
+	if d != nil && c.handOrReturn(ctx, d) {
+		return d, true, nil
 	}
 	<-c.settler.allComplete() // it has no row, or becomes a dead letter
 	return nil, true, nil
@@ -98,5 +91,5 @@ func (c *Consumer) stepOne(handle func(context.Context, *Delivery) error, d *Del
 		keeper.Wait()
 	}()
 	h := &Handlers{c: c, handle: handle, size: 1, start: time.Now(), loops: map[*handlerLoop]bool{}}
-	h.one(&handlerLoop{}, d)
+	h.handleOne(&handlerLoop{}, d)
 }

@@ -318,11 +318,7 @@ func (r *Reader) Run(ctx context.Context) {
 		} else if r.idle() {
 			every = refreshIdle
 		}
-		select {
-		case <-ctx.Done():
-		case <-r.busy:
-		case <-time.After(every):
-		}
+		wait.ForWake(ctx, every, r.busy)
 	}
 }
 
