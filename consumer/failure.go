@@ -57,8 +57,8 @@ func (c *Consumer) lastAttempt(d *Delivery) bool {
 	return c.o.MaxAttempts > 0 && d.failedAttempts+1 >= c.o.MaxAttempts
 }
 
-// retryDelay calls then with the delay that Options.Retry answers. If the policy panics, ends its goroutine, or answers
-// what is not between 1 ns and retrypolicy.MaxDelay, the default delay is used, and this is reported.
+// retryDelay calls then with the delay that Options.Retry answers. If the policy panics, ends its goroutine, or answers a delay
+// that is not between 1 ns and retrypolicy.MaxDelay, retryDelay uses the default delay and reports that.
 func (c *Consumer) retryDelay(d *Delivery, cause error, then func(time.Duration)) {
 	f := retrypolicy.Failure{Task: d.asClaimed(), Attempt: d.failedAttempts + 1, Err: cause}
 	delay := retrypolicy.Exponential{}.Delay(f)
