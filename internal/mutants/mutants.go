@@ -212,7 +212,7 @@ var mutants = []mutant{
 	{"beyond-stays-in-its-batch", "a payload that could not be read in a backlog waits for its neighbours", "consumer/claimer.go",
 		"if len(beyond) > 0 {", "if false {", "./consumer", "TestPayloadsWaitForAStoreThatIsAwayBeyondTheHorizon"},
 	{"each-generation-is-the-first", "what is in hand when Redis loses its data soon after the first start is given to another", "internal/horizon/window.go",
-		"; st.New && !again && ", "; st.New && (again || !again) && ", ".", "TestOnlyTheFirstGenerationOfANamespaceLoadsOverdueRowsAtOnce"},
+		"; st.New && !begun && ", "; st.New && (begun || !begun) && ", ".", "TestOnlyTheFirstGenerationOfANamespaceLoadsOverdueRowsAtOnce"},
 	{"first-however-late", "a feeder that stood still for long takes a namespace for new", "internal/horizon/window.go",
 		"firstWithin = time.Second", "firstWithin = time.Hour", ".", "TestOnlyTheFirstGenerationOfANamespaceLoadsOverdueRowsAtOnce"},
 	{"first-generation-waits", "a new namespace's overdue rows wait for workers that there are not", "internal/agent/feeder.go",
