@@ -13,9 +13,10 @@
 //	keeper     extends leases, registers what is left of its batches with a new generation,
 //	           ends deliveries that take too long; it stops last
 //
-// Invariants, under Consumer.mu: a delivery is in its batch until its settlement is complete, or it is
-// given back or lost (life); it is in the queue, or in one caller's hands, or being settled; a batch
-// that all its members have left is not in batches, and its lease is extended no more.
+// Invariants, under Consumer.mu: a delivery is in its batch until its settlement is complete, it is
+// given back, its lease is lost, or its row is gone (life); it is in the queue or in future, or in one
+// caller's hands, or being settled; a batch that all its members have left is not in batches, and its
+// lease is extended no more.
 package consumer
 
 import (

@@ -166,8 +166,8 @@ func (c *Consumer) extendIn(ctx context.Context, p int, generation int64, bs []*
 		}
 	}
 	// Renew first, because restoring a member asks the durable store, which may be away.
-	// Restore before the lost batches end, because a batch whose last member is gone counts
-	// as lost.
+	// Restore before the batches in e.Lost end, because a batch whose last member is gone is
+	// one of them.
 	gone := make(map[*batch][]*Delivery)
 	for _, ref := range e.Gone {
 		d := byRef[ref]
@@ -178,7 +178,7 @@ func (c *Consumer) extendIn(ctx context.Context, p int, generation int64, bs []*
 	}
 	for _, token := range e.Lost {
 		if b := byToken[token]; !c.allSettledIn(b) {
-			c.loseBatch(b, task.ErrLeaseLost)
+			c.loseLease(b)
 		}
 	}
 }
@@ -204,18 +204,18 @@ func (c *Consumer) renew(b *batch, sent time.Time) {
 	}
 }
 
-// expire is the end of a lease by the local clock.
+// expire loses the lease of b if its deadline has passed. The timer of b calls it.
 func (c *Consumer) expire(b *batch) {
 	c.mu.Lock()
 	expired := c.batches[b.token] == b && !time.Now().Before(b.deadline)
 	c.mu.Unlock()
 	if expired {
-		c.loseBatch(b, task.ErrLeaseLost)
+		c.loseLease(b)
 	}
 }
 
-// loseBatch ends what this process has of a batch.
-func (c *Consumer) loseBatch(b *batch, cause error) {
+// loseLease ends the deliveries of a batch whose lease is over.
+func (c *Consumer) loseLease(b *batch) {
 	var lost []*Delivery
 	c.mu.Lock()
 	if b.left > 0 {
@@ -223,17 +223,17 @@ func (c *Consumer) loseBatch(b *batch, cause error) {
 		b.each(func(d *Delivery) { lost = append(lost, d) })
 	}
 	for _, d := range lost {
-		c.lose(d, cause)
+		c.endDelivery(d, task.ErrLeaseLost)
 	}
 	c.mu.Unlock()
 	c.tellLeaseLost(b, lost)
 }
 
-// lose ends a delivery whose lease was lost, or whose row is gone. If the row is gone Run waits for the
+// endDelivery ends a delivery whose lease was lost, or whose row is gone. If the row is gone Run waits for the
 // caller no more, unless the settlement is under way, because a caller whose context has ended may leave
 // d unsettled. If only the lease was lost, as in an outage, Run waits: a Confirm still saves another
 // delivery. Under mu.
-func (c *Consumer) lose(d *Delivery, cause error) {
+func (c *Consumer) endDelivery(d *Delivery, cause error) {
 	if !d.life.inBatch() {
 		return
 	}
@@ -374,7 +374,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (g
 	c.mu.Lock() // the claimer may be filling in what it has read of a row
 	for _, d := range ds {
 		if !exists[d.own] {
-			c.lose(d, task.ErrGone)
+			c.endDelivery(d, task.ErrGone)
 			continue
 		}
 		kept = append(kept, d)
@@ -406,7 +406,7 @@ func (c *Consumer) noteRegistered(b *batch, kept []*Delivery, outcomes []task.Ad
 	c.mu.Lock()
 	for i, d := range kept {
 		if outcomes[i] != task.AddClaimed && d.life.inBatch() {
-			c.lose(d, task.ErrLeaseLost)
+			c.endDelivery(d, task.ErrLeaseLost)
 			lost = append(lost, d)
 		}
 	}

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// failedRetry is how soon a round comes again that failed for a partition before it could read rows.
+	// failedRetry is how soon after a round that could not raise a horizon the next one comes.
 	failedRetry = time.Second
 	// feedEvery is how often the horizon is raised, or each third of Window if that is less. A
-	// flush that also empties the election is noticed within that time.
+	// flush of Redis that also loses the elections is noticed within that time.
 	feedEvery = 5 * time.Second
-	// fullRetry is how soon a round comes again that left a partition short of its horizon,
-	// because it is full or failed.
+	// fullRetry is how soon after a round that left a partition short of its horizon, because it is
+	// full or has failed, the next one comes.
 	fullRetry = 100 * time.Millisecond
 	// earlyAhead is how far beyond the start of a new generation's loading feedWhileRegistering feeds.
 	earlyAhead = time.Second
