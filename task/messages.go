@@ -16,8 +16,9 @@ import (
 // at most that long.
 const TombstoneTTL = 10 * time.Second
 
-// RegisterWait is how long after the beginning of a generation the feeder loads no row that was
-// due before that: workers register first what they hold. Each worker looks once a second.
+// RegisterWait is how long after the beginning of a generation the feeder loads no row that a worker may have
+// in hand from before it. Workers register meanwhile what they have in hand: each finds out within a second that the
+// generation is new.
 const RegisterWait = 2 * time.Second
 
 // Errors of the hot set that its callers act upon and users never see.
@@ -33,7 +34,7 @@ var (
 	// generation. The caller reads the rows again and tries anew.
 	ErrStale = errors.New("knowledge is stale")
 	// ErrAborted: the caller names another generation than the partition has, or an older
-	// epoch. It begins anew.
+	// epoch. The caller begins its work anew.
 	ErrAborted = errors.New("another generation or a newer feeder")
 )
 
@@ -69,8 +70,8 @@ type Entry struct {
 	External bool
 }
 
-// MaxAhead is the longest time before a member is due in which it may be claimed. Others go by it: of what is due later than that
-// after a loss of data no worker can have claimed anything before it.
+// MaxAhead is how long before a member is due it may be claimed at most. The feeder and Delete rely on it: what is due later than MaxAhead
+// after a loss of data, no worker can have claimed before the loss.
 const MaxAhead = 100 * time.Millisecond
 
 // ClaimRequest asks a partition for due members.
@@ -78,7 +79,7 @@ type ClaimRequest struct {
 	Token string        // the name of the batch; a claim whose answer was lost is repeated with the same one
 	Limit int           // most members to take
 	Lease time.Duration // of the batch
-	// Ahead is how long before a member is due the claim may take it: at most MaxAhead, in whole milliseconds. A set may take none of these.
+	// Ahead is how long before a member is due the claim may take it: at most MaxAhead, in whole milliseconds. A set may ignore it.
 	Ahead time.Duration
 	// AheadLimit is how many members, due ones too, the claim has at most if it takes any that is not due yet.
 	AheadLimit int
