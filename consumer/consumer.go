@@ -75,7 +75,7 @@ type Store interface {
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 }
 
-// Options of New. All are set: the scheduler has put its defaults in.
+// Options of New. The scheduler has put its defaults in, so what is zero has the meaning that is named here.
 type Options struct {
 	Partitions      int                                         // of the hot set
 	Queue           int                                         // most tasks that wait in this process
@@ -83,17 +83,17 @@ type Options struct {
 	Drain           time.Duration                               // how long Run waits for deliveries in hand
 	DeliveryTimeout time.Duration                               // how long a caller may take
 	Retry           retrypolicy.Policy                          // the delay after a failed attempt; nil: the default
-	MaxAttempts     int                                         // after so many failed attempts a task becomes a dead letter; 0: never
-	Ahead           time.Duration                               // how long before they are due tasks may be claimed, at most task.MaxAhead; below 1 ms: not before
-	Alarm           func() *wait.Alarm                          // what tells that these are due; nil: wait.NewAlarm
-	MaxRate         float64                                     // tasks that are claimed a second; 0: no limit
-	Interval        time.Duration                               // between two claimed members of a partition, of all processes; 0: no limit
-	MaxInFlight     func(p int) int                             // members of a partition that are claimed at a time, by all processes; nil: no limit
-	Pause           func() task.Pause                           // what the durable store recorded when it was read last; nil: no pause
+	MaxAttempts     int                                         // after how many failed attempts a task becomes a dead letter; 0: never
+	Ahead           time.Duration                               // how long before they are due tasks may be claimed, at most task.MaxAhead; below 1 ms: not at all
+	Alarm           func() *wait.Alarm                          // makes what tells that these are due; nil: wait.NewAlarm
+	MaxRate         float64                                     // how many tasks are claimed in a second; 0: no limit
+	Interval        time.Duration                               // from one claimed member of a partition to the next, by all processes; 0: no limit
+	MaxInFlight     func(p int) int                             // how many members of a partition may be claimed at a time, by all processes; nil: no limit
+	Pause           func() task.Pause                           // what was recorded when this process read the records last; nil: no pause
 	PauseNoted      <-chan struct{}                             // has an element once Pause returns another one; nil: never
 	Kept            func(roles []task.Role, term time.Duration) // is told of the roles that processes hold (task.Watcher); may be nil
-	Later           func(task.Row)                              // adds a row to the hot set as soon as that answers
-	History         *History                                    // keeps what becomes of tasks; nil: nothing does
+	Later           func(task.Row)                              // adds a row to the hot set as soon as the hot set answers, if the row exists
+	History         *History                                    // keeps what becomes of tasks; nil: none is kept
 	Report          *report.Reporter                            // gets what no caller can be told
 	Hooks           hook.Hooks                                  // are told of events; each may be nil
 }
