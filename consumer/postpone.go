@@ -14,7 +14,7 @@ import (
 // and version, and the feeder or Add brings that version into the hot set when its time is near. The
 // method try has the steps.
 //
-// A try that fails is followed by another one, as of a confirm, until the drain is over, unless its error is final:
+// After a try that fails another one follows until the drain is over, as with a confirm, unless the error is final:
 //
 //   - All tries move the row to the same version, so that a try whose answer was lost is not made twice.
 //   - If the answer to a try was lost, and the next try finds no row, the row counts as moved: most

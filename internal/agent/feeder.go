@@ -120,7 +120,7 @@ func (f *feeder) raiseAll(ctx context.Context) (scans []*partitionScan, next tim
 }
 
 // beginScan raises the horizon of a partition, and returns its place in the scan. If its rows are not
-// to be read yet it returns nil, and after which wait they are.
+// to be read yet it returns nil, and how long to wait.
 func (f *feeder) beginScan(ctx context.Context, p int) (scan *partitionScan, wait time.Duration, err error) {
 	st, wait, err := f.raise(ctx, p)
 	if err != nil || wait > 0 {
