@@ -29,13 +29,13 @@ func deadTasks(t *testing.T, sch *triggerhook.Scheduler, f triggerhook.DeadFilte
 }
 
 // handledFor has a handler run for that long, and returns the IDs that it got. It fails for what came after it had expired.
-func handledFor(t *testing.T, sch *triggerhook.Scheduler, d time.Duration, workers int, h func(n int, d *triggerhook.Delivery) error) []string {
+func handledFor(t *testing.T, sch *triggerhook.Scheduler, d time.Duration, concurrency int, h func(n int, d *triggerhook.Delivery) error) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	var mu sync.Mutex
 	var ids []string
-	err := sch.Handle(ctx, workers, func(_ context.Context, d *triggerhook.Delivery) error {
+	err := sch.Handle(ctx, concurrency, func(_ context.Context, d *triggerhook.Delivery) error {
 		mu.Lock()
 		ids = append(ids, d.ID)
 		n := len(ids)

@@ -117,7 +117,7 @@ func (d *deletion) part(ctx context.Context, ids []string) error {
 	// returned nil; its Confirm, or the reaper after its lease, removes it.
 	rows, err := d.s.deleteByID(ctx, ids, line)
 	if err != nil { // the outcome is unknown: the retries find out
-		d.s.removals.EnqueueUncertain(task.Unsure(err))
+		d.s.removals.EnqueueUnsure(task.Unsure(err))
 		return err
 	}
 	d.s.counts.deleted.Add(uint64(len(rows)))

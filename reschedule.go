@@ -118,7 +118,7 @@ func (s *Scheduler) move(ctx context.Context, old task.Row, e edit) (bool, error
 		return false, nil // a try whose answer was lost may have moved it, but it was moved again since
 	}
 	if err != nil { // the outcome is unknown: the retries find out
-		s.removals.EnqueueUncertain([]task.Ref{old.Ref})
+		s.removals.EnqueueUnsure([]task.Ref{old.Ref})
 		s.adds.Enqueue(horizon.NearByLocalClock([]task.Row{to}))
 		return false, err
 	}

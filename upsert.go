@@ -104,7 +104,7 @@ func (s *Scheduler) upsert(ctx context.Context, on OnConflict, rows []task.Row) 
 			continue
 		}
 		if err != nil { // the outcome is unknown: the retries find out
-			s.removals.EnqueueUncertain(task.Unsure(err))
+			s.removals.EnqueueUnsure(task.Unsure(err))
 			if on != Replace { // which leaves the due times that are stored
 				rows = horizon.NearByLocalClock(rows)
 			}

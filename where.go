@@ -308,7 +308,7 @@ func (s *Scheduler) moveMany(ctx context.Context, old []task.Row, moves []task.M
 		return old, nil // a try whose answer was lost may have moved them, but they were moved again since
 	}
 	if err != nil { // the outcome is unknown: the retries find out
-		s.removals.EnqueueUncertain(refs)
+		s.removals.EnqueueUnsure(refs)
 		s.adds.Enqueue(horizon.NearByLocalClock(to))
 		return old, err
 	}

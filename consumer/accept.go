@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// firstRead is of how many rows, whose lengths are not known yet, the payloads are asked
-	// for at once: with the default MaxPayload they fit into task.MostBytes.
+	// firstRead is how many rows are read at once as long as it is not known how long payloads are: with
+	// the default MaxPayload so many fit into task.MostBytes.
 	firstRead = 64
-	// readAtOnce is the same once some rows have told how long payloads are, about.
+	// readAtOnce is how many rows are read at once at most, when some rows have told about how long payloads are.
 	readAtOnce = 1000
-	// mostRead is how many bytes of payloads a claim may bring into this process from the
-	// durable store, about. What is above it goes back.
+	// mostRead is about how many bytes of payloads a claim may bring into this process from the
+	// durable store. The tasks beyond that go back.
 	mostRead = 64 << 20
 )
 
@@ -27,15 +27,18 @@ type unread struct {
 	size int // of its payload; 0: not known
 }
 
-// accept takes a claimed batch in. What the hot set did not hold whole is read
-// from the durable store. So is what is offered again: a deleter that died before it removed the
-// member has left it without a row, and if it is rolled back each time it would be offered for ever.
-// What has failed as often as MaxAttempts allows, or has expired, is not handed out: it becomes a dead letter.
+// accept queues the tasks of a claimed batch. Of two kinds of tasks it reads the rows first:
+//
+//   - Those of which the hot set does not hold everything.
+//   - Those that are offered again. A deleter that died before it removed the member has left it without a row, and a
+//     handler that always fails would get it for ever.
+//
+// A task that has failed as often as MaxAttempts allows, or that has expired, becomes a dead letter.
 func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
 	var whole, expired []*Delivery
 	var incomplete []unread
 	for i, cl := range claims {
-		if d := b.members[i]; cl.Lost || cl.External || cl.Attempt > 0 {
+		if d := b.members[i]; cl.EntryLost || cl.External || cl.Attempt > 0 {
 			incomplete = append(incomplete, unread{d: d})
 		} else if d.expired(b.claimedMS) {
 			expired = append(expired, d)
@@ -49,6 +52,7 @@ func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
 	failpoint.Hit("claim/end")
 }
 
+// enqueueAll enqueues those of ds that are in their batch still.
 func (c *Consumer) enqueueAll(ds []*Delivery) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,11 +63,10 @@ func (c *Consumer) enqueueAll(ds []*Delivery) {
 	}
 }
 
-// readAll reads the rows of members that came without payload or entry, piece by piece, and
-// hands each piece out before it reads the next. A piece holds no more than task.MostBytes
-// of payloads, or one payload. If the store is away all that is left is given back for a
-// second; what is more than this process should hold is given back for others, and for its
-// own next claims.
+// readAll reads the rows of todo, piece by piece, and enqueues each piece before it reads the next. A piece
+// has no more than task.MostBytes of payloads, or one payload. If the store is away the tasks that are left are
+// offered again in a second. Those beyond mostRead are offered again at once, to other processes and
+// to later claims of this one.
 func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
 	bytes, n := 0, firstRead
 	for len(todo) > 0 {
@@ -88,8 +91,8 @@ func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
 	}
 }
 
-// piece is how many of todo to read next: those whose lengths are known, as far as they fit,
-// or n of the others.
+// piece is how many of todo to read next. If the length of the first is known: as many with known lengths as
+// fit into task.MostBytes. Otherwise: up to n whose lengths are not known.
 func piece(todo []unread, n int) int {
 	sum := 0
 	for i, u := range todo {
@@ -104,13 +107,13 @@ func piece(todo []unread, n int) int {
 
 // reading is what one reading of rows brought.
 type reading struct {
-	rows, sizes int      // rows that were found, and the lengths of their payloads
-	bytes       int      // of payloads that came
-	cut         []unread // what was left out
+	rows, sizes int      // how many rows were found, and the sum of the lengths of their payloads
+	bytes       int      // of the payloads that came
+	cut         []unread // the tasks whose payloads were left out, with their lengths
 }
 
-// read reads the rows of some members of b, and hands out those that came whole. A member
-// that has no row is dropped, and one that has no attempt left is buried.
+// read reads the rows of some members of b, and enqueues those that came whole. It removes a member that has no row,
+// and buries a task that has expired or has no attempt left.
 func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got reading, err error) {
 	ids := make([]string, len(some))
 	for i, u := range some {
@@ -138,7 +141,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 		case r.Cut():
 			got.cut = append(got.cut, unread{u.d, r.Size})
 		default:
-			damaged = errors.Join(damaged, u.d.completeFrom(r))
+			damaged = errors.Join(damaged, u.d.fillFrom(r))
 			switch {
 			case u.d.expired(b.claimedMS):
 				expired = append(expired, u.d)
@@ -166,17 +169,18 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 	return got, nil
 }
 
-// completeFrom takes over what the hot set did not hold. Under Consumer.mu.
-func (d *Delivery) completeFrom(r task.Row) error {
+// fillFrom takes from a row what the hot set did not hold. Under Consumer.mu.
+func (d *Delivery) fillFrom(r task.Row) error {
 	d.takeExpiry(r.ExpiresMS)
 	d.createdMS = r.CreatedMS
 	if d.nextMS == 0 { // its entry was lost
-		return d.complete(r.NextMS, r.DueMS, r.Attempt, r.Payload, r.Headers)
+		return d.setTask(r.NextMS, r.DueMS, r.Attempt, r.Payload, r.Headers)
 	}
 	d.Payload = r.Payload
 	return d.takeHeaders(r.Headers)
 }
 
+// deliveries returns the deliveries of us.
 func deliveries(us []unread) []*Delivery {
 	all := make([]*Delivery, len(us))
 	for i, u := range us {

@@ -16,8 +16,8 @@ import (
 // monotonic clock has, less a small part (aheadDrift), because two clocks do not run at the same rate. Model: ahead.pml.
 //
 // A process takes no more ahead than it is likely to have callers for: one task for each caller that waits, and as many as it has lately settled in a
-// time as long as ClaimAhead. Tasks that fall due meanwhile are claimed for the same callers. A task that no caller is left for when it is due goes
-// back at once, so that other processes get it.
+// time as long as ClaimAhead. The same callers may take other tasks that fall due meanwhile. So a task for which no caller is left when it is due goes
+// back at once, and other processes get it.
 
 const (
 	// aheadLead is how long before the next task is due the claimer looks again. Most round trips are shorter.
@@ -26,7 +26,7 @@ const (
 	aheadDrift = 1000
 )
 
-// future holds tasks that were claimed before they are due, and hands them out when they are. Under Consumer.mu, except alarm.
+// future has the tasks that were claimed before they are due, until they are due. Under Consumer.mu, except alarm.
 type future struct {
 	tasks []futureTask // in the order of their times
 	alarm *wait.Alarm  // nil: nothing is claimed ahead
@@ -101,7 +101,7 @@ func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 		switch {
 		case !d.life.inBatch():
 		case room > 0:
-			c.give(d)
+			c.handToWaiter(d)
 			room--
 		default:
 			unwanted[d.batch] = append(unwanted[d.batch], d)
@@ -113,7 +113,8 @@ func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 	return unwanted
 }
 
-// ahead is how far ahead the next claim of n tasks may reach, and how many tasks it may have at most if one of them is not due.
+// ahead is how far ahead the next claim of n tasks may reach, and how many tasks it may have at most if one of them is not due
+// (task.ClaimRequest.AheadLimit).
 func (c *Consumer) ahead(n int) (time.Duration, int) {
 	if !c.claimsAhead() {
 		return 0, 0

@@ -219,6 +219,17 @@ func TestAConfirmAfterTheTimeoutEndsTheTask(t *testing.T) {
 			<-first.Context().Done()
 			synctest.Wait()
 			var second *consumer.Delivery
+			if where == "waiting" {
+				for range 3 { // the keeper's next beat gives it back
+					<-time.After(500 * time.Millisecond)
+					if n := k.c.Figures().Queued; n != 0 {
+						k.Errorf("this process has claimed the task that it gave back, though its caller hangs")
+					}
+				}
+				if st := k.state(); st.Waiting != 1 {
+					k.Errorf("after the timeout the set holds %+v, want the task waiting", st)
+				}
+			}
 			if where == "in hand" {
 				if second = k.consume(); second.Attempt != 2 {
 					k.Errorf("the second delivery is attempt %d", second.Attempt)

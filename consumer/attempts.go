@@ -17,7 +17,7 @@ const raiseTimeout = 2 * time.Second
 // write serves all retried tasks of a claim, and tasks that did not fail need none.
 //
 // The claim loop does not wait for it: a row that another transaction has locked holds up its own tasks alone. If the
-// write fails, the tasks are handed out all the same, and the next attempt tries again.
+// write fails, the tasks are handed out all the same, and the next attempt of each writes also what this one did not.
 func (c *Consumer) enqueueRetried(ds []*Delivery) {
 	if len(ds) == 0 {
 		return

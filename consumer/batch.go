@@ -15,14 +15,14 @@ type batch struct {
 	claimedMS  int64     // when it was claimed, hot-set time
 	asOfUS     int64     // the same in microseconds
 	answered   time.Time // when the answer to the claim had come
-	deadline   time.Time // by the monotonic clock; Redis ends it no earlier
-	ends       time.Time // the same by the other one, which goes on while a machine is suspended, and may be set
+	deadline   time.Time // when its lease ends, by the monotonic clock; the hot set ends it no earlier
+	ends       time.Time // the same by the wall clock, which goes on while a machine is suspended, and may be set
 	members    []*Delivery
-	left       int // members that have not left it
-	timer      *time.Timer
+	left       int         // members that have not left the batch
+	timer      *time.Timer // calls expire at the deadline
 }
 
-// extended notes a lease that a call which was sent then began or extended.
+// extended notes that the lease was begun, or extended, by a call that was sent then.
 func (b *batch) extended(sent time.Time, lease time.Duration) {
 	b.deadline = sent.Add(lease)
 	b.ends = b.deadline.Round(0)
@@ -37,11 +37,11 @@ func (b *batch) each(f func(*Delivery)) {
 	}
 }
 
-// slab is how many deliveries are allocated at once: few enough that one which is
-// kept for long keeps little alive, and as many as fill 4 KiB.
+// slab is how many deliveries are allocated at once. They fill 4 KiB, so that a delivery which a caller keeps for long
+// keeps no more than that from being freed.
 const slab = 13
 
-// addBatch notes a batch that was claimed by a call that was sent then.
+// addBatch notes a batch, got, that was claimed by a call which was sent then.
 func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
 	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, asOfUS: got.AsOf.TimeUS, answered: time.Now(), members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
 	b.extended(sent, c.o.Lease)
@@ -63,13 +63,13 @@ func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
 	return b
 }
 
-// queue has what was claimed and waits for a Consume, oldest first.
+// queue has the deliveries that wait for a Consume, oldest first: items from head on.
 type queue struct {
 	items []*Delivery
 	head  int
 }
 
-// mostTaken is how many places of items, at its front, may be empty before the rest moves there.
+// mostTaken: if more places than that are empty before head, and more than are in use behind it, the items move to the front.
 const mostTaken = 64
 
 func (q *queue) len() int { return len(q.items) - q.head }

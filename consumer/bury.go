@@ -10,12 +10,12 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// burial is a delivery on its way to the dead letters. Its delivery is settled.
+// burial is a task on its way to the dead letters.
 type burial struct {
-	d      *Delivery
+	d      *Delivery    // of the task; it is settled
 	reason string       // as task.Burial has it
 	text   string       // the last error, likewise
-	done   chan<- error // gets the outcome; nil: the consumer has found it at the claim, and no caller waits
+	done   chan<- error // gets the outcome; nil: the consumer buries it by itself, and no caller waits
 }
 
 // bury moves a delivery to the dead letters, in a group.
@@ -73,8 +73,8 @@ func (s *settler) buryGroup(group []burial) []coalesce.Result[struct{}] {
 	return make([]coalesce.Result[struct{}], len(group))
 }
 
-// attempts is how many attempts the dead letter tells of. The consumer buries what it has claimed before a further
-// attempt begins.
+// attempts is how many attempts the dead letter tells of. If no caller waits, no caller had the task: the consumer buries it
+// before a further attempt begins.
 func (b burial) attempts() int {
 	if b.done == nil {
 		return b.d.failedAttempts
@@ -96,7 +96,7 @@ func (s *settler) buried(b burial, err error, moved bool) error {
 	return fmt.Errorf("bury %q: %w", b.d.own.ID, err)
 }
 
-// errNoAnswer stands for the error of an attempt of which this process knows only that it failed.
+// errNoAnswer stands in a dead letter for the error of the last attempt, if no worker has told that.
 var errNoAnswer = errors.New("its worker ended, its lease ran out, or it took longer than DeliveryTimeout; or MaxAttempts was larger then")
 
 // exhausted reports whether d has failed as often as MaxAttempts allows, before it is handed out. Under Consumer.mu.
@@ -104,8 +104,8 @@ func (c *Consumer) exhausted(d *Delivery) bool {
 	return c.o.MaxAttempts > 0 && d.failedAttempts >= c.o.MaxAttempts
 }
 
-// buryExhausted moves claimed tasks that have no attempt left to the dead letters. The last attempt has told no worker why
-// it failed, or it would have become a dead letter there.
+// buryExhausted moves claimed tasks that have no attempt left to the dead letters. No worker knows why the last attempt failed: that
+// worker would have buried the task.
 func (c *Consumer) buryExhausted(ds []*Delivery) {
 	for _, d := range ds {
 		if _, err := d.settle(); err == nil {

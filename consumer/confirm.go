@@ -27,8 +27,8 @@ func (s *settler) confirm(cf confirmation) {
 	s.confirms.Post(cf)
 }
 
-// confirmGroup confirms a group of deliveries: one deletion of rows, then one removal of members for
-// each batch. Once a row is gone its outcome is nil, whatever the hot set answers.
+// confirmGroup confirms a group of deliveries: one deletion of rows, then one removal of members in each
+// partition. Once a row is deleted its outcome is nil, whatever the hot set answers.
 func (s *settler) confirmGroup(group []confirmation) []coalesce.Result[struct{}] {
 	ds, refs := make([]*Delivery, len(group)), make([]task.Ref, len(group))
 	for i, cf := range group {
@@ -112,8 +112,8 @@ func (s *settler) deleteRows(refs []task.Ref, ends []task.Ending) (deleted []boo
 	return deleted, err
 }
 
-// countUnsure counts as deleted what is missing now and is unsure: a try whose answer was lost may
-// have deleted it. An error leaves all of it, and what was deleted now, to the next try.
+// countUnsure counts those unsure rows as deleted that are missing now, because a try whose answer was lost may have
+// deleted them. After an error the next try does that, also for what was deleted now.
 func (s *settler) countUnsure(refs []task.Ref, deleted []bool, unsure map[task.Ref]bool) error {
 	var ids []string
 	for i, r := range refs {
@@ -138,7 +138,7 @@ func (s *settler) countUnsure(refs []task.Ref, deleted []bool, unsure map[task.R
 	}
 	for i, r := range refs {
 		deleted[i] = deleted[i] || unsure[r] && !task.Moved(r, found[r.ID])
-		delete(unsure, r) // one delivery of it was confirmed, no more
+		delete(unsure, r) // if r is in the group twice, one of the two confirms has deleted it
 	}
 	return nil
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// A delivery whose row its caller deletes in a transaction of its own (ConfirmTx). The library does not see how that
+// ConfirmTx deletes the row of a delivery in a transaction of the caller's own. The library does not see how that
 // transaction ends. Protocol (docs/model/confirmtx.pml):
 //
 //	X1  The transaction deletes the row in the version that was delivered (VersionFenced). A delivery that meets no row is
 //	    told ErrGone, and its caller rolls back. So of all deliveries of a task one transaction commits.
 //	X2  Until the caller ends the delivery it keeps its lease. Then the settler looks at the row, and only then acts: if the
 //	    row is gone, the member is removed; if it still exists, the transaction was rolled back, or goes on, and the
-//	    task is given back. After a ConfirmTx nothing but a transaction of a caller deletes the row of this delivery, and the
-//	    burial of one whose caller says that it failed.
+//	    task is given back. After a ConfirmTx the row of this delivery is deleted by a caller's transaction alone, or by its
+//	    burial if its caller says that it failed.
 //	X3  A transaction that is still open when the task is given back is safe: its row is locked, so that the ConfirmTx of
 //	    another delivery waits for its end, and meets no row if it has committed.
 
@@ -34,8 +34,8 @@ type txState struct{ v atomic.Int32 }
 
 const (
 	noTx      int32 = iota // ConfirmTx was not called
-	txUnsure               // it has failed, or meets no row, or goes on
-	txDeletes              // it deletes the row, if its transaction commits
+	txUnsure               // it is under way, has failed, or met no row
+	txDeletes              // it has deleted the row, if its transaction commits
 )
 
 func (s *txState) used() bool { return s.v.Load() != noTx }
@@ -101,7 +101,7 @@ func (s *settler) endTx(d *Delivery, async bool) <-chan error {
 		case err == nil:
 			err = errNotCommitted
 			delay := retrypolicy.Exponential{}.Delay(retrypolicy.Failure{Attempt: d.failedAttempts + 1})
-			if back := s.release(d, giveBack{delay, true}); back == nil {
+			if s.release(d, redelivery{delay, true}) == nil {
 				s.c.figures.rolledBack.Add(1)
 			}
 		}
@@ -121,12 +121,13 @@ func (s *settler) endTx(d *Delivery, async bool) <-chan error {
 // row is not known. So the member is removed as one whose row was deleted elsewhere: a Delete learns that a worker had it.
 func (s *settler) lookAfterTx(d *Delivery) (gone bool, err error) {
 	err = s.persist("look after a transaction", 1, func(ctx context.Context) error {
-		refs, err := s.c.store.Versions(ctx, []string{d.own.ID})
-		gone = err == nil && (len(refs) == 0 || refs[0] != d.own)
+		exists, err := s.c.rowExists(ctx, d)
+		gone = err == nil && !exists
 		return err
 	})
 	if gone {
-		s.removeMembers([]*Delivery{d}, []task.Ref{d.own}, []bool{false})
+		deletedHere := []bool{false}
+		s.removeMembers([]*Delivery{d}, []task.Ref{d.own}, deletedHere)
 	}
 	return gone, err
 }

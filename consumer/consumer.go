@@ -13,9 +13,10 @@
 //	keeper     extends leases, registers what is left of its batches with a new generation,
 //	           ends deliveries that take too long; it stops last
 //
-// Invariants, under Consumer.mu: a delivery is in its batch until its settlement is complete, or it is
-// given back or lost (life); it is in the queue, or in one caller's hands, or being settled; a batch
-// that all its members have left is not in batches, and its lease is extended no more.
+// Invariants, under Consumer.mu: a delivery is in its batch until its settlement is complete, it is
+// given back, its lease is lost, or its row is gone (life); it is in the queue or in future, or in one
+// caller's hands, or being settled; a batch that all its members have left is not in batches, and its
+// lease is extended no more.
 package consumer
 
 import (
@@ -74,7 +75,7 @@ type Store interface {
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 }
 
-// Options of New. All are set: the scheduler has put its defaults in.
+// Options of New. The scheduler has put its defaults in, so what is zero has the meaning that is named here.
 type Options struct {
 	Partitions      int                                         // of the hot set
 	Queue           int                                         // most tasks that wait in this process
@@ -82,17 +83,17 @@ type Options struct {
 	Drain           time.Duration                               // how long Run waits for deliveries in hand
 	DeliveryTimeout time.Duration                               // how long a caller may take
 	Retry           retrypolicy.Policy                          // the delay after a failed attempt; nil: the default
-	MaxAttempts     int                                         // after so many failed attempts a task becomes a dead letter; 0: never
-	Ahead           time.Duration                               // how long before they are due tasks may be claimed, at most task.MaxAhead; below 1 ms: not before
-	Alarm           func() *wait.Alarm                          // what tells that these are due; nil: wait.NewAlarm
-	MaxRate         float64                                     // tasks that are claimed a second; 0: no limit
-	Interval        time.Duration                               // between two claimed members of a partition, of all processes; 0: no limit
-	MaxInFlight     func(p int) int                             // members of a partition that are claimed at a time, by all processes; nil: no limit
-	Pause           func() task.Pause                           // what the durable store recorded when it was read last; nil: no pause
+	MaxAttempts     int                                         // after how many failed attempts a task becomes a dead letter; 0: never
+	Ahead           time.Duration                               // how long before they are due tasks may be claimed, at most task.MaxAhead; below 1 ms: not at all
+	Alarm           func() *wait.Alarm                          // makes what tells that these are due; nil: wait.NewAlarm
+	MaxRate         float64                                     // how many tasks are claimed in a second; 0: no limit
+	Interval        time.Duration                               // from one claimed member of a partition to the next, by all processes; 0: no limit
+	MaxInFlight     func(p int) int                             // how many members of a partition may be claimed at a time, by all processes; nil: no limit
+	Pause           func() task.Pause                           // what was recorded when this process read the records last; nil: no pause
 	PauseNoted      <-chan struct{}                             // has an element once Pause returns another one; nil: never
 	Kept            func(roles []task.Role, term time.Duration) // is told of the roles that processes hold (task.Watcher); may be nil
-	Later           func(task.Row)                              // adds a row to the hot set as soon as that answers
-	History         *History                                    // keeps what becomes of tasks; nil: nothing does
+	Later           func(task.Row)                              // adds a row to the hot set as soon as the hot set answers, if the row exists
+	History         *History                                    // keeps what becomes of tasks; nil: none is kept
 	Report          *report.Reporter                            // gets what no caller can be told
 	Hooks           hook.Hooks                                  // are told of events; each may be nil
 }
@@ -112,7 +113,7 @@ type Consumer struct {
 	removed    chan removed             // members that the hot set told of
 	room       chan struct{}            // has an element once fewer tasks are in flight; nil without MaxInFlight
 	handlers   atomic.Pointer[Handlers] // nil: Handle was not called
-	backlog    backlog                  // of tasks that are due and wait
+	backlog    backlogTracker           // of tasks that are due and wait
 	raises     sync.WaitGroup           // of enqueueRetried
 	handsOut   atomic.Bool              // Run runs, and its drain has not begun
 
@@ -121,28 +122,32 @@ type Consumer struct {
 	stepped       bool // Step was called, and Run was not
 	queue         queue
 	future        future // claimed, and not due yet
-	raising       int    // claimed tasks the rows of which are to know of their attempts before they are queued
-	low           int    // the claimer is to look when the queue is that short
+	raising       int    // claimed tasks that are queued once their rows know of their attempts (enqueueRetried)
+	low           int    // the claimer is nudged when the queue is that short
 	waiters       []chan *Delivery
 	batches       map[string]*batch
 	releases      []failedRelease // that the keeper retries
 	held          int             // deliveries that callers hold: their life is inHand or outOfBatch
 	handsEmpty    chan struct{}   // made by drain; closed when held is 0
 	settling      int             // settlements under way, and what timeouts give back
-	unasked       int             // of these, what no caller asked for: timeouts give it back, or it is buried at the claim
+	unasked       int             // of these, those that no caller asked for: a timeout gives the task back, or the claimer buries it
 	allSettled    chan struct{}   // made by settler.allComplete; closed when settling is 0
 	settledLately recent
 	pause         task.Pause // the newest one that a claim or Options.Pause told of
 	sight         sight      // of the hot set's clock, the last one
 }
 
+// warnAfter is how long Consume waits for Run before it reports that.
+const warnAfter = 5 * time.Second
+
+// stage is the stage of a Consumer's life. It only goes on.
 type stage int
 
 const (
-	notRun stage = iota
-	running
-	draining
-	closed
+	notRun   stage = iota
+	running        // Run claims and hands out, or Step was called
+	draining       // Run hands out no more
+	closed         // Run has returned, or is about to
 )
 
 // New returns a Consumer. It does no I/O and starts nothing.
@@ -207,22 +212,9 @@ func (c *Consumer) watch(ctx context.Context, w task.Watcher) {
 		if err := c.set.Watch(ctx, w); err != nil {
 			c.o.Report.Error("watch hot set", err, "watch again in 1 s")
 		}
-		pause(ctx, time.Second)
+		wait.For(ctx, time.Second)
 	}
 }
-
-// pause waits for d or for the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-// warnAfter is how long Consume waits for Run before it says so.
-const warnAfter = 5 * time.Second
 
 // Consume waits for a task that is due and returns it. The error is ctx.Err(), or
 // task.ErrClosed once Run has begun to drain.
@@ -239,17 +231,25 @@ func (c *Consumer) Consume(ctx context.Context) (*Delivery, error) {
 			c.buryExpired([]*Delivery{d})
 			continue
 		}
-		handed, suspended := c.hand(d)
-		if handed {
-			c.tellDelivered(d)
+		if c.handOrReturn(ctx, d) {
 			return d, nil
-		}
-		if suspended {
-			c.giveBack(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.ReleaseRequest{AtNext: true})
 		}
 	}
 }
 
+// handOrReturn puts d into its caller's hands, and reports whether it did. What is to be given back it gives back.
+func (c *Consumer) handOrReturn(ctx context.Context, d *Delivery) bool {
+	handed, suspended := c.hand(d)
+	if handed {
+		c.tellDelivered(d)
+	}
+	if suspended {
+		c.giveBack(context.WithoutCancel(ctx), d.batch, []*Delivery{d}, task.ReleaseRequest{AtNext: true})
+	}
+	return handed
+}
+
+// awaitRun waits until Run has begun. After warnAfter it reports that it still waits.
 func (c *Consumer) awaitRun(ctx context.Context) error {
 	select {
 	case <-c.running:
@@ -315,17 +315,13 @@ func (c *Consumer) leave(w chan *Delivery, err error) (*Delivery, error) {
 }
 
 // nudgeClaimer makes the claimer look at what is wanted.
-func (c *Consumer) nudgeClaimer() {
-	select {
-	case c.nudge <- struct{}{}:
-	default:
-	}
-}
+func (c *Consumer) nudgeClaimer() { wait.Wake(c.nudge) }
 
-// hand puts d into its caller's hands: handed. It does not if d has left its batch, or if the
-// drain has begun: d was not in hand yet then, and is given back. suspended: d is to be given back. Tasks are
-// not delivered at present (Options.Pause); or the machine may have been suspended since the lease was extended, or
-// its clock was set, so that the lease may have expired.
+// hand puts d into its caller's hands, unless one of these holds:
+//
+//   - The drain has begun, which gives d back; or d has left its batch, or its lease is over. Both answers are false.
+//   - Tasks are not delivered at present (Options.Pause); or the machine was suspended since the lease was extended, or
+//     its clock was set, so that the lease may be over. suspended: the caller of hand gives d back.
 func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -349,12 +345,12 @@ func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 // enqueue hands d out once it is due. Under mu.
 func (c *Consumer) enqueue(d *Delivery) {
 	if !c.putAside(d) {
-		c.give(d)
+		c.handToWaiter(d)
 	}
 }
 
-// give hands d to the caller that has waited longest, or queues it. Under mu.
-func (c *Consumer) give(d *Delivery) {
+// handToWaiter hands d to the caller that has waited longest, or queues it. Under mu.
+func (c *Consumer) handToWaiter(d *Delivery) {
 	if len(c.waiters) > 0 {
 		w := c.waiters[0]
 		c.waiters = c.waiters[1:]
@@ -386,11 +382,11 @@ func (c *Consumer) drain(ctx context.Context) {
 	c.mu.Lock()
 	c.queue, c.future.tasks = queue{}, nil
 	c.mu.Unlock()
-	patience := time.NewTimer(c.o.Drain)
-	defer patience.Stop()
+	over := time.NewTimer(c.o.Drain)
+	defer over.Stop()
 	select {
 	case <-idle:
-	case <-patience.C:
+	case <-over.C:
 		c.warnOfUnsettled()
 	}
 	c.settler.stop()
@@ -411,8 +407,8 @@ func (c *Consumer) draining() bool {
 	}
 }
 
-// warnOfUnsettled names what is in callers' hands when the drain time is over. Of what
-// has left its batch before only the number is known.
+// warnOfUnsettled reports the deliveries that are in callers' hands when the drain time is over. It counts all of them,
+// and names those that are still in their batch.
 func (c *Consumer) warnOfUnsettled() {
 	var ids []string
 	c.mu.Lock()
@@ -430,8 +426,7 @@ func (c *Consumer) warnOfUnsettled() {
 	}
 }
 
-// returnClaims gives claimed tasks back to the hot set, without counting an attempt. The
-// contexts of those that callers have in hand end.
+// returnClaims gives the claimed tasks back that which chooses, without counting an attempt, and ends their contexts.
 func (c *Consumer) returnClaims(ctx context.Context, which func(*Delivery) bool) {
 	byBatch := map[*batch][]*Delivery{}
 	c.mu.Lock()

@@ -18,16 +18,16 @@ type Delivery struct {
 
 	c              *Consumer
 	batch          *batch
-	own            task.Ref // the version that was claimed: the caller may change what is above
-	nextMS         int64
-	dueMS          int64
-	expiresMS      int64 // 0: it does not expire
-	createdMS      int64 // 0: not known
-	offerMS        int64 // when it is offered, by the hot set's clock, if it was claimed before that; 0: it was due
-	failedAttempts int   // Attempt - 1: rollbacks, timeouts and leases that ran out before
+	own            task.Ref // the version that was claimed. It is used in place of ID, which the caller may change
+	nextMS         int64    // when it is offered, as the row has it
+	dueMS          int64    // in place of Due
+	expiresMS      int64    // in place of Expires; 0: it does not expire
+	createdMS      int64    // when the task was created; 0: not known
+	offerMS        int64    // when it is offered, by the hot set's clock, if it was claimed ahead of that; 0: it was due
+	failedAttempts int      // Attempt - 1: rollbacks, timeouts and leases that ran out before
 	settlement     settlementState
 	tx             txState       // what its ConfirmTx did
-	returned       chan struct{} // made before the settlement becomes timedOut, closed when the task was given back
+	returned       chan struct{} // made before the settlement becomes timedOut, closed once the task is given back
 
 	// Under Consumer.mu.
 	life  life
@@ -41,16 +41,18 @@ func (d *Delivery) fill(c *Consumer, b *batch, e *task.Entry) error {
 	d.c, d.batch, d.own, d.ID = c, b, e.Ref, e.ID
 	d.takeExpiry(e.ExpiresMS)
 	d.createdMS = e.CreatedMS
-	return d.complete(e.NextMS, e.DueMS, e.Attempt, e.Payload, e.Headers)
+	return d.setTask(e.NextMS, e.DueMS, e.Attempt, e.Payload, e.Headers)
 }
 
-func (d *Delivery) complete(nextMS, dueMS int64, failedAttempts int, payload []byte, headers string) error {
+// setTask sets the fields that the caller sees, and those that they come from. The error is takeHeaders's.
+func (d *Delivery) setTask(nextMS, dueMS int64, failedAttempts int, payload []byte, headers string) error {
 	d.nextMS, d.dueMS, d.failedAttempts = nextMS, dueMS, failedAttempts
 	d.Due, d.Attempt, d.Payload = time.UnixMilli(dueMS).UTC(), failedAttempts+1, payload
 	return d.takeHeaders(headers)
 }
 
-// takeHeaders reads encoded headers. The error says that d goes without them, because the row was changed by hand.
+// takeHeaders reads encoded headers. If they cannot be read, because the row was changed by hand, d has none, and the error
+// tells that.
 func (d *Delivery) takeHeaders(encoded string) (err error) {
 	if d.Headers, err = task.DecodeHeaders(encoded); err != nil {
 		return fmt.Errorf("task %q: %w", d.own.ID, err)
@@ -58,23 +60,27 @@ func (d *Delivery) takeHeaders(encoded string) (err error) {
 	return nil
 }
 
-// reportHeaders reports headers that could not be read, if any.
+// reportHeaders reports err, unless it is nil: headers that could not be read.
 func (c *Consumer) reportHeaders(err error) {
 	if err != nil {
 		c.o.Report.Error("read headers", err, "the tasks are delivered without headers")
 	}
 }
 
-// Context ends when the task is no longer this caller's: its lease is over, it was
-// deleted or rescheduled (mostly at once, within a second or so), Options.DeliveryTimeout or the
-// drain time is over; or when it is settled: ConfirmAsync was called, or Confirm or
-// Rollback has returned. context.Cause tells which. Unless it was deleted
-// (task.ErrGone) Run still waits for its caller to settle it when it ends, and a Confirm still
-// counts: the first one that finds the row ends the task, also after a timeout.
+// Context ends when the task is no longer this caller's. context.Cause tells why:
 //
-// Its Deadline is DeliveryTimeout after the task was handed out, and never changes. At the deadline the context ends
-// with context.DeadlineExceeded and the cause task.ErrTimeout; within a second after it the task is offered again. Each
-// other end comes earlier, with context.Canceled: a lease that cannot be extended ends the context however far the deadline is.
+//	task.ErrGone       it was deleted or rescheduled; mostly the context ends at once then, or within a second or so
+//	task.ErrLeaseLost  its lease is over
+//	task.ErrTimeout    Options.DeliveryTimeout is over
+//	task.ErrClosed     the drain time is over
+//	task.ErrSettled    it is settled: ConfirmAsync was called, or Confirm, Fail or Rollback has returned
+//
+// Unless the task is gone, Run still waits for the caller to settle it, and a Confirm still counts: the first one
+// that finds the row ends the task, also after a timeout.
+//
+// The Deadline of the context is DeliveryTimeout after the task was handed out, and never changes. At the deadline the context
+// ends with context.DeadlineExceeded; within a second after it the task is offered again. Each other end comes earlier, with
+// context.Canceled: a lease that cannot be extended ends the context however far the deadline is.
 // A Delivery that was made by hand has context.Background.
 func (d *Delivery) Context() context.Context {
 	if d.c == nil {
@@ -157,19 +163,19 @@ func (d *Delivery) Rollback(ctx context.Context, delay time.Duration) error {
 		_, err := d.settle()
 		return err
 	}
-	a := afterFailure{back: giveBack{delay, true}}
+	a := afterFailure{back: redelivery{delay, true}}
 	if d.c.lastAttempt(d) {
 		a = afterFailure{bury: true, reason: task.ReasonAttempts, text: "rolled back in its last attempt"}
 	}
 	return d.settleFailed(ctx, a)
 }
 
-// wait returns the outcome, or why ctx ended if that comes first. An end of ctx that comes
-// from d's own context, its deadline too, tells nothing of how long the caller wants to wait; then only an
-// earlier deadline of ctx does, and the settler, which has an outcome when Run ends at the latest.
+// wait returns the outcome, or why ctx ended if that comes first. If ctx has ended because d's own context has, also by the
+// deadline of that, this tells nothing of how long the caller wants to wait. Then wait goes on until the outcome, which the
+// settler has when Run ends at the latest, or until a deadline of ctx that is earlier than that of d's context.
 func (d *Delivery) wait(ctx context.Context, done <-chan error) error {
 	defer d.ctx.end(task.ErrSettled)
-	var patience <-chan time.Time
+	var deadlineOfCaller <-chan time.Time
 	select {
 	case err := <-done:
 		return err
@@ -180,23 +186,23 @@ func (d *Delivery) wait(ctx context.Context, done <-chan error) error {
 		if deadline, is := ctx.Deadline(); is && deadline.Before(d.ctx.deadline) {
 			timer := time.NewTimer(time.Until(deadline))
 			defer timer.Stop()
-			patience = timer.C
+			deadlineOfCaller = timer.C
 		}
 	}
 	select {
 	case err := <-done:
 		return err
-	case <-patience:
+	case <-deadlineOfCaller:
 		return known(done, context.DeadlineExceeded)
 	}
 }
 
-// known is the outcome if it is known by now, and otherwise late.
-func known(done <-chan error, late error) error {
+// known returns the outcome if it is known by now, and otherwise err.
+func known(done <-chan error, err error) error {
 	select {
-	case err := <-done:
-		return err
+	case outcome := <-done:
+		return outcome
 	default:
-		return late
+		return err
 	}
 }

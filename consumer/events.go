@@ -27,12 +27,14 @@ func events(ds []*Delivery) []hook.Task {
 	return all
 }
 
+// tellClaimed tells of the tasks of a claim.
 func (c *Consumer) tellClaimed(b *batch) {
 	if f := c.o.Hooks.Claimed; f != nil {
 		hooks.Call(c.o.Report, "Claimed", f, hook.Claimed{Partition: b.p, Tasks: events(b.members)})
 	}
 }
 
+// tellDelivered tells of a task that a caller gets now.
 func (c *Consumer) tellDelivered(d *Delivery) {
 	f := c.o.Hooks.Delivered
 	if f == nil {
@@ -84,6 +86,7 @@ func (c *Consumer) tellFailed(d *Delivery, err error) {
 	}
 }
 
+// tellLeaseLost tells of those of b that have lost their lease.
 func (c *Consumer) tellLeaseLost(b *batch, lost []*Delivery) {
 	if f := c.o.Hooks.LeaseLost; f != nil && len(lost) > 0 {
 		hooks.Call(c.o.Report, "LeaseLost", f, hook.LeaseLost{Partition: b.p, Tasks: events(lost)})

@@ -2,21 +2,21 @@ package consumer
 
 import "github.com/triggerhook/triggerhook/task"
 
-// Task.Expires goes by the hot set's clock. It is looked at when a task is claimed, by the time of the claim, and once more when it is
-// handed to a caller, because it may have waited in between. The second look takes the latest time that the hot set's clock
-// may show, so no caller gets a task that has expired; the price is that a task may expire by a round trip too early.
+// Task.Expires goes by the hot set's clock. The consumer compares it when a task is claimed, with the time of the claim, and once more
+// when the task is handed to a caller, because it may have waited in between. The second time it takes the latest time that the hot set's
+// clock may show, so no caller gets a task that has expired. The price is that a task may expire by a round trip too early.
 //
-// An expired task is settled in the place of a caller: buryGroup moves its row to the dead letters, and then removes its member.
-// Until then it stays in its batch. If the durable store is away the row stays, and each later claim looks again.
+// The consumer buries an expired task: buryGroup moves its row to the dead letters, and then removes its member.
+// Until then the task stays in its batch. If the durable store is away the row stays, and each later claim compares again.
 
-// mostUnasked is how many settlements that no caller asked for may be under way while more is claimed. Without a bound a
-// claim of expired tasks, which no caller gets, would be followed by the next one at once.
+// mostUnasked is how many settlements that no caller asked for may be under way while more is claimed. Without a bound the claimer would
+// claim expired tasks without end, because no caller gets them.
 const mostUnasked = 10_000
 
 // expired reports whether d has expired at a time of the hot set.
 func (d *Delivery) expired(ms int64) bool { return d.expiresMS != 0 && ms > d.expiresMS }
 
-// expiredNow reports whether d, which is about to be handed out, may have expired.
+// expiredNow reports whether d may have expired by now.
 func (c *Consumer) expiredNow(d *Delivery) bool {
 	return d.expiresMS != 0 && d.expired(c.latest().UnixMilli())
 }

@@ -14,21 +14,21 @@ import (
 
 // afterFailure is what becomes of a delivery whose attempt failed: it is given back, or its task becomes a dead letter.
 type afterFailure struct {
-	bury   bool
-	reason string // of a burial: task.Reason...
-	text   string // of a burial: the last error
-	back   giveBack
+	bury   bool   // the task becomes a dead letter; otherwise it is given back
+	reason string // of the dead letter: task.Reason...
+	text   string // the last error of the dead letter
+	back   redelivery
 }
 
-// giveBack says how a delivery is given back.
-type giveBack struct {
+// redelivery says how a task that is given back is offered again.
+type redelivery struct {
 	delay   time.Duration
-	counted bool // as an attempt
+	counted bool // the delivery that ended counts as an attempt
 }
 
-// attempts is the number of attempts that have failed once this one has.
-func (g giveBack) attempts(d *Delivery) int {
-	if g.counted {
+// attempts is how many attempts have failed once d is given back so.
+func (r redelivery) attempts(d *Delivery) int {
+	if r.counted {
 		return d.failedAttempts + 1
 	}
 	return d.failedAttempts
@@ -40,15 +40,15 @@ func (c *Consumer) fail(d *Delivery, cause error, then func(afterFailure)) {
 	v := verdict.Of(cause)
 	switch {
 	case v.Act == verdict.Snooze:
-		then(afterFailure{back: giveBack{delay: v.Delay}})
+		then(afterFailure{back: redelivery{delay: v.Delay}})
 	case v.Act == verdict.Discard:
 		then(afterFailure{bury: true, reason: discarded(v.Reason), text: textOf(cause)})
 	case c.lastAttempt(d):
 		then(afterFailure{bury: true, reason: task.ReasonAttempts, text: textOf(cause)})
 	case v.Act == verdict.RetryAfter:
-		then(afterFailure{back: giveBack{v.Delay, true}})
+		then(afterFailure{back: redelivery{v.Delay, true}})
 	default:
-		c.retryDelay(d, cause, func(delay time.Duration) { then(afterFailure{back: giveBack{delay, true}}) })
+		c.retryDelay(d, cause, func(delay time.Duration) { then(afterFailure{back: redelivery{delay, true}}) })
 	}
 }
 
@@ -57,8 +57,8 @@ func (c *Consumer) lastAttempt(d *Delivery) bool {
 	return c.o.MaxAttempts > 0 && d.failedAttempts+1 >= c.o.MaxAttempts
 }
 
-// retryDelay calls then with the delay that Options.Retry answers. If the policy panics, ends its goroutine, or answers
-// what is not between 1 ns and retrypolicy.MaxDelay, the default delay is used, and this is reported.
+// retryDelay calls then with the delay that Options.Retry answers. If the policy panics, ends its goroutine, or answers a delay
+// that is not between 1 ns and retrypolicy.MaxDelay, retryDelay uses the default delay and reports that.
 func (c *Consumer) retryDelay(d *Delivery, cause error, then func(time.Duration)) {
 	f := retrypolicy.Failure{Task: d.asClaimed(), Attempt: d.failedAttempts + 1, Err: cause}
 	delay := retrypolicy.Exponential{}.Delay(f)
@@ -66,7 +66,7 @@ func (c *Consumer) retryDelay(d *Delivery, cause error, then func(time.Duration)
 		then(delay)
 		return
 	}
-	err := errors.New("it ended its goroutine (runtime.Goexit)") // unless it returns
+	err := errors.New("it ended its goroutine (runtime.Goexit)") // unless Delay returns or panics
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("it panicked: %v\n%s", p, debug.Stack())

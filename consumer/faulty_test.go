@@ -112,7 +112,7 @@ func (f *faulty) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.
 	}
 	for i := range b.Claims {
 		if bare {
-			b.Claims[i] = task.Claim{Entry: task.Entry{Ref: b.Claims[i].Ref}, Lost: true}
+			b.Claims[i] = task.Claim{Entry: task.Entry{Ref: b.Claims[i].Ref}, EntryLost: true}
 		}
 	}
 	return b, err

@@ -18,13 +18,13 @@ func (f *figures) delivered(failedAttempts int, late time.Duration) {
 	f.sent.Add(1)
 	if failedAttempts > 0 {
 		f.redelivered.Add(1)
-		return // late by its delay, which is no lateness
+		return // the delay before a further attempt is no lateness
 	}
 	f.late.add(late)
 }
 
 // gaveBack counts a delivery that was given back.
-func (f *figures) gaveBack(back giveBack) {
+func (f *figures) gaveBack(back redelivery) {
 	if back.counted {
 		f.rolledBack.Add(1)
 	} else {
@@ -58,7 +58,7 @@ type Figures struct {
 	LeasesLost  uint64 // batches whose lease ran out while this process had tasks of them
 
 	Queued     int64 // claimed, and waiting in this process for a Consume
-	InHand     int64 // delivered, and neither settled nor deleted yet
+	InHand     int64 // delivered, not settled yet, and not known to be deleted
 	Stuck      int64 // handlers that have run for longer than DeliveryTimeout; what they have not settled is in hand
 	Confirming int64 // settled by their callers, and waiting for the stores
 	// Lateness counts first deliveries by how late they were: Lateness[i] those

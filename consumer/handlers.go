@@ -24,44 +24,45 @@ const (
 	namedIDs = 10
 )
 
-// Handlers are the goroutines of one Scheduler.Handle, each of which calls a handler for one
-// delivery after the other, and settles it.
+// Handlers are the goroutines of one Scheduler.Handle. Each of them takes one delivery after the other, calls the handler
+// for it, and settles it.
 //
 // A handler is the caller's code: it may panic, end its goroutine (runtime.Goexit, which a
 // test's FailNow is), ignore its context, or never return. It is stuck once it has run for
 // DeliveryTimeout. Invariants, under mu:
 //
-//	H1  A delivery that a handler returned from, in whatever way, is settled.
-//	H2  As many loops as were asked for are not stuck, unless there are twice as many.
-//	H3  A loop whose handler was stuck ends when that returns, if its replacement runs.
+//	H1  When a handler has returned, in whatever way, its delivery is settled.
+//	H2  As many loops as were asked for (size) are not stuck, unless there are twice as many loops as that.
+//	H3  A loop whose handler was stuck ends when the handler returns, if another loop runs in its place.
 //
 // The keeper's goroutine calls replaceStuck; each loop's goroutine owns its loop.
 type Handlers struct {
 	c      *Consumer
 	handle func(context.Context, *Delivery) error
-	size   int
-	start  time.Time // what handlerLoop.began counts from
-	calls  context.Context
+	size   int             // how many loops were asked for
+	start  time.Time       // what handlerLoop.began counts from
+	calls  context.Context // of the calls of Consume
 	cancel context.CancelFunc
 
 	mu     sync.Mutex
 	loops  map[*handlerLoop]bool
-	stuck  int           // of loops
+	stuck  int           // how many loops have a stuck handler
 	ended  chan struct{} // made by Stop, closed when no loop is left
-	untold int           // became stuck since the last warning
-	told   time.Time     // when that was
+	untold int           // how many became stuck since the last warning
+	told   time.Time     // when that warning was; zero once no handler is stuck
 }
 
 // handlerLoop is one goroutine that handles deliveries, one after the other.
 type handlerLoop struct {
-	began   atomic.Int64 // when its handler was called, or one of:
+	began   atomic.Int64 // when its handler was called, in ns after Handlers.start; or waits, or isStuck
 	current atomic.Pointer[Delivery]
 	surplus bool // its handler was stuck, and its replacement runs
 }
 
+// The values of handlerLoop.began that are no time.
 const (
-	waits   int64 = 0  // for a delivery
-	isStuck int64 = -1 // counted in Handlers.stuck
+	waits   int64 = 0  // the loop waits for a delivery
+	isStuck int64 = -1 // its handler is stuck, and counted in Handlers.stuck
 )
 
 // errGoexit stands for the result of a handler that ended its goroutine.
@@ -88,8 +89,8 @@ func (h *Handlers) spawn() {
 	go h.run(l)
 }
 
-// run handles deliveries until Consume ends. If a handler ends the goroutine another one
-// goes on in its place.
+// run handles deliveries until Consume answers an error. If a handler ends the goroutine another one goes on in its
+// place.
 func (h *Handlers) run(l *handlerLoop) {
 	returned := false
 	defer func() {
@@ -104,13 +105,13 @@ func (h *Handlers) run(l *handlerLoop) {
 		if err != nil {
 			break
 		}
-		h.one(l, d)
+		h.handleOne(l, d)
 	}
 	returned = true
 }
 
-// one has a delivery handled, and settles it.
-func (h *Handlers) one(l *handlerLoop, d *Delivery) {
+// handleOne has a delivery handled, and settles it.
+func (h *Handlers) handleOne(l *handlerLoop, d *Delivery) {
 	err := errGoexit // unless call returns
 	l.current.Store(d)
 	l.began.Store(int64(time.Since(h.start)) + 1)
@@ -121,6 +122,7 @@ func (h *Handlers) one(l *handlerLoop, d *Delivery) {
 	err = call(h.handle, d)
 }
 
+// call calls the handler. If it panics the error is a panicError.
 func call(handle func(context.Context, *Delivery) error, d *Delivery) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -168,7 +170,8 @@ func (h *Handlers) settle(d *Delivery, err error) {
 	}
 }
 
-// log logs how a handler ended: a panic, a recovered one with its stack too, and runtime.Goexit at Warn, and any other error at Info.
+// log logs how a handler ended: at Warn if it panicked, also if a middleware has recovered the panic, or called runtime.Goexit; otherwise
+// at Info.
 func (h *Handlers) log(d *Delivery, message string, err error) {
 	log, attrs := h.c.o.Report.Info, []any{"id", d.own.ID, "attempt", d.failedAttempts + 1, "error", err}
 	if recovered := panicStack(nil); errors.As(err, &recovered) {
@@ -313,18 +316,18 @@ func (h *Handlers) Stop() error {
 	}
 	select {
 	case <-h.c.settler.allComplete():
-	case <-wait.C: // a failure of what is still under way is reported
+	case <-wait.C: // settlements that are still under way report their failures
 	}
 	return nil
 }
 
-// abandoned says what Stop leaves.
+// abandoned returns the error that names what Stop leaves.
 func (h *Handlers) abandoned() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ids := h.current(func(*handlerLoop) bool { return true })
 	if len(ids) == 0 {
-		return nil // the last has returned just now
+		return nil // the last one has returned just now
 	}
 	return fmt.Errorf("%d deliveries: %w, Drain (%s) and %s after the end of its context: %s", len(ids), task.ErrAbandoned,
 		h.c.o.Drain, lastWait, name(ids))

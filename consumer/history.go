@@ -8,7 +8,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// History says of which tasks the settler keeps what became of them, and where (durable.Historian).
+// History tells which tasks leave history, and where (durable.Historian).
 type History struct {
 	Store  Historian   // that keeps it
 	Sample task.Sample // of which IDs
@@ -29,7 +29,7 @@ type txHistorian interface {
 	KeepTx(ctx context.Context, tx task.Tx, ends []task.Ending) error
 }
 
-// confirmed is what the history keeps of ds, which are confirmed now; nil if Options.History is off.
+// confirmed is what the history keeps of ds, which are confirmed now; nil without Options.History.
 func (c *Consumer) confirmed(ds []*Delivery) []task.Ending {
 	if c.o.History == nil {
 		return nil
@@ -41,7 +41,8 @@ func (c *Consumer) confirmed(ds []*Delivery) []task.Ending {
 	return ends
 }
 
-// buriedAs is the same of deliveries that become dead letters. burials are what the store is asked to do with them.
+// buriedAs is what the history keeps of a group that becomes dead letters; nil without Options.History. burials are what the store
+// is asked to do with the group.
 func (c *Consumer) buriedAs(group []burial, burials []task.Burial) []task.Ending {
 	if c.o.History == nil {
 		return nil
@@ -54,7 +55,8 @@ func (c *Consumer) buriedAs(group []burial, burials []task.Burial) []task.Ending
 	return ends
 }
 
-// ending completes e, which is how d ends; handed: a caller had d. If d is not in the sample nothing is kept of it.
+// ending completes e, the end of d. handed: a caller had d. Of a task that is not in the sample the history keeps nothing: its
+// ending has a Ref alone.
 func (c *Consumer) ending(d *Delivery, e task.Ending, handed bool) task.Ending {
 	if !c.o.History.Sample.Has(d.own.ID) {
 		return task.Ending{Ref: d.own}

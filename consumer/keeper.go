@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -41,8 +42,8 @@ func (c *Consumer) keep(ctx context.Context) {
 	}
 }
 
-// failedRelease is a release that did not reach the hot set. What it names waits in a batch
-// whose lease goes on as long as another of its tasks is in hand.
+// failedRelease is a release that did not reach the hot set. The members that it names wait in their batch,
+// the lease of which is extended as long as another of its tasks is in hand.
 type failedRelease struct {
 	b *batch
 	r task.ReleaseRequest
@@ -82,7 +83,7 @@ func (c *Consumer) flushReleases(ctx context.Context, began time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, max(hotTimeout, c.o.Drain-time.Since(began)))
 	defer cancel()
 	for c.retryReleases(ctx); c.queuedReleases() > 0 && ctx.Err() == nil; c.retryReleases(ctx) {
-		pause(ctx, retryPause)
+		wait.For(ctx, retryPause)
 	}
 	if n := c.queuedReleases(); n > 0 {
 		c.o.Report.Error("give tasks back", ctx.Err(), "given back by the reaper, once their lease is over", "tasks", n)
@@ -99,10 +100,9 @@ func (c *Consumer) queuedReleases() (n int) {
 	return n
 }
 
-// live returns the batches of each partition, except those whose deadline has passed.
-// The method expire is about to end these. Their lease may have been reaped, even if old data
-// that a failover brings back still has it. They must not register either: another worker may
-// have their tasks now.
+// live returns the batches of each partition, except those whose deadline has passed, which expire is about
+// to end. Their lease may have been reaped, even if older data that a failover brings back still has it. So they are
+// neither extended nor registered: another worker may have their tasks.
 func (c *Consumer) live() map[int][]*batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,8 +116,7 @@ func (c *Consumer) live() map[int][]*batch {
 	return all
 }
 
-// extend extends the leases of batches of one partition, and ends what was
-// removed meanwhile.
+// extend extends the leases of batches of one partition. Each generation is a call of its own.
 func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Lease/3)
 	defer cancel()
@@ -125,61 +124,67 @@ func (c *Consumer) extend(ctx context.Context, p int, bs []*batch) {
 	for _, b := range bs {
 		byGeneration[b.generation] = append(byGeneration[b.generation], b)
 	}
-	for g, bs := range byGeneration {
-		h := task.ExtendRequest{Generation: g, Lease: c.o.Lease}
-		byToken, byRef := map[string]*batch{}, map[task.Ref]*Delivery{}
-		c.mu.Lock()
-		for _, b := range bs {
-			h.Tokens = append(h.Tokens, b.token)
-			byToken[b.token] = b
-			b.each(func(d *Delivery) {
-				if d.settlement.is(unsettled) { // of the others the settler learns from their rows
-					h.Refs = append(h.Refs, d.own)
-					byRef[d.own] = d
-				}
-			})
-		}
-		c.mu.Unlock()
-		sent := time.Now()
-		failpoint.Hit("extend/renew")
-		e, err := c.set.Extend(ctx, p, h)
-		switch {
-		case errors.Is(err, task.ErrAborted):
-			c.registerAll(ctx, bs)
-			continue
-		case errors.Is(err, task.ErrCold):
-			continue // the feeder begins a generation; then it is another
-		case err != nil:
-			c.o.Report.Error("extend leases", err, "extended again at the next beat", "partition", p)
-			continue
-		}
-		failpoint.Hit("extend/end")
-		for t, b := range byToken {
-			if !slices.Contains(e.Lost, t) {
-				c.renew(b, sent)
+	for generation, bs := range byGeneration {
+		c.extendIn(ctx, p, generation, bs)
+	}
+}
+
+// extendIn extends the leases of batches of one generation, and ends the deliveries that the answer tells are
+// lost or gone.
+func (c *Consumer) extendIn(ctx context.Context, p int, generation int64, bs []*batch) {
+	req := task.ExtendRequest{Generation: generation, Lease: c.o.Lease}
+	byToken, byRef := map[string]*batch{}, map[task.Ref]*Delivery{}
+	c.mu.Lock()
+	for _, b := range bs {
+		req.Tokens = append(req.Tokens, b.token)
+		byToken[b.token] = b
+		b.each(func(d *Delivery) {
+			if d.settlement.is(unsettled) { // what became of the others the settler learns from their rows
+				req.Refs = append(req.Refs, d.own)
+				byRef[d.own] = d
 			}
+		})
+	}
+	c.mu.Unlock()
+	sent := time.Now()
+	failpoint.Hit("extend/renew")
+	e, err := c.set.Extend(ctx, p, req)
+	switch {
+	case errors.Is(err, task.ErrAborted): // another generation is current
+		c.registerAll(ctx, bs)
+		return
+	case errors.Is(err, task.ErrCold):
+		return // the feeder begins a generation, in which a later beat registers the batches
+	case err != nil:
+		c.o.Report.Error("extend leases", err, "extended again at the next beat", "partition", p)
+		return
+	}
+	failpoint.Hit("extend/end")
+	for token, b := range byToken {
+		if !slices.Contains(e.Lost, token) {
+			c.renew(b, sent)
 		}
-		// Renew first, because restoring a member asks the durable store, which may be away.
-		// Restore before the lost batches end, because a batch whose last member is gone counts
-		// as lost.
-		gone := make(map[*batch][]*Delivery)
-		for _, ref := range e.Gone {
-			d := byRef[ref]
-			gone[d.batch] = append(gone[d.batch], d)
-		}
-		for b, ds := range gone {
-			c.restoreEntries(ctx, b, ds)
-		}
-		for _, t := range e.Lost {
-			if b := byToken[t]; !c.allSettledIn(b) {
-				c.loseBatch(b, task.ErrLeaseLost)
-			}
+	}
+	// Renew first, because restoring a member asks the durable store, which may be away.
+	// Restore before the batches in e.Lost end, because a batch whose last member is gone is
+	// one of them.
+	gone := make(map[*batch][]*Delivery)
+	for _, ref := range e.Gone {
+		d := byRef[ref]
+		gone[d.batch] = append(gone[d.batch], d)
+	}
+	for b, ds := range gone {
+		c.restoreEntries(ctx, b, ds)
+	}
+	for _, token := range e.Lost {
+		if b := byToken[token]; !c.allSettledIn(b) {
+			c.loseLease(b)
 		}
 	}
 }
 
-// allSettledIn reports whether each member of b is settled. Mostly the hot set has no batch any more
-// then, because the settlements ended it, and this process is still to be told so. If
+// allSettledIn reports whether each member of b is settled. Then the hot set mostly has no batch any more
+// because the settlements have ended it, and this process has not noted that yet. If
 // the lease was lost nevertheless, expire finds out.
 func (c *Consumer) allSettledIn(b *batch) bool {
 	c.mu.Lock()
@@ -199,18 +204,18 @@ func (c *Consumer) renew(b *batch, sent time.Time) {
 	}
 }
 
-// expire is the end of a lease by the local clock.
+// expire loses the lease of b if its deadline has passed. The timer of b calls it.
 func (c *Consumer) expire(b *batch) {
 	c.mu.Lock()
 	expired := c.batches[b.token] == b && !time.Now().Before(b.deadline)
 	c.mu.Unlock()
 	if expired {
-		c.loseBatch(b, task.ErrLeaseLost)
+		c.loseLease(b)
 	}
 }
 
-// loseBatch ends what this process has of a batch.
-func (c *Consumer) loseBatch(b *batch, cause error) {
+// loseLease ends the deliveries of a batch whose lease is over.
+func (c *Consumer) loseLease(b *batch) {
 	var lost []*Delivery
 	c.mu.Lock()
 	if b.left > 0 {
@@ -218,17 +223,17 @@ func (c *Consumer) loseBatch(b *batch, cause error) {
 		b.each(func(d *Delivery) { lost = append(lost, d) })
 	}
 	for _, d := range lost {
-		c.lose(d, cause)
+		c.endDelivery(d, task.ErrLeaseLost)
 	}
 	c.mu.Unlock()
 	c.tellLeaseLost(b, lost)
 }
 
-// lose ends a delivery whose task another worker has, or whose row is gone. If the row is gone Run
-// waits for the caller no more, unless the settlement is on its way: a caller whose context has
-// ended may leave d unsettled. If only the lease was lost, in an outage say, a Confirm still saves
-// another delivery. Under mu.
-func (c *Consumer) lose(d *Delivery, cause error) {
+// endDelivery ends a delivery whose lease was lost, or whose row is gone. If the row is gone Run waits for the
+// caller no more, unless the settlement is under way, because a caller whose context has ended may leave
+// d unsettled. If only the lease was lost, as in an outage, Run waits: a Confirm still saves another
+// delivery. Under mu.
+func (c *Consumer) endDelivery(d *Delivery, cause error) {
 	if !d.life.inBatch() {
 		return
 	}
@@ -239,23 +244,24 @@ func (c *Consumer) lose(d *Delivery, cause error) {
 	}
 }
 
-// restoreEntries asks what became of members of b whose entries the hot set does not have.
-// Mostly their rows are gone (deleted, rescheduled), and they are lost. But the hot set may
-// have lost the entries alone (an eviction). Then they are put back, because what is
-// being executed is not to be offered to others.
+// restoreEntries finds out what became of members of b that have no entry in the hot set. Mostly their
+// rows are gone (deleted, rescheduled), and their deliveries end. But the hot set may have lost the
+// entries alone (an eviction). Then it puts them back, because a task that a handler works on must
+// not be offered to others.
 func (c *Consumer) restoreEntries(ctx context.Context, b *batch, ds []*Delivery) {
 	if _, err := c.registerNow(ctx, b, ds); err != nil {
 		c.o.Report.Error("put back lost entries", err, "put back at the next beat", "tasks", len(ds))
 	}
 }
 
-// removed are members that the hot set says were removed while some worker had claimed them.
+// removed is a message of the hot set: these members were removed while some worker had claimed them.
 type removed struct {
 	p    int
 	refs []task.Ref
 }
 
-// mostRemoved is how many messages of removed members wait. What finds no room is found out by the next extension.
+// mostRemoved is how many messages of removed members wait. The next extension finds out what a message told for which there was no
+// room.
 const mostRemoved = 64
 
 // noteRemoved has endRemoved look at what was removed.
@@ -323,9 +329,9 @@ func (c *Consumer) registerAll(ctx context.Context, bs []*batch) {
 	all.Wait()
 }
 
-// register puts what is left of b into a batch of the present generation: it reads which
-// of the rows exist, and then an add claims these members. A member that has no row, or is in
-// another worker's batch by now, is lost.
+// register puts what is left of b into a batch of the present generation: it reads which of the rows
+// exist, and then an add claims these members. The delivery of a member that has no row, or is in another
+// worker's batch by now, ends.
 func (c *Consumer) register(ctx context.Context, b *batch) {
 	sent := time.Now()
 	var ds []*Delivery
@@ -343,11 +349,10 @@ func (c *Consumer) register(ctx context.Context, b *batch) {
 	c.renew(b, sent)
 }
 
-func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (int64, error) {
-	asOf, err := c.set.Clock(ctx, b.p)
-	if err == nil && asOf.Generation == 0 {
-		err = task.ErrCold
-	}
+// registerNow registers the deliveries of b that have a row, and ends those that have none or are in another worker's batch. It
+// returns the generation that they are registered with.
+func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (generation int64, err error) {
+	asOf, err := c.clockIfWarm(ctx, b.p) // before the rows (AsOfBeforeRead)
 	if err != nil {
 		return 0, err
 	}
@@ -369,7 +374,7 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 	c.mu.Lock() // the claimer may be filling in what it has read of a row
 	for _, d := range ds {
 		if !exists[d.own] {
-			c.lose(d, task.ErrGone)
+			c.endDelivery(d, task.ErrGone)
 			continue
 		}
 		kept = append(kept, d)
@@ -386,13 +391,22 @@ func (c *Consumer) registerNow(ctx context.Context, b *batch, ds []*Delivery) (i
 	return asOf.Generation, nil
 }
 
+// clockIfWarm is Clock, or task.ErrCold if the partition has no generation.
+func (c *Consumer) clockIfWarm(ctx context.Context, p int) (task.AsOf, error) {
+	asOf, err := c.set.Clock(ctx, p)
+	if err == nil && asOf.Generation == 0 {
+		err = task.ErrCold
+	}
+	return asOf, err
+}
+
 // noteRegistered ends the deliveries of b that could not be registered: another worker has them.
 func (c *Consumer) noteRegistered(b *batch, kept []*Delivery, outcomes []task.AddOutcome) {
 	var lost []*Delivery
 	c.mu.Lock()
 	for i, d := range kept {
 		if outcomes[i] != task.AddClaimed && d.life.inBatch() {
-			c.lose(d, task.ErrLeaseLost)
+			c.endDelivery(d, task.ErrLeaseLost)
 			lost = append(lost, d)
 		}
 	}
@@ -400,14 +414,14 @@ func (c *Consumer) noteRegistered(b *batch, kept []*Delivery, outcomes []task.Ad
 	c.tellLeaseLost(b, lost)
 }
 
-// entry is d as a member: without its payload, which its caller has and may have
-// changed. If it is offered again, that is read from the row. Under Consumer.mu.
+// entry is d as a member. It has no payload, because the caller of d may have changed that: if the task is
+// offered again, the payload is read from the row. Under Consumer.mu.
 func (d *Delivery) entry() task.Entry {
 	return task.Entry{Ref: d.own, NextMS: d.nextMS, DueMS: d.dueMS, Attempt: d.failedAttempts, External: true}
 }
 
-// timeOutDeliveries gives back what callers have had for longer than DeliveryTimeout. At the end of
-// the drain that is the drain's to do.
+// timeOutDeliveries gives back what callers have had for longer than DeliveryTimeout. At its end the
+// drain does that itself.
 func (c *Consumer) timeOutDeliveries() {
 	if c.settler.retrying.Err() != nil {
 		return

@@ -3,14 +3,15 @@ package consumer
 import (
 	"time"
 
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
 const (
-	// fullSleep is how soon a partition is asked again that has MaxInFlight claimed members. What this
-	// process settles has it asked at once.
+	// fullSleep is how soon a partition that has MaxInFlight claimed members is asked again. A settlement
+	// of this process has it asked at once.
 	fullSleep = 50 * time.Millisecond
-	// probeEvery is how often at most a process asks for a pause that has enough in its queue and was woken.
+	// probeEvery is how often at most a process that has enough in its queue, and is woken, asks for a pause.
 	probeEvery = 250 * time.Millisecond
 )
 
@@ -18,7 +19,7 @@ const (
 // Time that was not used counts for a second, or for one task if that is more.
 type pace struct {
 	interval time.Duration // between two tasks; 0: no limit
-	counted  time.Time     // up to then tasks were claimed, at one each interval
+	counted  time.Time     // up to when the time is used up, at one interval for each claimed task
 }
 
 func newPace(rate float64) pace {
@@ -28,7 +29,7 @@ func newPace(rate float64) pace {
 	return pace{interval: task.RateInterval(rate)}
 }
 
-// allow returns how many of n tasks may be claimed at a time.
+// allow returns how many of n tasks may be claimed now.
 func (l *pace) allow(n int, now time.Time) int {
 	if l.interval == 0 {
 		return n
@@ -45,8 +46,9 @@ func (l *pace) take(n int) { l.counted = l.counted.Add(time.Duration(n) * l.inte
 // next is when the next task is allowed.
 func (l *pace) next() time.Time { return l.counted.Add(l.interval) }
 
-// count counts a claim of n tasks that got so many. A claim without an answer counts whole, and once, because its batch may exist: the
-// repetition returns that. count returns what it has counted.
+// count counts a claim of n tasks that got some, and returns how many tasks it has counted. A claim without an answer counts as n,
+// because its batch may exist. The claim that repeats it returns that batch, and then count corrects the number: what it returns
+// may be negative.
 func (l *claimer) count(p, n, got int, answered bool) int {
 	before := l.sent[p]
 	if l.sent[p] = 0; !answered && l.pace.interval > 0 {
@@ -67,15 +69,11 @@ func (c *Consumer) request(p int, token string, n int) task.ClaimRequest {
 	return r
 }
 
-// noteRoom has the claimer ask again the partitions that had MaxInFlight claimed members.
-func (c *Consumer) noteRoom() {
-	select {
-	case c.room <- struct{}{}:
-	default: // it is to ask already, or MaxInFlight is off
-	}
-}
+// noteRoom has the claimer ask again the partitions that had MaxInFlight claimed members. Without MaxInFlight room is nil, and
+// nothing happens.
+func (c *Consumer) noteRoom() { wait.Wake(c.room) }
 
-// roomMade has the full partitions be asked at once.
+// roomMade has the partitions that had MaxInFlight claimed members asked at once.
 func (l *claimer) roomMade() {
 	for p, full := range l.full {
 		if full {
@@ -84,7 +82,7 @@ func (l *claimer) roomMade() {
 	}
 }
 
-// plan notes when partition p is to be looked at after b, the answer to a claim.
+// plan notes when to look at partition p next, after b, the answer to a claim.
 func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time) {
 	at, offers := now.Add(never), time.Time{} // no member waits
 	l.full[p] = b.Full
@@ -100,7 +98,7 @@ func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time
 		at = offers
 	}
 	if l.more[p] {
-		at = minTime(at, now.Add(coldSleep)) // confirms yield until a claim tells that no more is due
+		at = minTime(at, now.Add(coldSleep)) // soon, because confirms yield until a claim tells that no more is due
 	}
 	if len(b.Claims) < req.Limit {
 		at = maxTime(at, now.Add(shortestSleep))
@@ -109,7 +107,7 @@ func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time
 	l.offers[p], l.asked[p] = offers, now
 }
 
-// lead is how long before its next member is due a partition is looked at now, because that may be claimed ahead.
+// lead is how long before its next member is due a partition is looked at: 0 if nothing may be claimed ahead now.
 func (l *claimer) lead() time.Duration {
 	if _, n := l.c.ahead(1); n == 0 {
 		return 0

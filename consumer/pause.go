@@ -6,9 +6,9 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// A pause is known to this process from its claims, and from the records that it reads each second. A delivery that was claimed
-// before the end of the pause that is known does not begin: it is given back, without an attempt counted. So no clock is read here:
-// a claim that is answered after the end of a pause has a later time than that.
+// This process knows of a pause by its claims, and by the records that it reads each second. A task that was claimed
+// before the end of that pause is not handed out: it is given back, without an attempt counted. No clock is read for this,
+// because a claim that is made after the end of the pause has a later time than that end.
 
 // pausedSince reports whether d was claimed before the end of a pause that is known by now. Under mu.
 func (c *Consumer) pausedSince(d *Delivery) bool {

@@ -6,29 +6,31 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// postponement is a Rollback with a delay that the hot set cannot keep: the row gets another
-// due time and version, and the feeder or Add brings that into the hot set when its time is
-// near. The method try has the protocol.
+// postponement is a Rollback with a delay that the hot set cannot keep: the row gets another time
+// and version, and the feeder or Add brings that version into the hot set when its time is near. The
+// method try has the steps.
 //
-// What fails and is not final is tried again, as a confirm is, until the drain is over. All
-// tries move the row to the same version, so that one whose answer was lost is not made
-// twice. If the answer to a try was lost, and the row is gone by the next one, it counts as
-// moved: most likely it was, and the task was delivered or deleted since. A try that is known
-// to have failed counts for nothing. A row that is moved late must not be taken from
-// another worker. So there is no try once the lease has expired, and each begins by asking the hot
-// set whether the member is in this worker's batch still, unless a release has just told so
-// (docs/model/postpone.pml). If a postponement cannot be made this is reported, and the task is
-// given back without its delay.
+// After a try that fails another one follows until the drain is over, as with a confirm, unless the error is final:
 //
-// One goroutine owns it.
+//   - All tries move the row to the same version, so that a try whose answer was lost is not made twice.
+//   - If the answer to a try was lost, and the next try finds no row, the row counts as moved: most
+//     likely it was, and the task was delivered or deleted since. A try that is known to have failed
+//     counts for nothing.
+//   - A late try must not take the row from another worker. So there is no try once the lease has
+//     expired. Each try first asks the hot set whether the member is still in this worker's batch,
+//     unless a release has just told that (docs/model/postpone.pml).
+//
+// If the postponement cannot be made this is reported, and the task is given back without its delay.
+// One goroutine owns a postponement.
 type postponement struct {
 	s      *settler
 	c      *Consumer
 	d      *Delivery
-	back   giveBack
+	back   redelivery
 	to     task.Row
 	member memberPlace
 	prev   prevVersion
@@ -63,13 +65,13 @@ const (
 var errTaken = errors.New("another worker has claimed the task before its row could be moved")
 
 // postpone makes a postponement: it tries until one try succeeds, or no further one may be made.
-func (s *settler) postpone(d *Delivery, back giveBack, member memberPlace) error {
+func (s *settler) postpone(d *Delivery, back redelivery, member memberPlace) error {
 	p := &postponement{s: s, c: s.c, d: d, back: back, member: member, to: task.Row{Ref: task.Ref{ID: d.own.ID, Ver: task.NewVer()},
 		DueMS: d.dueMS, NextMS: min(task.MaxDue, s.c.after(max(0, back.delay))), Attempt: back.attempts(d)}}
 	err := p.try()
-	for wait := retryPause; err != nil && !p.last(err); wait = min(2*wait, maxRetryPause) {
+	for rest := retryPause; err != nil && !p.last(err); rest = min(2*rest, maxRetryPause) {
 		s.c.o.Report.Error("postpone", err, "tried again while the lease lives")
-		pause(s.retrying, wait)
+		wait.For(s.retrying, rest)
 		if !s.c.leaseLives(d) {
 			break
 		}
@@ -133,23 +135,20 @@ func (p *postponement) try() error {
 	return nil
 }
 
-// reclaim puts the member into this worker's batch if it is in none, as a keeper does after a loss
+// reclaim puts the member into this worker's batch if it is in none, as the keeper does after a loss
 // of data. A release that met no entry of the member has taken it out of the batch, so the auditor
 // may have added it again, and another worker may have claimed it (errTaken). If the row is moved or
-// gone, also after this has read it (task.AddDead), that is no error: Move finds it out.
+// gone, before or after reclaim has read it (task.AddDead), that is no error: Move finds it out.
 func (p *postponement) reclaim() error {
 	ctx, cancel := p.s.call(storeTimeout)
 	defer cancel()
 	c, d := p.c, p.d
-	asOf, err := c.set.Clock(ctx, d.batch.p)
-	if err == nil && asOf.Generation == 0 {
-		err = task.ErrCold
-	}
+	asOf, err := c.clockIfWarm(ctx, d.batch.p) // before the row (AsOfBeforeRead)
 	if err != nil {
 		return err
 	}
-	refs, err := c.store.Versions(ctx, []string{d.own.ID})
-	if err != nil || len(refs) == 0 || refs[0] != d.own {
+	exists, err := c.rowExists(ctx, d)
+	if err != nil || !exists {
 		return err
 	}
 	c.mu.Lock()
@@ -181,8 +180,8 @@ func (p *postponement) removePrevVersion(ctx context.Context) error {
 	return err
 }
 
-// add adds the new version, by the time that was asked before the row was moved. err is why there is
-// none.
+// add adds the new version, as of the time that was asked before the row was moved. err is why that
+// time is not known; nil: it is known.
 func (p *postponement) add(ctx context.Context, asOf task.AsOf, err error) {
 	if err == nil {
 		e := task.Entry{Ref: p.to.Ref, NextMS: p.to.NextMS, DueMS: p.to.DueMS, Attempt: p.to.Attempt, External: true}
@@ -194,9 +193,9 @@ func (p *postponement) add(ctx context.Context, asOf task.AsOf, err error) {
 	}
 }
 
-// giveUp gives the task back without its delay, if its lease lives: otherwise its batch
-// might keep it for as long as other tasks of the batch are in hand. A row that may be moved is
-// added as soon as that is known.
+// giveUp gives the task back without its delay if its lease lives, or its batch might keep it for as
+// long as other tasks of the batch are in hand. If the row may be moved, Options.Later finds out
+// whether it was, and adds the new version.
 func (p *postponement) giveUp(err error) {
 	if p.move == maybeMoved {
 		p.c.o.Later(p.to)

@@ -1,17 +1,19 @@
 package consumer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/triggerhook/triggerhook/internal/failpoint"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
 // rollback gives d back for its caller, as back says, and returns where the outcome will be. before is what the
-// settlement was before: if it had timed out the delivery is given back already, and this
-// rollback changes nothing, except if that did not reach the hot set.
-func (s *settler) rollback(d *Delivery, back giveBack, before settlement) <-chan error {
+// settlement was before. If that is timedOut, returnTimedOut has given d back: then this rollback changes nothing, unless
+// that call did not reach the hot set.
+func (s *settler) rollback(d *Delivery, back redelivery, before settlement) <-chan error {
 	s.started()
 	done := make(chan error, 1)
 	go func() {
@@ -33,7 +35,7 @@ func (s *settler) rollback(d *Delivery, back giveBack, before settlement) <-chan
 
 // giveBackUnlessDone releases d. If its caller has used ConfirmTx the row is looked at first: the transaction may have
 // committed before its caller failed.
-func (s *settler) giveBackUnlessDone(d *Delivery, back giveBack) error {
+func (s *settler) giveBackUnlessDone(d *Delivery, back redelivery) error {
 	if d.tx.used() {
 		gone, err := s.lookAfterTx(d)
 		if err == nil && gone {
@@ -46,8 +48,8 @@ func (s *settler) giveBackUnlessDone(d *Delivery, back giveBack) error {
 	return s.release(d, back)
 }
 
-// returnTimedOut gives back what its caller has had for too long. The row and its version stay as
-// they are, so that a Confirm that comes later still counts. Until the caller settles d it is in the
+// returnTimedOut gives d back, which its caller has had for longer than DeliveryTimeout. The row and its version stay as
+// they are, so that a later Confirm still counts. Until the caller settles d it is in the
 // caller's hands, and nothing is claimed in its place.
 func (s *settler) returnTimedOut(d *Delivery) {
 	s.c.mu.Lock()
@@ -55,7 +57,7 @@ func (s *settler) returnTimedOut(d *Delivery) {
 	s.c.unasked++
 	s.c.mu.Unlock()
 	go func() {
-		err := s.release(d, giveBack{counted: true})
+		err := s.release(d, redelivery{counted: true})
 		if err == nil {
 			s.c.figures.rolledBack.Add(1)
 		} else if !errors.Is(err, task.ErrGone) {
@@ -71,13 +73,12 @@ func (s *settler) returnTimedOut(d *Delivery) {
 	}()
 }
 
-// release gives one member back, and tries until the hot set answers. It does so also when
-// the lease has expired by this process's clock: an extension whose answer was lost may have kept
-// the lease alive, and then no other process can give the task back with its delay. If the
-// lease has really expired, the member is elsewhere, and the call changes nothing.
-func (s *settler) release(d *Delivery, back giveBack) error {
+// release gives one member back, and tries until the hot set answers, even if the lease has expired by this process's
+// clock. An extension whose answer was lost may have kept the lease alive, and then no other process
+// can give the task back with its delay. If the lease is over, the call changes nothing.
+func (s *settler) release(d *Delivery, back redelivery) error {
 	own := releasing{d.own, sharedRelease{d.batch.token, back.delay, back.counted}}
-	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
+	for rest := retryPause; ; rest = min(2*rest, maxRetryPause) {
 		answer := <-s.releases[d.batch.p].Go(own)
 		err := answer.Err
 		if err == nil {
@@ -89,12 +90,12 @@ func (s *settler) release(d *Delivery, back giveBack) error {
 		if !errors.Is(err, task.ErrCold) {
 			s.c.o.Report.Error("roll back", err, "tried again")
 		}
-		pause(s.retrying, wait)
+		wait.For(s.retrying, rest)
 	}
 }
 
 // released does what is left to do after the hot set has answered a release.
-func (s *settler) released(d *Delivery, back giveBack, o task.ReleaseOutcome) error {
+func (s *settler) released(d *Delivery, back redelivery, o task.ReleaseOutcome) error {
 	switch o {
 	case task.ReleaseWaiting, task.ReleaseElsewhere:
 		failpoint.Hit("rollback/end")
@@ -118,9 +119,15 @@ func (s *settler) released(d *Delivery, back giveBack, o task.ReleaseOutcome) er
 func (s *settler) goneIfNoRow(d *Delivery) error {
 	ctx, cancel := s.call(storeTimeout)
 	defer cancel()
-	refs, err := s.c.store.Versions(ctx, []string{d.own.ID})
-	if err == nil && (len(refs) == 0 || refs[0] != d.own) {
+	exists, err := s.c.rowExists(ctx, d)
+	if err == nil && !exists {
 		return task.ErrGone
 	}
 	return err
+}
+
+// rowExists reports whether the row of d exists in d's version.
+func (c *Consumer) rowExists(ctx context.Context, d *Delivery) (bool, error) {
+	refs, err := c.store.Versions(ctx, []string{d.own.ID})
+	return len(refs) > 0 && refs[0] == d.own, err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/triggerhook/triggerhook/internal/coalesce"
+	"github.com/triggerhook/triggerhook/internal/wait"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -19,23 +20,23 @@ const (
 	hotTimeout    = 2 * time.Second  // the same of the hot set
 )
 
-// In a burst, while tasks that are due wait to be delivered, the confirms of ConfirmAsync
-// yield to them: one group of these confirms goes each yieldPace, or less often where the store is
-// busy with those of other processes. A row that is deleted takes as long as
-// five deliveries. So a burst is delivered first, and then confirmed with all that the
-// servers give: of 300,000 tasks due at once the last comes after 0.99 s on two cores, and
-// after 3.66 s if nothing yields (docs/performance.md). What takes longer than burstFor is a backlog.
-// Confirms bound a backlog anyway, and after a crash no more of it is to be delivered again than
-// need be. What is due while claims get nothing for starvedFor is a backlog too: in a full hot set
-// only confirms make room for it.
+// A backlog, of tasks that are due and wait to be delivered, is a burst at first. In a burst the confirms
+// of ConfirmAsync yield to deliveries: one group of these confirms goes each yieldPace, or less often
+// where the store is busy with those of other processes. To delete a row takes as long as five deliveries.
+// So a burst is delivered first, and then confirmed with all that the servers give: of 300,000 tasks due
+// at once the last comes after 0.99 s on two cores, and after 3.66 s if nothing yields (docs/performance.md).
+//
+// A burst ends after burstFor: in a long backlog deliveries wait for confirms anyway, and after a
+// crash what is not confirmed is delivered again. It ends sooner when claims get nothing for starvedFor,
+// because in a full hot set only confirms make room for what is due.
 const (
 	burstFor   = 5 * time.Second
 	yieldLimit = asyncLimit * 9 / 10 // if more confirms wait than that, they do not yield
 	yieldPace  = 150 * time.Millisecond
 )
 
-// lingerFor is how long a confirm of ConfirmAsync may wait for others that share its statement. At 1,000 tasks a second that
-// makes 50 statements a second of hundreds, each of which is a commit that is flushed. A confirm lingers only
+// lingerFor is how long a confirm of ConfirmAsync may wait for others that share its statement. At 1,000 tasks a second there are 50
+// statements a second in place of hundreds, and each is a commit that is flushed. A confirm lingers only
 // if the one before it came less than lingerFor earlier.
 const lingerFor = 20 * time.Millisecond
 
@@ -51,7 +52,7 @@ type settler struct {
 	asyncs       coalesce.Group[confirmation, struct{}] // of ConfirmAsync
 	burials      coalesce.Group[burial, struct{}]
 	releases     []*releaseGroup // by partition
-	asyncWaiting chan struct{}   // has an element for each of asyncs: it is full at asyncLimit
+	asyncWaiting chan struct{}   // has an element for each confirm in asyncs: ConfirmAsync blocks while it is full
 
 	retrying, calling    context.Context
 	endRetries, cutCalls context.CancelFunc
@@ -71,8 +72,8 @@ func (s *settler) init(c *Consumer) {
 	s.calling, s.cutCalls = context.WithCancel(context.Background())
 }
 
-// lingers reports whether confirms of ConfirmAsync may wait for others. They do not in a drain, for which Run waits; while tasks
-// that are due wait, because other rules hold then (burstFor); where MaxInFlight has tasks wait until others are confirmed; and where
+// lingers reports whether confirms of ConfirmAsync may wait for others. They do not in a drain, for which Run waits; in a backlog,
+// because other rules hold then (burstFor); where MaxInFlight has tasks wait until others are confirmed; and where
 // Step waits for each one. It takes no lock that is held while a group is asked for something.
 func (s *settler) lingers() bool {
 	return s.c.o.MaxInFlight == nil && s.c.handsOut.Load() && !s.c.backlog.exists()
@@ -101,11 +102,12 @@ func (s *settler) allComplete() <-chan struct{} {
 	return complete
 }
 
-// call returns a context for one call to a store. It has ended while the drain cuts off what is
-// under way: a call that began then would take its whole time, too.
+// call returns a context for one call to a store, which may take d. Once the drain cuts off what is under
+// way (calling) the context has ended from the beginning, or a new call would hold the drain up for d. After the
+// drain a call has d once more, because a late settlement has one try of each call.
 func (s *settler) call(d time.Duration) (context.Context, context.CancelFunc) {
 	s.c.mu.Lock()
-	after := s.c.stage == closed // Run has returned: this settlement has its one try
+	after := s.c.stage == closed
 	s.c.mu.Unlock()
 	if after {
 		return context.WithTimeout(context.Background(), d)
@@ -113,10 +115,10 @@ func (s *settler) call(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(s.calling, d)
 }
 
-// persist makes a write of n tasks to the durable store, and tries until the store answers, or retries
-// have ended: waiting costs little, and giving up makes other workers do again what was done.
+// persist makes a write of n tasks to the durable store, and tries until the store answers or retries
+// end. To wait costs little; to give up makes other workers do again what was done.
 func (s *settler) persist(act string, n int, write func(context.Context) error) error {
-	for wait := retryPause; ; wait = min(2*wait, maxRetryPause) {
+	for rest := retryPause; ; rest = min(2*rest, maxRetryPause) {
 		ctx, cancel := s.call(storeTimeout)
 		err := write(ctx)
 		cancel()
@@ -124,7 +126,7 @@ func (s *settler) persist(act string, n int, write func(context.Context) error) 
 			return err
 		}
 		s.c.o.Report.Error(act, err, "tried again", "tasks", n)
-		pause(s.retrying, wait)
+		wait.For(s.retrying, rest)
 	}
 }
 
@@ -159,12 +161,11 @@ func (c *Consumer) noteComplete(n int) {
 	}
 }
 
-// final reports whether waiting cannot mend err, for a worker that has been running: its
-// store was closed, is another one than it was, or refuses what it was given. No other error is known to be final: a right
-// that was revoked, a password that is rotated, a table that is swapped or restored come
-// back, and so does a server whose errors are in no list. A delivery whose settlement waits is
-// in hand, and counted as confirming. If the settlement is given up the task is handled again, and
-// its next settlement would meet the same error.
+// final reports whether waiting cannot mend err, for a worker that has been running: its store was
+// closed, is another one than it was, or refuses what it was given. No other error is known to be final: a
+// right that was revoked, a password that is rotated and a table that is swapped or restored come back, and so does a
+// server whose errors are in no list. While a settlement waits its delivery counts as confirming. To
+// give it up would not help: the task would be handled again, and its next settlement would meet the same error.
 func final(err error) bool {
 	return errors.Is(err, task.ErrClosed) || errors.Is(err, task.ErrMismatch) || errors.Is(err, task.ErrInvalid)
 }

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // A delivery has two states, because its lease and its caller go on independently of each other. A
 // lease may end before, while or after the caller settles the delivery, and a caller may settle
-// what this process has lost long ago: a late Confirm still counts. One enum would need a value for
+// what another worker may have by now: a late Confirm still counts. One enum would need a value for
 // each pair of the two.
 
 // life says who has a delivery. It changes under Consumer.mu:
@@ -72,7 +72,7 @@ type settlement int32
 
 const (
 	unsettled settlement = iota // the caller has not settled it
-	timedOut                    // nor has it within DeliveryTimeout: the task is given back; if the caller settles it later, that counts
+	timedOut                    // the caller has not settled it within DeliveryTimeout, and the task is given back; if it settles it later, that counts
 	settled                     // the caller has settled it; a second time is ErrSettled
 )
 

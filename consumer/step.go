@@ -38,7 +38,7 @@ func (c *Consumer) Step(ctx context.Context, now func() time.Time, handle func(c
 	return false, nil
 }
 
-// beginSteps lets Consume and settlements work as if Run ran.
+// beginSteps lets Step and settlements work as if Run ran.
 func (c *Consumer) beginSteps() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,7 +54,8 @@ func (c *Consumer) beginSteps() error {
 	return nil
 }
 
-// claimOne claims one task and takes it into a caller's hands. more: one was claimed, but it has no row.
+// claimOne claims one task and takes it into a caller's hands. If d is nil and more is set, a task was claimed that is not
+// handed out: it has no row, or becomes a dead letter. Then there may be others.
 func (c *Consumer) claimOne(ctx context.Context, p int, now func() time.Time) (d *Delivery, more bool, err error) {
 	sent := time.Now()
 	got, err := c.set.Claim(ctx, p, task.ClaimRequest{Token: rand.Text(), Limit: 1, Lease: c.o.Lease})
@@ -73,17 +74,10 @@ func (c *Consumer) claimOne(ctx context.Context, p int, now func() time.Time) (d
 		d = c.queue.pop()
 	}
 	c.mu.Unlock()
-	if d != nil {
-		handed, suspended := c.hand(d)
-		if handed {
-			c.tellDelivered(d)
-			return d, true, nil
-		}
-		if suspended {
-			c.giveBack(ctx, b, []*Delivery{d}, task.ReleaseRequest{AtNext: true})
-		}
+	if d != nil && c.handOrReturn(ctx, d) {
+		return d, true, nil
 	}
-	<-c.settler.allComplete() // it has no row, or becomes a dead letter
+	<-c.settler.allComplete() // of a burial
 	return nil, true, nil
 }
 
@@ -98,5 +92,5 @@ func (c *Consumer) stepOne(handle func(context.Context, *Delivery) error, d *Del
 		keeper.Wait()
 	}()
 	h := &Handlers{c: c, handle: handle, size: 1, start: time.Now(), loops: map[*handlerLoop]bool{}}
-	h.one(&handlerLoop{}, d)
+	h.handleOne(&handlerLoop{}, d)
 }

@@ -123,7 +123,7 @@ func parseClaim(m, entry any) (c task.Claim, payload string, err error) {
 	}
 	switch entry := entry.(type) {
 	case nil:
-		c.Lost = true
+		c.EntryLost = true
 	case string:
 		c.Entry, payload, err = splitEntry(c.Ref, entry)
 	default:

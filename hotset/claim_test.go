@@ -41,7 +41,7 @@ func TestAClaimLeavesOutPayloadsThatDoNotFit(t *testing.T) {
 	add(t, s, warm(t, s), sized(lengths...))
 	whole := 0
 	for i, c := range claim(t, s, "t", 1000, 1000) {
-		if want := fmt.Sprintf("%04d", i); c.ID != want || c.NextMS != int64(1+i) || c.Attempt != 3 || c.Lost {
+		if want := fmt.Sprintf("%04d", i); c.ID != want || c.NextMS != int64(1+i) || c.Attempt != 3 || c.EntryLost {
 			t.Fatalf("claim %d is %+v, want that of %s, whole except for its payload", i, c, want)
 		}
 		if c.External == (len(c.Payload) > 0) || !c.External && len(c.Payload) != lengths[i] {
@@ -56,7 +56,7 @@ func TestAClaimLeavesOutPayloadsThatDoNotFit(t *testing.T) {
 		t.Errorf("the answer held %d bytes of payloads, want 1 MiB less what stands around them", whole)
 	}
 	for _, c := range claim(t, s, "t", 1000, 1000) {
-		if !c.External || c.Payload != nil || c.Attempt != 3 || c.Lost {
+		if !c.External || c.Payload != nil || c.Attempt != 3 || c.EntryLost {
 			t.Fatalf("a batch that is claimed again has %+v, want no payload", c)
 		}
 	}
@@ -108,8 +108,8 @@ func TestAClaimTellsLostEntriesFromLongOnes(t *testing.T) {
 	add(t, s, warm(t, s), all)
 	rdb.HDel(t.Context(), key(s, "task"), "0001\x00\x00\x00\x00\x00\x00\x00\x01")
 	for i, c := range claim(t, s, "t", 10, 4) {
-		if c.Lost != (i == 1) || c.External != (i == 2) {
-			t.Errorf("claim %d: Lost %t, External %t", i, c.Lost, c.External)
+		if c.EntryLost != (i == 1) || c.External != (i == 2) {
+			t.Errorf("claim %d: EntryLost %t, External %t", i, c.EntryLost, c.External)
 		}
 	}
 }

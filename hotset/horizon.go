@@ -30,7 +30,7 @@ func (r *Redis) Horizon(ctx context.Context, p int, f task.HorizonRequest) (task
 		return s, a.err
 	}
 	if s.Members-waiting >= f.Limit { // the members that do not wait fill the partition alone
-		if swept, err := r.sweep(ctx, p); swept || err != nil {
+		if dropped, err := r.dropOrphans(ctx, p); dropped || err != nil {
 			return s, err // the next round sees what is left
 		}
 	}
@@ -84,19 +84,19 @@ func (r *Redis) retreat(ctx context.Context, p int, f task.HorizonRequest, s tas
 	return s, nil
 }
 
-// sweepEvery is how often a partition is swept at most: it reads all that it holds.
-const sweepEvery = 5 * time.Second
+// orphansEvery is how often orphans are looked for in a partition at most: that reads all that the partition holds.
+const orphansEvery = 5 * time.Second
 
-// sweep drops the entries of lost members, and reports whether there were any. A lost
-// member neither waits nor is in a batch that has a lease, because Redis lost the key that
-// had it. It still counts as a member, so a partition that is full of lost members would add
+// dropOrphans drops the entries of orphans (task.FindOrphan), and reports whether there were any. An
+// orphan has an entry, but neither waits nor is in a batch that has a lease, because Redis lost the key
+// that had it. It still counts as a member, so a partition that is full of orphans would add
 // nothing more for good: the horizon stays where it is, and the auditor would not add the
 // late rows, because they lie beyond it.
-func (r *Redis) sweep(ctx context.Context, p int) (bool, error) {
+func (r *Redis) dropOrphans(ctx context.Context, p int) (bool, error) {
 	r.mu.Lock()
-	recent := time.Since(r.swept[p]) < sweepEvery
+	recent := time.Since(r.orphansAt[p]) < orphansEvery
 	if !recent {
-		r.swept[p] = time.Now()
+		r.orphansAt[p] = time.Now()
 	}
 	r.mu.Unlock()
 	if recent {
@@ -112,7 +112,7 @@ func (r *Redis) sweep(ctx context.Context, p int) (bool, error) {
 	}
 	some := false
 	for cursor := "0"; ; {
-		a, err := r.run(ctx, p, "sweep", nil, cursor, swept)
+		a, err := r.run(ctx, p, "sweep", nil, cursor, membersPage)
 		if err != nil {
 			return some, err
 		}
@@ -121,19 +121,15 @@ func (r *Redis) sweep(ctx context.Context, p int) (bool, error) {
 		if a.err != nil {
 			return some, a.err
 		}
-		n, err := r.drop(ctx, p, members, claimed)
+		n, err := r.dropOrphansOf(ctx, p, members, claimed)
 		if some = some || n > 0; err != nil || cursor == "0" {
 			return some, err
 		}
 	}
 }
 
-// swept is about how many members a sweep reads at a time.
-const swept = 200
-
-// drop has Find drop the entries of those members that are lost (sweep), and returns how
-// many there were.
-func (r *Redis) drop(ctx context.Context, p int, members []string, claimed map[string]bool) (n int, err error) {
+// dropOrphansOf has Find drop the entries of those members that are orphans, and returns how many there were.
+func (r *Redis) dropOrphansOf(ctx context.Context, p int, members []string, claimed map[string]bool) (n int, err error) {
 	var refs []task.Ref
 	for _, m := range members {
 		if claimed[m] {

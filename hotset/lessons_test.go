@@ -208,7 +208,7 @@ func TestAReplicaThatTookOverIsCold(t *testing.T) {
 // A member whose key was lost (an eviction) neither waits nor is in a batch, but has an entry. A partition that is full
 // of such members would take nothing in for good, and what lies beyond its horizon
 // would never fire (found by torture).
-func TestAPartitionFullOfLostMembersIsSwept(t *testing.T) {
+func TestAPartitionFullOfOrphansDropsThem(t *testing.T) {
 	for _, lost := range []string{"waiting", "batch:t", "lease"} {
 		t.Run("redis7/"+lost, func(t *testing.T) {
 			rdb := client(t, testserver.Shared(t, testserver.Redis).Addr)

@@ -13,11 +13,14 @@ import (
 // that; a worker does not.
 type Lister interface {
 	// Members yields the members of partition p, waiting or claimed, page by page. A member that is there from the beginning
-	// to the end is yielded at least once; one that comes or goes meanwhile may be, and any may be yielded twice. What
-	// is left of a lost member (task.FindOrphan) is yielded too: Find tells where each is. A partition without a generation, or with
+	// to the end is yielded at least once; one that comes or goes meanwhile may be, and any may be yielded twice. The entry
+	// of an orphan (task.FindOrphan) is yielded too: Find tells where each is. A partition without a generation, or with
 	// one that is not current, has no members. An error ends the sequence. It changes nothing.
 	Members(ctx context.Context, p int) iter.Seq2[[]task.Ref, error]
 }
+
+// membersPage is about how many members one call of a script reads.
+const membersPage = 200
 
 // Members implements Lister. It reads all that the partition holds, about 200 members in each call of a script.
 func (r *Redis) Members(ctx context.Context, p int) iter.Seq2[[]task.Ref, error] {
@@ -38,7 +41,7 @@ func (r *Redis) Members(ctx context.Context, p int) iter.Seq2[[]task.Ref, error]
 
 // membersAt returns one page of members, and the cursor of the next one.
 func (r *Redis) membersAt(ctx context.Context, p int, cursor string) (refs []task.Ref, next string, err error) {
-	a, err := r.run(ctx, p, "sweep", nil, cursor, swept)
+	a, err := r.run(ctx, p, "sweep", nil, cursor, membersPage)
 	if errors.Is(err, task.ErrCold) {
 		return nil, "0", nil
 	}

@@ -68,12 +68,12 @@ type Redis struct {
 	doubted chan struct{} // has an element once the server of a subscription may be gone
 	moved   chan struct{} // has an element once another server may have the current generation
 
-	mu       sync.Mutex
-	expected expectation
-	seen     []sighting  // by partition
-	reach    []reach     // the same
-	swept    []time.Time // the same
-	eased    []easing    // the same
+	mu        sync.Mutex
+	expected  expectation
+	seen      []sighting  // by partition
+	reach     []reach     // the same
+	orphansAt []time.Time // the same: when orphans were looked for last
+	eased     []easing    // the same
 }
 
 // reach is the horizon that the last add answered, and about when.
@@ -106,7 +106,7 @@ func NewRedis(rdb redis.UniversalClient, o Options) (*Redis, error) {
 		return nil, fmt.Errorf("new Redis set: %w", err)
 	}
 	r := &Redis{rdb: rdb, config: Config{Namespace: o.Namespace, Partitions: o.Partitions}, seen: make([]sighting, o.Partitions), reach: make([]reach, o.Partitions),
-		swept: make([]time.Time, o.Partitions), eased: make([]easing, o.Partitions)}
+		orphansAt: make([]time.Time, o.Partitions), eased: make([]easing, o.Partitions)}
 	r.single = holds[plain](rdb) && !holds[*redis.ClusterClient](rdb)
 	r.cluster, _ = find[*redis.ClusterClient](rdb)
 	r.gate = newGate(connections(rdb))

@@ -352,7 +352,7 @@ func callAll(t *testing.T, r *Redis) {
 		"remove":    func() error { _, err := r.Remove(ctx, 0, "", refs[:1]); return err },
 		"find":      func() error { _, err := r.Find(ctx, 0, refs); return err },
 		"check":     func() error { return r.Check(ctx, 0) },
-		"sweep":     func() error { _, err := r.sweep(ctx, 0); return err },
+		"sweep":     func() error { _, err := r.dropOrphans(ctx, 0); return err },
 		"pause":     func() error { return r.Pause(ctx, 0) },
 		"leases":    func() error { _, err := r.Expired(ctx, 0, 10, time.Second); return err },
 		"retreat":   func() error { _, err := r.retreat(ctx, 0, task.HorizonRequest{Epoch: 1, Limit: 5}, f); return err },

@@ -34,7 +34,7 @@ var (
 	// generation. The caller reads the rows again and tries anew.
 	ErrStale = errors.New("knowledge is stale")
 	// ErrAborted: the caller names another generation than the partition has, or an older
-	// epoch. It begins anew.
+	// epoch. The caller begins its work anew.
 	ErrAborted = errors.New("another generation or a newer feeder")
 )
 
@@ -79,7 +79,7 @@ type ClaimRequest struct {
 	Token string        // the name of the batch; a claim whose answer was lost is repeated with the same one
 	Limit int           // most members to take
 	Lease time.Duration // of the batch
-	// Ahead is how long before a member is due the claim may take it: at most MaxAhead, in whole milliseconds. A set may take none of these.
+	// Ahead is how long before a member is due the claim may take it: at most MaxAhead, in whole milliseconds. A set may ignore it.
 	Ahead time.Duration
 	// AheadLimit is how many members, due ones too, the claim has at most if it takes any that is not due yet.
 	AheadLimit int
@@ -124,9 +124,9 @@ func (b Batch) Limited() bool {
 // Claim is one claimed member.
 type Claim struct {
 	Entry
-	// Lost: the hot set had lost the entry of the member (an eviction). Only Ref is valid then,
+	// EntryLost: the hot set has lost the entry of the member (an eviction). Only Ref is valid then,
 	// and the row has the rest.
-	Lost bool
+	EntryLost bool
 	// OfferMS is when the member is offered, if the claim took it ahead of that; 0: it was due. In a batch that was Repeated it is not known.
 	OfferMS int64
 }

@@ -170,7 +170,7 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 		t.Errorf("Handle without a handler: %v, want ErrInvalid", err)
 	}
 	if err := q.Handle(t.Context(), 0, func(context.Context, int, *triggerhook.Delivery) error { return nil }); !errors.Is(err, triggerhook.ErrInvalid) {
-		t.Errorf("Handle without workers: %v, want ErrInvalid", err)
+		t.Errorf("Handle with a concurrency of 0: %v, want ErrInvalid", err)
 	}
 	if err := q.Create(t.Context(), "a", time.Time{}.AddDate(20000, 0, 0), 1); !errors.Is(err, triggerhook.ErrInvalid) {
 		t.Errorf("Create at a time out of range: %v, want ErrInvalid", err)

@@ -240,7 +240,7 @@ func membersComeBackWhole(k *kit) {
 	}
 	for _, c := range k.claim("t", 100).Claims {
 		w := want[c.ID]
-		if c.Lost || c.Ref != w.Ref || c.NextMS != w.NextMS || c.DueMS != w.DueMS || c.Attempt != w.Attempt || c.ExpiresMS != w.ExpiresMS ||
+		if c.EntryLost || c.Ref != w.Ref || c.NextMS != w.NextMS || c.DueMS != w.DueMS || c.Attempt != w.Attempt || c.ExpiresMS != w.ExpiresMS ||
 			c.CreatedMS != w.CreatedMS || c.External != w.External || string(c.Payload) != string(w.Payload) || c.Headers != w.Headers {
 			k.Errorf("claimed %+v, want %+v", c, w)
 		}

@@ -73,7 +73,7 @@ func sameClaim(c task.Claim, e task.Entry) bool {
 	if c.External && c.Payload == nil && c.Headers == "" {
 		e.External, e.Payload, e.Headers, e.ExpiresMS, e.CreatedMS = true, nil, "", c.ExpiresMS, c.CreatedMS
 	}
-	return !c.Lost && c.Ref == e.Ref && c.NextMS == e.NextMS && c.DueMS == e.DueMS && c.Attempt == e.Attempt && c.ExpiresMS == e.ExpiresMS && c.CreatedMS == e.CreatedMS &&
+	return !c.EntryLost && c.Ref == e.Ref && c.NextMS == e.NextMS && c.DueMS == e.DueMS && c.Attempt == e.Attempt && c.ExpiresMS == e.ExpiresMS && c.CreatedMS == e.CreatedMS &&
 		c.External == e.External && c.Headers == e.Headers && bytes.Equal(c.Payload, e.Payload)
 }
 
@@ -94,7 +94,7 @@ func (m *model) claimAgain(rt *rapid.T) {
 	for _, c := range got.Claims {
 		x := p.members[c.Ref]
 		switch {
-		case c.Lost && p.batches[token].ghosts[c.Ref]:
+		case c.EntryLost && p.batches[token].ghosts[c.Ref]:
 		case x == nil || x.token != token || !sameClaim(c, x.Entry):
 			rt.Fatalf("Claim of batch %q again gave %+v, the member is %+v", token, c, x)
 		default:

@@ -1,6 +1,11 @@
-// Package agent has the background roles, one a file: the feeder keeps the hot set full, the
-// reaper gives back batches whose lease has expired, and the auditor finds late rows that the hot set
-// does not hold. One process at a time holds each role; the elector takes part in the elections.
+// Package agent has the background roles, one a file: the feeder keeps the hot set full (and takes
+// generations over), the reaper gives back batches whose lease has expired, and the auditor finds late rows
+// that the hot set does not hold. One process at a time holds each role; the elector takes part in the
+// elections. Two more run beside a role, in the process that holds it: the drainer of the outbox beside the
+// feeder, and the purger of the history beside the auditor.
+//
+// Each role does its work in rounds. A round is one pass through both stores, and returns when the
+// next one is to come.
 package agent
 
 import (
@@ -16,15 +21,15 @@ import (
 	"github.com/triggerhook/triggerhook/internal/report"
 )
 
-// Options of NewElector. All of them are set, except Outbox and History.
+// Options of NewElector. All of them are set, except Outbox, History, and hooks.
 type Options struct {
 	Name          string            // of this process, in elections
 	Store         durable.Store     // that the roles read
 	Outbox        durable.TxStore   // the same Store, if it has an outbox; otherwise nil
 	History       durable.Historian // the same Store, if history is kept; otherwise nil
 	Retention     time.Duration     // of the history
-	Set           hotset.Set        // that they fill and mend
-	Fenced        hotset.Set        // the same, which queues no removal that fails
+	Set           hotset.Set        // that the roles fill and mend
+	Fenced        hotset.Set        // the same Set without internal/removal: a removal that fails is not retried
 	Records       *record.Reader    // which generation is current
 	Outage        *record.Outage    // which partitions do not answer
 	Window        *horizon.Window   // how far the horizon may reach

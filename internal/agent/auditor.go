@@ -10,16 +10,19 @@ import (
 )
 
 const (
-	// auditEvery is how often the auditor looks for what fell through: each AuditGrace if that
-	// is less, at least auditLeast apart. It also looks when a process holds the role for the first time.
+	// auditEvery is how often the auditor audits, or each AuditGrace if that is less. Two audits begin at least
+	// auditLeast apart. The first term of a process begins with an audit.
 	auditEvery = 5 * time.Second
 	auditLeast = time.Second
+	// findRows is how many suspects the hot set is asked about at once: for few of them as for
+	// many it may have to read all that is in flight.
+	findRows = 50_000
 )
 
-// auditor finds what fell through: rows that the hot set does not hold although the feeder
-// has read past them, and that are late. A creator that died between its commit and its add
-// leaves such a row. Claims go oldest first, so a row that is older than the oldest member
-// that waits is in flight or missing: the search does not grow with a backlog.
+// auditor finds rows that are late and that the hot set does not hold although the feeder has read
+// past them. A creator that died between its commit and its add leaves one. Claims go oldest first, so
+// a row that is older than the oldest member that waits is in flight or missing. Only these
+// rows are suspects, so the search does not grow with a backlog.
 type auditor struct {
 	o       Options
 	audited time.Time // when an audit of this process began last
@@ -38,16 +41,13 @@ func (a *auditor) round(ctx context.Context) time.Duration {
 	return max(every-time.Since(a.audited), auditLeast)
 }
 
-// findRows is how many suspects the hot set is asked about at once: for few of them as for
-// many it may have to read all that is in flight.
-const findRows = 50_000
-
-// audit is one pass through both stores: it asks each partition up to where its rows are loaded, and
-// which member is the oldest that waits; raises the low bound; reads the rows that are older; and has
-// those added that the hot set does not hold. Only Advance and addMissing write.
+// audit is one pass through both stores. It asks each partition up to where its rows are loaded, and
+// when its oldest waiting member is due; raises the low bound; reads the rows that are older; and adds
+// those that the hot set does not hold. Only Advance and addMissing write. The commit point is in
+// addMissing, because audit asks the hot set once for many pages.
 func (a *auditor) audit(ctx context.Context) {
 	loaded, bound, top, now := a.bounds(ctx)
-	if now > 0 { // before the rows are read, so that the dead ones below the new bound are not
+	if now > 0 { // first, so that the scan does not read the dead rows below the new bound
 		if err := a.o.Store.Advance(ctx, now); err != nil {
 			a.o.Report.Error("advance the low bound", err, "advanced at the next audit")
 		}
@@ -82,9 +82,9 @@ func (a *auditor) audit(ctx context.Context) {
 	ask(1)
 }
 
-// bounds returns, by partition, up to where rows are loaded and before which due time
-// they are suspect; the highest due time of both; and the earliest of the times that the
-// partitions told, 0 if none did.
+// bounds returns, by partition, up to where rows are loaded, and the due time below which they are suspects;
+// the due time up to which rows must be read for that; and the earliest of the partitions' times, 0 if
+// none has answered.
 func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int64, top, now int64) {
 	loaded, bound = make([]task.Cursor, a.o.parts), make([]int64, a.o.parts)
 	for p := range a.o.parts {
@@ -96,12 +96,13 @@ func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int
 		if st.AsOf.Generation == 0 {
 			continue
 		}
-		oldest := st.AsOf.TimeUS / 1000
-		if now == 0 || oldest < now {
-			now = oldest
+		at := st.AsOf.TimeUS / 1000
+		if now == 0 || at < now {
+			now = at
 		}
+		oldest := at
 		if st.OldestMS > 0 {
-			oldest = min(oldest, st.OldestMS)
+			oldest = min(at, st.OldestMS)
 		}
 		loaded[p], bound[p] = st.Loaded, oldest-a.o.AuditGrace.Milliseconds()
 		top = max(top, min(bound[p], st.Loaded.NextMS))
@@ -109,8 +110,8 @@ func (a *auditor) bounds(ctx context.Context) (loaded []task.Cursor, bound []int
 	return loaded, bound, top, now
 }
 
-// addMissing adds those of suspects that the hot set does not hold and whose rows still exist. It is
-// one pass through both stores: find the members, read the rows again, add them.
+// addMissing adds those suspects that the hot set does not hold and whose rows still exist: it looks for the
+// members, reads the rows again, and adds them.
 func (a *auditor) addMissing(ctx context.Context, p int, suspects []task.Row) {
 	refs := make([]task.Ref, len(suspects))
 	for i, r := range suspects {

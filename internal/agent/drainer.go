@@ -12,10 +12,10 @@ import (
 const (
 	// drainEvery is how often the outbox is read while transactions of callers are in use.
 	drainEvery = 100 * time.Millisecond
-	// drainFor is how long it is read that often after a process has noted that it uses them.
+	// drainFor is how long the outbox is read that often after a process has noted that it uses transactions.
 	drainFor = time.Minute
-	// lookEvery is how often it is read otherwise: a transaction may stay open for longer than drainFor. lookSeldom is the
-	// same for a namespace in which no process has ever noted a use, for a note that failed.
+	// lookEvery is how often it is read after that, because a transaction may stay open for longer than drainFor. lookSeldom is
+	// how often it is read as long as no process has ever noted a use, because the note may have failed.
 	lookEvery  = 10 * time.Second
 	lookSeldom = time.Minute
 	// tellTimeout bounds what the drainer does in the hot set for one page of a partition.
@@ -25,24 +25,24 @@ const (
 // drainer tells the hot set what transactions of callers have changed (Outbox). It runs beside the feeder, in the
 // process that holds that role.
 //
-// Protocol of a page: read entries; for each partition look at the hot set's time (AsOfBeforeRead), and then read the rows;
+// Protocol of a page: read entries. For each partition ask the hot set's time (AsOfBeforeRead), and then read the rows;
 // hold the low bound for rows that are long due; add the versions that rows have, and remove the others,
 // which leaves tombstones; then delete exactly the entries that were read. If the process dies
-// anywhere, or a partition does not answer, the entries stay, and the next round does the same again, which does no harm.
-// So two drainers do no harm either. Removals are not queued for retries, as others are, because the entries are that queue.
+// anywhere, or a partition does not answer, the entries stay, and the next round does the same once more, which does no harm.
+// So two drainers do no harm either. A removal that fails is not queued for retries (Options.Fenced), because its entry stays.
 //
-// Whether transactions are in use is told by a record (task.RecordTxUse): each note of a use changes its text, so no two clocks
-// are compared.
+// A record tells whether transactions are in use (task.RecordTxUse). Each note of a use changes its text, and the drainer looks for
+// changes, so that no two clocks are compared.
 type drainer struct {
 	o     Options
 	seen  string    // the last note of a use
-	until time.Time // the outbox is read often until then
+	until time.Time // until then the outbox is read each drainEvery
 }
 
 func newDrainer(o Options) *drainer { return &drainer{o: o} }
 
-// round drains the outbox once, and returns when to come again. Behind an old transaction the server keeps deleted
-// entries, and a read takes long because of them: the pause is at least as long as the round.
+// round drains the outbox once, and returns when to come again: after at least as long as the round took. While an old transaction is
+// open the server keeps deleted entries, and reads take long because of them.
 func (d *drainer) round(ctx context.Context) time.Duration {
 	began := time.Now()
 	every := lookSeldom
@@ -79,7 +79,7 @@ func (d *drainer) drain(ctx context.Context) bool {
 			byPart[p] = append(byPart[p], e)
 		}
 		for p, entries := range byPart {
-			if err := d.finish(ctx, p, entries); err != nil {
+			if err := d.drainPart(ctx, p, entries); err != nil {
 				d.o.Report.Error("drain the outbox", err, "tried again in a second", "partition", p, "entries", len(entries))
 				complete = false
 			}
@@ -88,9 +88,9 @@ func (d *drainer) drain(ctx context.Context) bool {
 	return complete
 }
 
-// finish tells a partition what became of the versions that entries name, and deletes the entries. It is one pass through
+// drainPart tells a partition what became of the versions that entries name, and deletes the entries. It is one pass through
 // both stores.
-func (d *drainer) finish(ctx context.Context, p int, entries []task.OutboxEntry) error {
+func (d *drainer) drainPart(ctx context.Context, p int, entries []task.OutboxEntry) error {
 	short, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
 	failpoint.Hit("outbox/read")

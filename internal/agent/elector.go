@@ -21,15 +21,15 @@ const (
 	electLag = 100 * time.Millisecond
 	// renewEvery leaves a holder one more try before its term ends.
 	renewEvery = term / 2
-	// AliveFor is for how long a worker counts as alive that told of itself: it misses one election at most.
+	// AliveFor is for how long a worker counts as alive after it has told of itself: long enough that it may miss one election.
 	AliveFor = 2 * (term + electLag)
-	// ToldWithin is how long it takes until each worker has told of itself since a process began to ask for the workers: each has held an
+	// ToldWithin is how long after a process began to ask for the workers each worker has told of itself: each has held an
 	// election by then, and had some time for it.
 	ToldWithin = term + 4*electLag
-	// electRetry is how soon an election that failed is held again: a partition that has moved
-	// to another server is not worked with before there is a feeder again.
+	// electRetry is how soon after an election that failed the next one is held: a partition that has moved
+	// to another server is not worked with before there is a feeder.
 	electRetry = 300 * time.Millisecond
-	// nudgeRest is how far apart the nudges are at least that make a role begin its round at once.
+	// nudgeRest is how long after a nudge that made a role begin its round at once the next one may do so.
 	nudgeRest = time.Second
 	// resignTimeout bounds the call that resigns all roles.
 	resignTimeout = time.Second
@@ -40,10 +40,10 @@ var roles = []task.Role{task.Feeder, task.Reaper, task.Auditor}
 
 // Elector takes part in the elections of the background roles, and runs the roles that this process holds.
 //
-// A process that holds no role asks for each electLag after its holder's term. It hears of each renewal (Kept), so
-// as long as a holder lives it does not ask at all. A renewal that it does not hear of costs one question, once a term: it
-// hears nothing if the subscription is down, if the holder is of an older version, or while the workers are
-// watched (task.Term.Watched), which each of them learns from its own election.
+// A process asks for a role that another one holds electLag after the end of that term. It hears of each renewal (Kept), so
+// as long as the holder lives it does not ask at all. A renewal that it does not hear of costs one question, once a term. It
+// hears of none if the subscription is down, if the holder is of an older version, or while a process asks for the
+// workers (task.Term.Watched): then each worker asks, and so learns that it is to tell of itself.
 type Elector struct {
 	o       Options
 	runners []*runner     // of all roles, and of what runs beside a role
@@ -51,15 +51,15 @@ type Elector struct {
 	renewed chan struct{} // has an element once Kept was called
 
 	mu     sync.Mutex
-	next   time.Time               // when to renew what this process holds, or to ask again after an election that failed; zero: neither
-	others []task.Role             // which others hold, as the last election has told
-	until  map[task.Role]time.Time // when a role's term ends, as an election or Kept has told
+	next   time.Time               // when to renew the roles of this process, or to ask again after an election that failed; zero: neither
+	others []task.Role             // that other processes hold, by the last election
+	until  map[task.Role]time.Time // when a role's term ends, by an election or Kept
 }
 
 // NewElector returns an Elector. It starts nothing.
 func NewElector(o Options) *Elector {
 	o.parts = o.Set.Config().Partitions
-	reaper, auditor := newReaper(o), newAuditor(o) // these live from term to term: the auditor knows when it audited
+	reaper, auditor := newReaper(o), newAuditor(o) // one for all terms: the auditor knows when it has audited
 	runners := []*runner{
 		{o: o, role: task.Feeder, nudge: o.Records.Cold(), start: func(epoch int64) round { return newFeeder(o, epoch).round }},
 		{o: o, role: task.Reaper, start: func(int64) round { return reaper.round }},
@@ -84,29 +84,29 @@ func (e *Elector) Kept(roles []task.Role, left time.Duration) {
 	wait.Wake(e.renewed)
 }
 
-// noteTerm notes that role is held for left, of which no more than a term of this process's own counts, whatever a holder of another
-// version has. What was heard before an answer came may be newer than the answer. Under mu.
+// noteTerm notes that role is held for left. No more than term of that counts, because a holder of another version may have
+// longer terms. The later end stands, because what was heard while an election was under way may be newer than its answer. Under mu.
 func (e *Elector) noteTerm(role task.Role, left time.Duration) {
 	if ends := time.Now().Add(min(left, term)); ends.After(e.until[role]) {
 		e.until[role] = ends
 	}
 }
 
-// Run takes part in the elections until ctx ends, and resigns then. A feeder's round that takes long
-// loses the term, and its epoch with it, which the hot set checks.
+// Run takes part in the elections until ctx ends, and resigns then. A round may take longer than its
+// term. Of a feeder that has lost its term the hot set takes nothing more, because it checks the epoch.
 func (e *Elector) Run(ctx context.Context) {
 	defer e.resign(ctx)
 	for ctx.Err() == nil {
 		e.elect(ctx)
 		e.o.Records.Vacate(ctx, e.o.Outage)
-		e.pause(ctx)
+		e.awaitNext(ctx)
 	}
 }
 
-// Once stands for one role, and if it is elected does one round of that role and resigns. It
-// reports whether it was elected. Run does the same by its timers; the transcripts in
-// testdata/protocol, and package triggerhooktest, do it step by step, in one goroutine. Such a process gives each role back at once, so only
-// the first time is told as the begin of a term.
+// Once stands for one role. If it is elected it does one round of that role and resigns. It reports
+// whether it was elected. Run does the same by its timers; the transcripts in testdata/protocol, and
+// package triggerhooktest, do it step by step, in one goroutine. A process that uses Once holds a role many times, and only
+// the first time is told as the beginning of a term.
 func (e *Elector) Once(ctx context.Context, role task.Role) (held bool, err error) {
 	terms, err := e.o.Set.Elect(ctx, e.o.Name, term, role)
 	if err != nil || !terms[0].Held {
@@ -132,7 +132,7 @@ func (e *Elector) elect(ctx context.Context) {
 		e.o.Outage.NoteAll(err)
 		e.o.Report.Error("elect", err, "roles rest until the next election")
 		for _, r := range e.runners {
-			r.stop() // also so that the first round after an outage comes at once
+			r.stop() // so that the first round after an outage comes at once, too
 		}
 		e.plan(nil)
 		return
@@ -151,7 +151,7 @@ func (e *Elector) elect(ctx context.Context) {
 	e.tell(ctx, terms)
 }
 
-// plan notes when the next election is to come, after an election that answered terms; none: it failed.
+// plan notes when the next election is to come, after one that answered terms; none: it failed.
 func (e *Elector) plan(terms []task.Term) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -182,7 +182,7 @@ func (e *Elector) due() time.Time {
 	return at
 }
 
-// tell tells of this worker if a process asks (hotset.Set.Workers).
+// tell tells of this worker if a process asks for the workers (hotset.Set.Workers).
 func (e *Elector) tell(ctx context.Context, terms []task.Term) {
 	if !terms[0].Watched {
 		return
@@ -203,9 +203,9 @@ func (e *Elector) tellEnd(ctx context.Context) {
 	}
 }
 
-// pause waits until the next election is due, which what is heard meanwhile puts off, or until a partition does not answer. Then the next
-// election comes, which may be on another server, but not sooner than electRetry.
-func (e *Elector) pause(ctx context.Context) {
+// awaitNext waits until the next election is due; Kept may put that off meanwhile. It also ends when a partition does not answer,
+// because the next election may be on another server then. It takes at least electRetry, if no election is due before.
+func (e *Elector) awaitNext(ctx context.Context) {
 	wait.For(ctx, min(time.Until(e.due()), electRetry))
 	for ctx.Err() == nil {
 		left := time.NewTimer(time.Until(e.due()))
@@ -243,20 +243,20 @@ type round = func(context.Context) time.Duration
 
 // runner runs the rounds of one background role while this process holds it.
 //
-// A term may be shorter than every period of its role, because workers that restart each few
-// seconds pass the roles on. So the first round of a term comes at once and does also what is
-// done once in a while, unless this process has done it lately, and what takes longer than a
-// term is recorded where the next holder finds it (horizon.Window).
+// A term may be shorter than all periods of its role, because workers that restart each few seconds pass
+// the roles on. So the first round of a term comes at once. It also does what is done once in a while,
+// unless this process has done that lately. What takes longer than a term is recorded where the next
+// holder finds it (horizon.Window).
 type runner struct {
 	o      Options
 	role   task.Role
 	beside bool                    // it runs beside the role's own runner, which tells of the terms
-	told   bool                    // Once has told of a term
-	start  func(epoch int64) round // returns the rounds of a term
+	told   bool                    // Once has told of the beginning of a term
+	start  func(epoch int64) round // returns what does the rounds of a term
 	nudge  <-chan struct{}         // has an element when a round is wanted at once; nil: never
-	epoch  int64
-	quit   context.CancelFunc
-	done   chan struct{}
+	epoch  int64                   // of the term whose rounds run
+	quit   context.CancelFunc      // ends them; nil: none run
+	done   chan struct{}           // closed when they have ended
 }
 
 // follow starts the role's rounds when a term of this process begins, and ends them with it.
@@ -279,14 +279,14 @@ func (r *runner) follow(ctx context.Context, t task.Term) {
 		defer close(r.done)
 		var nudged time.Time
 		for ctx.Err() == nil {
-			if r.pause(ctx, round(ctx), nudged) {
+			if r.awaitRound(ctx, round(ctx), nudged) {
 				nudged = time.Now()
 			}
 		}
 	}()
 }
 
-// tellElected tells the log and the hook of the begin of a term.
+// tellElected tells the log and the hook of the beginning of a term.
 func (r *runner) tellElected() {
 	r.o.Report.Info("holds a role", "role", r.role)
 	if tell := r.o.Hooks.LeaderElected; tell != nil {
@@ -294,9 +294,9 @@ func (r *runner) tellElected() {
 	}
 }
 
-// pause waits for d, or for a nudge if the last one that was heeded is nudgeRest ago. It
-// reports whether it heeded one.
-func (r *runner) pause(ctx context.Context, d time.Duration, nudged time.Time) bool {
+// awaitRound waits for d, or for a nudge if the last one that counted is nudgeRest ago. It reports
+// whether a nudge has ended the wait.
+func (r *runner) awaitRound(ctx context.Context, d time.Duration, nudged time.Time) bool {
 	nudge := r.nudge
 	if time.Since(nudged) < nudgeRest {
 		nudge = nil
@@ -313,6 +313,7 @@ func (r *runner) pause(ctx context.Context, d time.Duration, nudged time.Time) b
 	}
 }
 
+// stop ends the role's rounds, and returns when they have ended.
 func (r *runner) stop() {
 	if r.quit != nil {
 		r.quit()

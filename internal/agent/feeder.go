@@ -13,36 +13,33 @@ import (
 )
 
 const (
-	// failedRetry is how soon a round comes again that failed for a partition before it could read rows.
+	// failedRetry is how soon after a round that could not raise a horizon the next one comes.
 	failedRetry = time.Second
 	// feedEvery is how often the horizon is raised, or each third of Window if that is less. A
-	// flush that also empties the election is noticed within that time.
+	// flush of Redis that also loses the elections is noticed within that time.
 	feedEvery = 5 * time.Second
-	// fullRetry is how soon a round comes again that left a partition short of its horizon,
-	// because it is full or failed.
+	// fullRetry is how soon after a round that left a partition short of its horizon, because it is
+	// full or has failed, the next one comes.
 	fullRetry = 100 * time.Millisecond
 	// earlyAhead is how far beyond the start of a new generation's loading feedWhileRegistering feeds.
 	earlyAhead = time.Second
 )
 
-// feeder keeps the hot set full up to the horizon.
+// feeder keeps the hot set full up to the horizon: the method round reads as the steps of that.
 //
-// Protocol of a round, for each partition: raise the horizon to now + Window; only after that
-// read the rows from loaded up to the horizon, in pages, and feed them; each page moves loaded.
-// A creator adds its task after its commit, if the task is due before the horizon. So for each
-// row, either the feeder's read came after the commit, or the creator's add came after the
-// horizon was raised.
+// Why no row is missed: a creator adds its task after its commit, if the task is due before the
+// horizon. So for each row, either the feeder's read came after the commit, or the creator's add
+// came after the horizon was raised.
 //
-// One scan of the durable store serves all partitions. It begins at the lowest loaded. Each
-// page carries moments of its own, and a creator adds what it commits after a page was
-// read, so it does no harm to read one page ahead. A partition that fails, or is full, is left
-// out of the scan and catches up from its own loaded.
+// One scan of the durable store serves all partitions, and begins at the lowest loaded. A partition
+// that fails, or is full, is left out of the scan and catches up from its own loaded in the next
+// round.
 type feeder struct {
 	o             Options
 	epoch         int64
 	announced     []int64     // by partition: the generation that it has announced, until that counts
 	vetoes        []int       // by partition: how many of its announcements in a row were taken back
-	announceAfter []time.Time // by partition: not before then does it announce anything
+	announceAfter []time.Time // by partition: until then it announces nothing
 }
 
 func newFeeder(o Options, epoch int64) *feeder {
@@ -53,28 +50,49 @@ func newFeeder(o Options, epoch int64) *feeder {
 type partitionScan struct {
 	p      int
 	state  task.PartitionStatus
-	done   bool
-	loaded task.Cursor
+	loaded task.Cursor // the partition holds all rows up to here
+	done   bool        // it takes no more in this round
 }
 
-// round is one pass through both stores, for all partitions: raise the horizons, read the rows below
-// them page by page, and feed each page. It returns when to come again.
+// round is one pass through both stores, for all partitions. It returns when to come again.
 func (f *feeder) round(ctx context.Context) time.Duration {
-	// A crash after this leaves rows below a horizon that are not loaded. The next feeder reads them,
-	// because loaded is still below them.
+	// Step 1: raise each partition's horizon to now + Window. A crash after this leaves rows below a
+	// horizon that are not loaded. The next feeder reads them, because loaded is still below them.
 	scans, next := f.raiseAll(ctx)
 
-	complete := true
+	// Step 2, only after step 1: read the rows from loaded up to the horizon, page by page. Each page begins
+	// with the time of each partition (readPage). Reads leave nothing to repair.
 	for pg := range f.pages(ctx, scans) {
 		for _, s := range scans {
-			complete = f.feed(ctx, s, pg) && complete // the commit point
+			req, wanted := f.feedRequest(s, pg)
+			if !wanted {
+				continue
+			}
+			failpoint.Hit("feed/add")
+
+			// Step 3, the commit point: one script takes the rows in and moves loaded. A crash before it
+			// leaves loaded below the page, and the next feeder reads the page again. A crash after it
+			// leaves nothing to repair: the next feeder reads on from loaded.
+			st, err := f.o.Set.Feed(ctx, s.p, req)
+			if err != nil {
+				f.leaveOut(s, err)
+				continue
+			}
+			failpoint.Hit("feed/end")
+			f.noteFed(s.p, req.Entries, st.Taken)
+			s.state, s.loaded = st, pg.end
 		}
 	}
+	return f.nextRound(scans, next)
+}
+
+// nextRound returns when another round is to come: at next, or sooner if a partition is short of its
+// horizon, or Options.Window is not effective yet.
+func (f *feeder) nextRound(scans []*partitionScan, next time.Duration) time.Duration {
 	for _, s := range scans {
-		complete = complete && s.loaded.NextMS >= s.state.HorizonMS
-	}
-	if !complete {
-		next = min(next, fullRetry)
+		if s.loaded.NextMS < s.state.HorizonMS {
+			next = min(next, fullRetry)
+		}
 	}
 	if within, pending := f.o.Window.Pending(); pending {
 		next = min(next, within)
@@ -87,13 +105,13 @@ func (f *feeder) round(ctx context.Context) time.Duration {
 func (f *feeder) raiseAll(ctx context.Context) (scans []*partitionScan, next time.Duration) {
 	next = min(feedEvery, f.o.Window.Length()/3)
 	for p := range f.o.parts {
-		scan, again, err := f.prepare(ctx, p)
+		scan, wait, err := f.beginScan(ctx, p)
 		switch {
 		case err != nil:
 			f.o.Report.Error("raise the horizon", err, "tried again in a second", "partition", p)
 			next = failedRetry
 		case scan == nil:
-			next = min(next, again)
+			next = min(next, wait)
 		default:
 			scans = append(scans, scan)
 		}
@@ -101,12 +119,12 @@ func (f *feeder) raiseAll(ctx context.Context) (scans []*partitionScan, next tim
 	return scans, next
 }
 
-// prepare raises the horizon of a partition, and returns its place in the scan; nil, and when to
-// come again, if its rows are not to be read yet.
-func (f *feeder) prepare(ctx context.Context, p int) (scan *partitionScan, again time.Duration, err error) {
-	st, again, err := f.raise(ctx, p)
-	if err != nil || again > 0 {
-		return nil, again, err
+// beginScan raises the horizon of a partition, and returns its place in the scan. If its rows are not
+// to be read yet it returns nil, and how long to wait.
+func (f *feeder) beginScan(ctx context.Context, p int) (scan *partitionScan, wait time.Duration, err error) {
+	st, wait, err := f.raise(ctx, p)
+	if err != nil || wait > 0 {
+		return nil, wait, err
 	}
 	if st.New {
 		f.o.Counts.Rebuilds.Add(1)
@@ -126,9 +144,10 @@ func (f *feeder) prepare(ctx context.Context, p int) (scan *partitionScan, again
 }
 
 // raise raises the horizon of a partition. If the partition is cold it first makes a generation
-// of this server count (takeOver), which may take a while: again is when to come again then.
-func (f *feeder) raise(ctx context.Context, p int) (st task.PartitionStatus, again time.Duration, err error) {
-	req, err := f.horizon(ctx, p)
+// of this server current (takeOver). Until that is done it raises nothing, and returns how long to
+// wait.
+func (f *feeder) raise(ctx context.Context, p int) (st task.PartitionStatus, wait time.Duration, err error) {
+	req, err := f.horizonRequest(ctx, p)
 	if err != nil {
 		return st, 0, err
 	}
@@ -136,23 +155,23 @@ func (f *feeder) raise(ctx context.Context, p int) (st task.PartitionStatus, aga
 	failpoint.Hit("feed/horizon")
 	st, err = f.o.Set.Horizon(ctx, p, req)
 	if err == nil {
-		f.recordAgain(ctx, p)
+		f.adoptGeneration(ctx, p)
 	}
 	if !errors.Is(err, task.ErrCold) {
 		return st, 0, err
 	}
-	if req.Generation, again, err = f.takeOver(ctx, p, st.Server); err != nil || req.Generation == 0 {
-		return st, again, err
+	if req.Generation, wait, err = f.takeOver(ctx, p, st.Server); err != nil || req.Generation == 0 {
+		return st, wait, err
 	}
 	req.Look, req.Server = false, st.Server
 	st, err = f.o.Set.Horizon(ctx, p, req)
 	return st, 0, err
 }
 
-// horizon is the request for what the horizon is to be: now + Window. Now is at least what
-// Clock answers, and later by no more than such an answer may be old; between these the local
-// clock decides. So the horizon is no further away than FarUntold allows.
-func (f *feeder) horizon(ctx context.Context, p int) (task.HorizonRequest, error) {
+// horizonRequest asks for a horizon of now + Window. Now is what the local clock says, but neither
+// earlier than Clock's answer nor later than it by more than the answer may be old. So the horizon is no
+// further away than FarUntold allows.
+func (f *feeder) horizonRequest(ctx context.Context, p int) (task.HorizonRequest, error) {
 	asOf, err := f.o.Set.Clock(ctx, p)
 	if err != nil {
 		return task.HorizonRequest{}, err
@@ -163,30 +182,46 @@ func (f *feeder) horizon(ctx context.Context, p int) (task.HorizonRequest, error
 	return task.HorizonRequest{Epoch: f.epoch, HorizonMS: now + window.Milliseconds(), Limit: f.limit()}, err
 }
 
-// feedWhileRegistering feeds what falls due while a new generation waits for workers to register what they
-// have in hand: no worker can have claimed what falls due more than task.MaxAhead after the start of the generation (ClaimAhead). It does not move
+// feedWhileRegistering feeds what falls due in the next time left, and earlyAhead after it, while workers
+// register with the new generation what they have in hand. It leaves out what a worker may have in hand:
+// what is due up to task.MaxAhead after the start of the generation (ClaimAhead). It does not move
 // loaded, so a crash in it leaves nothing to repair.
 func (f *feeder) feedWhileRegistering(ctx context.Context, p int, st task.PartitionStatus, left time.Duration) {
-	asOf := task.AsOf{Generation: st.AsOf.Generation, TimeUS: st.AsOf.TimeUS}
+	unclaimed := task.Cursor{NextMS: st.StartMS + task.MaxAhead.Milliseconds() + 1}
 	below := min(st.HorizonMS, st.AsOf.TimeUS/1000+(left+earlyAhead).Milliseconds())
 	failpoint.Hit("early/select")
-	rows, err := f.o.Store.Scan(ctx, task.Cursor{NextMS: st.StartMS + task.MaxAhead.Milliseconds() + 1}, below, pageRows, f.o.InlinePayload)
+	rows, err := f.o.Store.Scan(ctx, unclaimed, below, pageRows, f.o.InlinePayload)
 	if err == nil {
 		f.o.Counts.Scanned.Add(uint64(len(rows)))
 		failpoint.Hit("early/add")
 		entries := f.entriesOf(p, rows)
-		st, err = f.o.Set.Feed(ctx, p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: st.Loaded})
+		var fed task.PartitionStatus
+		fed, err = f.o.Set.Feed(ctx, p, task.FeedRequest{AsOf: st.AsOf, Epoch: f.epoch, Entries: entries, Loaded: st.Loaded})
 		failpoint.Hit("early/end")
-		f.noteFed(p, entries, st.Taken, err)
+		if err == nil {
+			f.noteFed(p, entries, fed.Taken)
+		}
 	}
 	if err != nil {
 		f.o.Report.Error("feed early", err, "the next round feeds it")
 	}
 }
 
+// page is a page of the scan: the rows up to end.
+type page struct {
+	asOf map[int]task.AsOf // by partition, seen before the rows were read (AsOfBeforeRead)
+	rows []task.Row
+	end  task.Cursor
+	more bool // there may be rows beyond end
+	err  error
+}
+
 // pages yields page after page, from the lowest loaded on, until all partitions are full up to their
-// horizons. While its caller feeds a page the next one is read. After an error it yields no
-// further page, and scans are not complete.
+// horizons. After an error it yields no further page.
+//
+// While its caller feeds a page another goroutine reads the next one (readAhead), which pages awaits
+// before it returns. That does no harm: each page has times of its own, and a creator adds what it
+// commits after a page was read.
 func (f *feeder) pages(ctx context.Context, scans []*partitionScan) iter.Seq[page] {
 	return func(yield func(page) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -204,7 +239,7 @@ func (f *feeder) pages(ctx context.Context, scans []*partitionScan) iter.Seq[pag
 				return
 			}
 			if ahead == nil {
-				ahead = f.read(ctx, at, below, unfinished)
+				ahead = f.readAhead(ctx, at, below, unfinished)
 			}
 			pg := <-ahead
 			ahead = nil
@@ -213,7 +248,7 @@ func (f *feeder) pages(ctx context.Context, scans []*partitionScan) iter.Seq[pag
 				return
 			}
 			if pg.more && f.room(scans, len(pg.rows)) {
-				ahead = f.read(ctx, pg.end, below, unfinished)
+				ahead = f.readAhead(ctx, pg.end, below, unfinished)
 			}
 			if !yield(pg) {
 				return
@@ -222,29 +257,24 @@ func (f *feeder) pages(ctx context.Context, scans []*partitionScan) iter.Seq[pag
 	}
 }
 
-// page is a page of the scan: the rows up to end.
-type page struct {
-	asOf map[int]task.AsOf // by partition, seen before the rows were read (AsOfBeforeRead)
-	rows []task.Row
-	end  task.Cursor
-	more bool // there may be rows beyond end
-	err  error
+// readAhead reads a page in another goroutine, and answers once.
+func (f *feeder) readAhead(ctx context.Context, at task.Cursor, below int64, unfinished []*partitionScan) <-chan page {
+	answer := make(chan page, 1)
+	go func() { answer <- f.readPage(ctx, at, below, unfinished) }()
+	return answer
 }
 
-// read reads a page, and answers once.
-func (f *feeder) read(ctx context.Context, at task.Cursor, below int64, unfinished []*partitionScan) <-chan page {
-	answer := make(chan page, 1)
-	go func() {
-		pg := page{asOf: f.moments(ctx, unfinished), end: task.Cursor{NextMS: below}}
-		failpoint.Hit("feed/select")
-		pg.rows, pg.err = f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)
-		f.o.Counts.Scanned.Add(uint64(len(pg.rows)))
-		if pg.more = len(pg.rows) == pageRows; pg.more {
-			pg.end = pg.rows[len(pg.rows)-1].Cursor()
-		}
-		answer <- pg
-	}()
-	return answer
+// readPage reads a page: first the time of each partition (AsOfBeforeRead), and then the rows that
+// follow at.
+func (f *feeder) readPage(ctx context.Context, at task.Cursor, below int64, unfinished []*partitionScan) page {
+	pg := page{asOf: f.moments(ctx, unfinished), end: task.Cursor{NextMS: below}}
+	failpoint.Hit("feed/select")
+	pg.rows, pg.err = f.o.Store.Scan(ctx, at, below, pageRows, f.o.InlinePayload)
+	f.o.Counts.Scanned.Add(uint64(len(pg.rows)))
+	if pg.more = len(pg.rows) == pageRows; pg.more {
+		pg.end = pg.rows[len(pg.rows)-1].Cursor()
+	}
+	return pg
 }
 
 // room reports whether a partition is likely to take more once n rows are fed.
@@ -260,7 +290,7 @@ func (f *feeder) room(scans []*partitionScan, n int) bool {
 // limit is how many members a partition may hold.
 func (f *feeder) limit() int { return max(1, f.o.HotTasks/f.o.parts) }
 
-// lowest returns where to read on, up to where, and which partitions need it.
+// lowest returns where to read on, up to where, and which partitions need it. It marks the others as done.
 func (f *feeder) lowest(scans []*partitionScan) (at task.Cursor, below int64, unfinished []*partitionScan) {
 	for _, s := range scans {
 		full := s.state.Members >= f.limit()
@@ -276,8 +306,7 @@ func (f *feeder) lowest(scans []*partitionScan) (at task.Cursor, below int64, un
 	return at, below, unfinished
 }
 
-// moments takes each partition's time before rows are read. One that does not
-// answer is left out.
+// moments asks each partition's time. A partition that does not answer is left out.
 func (f *feeder) moments(ctx context.Context, unfinished []*partitionScan) map[int]task.AsOf {
 	all := make(map[int]task.AsOf, len(unfinished))
 	for _, s := range unfinished {
@@ -291,46 +320,38 @@ func (f *feeder) moments(ctx context.Context, unfinished []*partitionScan) map[i
 	return all
 }
 
-// feed feeds one page to a partition, under the generation that the round began
-// with; rows before its loaded are in already.
-func (f *feeder) feed(ctx context.Context, s *partitionScan, pg page) bool {
+// feedRequest is the call that feeds a page to a partition. False: the partition does not need the
+// page, or takes no more in this round, because its time is not known or it has another generation
+// than the round began with.
+func (f *feeder) feedRequest(s *partitionScan, pg page) (req task.FeedRequest, wanted bool) {
 	if s.done || !s.loaded.Less(pg.end) {
-		return true
+		return req, false
 	}
-	asOf, told := pg.asOf[s.p]
-	if !told || asOf.Generation != s.state.AsOf.Generation {
+	asOf, known := pg.asOf[s.p]
+	if !known || asOf.Generation != s.state.AsOf.Generation {
 		s.done = true
-		return false
+		return req, false
 	}
-	from := 0
+	from := 0 // the rows before loaded are in already
 	for from < len(pg.rows) && !s.loaded.Less(pg.rows[from].Cursor()) {
 		from++
 	}
-	entries := f.entriesOf(s.p, pg.rows[from:])
-	failpoint.Hit("feed/add")
+	return task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: f.entriesOf(s.p, pg.rows[from:]), Loaded: pg.end}, true
+}
 
-	// The commit point: one script takes the rows in and moves loaded. A crash before it leaves loaded
-	// below the page, and the next feeder reads the page again. A crash after it leaves nothing to
-	// repair: the next feeder reads on from loaded.
-	st, err := f.o.Set.Feed(ctx, s.p, task.FeedRequest{AsOf: asOf, Epoch: f.epoch, Entries: entries, Loaded: pg.end})
-	if err != nil {
-		s.done = true
-		if !errors.Is(err, task.ErrCold) && !errors.Is(err, task.ErrAborted) && !errors.Is(err, task.ErrStale) {
-			f.o.Report.Error("feed", err, "the partition catches up in the next round", "partition", s.p)
-		}
-		return false
+// leaveOut leaves a partition whose Feed has failed out of the rest of the round.
+func (f *feeder) leaveOut(s *partitionScan, err error) {
+	s.done = true
+	if !errors.Is(err, task.ErrCold) && !errors.Is(err, task.ErrAborted) && !errors.Is(err, task.ErrStale) {
+		f.o.Report.Error("feed", err, "the partition catches up in the next round", "partition", s.p)
 	}
-	failpoint.Hit("feed/end")
-	f.noteFed(s.p, entries, st.Taken, nil)
-	s.state, s.loaded = st, pg.end
-	return true
 }
 
 // noteFed counts what partition p took of the entries that it was fed, and tells the hook.
-func (f *feeder) noteFed(p int, entries []task.Entry, taken int, err error) {
+func (f *feeder) noteFed(p int, entries []task.Entry, taken int) {
 	f.o.Counts.Fed.Add(uint64(taken))
 	tell := f.o.Hooks.Preloaded
-	if tell == nil || err != nil || len(entries) == 0 {
+	if tell == nil || len(entries) == 0 {
 		return
 	}
 	ids := make([]string, len(entries))

@@ -8,9 +8,10 @@ import (
 const (
 	// purgeEvery is how often the purger looks for history that is older than its retention.
 	purgeEvery = time.Minute
-	// purgeRows is how much of the history one round deletes at most. More comes after a pause that is as long as the round took.
-	purgeRows  = 1000
-	purgePause = 10 * time.Millisecond
+	// purgeRows is how many rows of the history one round deletes at most. If there may be more the next round comes after as long as this
+	// one took, at least purgeRest.
+	purgeRows = 1000
+	purgeRest = 10 * time.Millisecond
 )
 
 // purger deletes history that is older than its retention. It runs beside the auditor, in the process that holds that role, so that a
@@ -19,7 +20,7 @@ type purger struct{ o Options }
 
 func newPurger(o Options) *purger { return &purger{o} }
 
-// round deletes what one commit may delete, and returns when to come again.
+// round makes one commit, and returns when to come again.
 func (p *purger) round(ctx context.Context) time.Duration {
 	began := time.Now()
 	n, err := p.purge(ctx)
@@ -30,9 +31,10 @@ func (p *purger) round(ctx context.Context) time.Duration {
 	if err != nil || n < purgeRows {
 		return purgeEvery
 	}
-	return max(purgePause, time.Since(began))
+	return max(purgeRest, time.Since(began))
 }
 
+// purge deletes up to purgeRows rows that are older than the retention, and returns how many it has deleted.
 func (p *purger) purge(ctx context.Context) (int, error) {
 	now, err := p.o.Set.Clock(ctx, 0)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // the hot set.
 //
 // ReapStanding: it gives back only members whose rows exist, by a read that came after it had
-// seen the time, and only if the lease of their batch is still expired then. A member without a row
-// was deleted or confirmed, and is removed.
+// seen the time, and only if the lease of their batch is still expired then. It removes a member that
+// has no row, because the task was deleted or confirmed.
 type reaper struct{ o Options }
 
 const (
@@ -34,7 +34,7 @@ func (r *reaper) round(ctx context.Context) time.Duration {
 	return min(r.o.Lease/4, reapEvery)
 }
 
-// reap gives the batches of a partition back whose lease has expired.
+// reap gives back the batches of a partition whose lease has expired.
 func (r *reaper) reap(ctx context.Context, p int) {
 	for {
 		expired, err := r.o.Set.Expired(ctx, p, reapBatches, r.o.Lease)
@@ -57,8 +57,8 @@ func (r *reaper) reap(ctx context.Context, p int) {
 }
 
 // reapBatch gives back the members of a batch whose rows exist, and removes the others
-// (ReapStanding). It is one pass through both stores: the time, the rows, the removals, the
-// requeue.
+// (ReapStanding). It is one pass through both stores: ask the time, read the rows, remove, give
+// back.
 func (r *reaper) reapBatch(ctx context.Context, p int, b task.ExpiredBatch) error {
 	failpoint.Hit("reap/read")
 	asOf, err := r.o.Set.Clock(ctx, p) // before the rows (AsOfBeforeRead)
@@ -87,8 +87,8 @@ func (r *reaper) reapBatch(ctx context.Context, p int, b task.ExpiredBatch) erro
 		}
 	}
 	if len(gone) > 0 {
-		// First without a token, which leaves a mark for Delete: the batch's worker may have got
-		// its lease back meanwhile, and may have the task in hand.
+		// First without a token, which leaves a mark for Delete: the worker of the batch may have
+		// extended its lease meanwhile, and may have the task in hand.
 		failpoint.Hit("reap/remove")
 		for _, token := range []string{"", b.Token} {
 			if _, err := r.o.Set.Remove(ctx, p, token, gone); err != nil {

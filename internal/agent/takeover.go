@@ -12,11 +12,10 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// After its announcement was taken back a feeder does not announce again for a random time between
-// restFirst and twice that: some processes hear of a failover a few seconds
-// later than others, and work with the old master until then. It doubles each time up to
-// restMost, because claims wait while an announcement stands, and two servers may both answer
-// for a long time.
+// After its announcement was taken back a feeder announces nothing for a random time between restFirst and
+// twice that: some processes hear of a failover a few seconds later than others, and work with the old
+// master until then. That time doubles with each announcement that is taken back, up to restMost:
+// claims wait while an announcement stands, and two servers may both answer for a long time.
 const (
 	restFirst = 500 * time.Millisecond
 	restMost  = 5 * time.Second
@@ -44,10 +43,10 @@ func (f *feeder) takeOver(ctx context.Context, p int, server string) (generation
 		return f.makeCurrent(ctx, p, s, own)
 	case s.Next.Generation != 0 && mayBe(s.Next, server) && since >= record.Hold:
 		failpoint.Hit("generation/settle")
-		return f.makeCurrent(ctx, p, s, own) // another number: the process that announced it may make it current too, and each begins its own
+		return f.makeCurrent(ctx, p, s, own) // not the announced number: the process that announced it may do the same, and each begins its own generation
 	case s.Next.Generation != 0 && mayBe(s.Next, server):
 		return 0, record.Hold - since, nil
-	case s.Next.Generation != 0 && since < 2*record.Hold: // after that, the process that announced it has ended
+	case s.Next.Generation != 0 && since < 2*record.Hold: // another server is announced; after that time the process that announced it has ended
 		return 0, 2*record.Hold - since, nil
 	case time.Now().Before(f.announceAfter[p]):
 		return 0, time.Until(f.announceAfter[p]), nil
@@ -67,7 +66,8 @@ func mayBe(next task.Place, server string) bool {
 	return next.Server == server || next.Server == task.Anywhere
 }
 
-// makeCurrent records that a generation is current, in place of what s is, and returns its number.
+// makeCurrent records that generation it is current, if s is still what is recorded, and returns its number. If
+// another process was faster, it returns 0 and when to come again.
 func (f *feeder) makeCurrent(ctx context.Context, p int, s record.Partition, it task.Place) (generation int64, wait time.Duration, err error) {
 	_, swapped, err := f.o.Records.Swap(ctx, p, s.Text, task.Generation{Current: it})
 	if err != nil || !swapped {
@@ -79,13 +79,14 @@ func (f *feeder) makeCurrent(ctx context.Context, p int, s record.Partition, it 
 	if f.o.Records.Partition(p).Current != it {
 		return 0, failedRetry, nil // another one is current by now
 	}
-	f.announced[p], f.vetoes[p] = 0, 0 // what was announced is settled, and not taken back
+	f.announced[p], f.vetoes[p] = 0, 0 // so noteVeto does not take the announcement, which is over, for one that was taken back
 	failpoint.Hit("generation/begin")
 	return it.Generation, 0, nil
 }
 
-// noteVeto notes that what this feeder has announced was taken back, and announces nothing for a
-// while. A set in this process's memory is of no use to another process, so its work ends.
+// noteVeto looks whether the announcement of this feeder was taken back. Then the feeder announces nothing for a
+// while. If its set is in this process's memory, the work of this process ends, because the current set is in another
+// process, which works.
 func (f *feeder) noteVeto(p int, s record.Partition, server string) {
 	mine := f.announced[p]
 	if mine == 0 || s.Next.Generation == mine {
@@ -105,9 +106,9 @@ func (f *feeder) noteVeto(p int, s record.Partition, server string) {
 	}
 }
 
-// recordAgain records once more what was recorded before this process opened a store that it has to
-// itself: from now on this process works with it.
-func (f *feeder) recordAgain(ctx context.Context, p int) {
+// adoptGeneration records once more the generation that an earlier process has recorded in a store that one process
+// has to itself (bolt): from now on this process works with it.
+func (f *feeder) adoptGeneration(ctx context.Context, p int) {
 	s := f.o.Records.Partition(p)
 	if !s.Past || s.Current.Generation == 0 {
 		return

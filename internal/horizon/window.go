@@ -99,15 +99,7 @@ func (w *Window) read(ctx context.Context) (task.Window, error) {
 
 // swap records a window if old is what is recorded.
 func (w *Window) swap(ctx context.Context, old, to task.Window) (bool, error) {
-	var before []byte
-	if old != (task.Window{}) {
-		before, _ = old.MarshalText()
-	}
-	after, err := to.MarshalText()
-	if err != nil {
-		return false, err
-	}
-	return w.store.SwapRecord(ctx, task.RecordWindow, string(before), string(after))
+	return record.SwapValue(ctx, w.store, task.RecordWindow, old, to)
 }
 
 // Announce announces Options.Window if nothing is recorded.
@@ -195,7 +187,7 @@ func (w *Window) IsFirstGeneration(p int, st task.PartitionStatus) bool {
 	if w.began == nil {
 		return false
 	}
-	if _, again := w.began[p]; st.New && !again && wait.Elapsed(w.first) < firstWithin {
+	if _, begun := w.began[p]; st.New && !begun && wait.Elapsed(w.first) < firstWithin {
 		w.began[p] = st.AsOf.Generation
 	}
 	return w.began[p] == st.AsOf.Generation

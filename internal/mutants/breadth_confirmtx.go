@@ -11,5 +11,5 @@ var breadthConfirmTx = []mutant{
 	{"confirmtx-offers-what-is-done", "a snooze after the commit offers the task again", "consumer/rollback.go",
 		"	if d.tx.used() {\n", "	if false {\n", "./consumer", "TestTheRowSaysWhatBecameOfATransaction"},
 	{"confirmtx-keeps-its-member", "the member of a task whose transaction has committed stays in the hot set", "consumer/confirmtx.go",
-		"		s.removeMembers([]*Delivery{d}, []task.Ref{d.own}, []bool{false})\n", "", "./consumer", "TestTheRowSaysWhatBecameOfATransaction"},
+		"		s.removeMembers([]*Delivery{d}, []task.Ref{d.own}, deletedHere)\n", "		_ = deletedHere\n", "./consumer", "TestTheRowSaysWhatBecameOfATransaction"},
 }

@@ -12,7 +12,7 @@ var hookMutants = []mutant{
 	{"hook-created-before", "Created is called before the commit", "create.go",
 		"	failpoint.Hit(\"create/commit\")\n", "	s.tellCreated(rows)\n", ".", "TestHooksAreToldOfATasksLife"},
 	{"hook-lease-silent", "LeaseLost is not called when a lease runs out", "consumer/keeper.go",
-		"	c.mu.Unlock()\n	c.tellLeaseLost(b, lost)\n}\n\n// lose ends", "	c.mu.Unlock()\n}\n\n// lose ends", "./consumer", "TestALeaseThatIsNotExtendedEndsItsDeliveries"},
+		"	c.mu.Unlock()\n	c.tellLeaseLost(b, lost)\n}\n\n// endDelivery ends", "	c.mu.Unlock()\n}\n\n// endDelivery ends", "./consumer", "TestALeaseThatIsNotExtendedEndsItsDeliveries"},
 	{"hook-taken-silent", "LeaseLost is not called when another worker has a task that is registered", "consumer/keeper.go",
 		"	c.mu.Unlock()\n	c.tellLeaseLost(b, lost)\n}\n\n// entry is", "	c.mu.Unlock()\n}\n\n// entry is", "./consumer", "TestWhatAnotherWorkerHasIsALostLease"},
 	{"hook-nil-costs", "a hook that is nil costs an allocation", "consumer/events.go",

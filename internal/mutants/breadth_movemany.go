@@ -21,7 +21,7 @@ var breadthMoveMany = []mutant{
 	{"where-adds-what-stayed", "RescheduleWhere adds versions that no row has", "where.go",
 		"			if vers[r.Ver] {\n", "			if vers != nil {\n", ".", "TestRescheduleWhereTellsTheHotSet"},
 	{"where-uncertain-forgotten", "the hot set keeps what a failed RescheduleWhere may have moved", "where.go",
-		"		s.removals.EnqueueUncertain(refs)\n", "", ".", "TestRescheduleWhereWithoutAnAnswerIsMadeGood"},
+		"		s.removals.EnqueueUnsure(refs)\n", "", ".", "TestRescheduleWhereWithoutAnAnswerIsMadeGood"},
 	{"elected-unsaid", "a scheduler with a manual clock does not tell that it takes roles", "internal/agent/elector.go",
 		"				r.told = true\n				r.tellElected()\n", "				r.told = true\n", "./triggerhooktest", "TestEachRoleIsTakenOnce"},
 	{"elected-each-round", "a scheduler with a manual clock tells of its roles in each round", "internal/agent/elector.go",

@@ -11,7 +11,7 @@ var pauseMutants = []mutant{
 	{"pause-untold", "no feeder tells a partition of a pause, or of its end", "hotset/lua/horizon.lua",
 		"  if pause_seq > 0 then", "  if pause_seq < 0 then -- not", cells, "TestAPauserKilledBeforeItTellsThePartitionsHasPaused"},
 	{"pause-before-its-point", "a pause is recorded before its point", "internal/record/pause.go",
-		"		failpoint.Hit(\"pause/record\")\n", "		_, _ = r.store.SwapRecord(ctx, task.RecordPause, string(before), string(after))\n		failpoint.Hit(\"pause/record\")\n", cells, "TestAPauserKilledBeforeItsRecordHasPausedNothing"},
+		"		failpoint.Hit(\"pause/record\")\n", "		_, _ = SwapValue(ctx, r.store, task.RecordPause, k.Pause, to)\n		failpoint.Hit(\"pause/record\")\n", cells, "TestAPauserKilledBeforeItsRecordHasPausedNothing"},
 	{"pause-told-to-none", "Pause tells no partition", "pause.go",
 		"errs[p] = s.tellPauseOne(ctx, p)", "errs[p] = nil", cells, "TestAPauserKilledAfterItHasToldHasPaused"},
 	{"pause-not-stored", "a partition does not store the pause", "hotset/lua/pause.lua",

@@ -20,7 +20,7 @@ var breadthRetries = []mutant{
 	{"policy-of-nan", "a factor that is not a number is taken", "retrypolicy/retrypolicy.go",
 		"if !(e.Factor >= 1 && e.Factor <= 100) {", "if e.Factor < 1 || e.Factor > 100 {", "./retrypolicy", "TestBadPoliciesAreRefused"},
 	{"snooze-counts", "a snooze counts as an attempt", "consumer/failure.go",
-		"then(afterFailure{back: giveBack{delay: v.Delay}})", "then(afterFailure{back: giveBack{delay: v.Delay, counted: true}})", "./consumer", "TestAnErrorChoosesTheDelay"},
+		"then(afterFailure{back: redelivery{delay: v.Delay}})", "then(afterFailure{back: redelivery{delay: v.Delay, counted: true}})", "./consumer", "TestAnErrorChoosesTheDelay"},
 	{"verdict-only-bare", "a verdict that is wrapped is none", "internal/verdict/verdict.go",
 		"if errors.As(err, &v) && v != nil {", "if v, _ = err.(*Verdict); v != nil && !errors.Is(v, nil) {", "./consumer", "TestAnErrorChoosesTheDelay"},
 	{"retreat-drops-snoozed", "a retreat drops what was snoozed, which comes back too early", "hotset/lua/retreat.lua",

@@ -73,7 +73,7 @@ var crashes = []mutant{
 		"			gone = append(gone, u.d.own)\n			c.leaveBatch(u.d)\n", "			gone = append(gone, u.d.own)\n			whole = append(whole, u.d)\n", cells,
 		"TestADeleterKilledBetweenRowAndRemoveLeavesAtMostOneDelivery"},
 	{"retry-unread", "what is offered again is not looked up", "consumer/accept.go",
-		"cl.Lost || cl.External || cl.Attempt > 0 {", "cl.Lost || cl.External {", cells,
+		"cl.EntryLost || cl.External || cl.Attempt > 0 {", "cl.EntryLost || cl.External {", cells,
 		"TestADeleterKilledBetweenRowAndRemoveLeavesNothingToRetry"},
 	{"gone-is-kept", "a confirm that finds no row leaves the member", "consumer/confirm.go",
 		"		s.removeMembers(ds, refs, deleted) // what fails is retried in the background\n", "		for i := range ds {\n			if deleted[i] {\n				s.removeMembers(ds[i:i+1], refs[i:i+1], deleted[i:i+1])\n			}\n		}\n", cells,

@@ -11,7 +11,7 @@ var edgesD = []mutant{
 	{"closed-is-waited-for", "a confirm waits for a store that is closed", "consumer/settler.go",
 		"	return errors.Is(err, task.ErrClosed) || errors", "	return errors", "./consumer", "TestConfirmGivesUpOnWhatIsFinal/closed"},
 	{"confirm-hammers", "a confirm's tries do not go apart", "consumer/settler.go",
-		"		pause(s.retrying, wait)\n", "		pause(s.retrying, retryPause)\n", "./consumer", "TestConfirmWaitsForWhateverMayPass/unknown"},
+		"		wait.For(s.retrying, rest)\n", "		wait.For(s.retrying, retryPause)\n", "./consumer", "TestConfirmWaitsForWhateverMayPass/unknown"},
 	{"tls-is-waited-for", "a server that takes no connection without TLS is waited for", "durable/faults.go",
 		"	3159: {task.ErrRefused, stop},", "	3159: {task.ErrUnavailable, stop},", "./durable", "TestTLSThatIsRequiredIsReportedAtTheStart/mysql97"},
 	{"sick-node-kept", "a connection to a node that does not work stays in the pool", "durable/faults.go",

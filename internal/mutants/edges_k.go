@@ -3,7 +3,7 @@ package main
 // edgesK are of what one try is not enough for, and of calls that are cut by bytes.
 var edgesK = []mutant{
 	{"postponed-once", "a rollback beyond the horizon tries the store once", "consumer/postpone.go",
-		"err != nil && !p.last(err); wait", "err != nil && !p.last(err) && wait < 0; wait", "./consumer", "TestAPostponementWaitsForWhateverMayPass"},
+		"err != nil && !p.last(err); rest", "err != nil && !p.last(err) && rest < 0; rest", "./consumer", "TestAPostponementWaitsForWhateverMayPass"},
 	{"postponed-for-ever", "a rollback beyond the horizon tries again what is final", "consumer/postpone.go",
 		" || final(err) || p.s.retrying", " || p.s.retrying", "./consumer", "TestAPostponementGivesUpOnWhatIsFinal"},
 	{"postponed-after-the-lease", "a row is moved though another worker may have the task", "consumer/postpone.go",

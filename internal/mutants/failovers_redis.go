@@ -9,7 +9,7 @@ var failoversRedis = []mutant{
 	{"first-veto-rests-long", "a feeder whose announcement was taken back once rests as long as one that is refused for good", "internal/agent/takeover.go",
 		"restFirst<<min(f.vetoes[p], 10)", "restMost", ".", "TestWhatWasTakenBackIsAnnouncedAgainSoon"},
 	{"settled-is-taken-back", "a feeder takes what it has settled for taken back at the next failover, and rests", "internal/agent/takeover.go",
-		"	f.announced[p], f.vetoes[p] = 0, 0 // what was announced is settled, and not taken back\n", "", ".", "TestEachFailoverIsTakenOverAsSoonAsTheFirst"},
+		"	f.announced[p], f.vetoes[p] = 0, 0 // so noteVeto", "	// so noteVeto", ".", "TestEachFailoverIsTakenOverAsSoonAsTheFirst"},
 	{"vetoes-are-not-counted", "a server that is refused holds up the claims of those that work again and again", "internal/agent/takeover.go",
 		"	f.vetoes[p]++\n", "", ".", "TestAServerThatIsRefusedRestsEverLonger"},
 }

@@ -11,7 +11,7 @@ var houseLayout = []mutant{
 	{"audits-in-each-round", "the auditor goes by its rounds, however soon they come", "internal/agent/auditor.go",
 		"left > 0 {", "left > time.Hour {", ".", "TestAProcessThatLosesItsRolesAllTheTimeAuditsAsOftenAsOthers"},
 	{"burst-begins-anew", "each claim that leaves some behind begins a burst", "consumer/backlog.go",
-		"	if b.state == noBacklog {\n", "	if b.state != longBacklog {\n", "./consumer", "TestABacklogIsConfirmedAsItIsDelivered"},
+		"	if b.state == noBacklog {\n", "	if b.state != starved {\n", "./consumer", "TestABacklogIsConfirmedAsItIsDelivered"},
 	{"retries-without-pause", "what waits is retried without a pause", "internal/retry/loop.go",
 		"; pause = true {", "; pause = false {", "./internal/retry", "TestTheGoroutineEndsWithItsQueue"},
 	{"halt-drops-the-goroutine-alone", "what waits is not retried after a Halt", "internal/retry/loop.go",

@@ -24,7 +24,7 @@ const MaxLease = 10 * time.Minute
 func (r *Reader) AnnounceLease(ctx context.Context, lease time.Duration) error {
 	own := lease.Milliseconds()
 	if k, _, ok := r.Last(); ok && k.Lease.EffectiveMS >= own {
-		return nil // it never falls
+		return nil // what is recorded never falls
 	}
 	for waited := false; ctx.Err() == nil; {
 		if err := r.Refresh(ctx); err != nil {
@@ -61,12 +61,7 @@ func (r *Reader) AnnounceLease(ctx context.Context, lease time.Duration) error {
 
 // swapLease records a lease if old is what is recorded.
 func (r *Reader) swapLease(ctx context.Context, old, to task.Lease) (bool, error) {
-	var before []byte
-	if old != (task.Lease{}) {
-		before, _ = old.MarshalText()
-	}
-	after, _ := to.MarshalText()
-	return r.store.SwapRecord(ctx, task.RecordLease, string(before), string(after))
+	return SwapValue(ctx, r.store, task.RecordLease, old, to)
 }
 
 // LongestLease is the longest lease of all workers of the namespace. If the records are older

@@ -25,8 +25,8 @@ import (
 const (
 	// vacateTimeout bounds one call of Vacate, so that roles are renewed in time.
 	vacateTimeout = time.Second
-	// vacateRest is how long at least a process does not announce an outage again; at most it is
-	// twice that. If this process alone is cut off, the others take each announcement back.
+	// vacateRest is how long at least, and half of how long at most, a process announces no outage after it has
+	// announced one. If this process alone is cut off, the others take each announcement back.
 	vacateRest = 5 * time.Second
 )
 
@@ -62,7 +62,7 @@ func (o *Outage) Note(p int, err error) {
 	wait.Wake(o.noted)
 }
 
-// NoteAll notes for all partitions how a call ended that names none.
+// NoteAll notes for all partitions how a call ended that was about all of them.
 func (o *Outage) NoteAll(err error) {
 	for p := range o.failed {
 		o.Note(p, err)

@@ -25,17 +25,12 @@ func (r *Reader) SwapPause(ctx context.Context, change func(task.Pause) task.Pau
 		if to == k.Pause {
 			return to, nil
 		}
-		var before []byte
-		if k.Pause != (task.Pause{}) {
-			before, _ = k.Pause.MarshalText()
-		}
 		to.Seq = k.Pause.Seq + 1
-		after, _ := to.MarshalText()
 		failpoint.Hit("pause/record")
 
 		// The commit point. A crash before it leaves what was recorded. A crash after it leaves partitions that have not heard of
 		// the pause: processes that read the record go by it, and the feeder's next round tells the partitions.
-		swapped, err := r.store.SwapRecord(ctx, task.RecordPause, string(before), string(after))
+		swapped, err := SwapValue(ctx, r.store, task.RecordPause, k.Pause, to)
 		if err != nil {
 			return task.Pause{}, err
 		}

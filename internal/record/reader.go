@@ -20,6 +20,7 @@ package record
 
 import (
 	"context"
+	"encoding"
 	"errors"
 	"fmt"
 	"sync"
@@ -55,7 +56,7 @@ const (
 	vetoWait = 500 * time.Millisecond
 )
 
-// Reader has the records as this process has read them last, and passes them to its hot set.
+// Reader has the records as this process has read them last, and tells its hot set of them (Expect).
 //
 // Invariant: there is one read at a time, so what is known never becomes older. After a write of
 // its own a process reads the records again. It never assumes the effect of a write.
@@ -80,7 +81,7 @@ type Reader struct {
 	away     bool          // a read has failed or taken too long, and none has succeeded since
 	working  bool          // this process works, so it vetoes
 	used     time.Time     // when this process last claimed, held or fed something, or had a role
-	busy     chan struct{} // has an element once this process uses the records again after a pause
+	busy     chan struct{} // has an element once this process uses the records after it has not for usedFor
 	since    []time.Time   // by partition: the announcement was recorded then, or before
 	abort    func(error)   // ends the work of this process: the hot set belongs to another durable store
 	cold     chan struct{} // has an element once a call has met a partition that is cold
@@ -163,6 +164,7 @@ func (r *Reader) readOnce(ctx context.Context) {
 	r.reading = nil
 }
 
+// parse returns what the records say.
 func (r *Reader) parse(all task.Records) (k Known, err error) {
 	if k.identity = all.Identity(); k.identity == "" {
 		return k, fmt.Errorf("%w: no identity is recorded", task.ErrNotMigrated)
@@ -193,7 +195,7 @@ func (r *Reader) expect(k Known) error {
 	return err
 }
 
-// note notes the records that a read has returned which began at that time. Under mu.
+// note notes what a read has returned that began at that time. Under mu.
 func (r *Reader) note(k Known, began time.Time) {
 	for p, g := range k.generations {
 		if r.known.generations == nil || r.known.generations[p].Next != g.Next {
@@ -248,6 +250,28 @@ func (r *Reader) Swap(ctx context.Context, p int, old string, to task.Generation
 	}
 	swapped, err = r.store.SwapRecord(ctx, task.GenerationName(p), old, string(b))
 	return string(b), swapped, err
+}
+
+// textValue is a value that is recorded as a text. Its zero value stands for no record.
+type textValue interface {
+	comparable
+	encoding.TextMarshaler
+}
+
+// SwapValue records to under name, if old is what is recorded, and reports whether it has.
+func SwapValue[T textValue](ctx context.Context, store durable.Store, name string, old, to T) (swapped bool, err error) {
+	var none T
+	var before []byte
+	if old != none {
+		if before, err = old.MarshalText(); err != nil {
+			return false, err
+		}
+	}
+	after, err := to.MarshalText()
+	if err != nil {
+		return false, err
+	}
+	return store.SwapRecord(ctx, name, string(before), string(after))
 }
 
 // Observe looks at the error of a call to the hot set. If the hot set belongs to another durable
@@ -318,11 +342,7 @@ func (r *Reader) Run(ctx context.Context) {
 		} else if r.idle() {
 			every = refreshIdle
 		}
-		select {
-		case <-ctx.Done():
-		case <-r.busy:
-		case <-time.After(every):
-		}
+		wait.ForWake(ctx, every, r.busy)
 	}
 }
 

@@ -67,17 +67,17 @@ type removal struct {
 	token  string
 	refs   []task.Ref // under Retrier.mu; only the goroutine of the loop changes it
 	since  time.Time
-	unsure bool // the rows may be deleted or not: the durable store is asked
+	unsure bool // it is not known whether the rows are deleted: the durable store is asked first
 }
 
 // group lets the removals of concurrent calls share calls to the Set. Their refs differ,
 // because each call has deleted the rows of its refs itself.
 type group = coalesce.Group[shared, task.RemoveResult]
 
-// shared is a removal that shares a call; end notes that it is over.
+// shared is a removal that shares a call.
 type shared struct {
 	refs []task.Ref
-	end  func()
+	end  func() // notes that it is over
 }
 
 // Wrap returns a Retrier around set. It starts nothing.
@@ -134,7 +134,7 @@ func (r *Retrier) removeAll(p int, calls []shared) []coalesce.Result[task.Remove
 			c.end()
 		}
 	}()
-	older := r.OlderVersions(refs) // first, so that their marks exist when the others are removed (remove.lua), also in a later call
+	older := r.OlderVersions(refs) // they are removed first: their marks must exist when the others are removed (remove.lua), also by a later call
 	res, err := r.set.Remove(ctx, p, "", slices.Concat(older, refs))
 	if err != nil {
 		r.Enqueue(p, refs)

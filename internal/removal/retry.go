@@ -13,18 +13,18 @@ import (
 const (
 	// unsureFor is how long after its call a DELETE whose answer was lost may still take effect.
 	unsureFor = 10 * time.Second
-	// askFor is how long the durable store is asked about such a DELETE, and how long a
-	// removal is retried whose members are on a server that this process does not work with.
+	// askFor is how long the durable store is asked about a DELETE whose answer was lost, and how long
+	// a removal is retried while its members are on a server that this process does not work with.
 	askFor = time.Minute
 )
 
 // Enqueue queues the removal of versions whose rows are deleted.
 func (r *Retrier) Enqueue(p int, refs []task.Ref) { r.enqueue(removal{p: p, refs: refs}) }
 
-// EnqueueUncertain queues the removal of versions whose rows may be deleted, by a call whose
+// EnqueueUnsure queues the removal of versions whose rows may be deleted, by a call whose
 // outcome is unknown. The loop asks the durable store which of the rows still exist, and
 // removes the members of the others.
-func (r *Retrier) EnqueueUncertain(refs []task.Ref) {
+func (r *Retrier) EnqueueUnsure(refs []task.Ref) {
 	byPart := map[int][]task.Ref{}
 	for _, ref := range refs {
 		p := task.Partition(ref.ID, len(r.groups))
@@ -149,7 +149,7 @@ func (r *Retrier) retry(ctx context.Context, w *removal) (left []task.Ref, err e
 	return w.refs, err
 }
 
-// deleted asks the durable store about an uncertain removal. It returns the versions that have
+// deleted asks the durable store about a removal that is unsure. It returns the versions that have
 // no row any more, and those about which the loop must ask again.
 func (r *Retrier) deleted(ctx context.Context, w *removal) (gone, left []task.Ref, err error) {
 	ids := make([]string, len(w.refs))
