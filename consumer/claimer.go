@@ -84,21 +84,21 @@ func (c *Consumer) wanted() int {
 // claimer is the state of the claim loop. A token that failed is kept: the next
 // claim of its partition finds the batch, should the lost claim have made it.
 type claimer struct {
-	c      *Consumer
-	tokens []string
-	next   []time.Time // when each partition is to be looked at, local clock, if nothing may be claimed ahead
-	due    []time.Time // the same without longestSleep: what the last claim told of; zero after a wake-up
-	offers []time.Time // by partition: when the first member that waits is offered; zero: that is no reason to look
-	asked  []time.Time // when each partition was asked last
-	first  int         // partition to begin with
-	wait   time.Duration
-	more   []bool    // by partition: the last claim has left some that are due, and may be claimed
-	full   []bool    // by partition: MaxInFlight left no more to the last claim
-	pace   pace      // of all claims
-	sent   []int     // by partition: what pace has counted for a claim that has no answer yet
-	woken  bool      // a wake-up came, and no claim has followed
-	probed time.Time // when probe asked last
-	fed    time.Time // when a claim got something last, or nothing was confirmed
+	c       *Consumer
+	tokens  []string
+	next    []time.Time // when each partition is to be looked at, local clock, if nothing may be claimed ahead
+	due     []time.Time // the same without longestSleep: what the last claim told of; zero after a wake-up
+	offers  []time.Time // by partition: when the first member that waits is offered; zero: that is no reason to look
+	asked   []time.Time // when each partition was asked last
+	first   int         // partition to begin with
+	rest    time.Duration
+	more    []bool    // by partition: the last claim has left some that are due, and may be claimed
+	full    []bool    // by partition: MaxInFlight left no more to the last claim
+	pace    pace      // of all claims
+	sent    []int     // by partition: what pace has counted for a claim that has no answer yet
+	woken   bool      // a wake-up came, and no claim has followed
+	probed  time.Time // when probe asked last
+	lastGot time.Time // when a claim got something last, or nothing was confirmed
 }
 
 // claimLoop claims until ctx ends. It sleeps until the next due time that a claim
@@ -109,7 +109,7 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 		full: make([]bool, c.o.Partitions), sent: make([]int, c.o.Partitions), pace: newPace(c.o.MaxRate)}
 	defer func() {
 		clear(l.more)
-		l.noteOverdue()
+		l.noteBacklog()
 	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -164,19 +164,19 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	b, err := l.c.set.Claim(call, p, req)
 	now := time.Now()
 	l.more[p] = err == nil && b.MoreDue() && !b.Limited()
-	l.noteOverdue() // before the first of them is handed out, and confirmed
+	l.noteBacklog() // before the first of them is handed out, and confirmed
 	counted := l.count(p, n, len(b.Claims), err == nil)
 	switch {
 	case errors.Is(err, task.ErrCold):
 		l.lookAt(p, now.Add(coldSleep))
 		return counted
 	case err != nil:
-		l.wait = min(max(2*l.wait, claimRetry), mostClaimRetry)
-		l.lookAt(p, now.Add(l.wait))
+		l.rest = min(max(2*l.rest, claimRetry), mostClaimRetry)
+		l.lookAt(p, now.Add(l.rest))
 		l.c.o.Report.Error("claim", err, "claim again", "partition", p)
 		return counted
 	}
-	l.wait = 0
+	l.rest = 0
 	l.c.observe(b.AsOf, sent, now)
 	l.c.notePause(ctx, b.Pause)
 	if n > 0 && !b.Limited() {
@@ -217,8 +217,8 @@ func (c *Consumer) noteQuiet(p int) {
 	}
 }
 
-// noteOverdue notes whether tasks that are due wait to be delivered.
-func (l *claimer) noteOverdue() {
+// noteBacklog notes whether tasks that are due wait to be delivered.
+func (l *claimer) noteBacklog() {
 	if slices.Contains(l.more, true) {
 		l.c.backlog.grow()
 	} else if l.c.backlog.end() {
@@ -233,8 +233,8 @@ func (l *claimer) noteStarved(got int, now time.Time) {
 	confirming := l.c.settling > 0
 	l.c.mu.Unlock()
 	if got > 0 || !confirming {
-		l.fed = now
-	} else if now.Sub(l.fed) >= starvedFor && l.c.backlog.starve() {
+		l.lastGot = now
+	} else if now.Sub(l.lastGot) >= starvedFor && l.c.backlog.starve() {
 		l.c.settler.asyncs.Ask()
 	}
 }
@@ -273,18 +273,18 @@ func maxTime(a, b time.Time) time.Time {
 	return a
 }
 
-// sight is one reading of the hot set's clock. It is tied to the local monotonic
+// clockReading is one reading of the hot set's clock. It is tied to the local monotonic
 // clock, which does not step when the machine's time is set.
-type sight struct {
+type clockReading struct {
 	us        int64            // what the hot set's clock said
 	sent, mid time.Time        // when it was asked, and in the middle of that and the answer
 	clock     func() time.Time // nil: time.Now; otherwise a clock of whole milliseconds, which Step was handed
 }
 
 // since is how long ago t was.
-func (s sight) since(t time.Time) time.Duration {
-	if s.clock != nil {
-		return s.clock().Sub(t)
+func (r clockReading) since(t time.Time) time.Duration {
+	if r.clock != nil {
+		return r.clock().Sub(t)
 	}
 	return time.Since(t)
 }
@@ -294,39 +294,39 @@ func (s sight) since(t time.Time) time.Duration {
 func (c *Consumer) observe(asOf task.AsOf, sent, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sight = sight{us: asOf.TimeUS, sent: sent, mid: sent.Add(now.Sub(sent) / 2)}
+	c.reading = clockReading{us: asOf.TimeUS, sent: sent, mid: sent.Add(now.Sub(sent) / 2)}
 }
 
 // local is the local time at which the hot set's clock says ms, about.
 func (c *Consumer) local(ms int64) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sight.mid.Add(time.UnixMilli(ms).Sub(time.UnixMicro(c.sight.us)))
+	return c.reading.mid.Add(time.UnixMilli(ms).Sub(time.UnixMicro(c.reading.us)))
 }
 
 // now is what the hot set's clock says, about; the local time before the first
 // claim.
-func (s sight) now() time.Time {
-	if s.us == 0 {
+func (r clockReading) now() time.Time {
+	if r.us == 0 {
 		return time.Now()
 	}
-	return time.UnixMicro(s.us).Add(s.since(s.mid))
+	return time.UnixMicro(r.us).Add(r.since(r.mid))
 }
 
 // latest is no earlier than what the hot set's clock says: that was read after it
 // was asked for.
-func (s sight) latest() time.Time {
-	if s.us == 0 {
+func (r clockReading) latest() time.Time {
+	if r.us == 0 {
 		return time.Now()
 	}
-	return time.UnixMicro(s.us).Add(s.since(s.sent))
+	return time.UnixMicro(r.us).Add(r.since(r.sent))
 }
 
 // latest is no earlier than what the hot set's clock says now, so that a delay is not cut short.
 func (c *Consumer) latest() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sight.latest()
+	return c.reading.latest()
 }
 
 // after is the millisecond, by the hot set's clock, in which a delay that begins now is over. A part of a millisecond
@@ -334,7 +334,7 @@ func (c *Consumer) latest() time.Time {
 func (c *Consumer) after(delay time.Duration) int64 {
 	round := time.Millisecond
 	c.mu.Lock()
-	if c.sight.clock != nil {
+	if c.reading.clock != nil {
 		round--
 	}
 	c.mu.Unlock()

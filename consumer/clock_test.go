@@ -19,7 +19,7 @@ func TestASlowAnswerCutsNoDelayShort(t *testing.T) {
 	if got, truth := c.latest(), hot.Add(slow); got.Before(truth) || got.After(truth.Add(time.Minute)) {
 		t.Errorf("latest is %s, want %s or soon after", got, truth)
 	}
-	if got := c.sight.now().Sub(hot); got < slow/2 || got > time.Minute {
+	if got := c.reading.now().Sub(hot); got < slow/2 || got > time.Minute {
 		t.Errorf("now is %s after the clock was read, want about %s", got, slow/2)
 	}
 }

@@ -133,8 +133,8 @@ type Consumer struct {
 	unasked       int             // of these, those that no caller asked for: a timeout gives the task back, or the claimer buries it
 	allSettled    chan struct{}   // made by settler.allComplete; closed when settling is 0
 	settledLately recent
-	pause         task.Pause // the newest one that a claim or Options.Pause told of
-	sight         sight      // of the hot set's clock, the last one
+	pause         task.Pause   // the newest one that a claim or Options.Pause told of
+	reading       clockReading // of the hot set's clock, the last one
 }
 
 // warnAfter is how long Consume waits for Run before it reports that.
@@ -338,7 +338,7 @@ func (c *Consumer) hand(d *Delivery) (handed, suspended bool) {
 	d.since, d.life = now, inHand
 	d.ctx.begin(now.Add(c.o.DeliveryTimeout))
 	c.held++
-	c.figures.delivered(d.failedAttempts, c.sight.now().Sub(time.UnixMilli(d.nextMS)))
+	c.figures.delivered(d.failedAttempts, c.reading.now().Sub(time.UnixMilli(d.nextMS)))
 	return true, false
 }
 

@@ -41,7 +41,7 @@ func (c *Consumer) tellDelivered(d *Delivery) {
 		return
 	}
 	c.mu.Lock()
-	late := c.sight.now().Sub(time.UnixMilli(d.nextMS))
+	late := c.reading.now().Sub(time.UnixMilli(d.nextMS))
 	c.mu.Unlock()
 	hooks.Call(c.o.Report, "Delivered", f, hook.Delivered{Task: d.event(), Late: max(0, late)})
 }

@@ -83,7 +83,7 @@ func (c *Consumer) Figures() Figures {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.late.fill(&out)
-	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()+len(c.future.tasks)), int64(c.settling-c.unasked), c.sight.now().Sub(time.Now().Round(0))
+	out.Queued, out.Confirming, out.ClockOffset = int64(c.queue.len()+len(c.future.tasks)), int64(c.settling-c.unasked), c.reading.now().Sub(time.Now().Round(0))
 	out.InHand = max(0, int64(c.held)-out.Confirming)
 	return out
 }

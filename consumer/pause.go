@@ -6,7 +6,7 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// This process knows of a pause by its claims, and by the records that it reads each second. A task that was claimed
+// This process knows of a pause by its claims, and by the records, which it reads each second while it has something in hand. A task that was claimed
 // before the end of that pause is not handed out: it is given back, without an attempt counted. No clock is read for this,
 // because a claim that is made after the end of the pause has a later time than that end.
 

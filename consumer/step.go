@@ -63,7 +63,7 @@ func (c *Consumer) claimOne(ctx context.Context, p int, now func() time.Time) (d
 		return nil, false, err
 	}
 	c.mu.Lock()
-	c.sight = sight{us: got.AsOf.TimeUS, sent: now(), mid: now(), clock: now}
+	c.reading = clockReading{us: got.AsOf.TimeUS, sent: now(), mid: now(), clock: now}
 	c.mu.Unlock()
 	b := c.addBatch(p, got, sent)
 	c.tellClaimed(b)

@@ -18,7 +18,7 @@ import (
 type reaper struct{ o Options }
 
 const (
-	// reapEvery is the longest time between two rounds. A shorter lease is looked after four times a lease.
+	// reapEvery is the longest time between two rounds. With a short lease it is a quarter of the lease.
 	reapEvery = 3 * time.Second
 	// reapBatches is how many batches are asked for at once.
 	reapBatches = 10
