@@ -383,7 +383,7 @@ func TestNothingOutlivesRun(t *testing.T) {
 				return err == nil && st.AsOf.Generation != 0
 			})
 			all := tasks(20, func(int) time.Time { return time.Now().Add(20 * time.Second) })
-			if err := sch.Create(t.Context(), all[:10]...); err != nil {
+			if err := errors.Join(sch.Create(t.Context(), all[:10]...), sch.Flush(t.Context())); err != nil { // adds linger
 				t.Fatal(err)
 			}
 			deaf.hear(false)

@@ -78,7 +78,7 @@ func TestRemovalsAreTriedAgainUntilTheySucceed(t *testing.T) {
 			return err == nil && st.AsOf.Generation != 0
 		})
 		all := tasks(40, func(int) time.Time { return far })
-		if err := sch.Create(t.Context(), all...); err != nil {
+		if err := errors.Join(sch.Create(t.Context(), all...), sch.Flush(t.Context())); err != nil { // adds linger
 			t.Fatal(err)
 		}
 		var ids []string
