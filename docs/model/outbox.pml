@@ -12,7 +12,7 @@
    Checked   a deleted task does not come back into the hot set; at rest the hot set holds exactly the versions that rows
              have, and the outbox is empty.
    Stands    Transaction   MySQL.CreateTx   TxDeleter   MySQL.DeleteTx   TxMover   MySQL.MoveTx   (durable/tx.go)
-   for       Feeder   feeder.pages   Deleter   deletion.part (delete.go)   Drainer   drainer.finish (internal/agent)
+   for       Feeder   feeder.pages   Deleter   deletion.part (delete.go)   Drainer   drainer.drainPart (internal/agent)
 
    Variants, each of which must fail: NOOUTBOX nothing is written but the task; DELETEFIRST the entry is deleted before the
    hot set is told; DELETEALL the drainer deletes what is in the outbox, not the keys that it has read; NOJOIN the drainer adds
