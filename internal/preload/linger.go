@@ -16,7 +16,7 @@ import (
 //	L1  What is due within lingerAhead does not linger: its add is under way when Add returns, as if there were no lingering.
 //	L2  A row that lingers is added, or is in the queue of retries, once its call has ended, however it ends.
 //	L3  PendingSince counts rows that linger, so that Flush waits for them.
-//	L4  At most mostLingering rows linger; beyond that callers wait, as long as they do for what does not linger.
+//	L4  About mostLingering rows linger at most; beyond that callers wait, as long as they do for what does not linger.
 //
 // AsOfBeforeRead holds as for each group. A deletion meanwhile leaves a tombstone, which refuses the add.
 // If this process dies, up to lingerFor of what was created is not in the hot set; the auditor finds it (create.go).
