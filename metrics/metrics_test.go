@@ -338,6 +338,9 @@ func TestMishapsAreCounted(t *testing.T) {
 				}
 			}()
 			create(t, s, "b", 8, time.Now().Add(3*time.Second))
+			if err := s.Flush(t.Context()); err != nil { // adds linger
+				t.Fatal(err)
+			}
 			rdb.Del(t.Context(), append(keys(t, rdb, ":waiting"), keys(t, rdb, ":task")...)...)
 			reaches("audit_finds_total", 8)
 			rdb.FlushAll(t.Context())
