@@ -11,6 +11,7 @@ import (
 
 	"github.com/triggerhook/triggerhook"
 	"github.com/triggerhook/triggerhook/hotset"
+	"github.com/triggerhook/triggerhook/hotset/local"
 	"github.com/triggerhook/triggerhook/task"
 )
 
@@ -129,6 +130,30 @@ func TestWhatIsDueSoonDoesNotLinger(t *testing.T) {
 			if _, entries := far.calls(); entries[len(entries)-1].ID != id {
 				t.Errorf("due in %s: the last that was added is %s, want %s before Create returned", d, entries[len(entries)-1].ID, id)
 			}
+		}
+	})
+}
+
+// The same where the clock of the hot set is ahead of this process's: it decides when a task is due.
+func TestTheHotSetsClockSaysWhatIsDueSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ahead = 20 * time.Second
+		s := embedded(t, 1)
+		set, err := local.New(local.Options{Now: func() time.Time { return time.Now().Add(ahead).Truncate(time.Millisecond) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		far := &farAway{Set: set, taking: time.Millisecond}
+		s.set = far
+		sch := s.scheduler(t, triggerhook.Options{})
+		defer run(t, sch)()
+		sleep(t, 10*time.Second)
+		stream(t, sch, "far", 5, func() time.Time { return time.Now().Add(ahead + 30*time.Second) })
+		if err := sch.Create(t.Context(), &triggerhook.Task{ID: "soon", Due: time.Now().Add(ahead + 100*time.Millisecond)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, entries := far.calls(); entries[len(entries)-1].ID != "soon" {
+			t.Errorf("the last that was added is %s, want the one that is soon due before Create returned", entries[len(entries)-1].ID)
 		}
 	})
 }

@@ -38,6 +38,8 @@ var speedHotPath = []mutant{
 		"	s.adds.Linger(false)\n", "", ".", "TestNothingLingersWithoutRun"},
 	{"adds-due-soon-linger", "what is due soon lingers", "internal/preload/linger.go",
 		"if row.NextMS <= soon {", "if row.NextMS <= soon-1e9 {", ".", "TestWhatIsDueSoonDoesNotLinger"},
+	{"soon-by-this-clock", "this process's clock says what is due soon", "internal/preload/linger.go",
+		"time.UnixMicro(r.AsOf.TimeUS).Add(wait.Elapsed(r.asked) + lingerAhead)", "time.Now().Add(0*wait.Elapsed(r.asked) + lingerAhead)", ".", "TestTheHotSetsClockSaysWhatIsDueSoon"},
 	{"lingering-adds-are-forgotten", "an add that fails while no caller waits is not retried", "internal/preload/linger.go",
 		"				a.enqueue(r.Rows, r.since) // before they end: a Flush must not miss them\n", "", ".", "TestFlushWaitsForWhatLingers"},
 	{"lingering-adds-wait-anew", "a retry of what lingered counts as begun later", "internal/preload/linger.go",
