@@ -17,7 +17,7 @@ const (
 
 // Flush waits until the hot set has been told of all changes of calls that have returned before.
 // A change waits to be told if Redis or MySQL did not answer when a task was created,
-// rescheduled, deleted or confirmed. While Run runs, a new or moved task may also wait for up to 20 ms, so that several
+// rescheduled, deleted or confirmed. While Run runs, a new or moved task may also wait for up to 100 ms, so that several
 // share a call. Nil: no change waits any more. Run ends with a Flush of its own. A
 // process without Run, for example one that only creates and deletes, calls Flush before it closes its
 // stores.

@@ -99,7 +99,7 @@ func in30s() time.Time { return time.Now().Add(30 * time.Second) }
 func TestAddsThatNothingWaitsForShareACall(t *testing.T) {
 	lingering(t, func(t *testing.T, _ stores, sch *triggerhook.Scheduler, far *farAway, _ func()) {
 		took := stream(t, sch, "t", 100, in30s)
-		sleep(t, 50*time.Millisecond)
+		sleep(t, 110*time.Millisecond)
 		calls, entries := far.calls()
 		if len(entries) != 100 || calls > 10 {
 			t.Errorf("%d tasks were added in %d calls, want 100 in at most 10", len(entries), calls)
@@ -121,7 +121,7 @@ func TestAddsThatNothingWaitsForShareACall(t *testing.T) {
 // L1 of internal/preload/linger.go.
 func TestWhatIsDueSoonDoesNotLinger(t *testing.T) {
 	lingering(t, func(t *testing.T, _ stores, sch *triggerhook.Scheduler, far *farAway, _ func()) {
-		for _, d := range []time.Duration{-time.Hour, 0, 100 * time.Millisecond, 250 * time.Millisecond} {
+		for _, d := range []time.Duration{-time.Hour, 0, 100 * time.Millisecond, 350 * time.Millisecond} {
 			stream(t, sch, fmt.Sprint("far", d), 5, in30s)
 			id := fmt.Sprint("soon", d)
 			if err := sch.Create(t.Context(), &triggerhook.Task{ID: id, Due: time.Now().Add(d)}); err != nil {

@@ -115,7 +115,7 @@ func TestARowThatIsDueAndNotLoadedIsDueToo(t *testing.T) {
 			k.run()
 			first, second := k.consume(), k.consume()
 			first.ConfirmAsync()
-			<-time.After(30 * time.Millisecond) // so that the second one does not linger
+			<-time.After(110 * time.Millisecond) // so that the second one does not linger
 			second.ConfirmAsync()
 			synctest.Wait()
 			if now, _ := k.store.deletions(); now != c.flies {

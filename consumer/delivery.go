@@ -123,8 +123,8 @@ func (d *Delivery) Confirm(ctx context.Context) error {
 }
 
 // ConfirmAsync is Confirm without its outcome: a failure is reported, and ends in
-// redelivery; task.ErrGone is logged at Info, for nothing failed. If another ConfirmAsync came within the last 20 ms, this one may wait
-// for up to 20 ms, so that many share a statement. While tasks are due such confirms let deliveries go first: in a burst very
+// redelivery; task.ErrGone is logged at Info, for nothing failed. If another ConfirmAsync came within the last 100 ms, this one may wait
+// for up to 100 ms, so that many share a statement: up to 20 ms once 20 of them wait. Until then the task is in both stores. While tasks are due such confirms let deliveries go first: in a burst very
 // many may wait, and are delivered again if this process dies before they are
 // done. It blocks while 200,000 wait.
 func (d *Delivery) ConfirmAsync() {

@@ -11,8 +11,11 @@ import (
 	"github.com/triggerhook/triggerhook/task"
 )
 
-// mostLinger is how long a confirm may wait for others, at most.
-const mostLinger = 20 * time.Millisecond
+// How long a confirm may wait for others, at most: while fewer than 20 wait, and once 20 do.
+const (
+	lingerFew  = 100 * time.Millisecond
+	lingerMany = 20 * time.Millisecond
+)
 
 // deletionsTried is how many deletions were tried.
 func (k *kit) deletionsTried() int {
@@ -22,8 +25,8 @@ func (k *kit) deletionsTried() int {
 }
 
 // confirmEach has n tasks due, one each interval, and confirms them without waiting. It fails the test if a row outlives its
-// confirm by more than mostLinger.
-func (k *kit) confirmEach(n int, interval time.Duration) {
+// confirm by more than that.
+func (k *kit) confirmEach(n int, interval, linger time.Duration) {
 	k.Helper()
 	confirmed := 0
 	tick := time.NewTicker(interval)
@@ -34,11 +37,11 @@ func (k *kit) confirmEach(n int, interval time.Duration) {
 		k.addFrom(confirmed, 1)
 		k.consume().ConfirmAsync()
 		confirmed++
-		due[time.Now().Add(mostLinger)] = confirmed
+		due[time.Now().Add(linger)] = confirmed
 		synctest.Wait()
 		for at, all := range due {
 			if time.Now().After(at) && confirmed-k.store.len() < all {
-				k.Fatalf("after %d confirms, one each %s, %d rows are gone; %s ago %d were confirmed", confirmed, interval, confirmed-k.store.len(), mostLinger, all)
+				k.Fatalf("after %d confirms, one each %s, %d rows are gone; %s ago %d were confirmed", confirmed, interval, confirmed-k.store.len(), linger, all)
 			}
 		}
 	}
@@ -46,14 +49,14 @@ func (k *kit) confirmEach(n int, interval time.Duration) {
 
 func TestConfirmsThatNothingWaitsForShareAStatement(t *testing.T) {
 	for _, c := range []struct {
-		interval time.Duration
-		most     int // deletions of 1,000 confirms
-	}{{time.Millisecond, 1000/20 + 2}, {10 * time.Millisecond, 1000/2 + 1}} {
+		interval, linger time.Duration
+		most             int // deletions of 1,000 confirms
+	}{{time.Millisecond, lingerMany, 1000/20 + 2}, {3 * time.Millisecond, 60 * time.Millisecond, 1000/20 + 2}, {10 * time.Millisecond, lingerFew, 1000/10 + 2}, {40 * time.Millisecond, lingerFew, 1000/3 + 2}} {
 		bubble(t, consumer.Options{}, func(k *kit) {
 			k.load(far)
 			k.run()
-			k.confirmEach(1000, c.interval)
-			<-time.After(mostLinger)
+			k.confirmEach(1000, c.interval, c.linger)
+			<-time.After(lingerFew)
 			synctest.Wait()
 			if tries := k.deletionsTried(); tries > c.most || k.store.len() > 0 {
 				k.Errorf("%d deletions of 1000 confirms, one each %s, of which %d are left; want at most %d and none", tries, c.interval, k.store.len(), c.most)
@@ -98,7 +101,7 @@ func TestAConfirmDoesNotLingerForNothing(t *testing.T) {
 		k.run()
 		first, second := k.consume(), k.consume()
 		first.ConfirmAsync()
-		<-time.After(mostLinger)
+		<-time.After(lingerFew)
 		second.ConfirmAsync()
 		synctest.Wait()
 		if left := k.store.len(); left > 0 {

@@ -15,7 +15,7 @@
 //     call waits for it. So a flight that hangs costs the calls that wait Patience once, and
 //     not its whole timeout; and flights to a far server overlap.
 //  3. The Group checks rule 1 when a call comes, when a flight lands, and, if calls wait,
-//     Patience after the last flight took off, or when the wait of rule 5 is over. So no call
+//     Patience after the last flight took off, or when the wait of rule 5 or 8 is over. So no call
 //     waits for something that never happens, unless Parallel flights hang. Calls take off
 //     in the order in which they came.
 //  4. A flight that lands hands out its answers, and lets their callers run before the
@@ -31,10 +31,14 @@
 //     that is longer: the server is busy then, perhaps with other processes. A flight
 //     also takes off if the calls weigh at least Worth. Once they do not yield any more they take
 //     off at once; Ask tells the Group to check that.
-//  7. Calls that no caller waits for may linger (Linger), so that more of them share a flight. The first call that waits lingers
-//     if the call before it came less than Linger earlier: then another one will probably come. A flight takes off Linger after
-//     that first call came, however many follow, or at once if the calls fill it. So a call lingers for Linger at most, and a
-//     call that comes alone does not. While they do not linger (Lingers) rule 1 holds; Ask tells the Group to check that, too.
+//  7. Calls that no caller waits for may linger (Linger), so that more of them share a flight. A flight takes off Linger after the
+//     first call that waits came, or LingerFew after it while the calls weigh less than Few; or at once if they fill it. So what a crash of
+//     this process loses is bounded twice: by what comes in Linger, and by Few. The first call lingers if the call before it came less
+//     than LingerFew earlier: then another one will probably come. So a call that comes alone does not linger, and each lingers for LingerFew
+//     at most. While they do not linger (Lingers) rule 1 holds; Ask tells the Group to check that, too.
+//  8. Callers that come on their own, as requests do, and do not come back soon, would have a flight for every two or three of them, for that
+//     many come while one is under way. So after a flight that answered several such callers the next takes off Pace after it did at the
+//     soonest, unless calls that weigh Worth wait. A caller waits no longer than Pace for that. One that is alone does not wait.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package coalesce
@@ -72,11 +76,16 @@ type Group[T, R any] struct {
 	Worth int
 	// Patience is how long after its take-off a flight may land soon.
 	Patience time.Duration
+	// Pace is how long after the take-off of a flight for several callers the next one takes off at the soonest, unless
+	// they come back soon (rule 8).
+	Pace time.Duration
 	// Yields, if it is set, reports whether to yield to other work now (rule 6). It is
 	// called under a lock, and must not block.
 	Yields func() bool
-	// Linger is how long a call may wait for others that share its flight (rule 7); 0: it does not.
-	Linger time.Duration
+	// Linger is how long a call may wait for others that share its flight (rule 7), and LingerFew, which is no shorter, how long while those that wait
+	// weigh less than Few. 0: it does not.
+	Linger, LingerFew time.Duration
+	Few               int
 	// Lingers reports whether calls linger now. It is set if Linger is. It is called under a lock, and must not block.
 	Lingers func() bool
 	// Flush answers for each item, in order. It owns its own deadline: no
@@ -96,13 +105,14 @@ type Group[T, R any] struct {
 	// Of rule 7.
 	came    time.Time // when the last call came
 	first   time.Time // when the first call that waits came
-	follows bool      // it came less than Linger after the one before
+	follows bool      // it came less than LingerFew after the one before
 
 	// Of rule 5.
 	landed   time.Time     // when the last flight landed
 	expected int           // how many calls it answered, less the calls that have come since
 	back     time.Duration // how long it took lately until all expected calls had come; 0: not known
 	hold     time.Time     // until when pending calls wait for the expected ones
+	rest     time.Time     // until when they do not take off, by rule 8
 }
 
 // flight is one flush under way, or about to be.
@@ -151,14 +161,22 @@ func (g *Group[T, R]) add(item T, done chan Result[R]) {
 // noteComing notes when a call comes (rule 7). Under mu.
 func (g *Group[T, R]) noteComing(now time.Time) {
 	if len(g.pending) == 0 {
-		g.first, g.follows = now, now.Sub(g.came) < g.Linger
+		g.first, g.follows = now, now.Sub(g.came) < g.LingerFew
 	}
 	g.came = now
 }
 
 // lingers reports whether calls of that weight linger (rule 7). Under mu.
 func (g *Group[T, R]) lingers(weight int, now time.Time) bool {
-	return g.follows && weight < g.most() && now.Sub(g.first) < g.Linger && g.Lingers()
+	return g.follows && weight < g.most() && now.Before(g.lingerEnd(weight)) && g.Lingers()
+}
+
+// lingerEnd is until when calls of that weight linger (rule 7). Under mu.
+func (g *Group[T, R]) lingerEnd(weight int) time.Time {
+	if weight < g.Few {
+		return g.first.Add(g.LingerFew)
+	}
+	return g.first.Add(g.Linger)
 }
 
 // count counts a call as one of the expected ones (rule 5). Under mu.
@@ -207,8 +225,11 @@ func (g *Group[T, R]) launch() {
 		return
 	}
 	at := g.hold
+	if g.rest.After(at) {
+		at = g.rest
+	}
 	if g.lingers(left, now) {
-		at = g.first.Add(g.Linger)
+		at = g.lingerEnd(left)
 	} else if g.Yields != nil {
 		at = g.off.Add(g.pace())
 	} else if len(g.flights) > 0 {
@@ -234,7 +255,7 @@ func (g *Group[T, R]) setTimer(at, now time.Time) {
 	})
 }
 
-// ready reports whether calls of that weight take off now, by rules 1, 5, 6 and 7. Under mu.
+// ready reports whether calls of that weight take off now, by rules 1 and 5 to 8. Under mu.
 func (g *Group[T, R]) ready(weight int, now time.Time) bool {
 	switch {
 	case g.lingers(weight, now):
@@ -246,7 +267,7 @@ func (g *Group[T, R]) ready(weight int, now time.Time) bool {
 	case len(g.flights) > 0:
 		return now.Sub(g.last()) >= g.Patience
 	default:
-		return !now.Before(g.hold)
+		return !now.Before(g.hold) && !now.Before(g.rest)
 	}
 }
 
@@ -270,6 +291,8 @@ func (g *Group[T, R]) land(f *flight, callers int) {
 	g.landed, g.expected, g.hold = now, callers, now
 	if 0 < g.back && g.back < took {
 		g.hold = now.Add(min(2*g.back, took))
+	} else if callers > 1 {
+		g.rest = f.began.Add(g.Pace)
 	}
 }
 

@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// Rule 7: calls that come one soon after the other share flights; the first of them lingers for Linger, however many follow.
+// Rule 7: calls that come one soon after the other share flights; the first of them lingers for Linger, however many follow, and for LingerFew
+// while they are fewer than Few.
 func TestCallsLingerForOthersThatComeSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const linger = 20 * time.Millisecond
+		const linger, lingerFew = 20 * time.Millisecond, 100 * time.Millisecond
 		type landing struct {
 			at    time.Duration
 			items int
@@ -19,7 +20,7 @@ func TestCallsLingerForOthersThatComeSoon(t *testing.T) {
 		var mu sync.Mutex
 		var landed []landing
 		began, lingers := time.Now(), true
-		g := Group[int, int]{Max: 8, Parallel: 8, Linger: linger, Lingers: func() bool { return lingers }, Flush: func(items []int) []Result[int] {
+		g := Group[int, int]{Max: 8, Parallel: 8, Linger: linger, LingerFew: lingerFew, Few: 4, Lingers: func() bool { return lingers }, Flush: func(items []int) []Result[int] {
 			mu.Lock()
 			defer mu.Unlock()
 			landed = append(landed, landing{time.Since(began), len(items)})
@@ -44,14 +45,20 @@ func TestCallsLingerForOthersThatComeSoon(t *testing.T) {
 			<-time.After(time.Second)
 			landed, began = nil, time.Now()
 		}
-		post(3, linger)
-		expect("calls that come one Linger apart", landing{0, 1}, landing{ms(20), 1}, landing{ms(40), 1})
-		post(12, ms(6))
-		<-time.After(linger)
-		expect("calls that come soon", landing{0, 1}, landing{ms(26), 4}, landing{ms(50), 4}, landing{ms(74), 3})
-		post(12, ms(1))
-		<-time.After(linger)
-		expect("calls that fill a flight", landing{0, 1}, landing{ms(8), 8}, landing{ms(29), 3})
+		post(3, lingerFew)
+		expect("calls that come one LingerFew apart", landing{0, 1}, landing{ms(100), 1}, landing{ms(200), 1})
+		post(4, ms(40))
+		<-time.After(lingerFew)
+		expect("calls of which few come", landing{0, 1}, landing{ms(140), 3})
+		post(8, ms(15))
+		<-time.After(lingerFew)
+		expect("calls that are few for longer than Linger", landing{0, 1}, landing{ms(60), 4}, landing{ms(175), 3})
+		post(13, ms(6))
+		<-time.After(lingerFew)
+		expect("calls that come soon", landing{0, 1}, landing{ms(26), 4}, landing{ms(50), 4}, landing{ms(74), 4})
+		post(13, ms(1))
+		<-time.After(lingerFew)
+		expect("calls that fill a flight", landing{0, 1}, landing{ms(8), 8}, landing{ms(29), 4})
 		post(3, ms(1))
 		lingers = false
 		g.Ask()

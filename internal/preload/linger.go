@@ -19,10 +19,13 @@ import (
 //	L4  About mostLingering rows linger at most; beyond that callers wait, as long as they do for what does not linger.
 //
 // AsOfBeforeRead holds as for each group. A deletion meanwhile leaves a tombstone, which refuses the add.
-// If this process dies, up to lingerFor of what was created is not in the hot set; the auditor finds it (create.go).
+// If this process dies, up to few rows that were created, or what was created in lingerFor if that is more, are not in the hot set; the
+// auditor finds them (create.go).
 const (
-	lingerFor     = 20 * time.Millisecond  // as long as a confirm that no caller waits for
-	lingerAhead   = 250 * time.Millisecond // lingerFor, a call that takes its whole Timeout, and as much again
+	lingerFor     = 20 * time.Millisecond  // these three are as for a confirm that no caller waits for
+	lingerFew     = 100 * time.Millisecond // while fewer than few rows linger
+	few           = 20
+	lingerAhead   = 350 * time.Millisecond // lingerFew, a call that takes its whole Timeout, and as much again, and some
 	mostLingering = 10_000
 )
 
@@ -57,7 +60,7 @@ func (a *Adder) addLater(r PartitionRows) {
 
 func (a *Adder) newLingering(p int) *group {
 	g := a.newGroup(p)
-	g.Linger, g.Lingers = lingerFor, a.linger.Load
+	g.Linger, g.LingerFew, g.Few, g.Lingers = lingerFor, lingerFew, few, a.linger.Load
 	g.Flush = func(all []PartitionRows) []coalesce.Result[struct{}] { return a.addLingering(p, all) }
 	return g
 }

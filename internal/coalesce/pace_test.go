@@ -1,0 +1,98 @@
+package coalesce
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const (
+	paceFlight = 1500 * time.Microsecond
+	pace       = 4 * time.Millisecond
+)
+
+func paced(s *slow) *Group[time.Duration, int] {
+	return &Group[time.Duration, int]{Parallel: 4, Worth: 100, Patience: 3 * time.Millisecond, Pace: pace, Flush: s.flush}
+}
+
+// arrive makes n calls, one each interval, and returns the longest time that one took.
+func arrive(g *Group[time.Duration, int], n int, interval time.Duration) (longest time.Duration) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			began := time.Now()
+			<-g.Go(paceFlight)
+			mu.Lock()
+			defer mu.Unlock()
+			longest = max(longest, time.Since(began))
+		})
+		<-time.After(interval)
+	}
+	wg.Wait()
+	return longest
+}
+
+// Rule 8: calls that come on their own share flights that are Pace apart, and none waits longer than that.
+func TestCallersThatComeOnTheirOwnShareFlights(t *testing.T) {
+	for _, interval := range []time.Duration{100 * time.Microsecond, 300 * time.Microsecond, time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			const calls = 1000
+			var s slow
+			longest := arrive(paced(&s), calls, interval)
+			if sizes, most := s.look().sizes, calls*int(interval)/int(pace)+5; len(sizes) > most {
+				t.Errorf("%d calls, one each %s, took %d flights, of %v; want at most %d", calls, interval, len(sizes), sizes, most)
+			}
+			if longest > pace+paceFlight {
+				t.Errorf("of calls that come each %s one took %s, want at most %s and a flight", interval, longest, pace)
+			}
+		})
+	}
+}
+
+func TestACallerThatIsAloneDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slow
+		g := paced(&s)
+		for range 100 {
+			began := time.Now()
+			<-g.Go(paceFlight)
+			if took := time.Since(began); took > paceFlight {
+				t.Fatalf("a call of a caller that is alone took %s, want %s", took, paceFlight)
+			}
+			<-time.After(2 * paceFlight / 3)
+		}
+	})
+}
+
+func TestCallersThatComeBackSoonAreNotPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rounds, away = 100, 100 * time.Microsecond
+		var s slow
+		began := time.Now()
+		callAgain(paced(&s), 8, rounds, 0, away, paceFlight)
+		if took, most := time.Since(began), (rounds+10)*(paceFlight+2*away); took > most {
+			t.Errorf("%d rounds of callers that are away for %s took %s, want at most %s", rounds, away, took, most)
+		}
+	})
+}
+
+func TestCallsThatAreWorthAFlightAreNotPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slow
+		g := paced(&s)
+		arrive(g, 50, time.Millisecond) // and the last flight has answered several
+		began := time.Now()
+		var all []<-chan Result[int]
+		for range 100 {
+			all = append(all, g.Go(paceFlight))
+		}
+		for _, c := range all {
+			<-c
+		}
+		if took := time.Since(began); took > paceFlight {
+			t.Errorf("100 calls that are worth a flight took %s, want %s", took, paceFlight)
+		}
+	})
+}
