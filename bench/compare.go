@@ -150,6 +150,8 @@ var compared = []struct {
 	{"p99 ms", func(l line) *float64 { return &l.P99MS }},
 	{"p99.9 ms", func(l line) *float64 { return &l.P999MS }},
 	{"gap ms", func(l line) *float64 { return l.GapMS }},
+	{"create p50 ms", func(l line) *float64 { return l.CreateP50MS }},
+	{"create p99 ms", func(l line) *float64 { return l.CreateP99MS }},
 	{"cpu s", func(l line) *float64 { return &l.CPUS }},
 	{"alloc B/task", func(l line) *float64 { return &l.AllocBytesPerTask }},
 	{"Redis us/task", func(l line) *float64 { return l.RedisUSPerTask }},

@@ -24,7 +24,7 @@ func TestCompareTakesRatiosWithinRounds(t *testing.T) {
 		line{Scenario: "create", Variant: "v", System: "limit", Workers: 8, Payload: 100, Build: "this", Cannot: "no"})
 	var out strings.Builder
 	writeRatios(&out, all, builds)
-	want := "| create, v, x8, triggerhook | 3 | 0.50 |  |  |  |  |  |  |  | 0.50 |  |  |  |\n"
+	want := "| create, v, x8, triggerhook | 3 | 0.50 |  |  |  |  |  |  |  |  |  | 0.50 |  |  |  |\n"
 	if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "limit") {
 		t.Errorf("the ratios are\n%swant\n%sand no limit, which has no figures", out.String(), want)
 	}

@@ -177,12 +177,17 @@ func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 		return nil, err
 	}
 	var end atomic.Int64 // when the last create returned
+	took := make([]time.Duration, s.N)
 	work, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	created := make(chan struct{})
 	go func() {
+		defer close(created)
 		err := each(work, s.N, 1, 256, func(ctx context.Context, i, _ int) error {
 			_ = pause(ctx, time.Until(moment(i)))
+			began := time.Now()
 			err := s.sys.create(ctx, tasks[i:i+1])
+			took[i] = time.Since(began)
 			end.Store(time.Now().UnixNano())
 			return err
 		})
@@ -203,6 +208,10 @@ func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 		l.RatePerS = perSecond(s.N, last.Sub(first))
 	}
 	l.spread(book.late(), true)
+	<-created
+	slices.Sort(took)
+	p50, p99 := ms(quantile(took, 0.5)), ms(quantile(took, 0.99))
+	l.CreateP50MS, l.CreateP99MS = &p50, &p99
 	l.Duplicates = book.twice.Load()
 	return []line{l}, book.judge()
 }

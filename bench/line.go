@@ -38,8 +38,10 @@ type line struct {
 	IdleMySQLStmtsPerS *float64           `json:"idle_mysql_stmts_per_s,omitempty"`
 	IdleCPUMSPerS      *float64           `json:"idle_cpu_ms_per_s,omitempty"` // of all processes
 	GapMS              *float64           `json:"gap_ms,omitempty"`            // the longest time without a delivery while some were due
-	QuantilesMS        []float64          `json:"quantiles_ms,omitempty"`      // at the parts in quantiles
-	Rows               int                `json:"rows,omitempty"`              // that stand in the store besides
+	CreateP50MS        *float64           `json:"create_p50_ms,omitempty"`     // how long a call took that created a task, where deliveries are measured
+	CreateP99MS        *float64           `json:"create_p99_ms,omitempty"`
+	QuantilesMS        []float64          `json:"quantiles_ms,omitempty"` // at the parts in quantiles
+	Rows               int                `json:"rows,omitempty"`         // that stand in the store besides
 	Series             []point            `json:"series,omitempty"`
 	Day                string             `json:"day,omitempty"`       // when it was measured
 	Unflushed          bool               `json:"unflushed,omitempty"` // durable stores do not flush at each commit
@@ -66,7 +68,7 @@ func (l *line) figures() []*float64 {
 // optional are the figures that not every line has.
 func (l *line) optional() []**float64 {
 	return []**float64{&l.RedisCmdsPerTask, &l.RedisUSPerTask, &l.MySQLStmtsPerTask, &l.FirstMS, &l.IdleRedisCmdsPerS, &l.IdleMySQLStmtsPerS,
-		&l.IdleCPUMSPerS, &l.GapMS}
+		&l.IdleCPUMSPerS, &l.GapMS, &l.CreateP50MS, &l.CreateP99MS}
 }
 
 // quantiles are the parts of all tasks for which a line with a distribution has figures: what a plot of percentiles needs.
