@@ -151,9 +151,9 @@ func (m mortalStore) DeleteByID(ctx context.Context, ids []string, aboveMS int64
 	return m.Store.DeleteByID(ctx, ids, aboveMS)
 }
 
-func (m mortalStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+func (m mortalStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) (int, error) {
 	if m.dead.Load() {
-		return errDead
+		return 0, errDead
 	}
 	return m.Store.RaiseAttempts(ctx, counts)
 }

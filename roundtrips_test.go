@@ -125,7 +125,7 @@ func (s notedStore) CountPage(ctx context.Context, r task.Range, after task.Curs
 	return s.Store.CountPage(ctx, r, after)
 }
 
-func (s notedStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+func (s notedStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) (int, error) {
 	s.note("RaiseAttempts")
 	return s.Store.RaiseAttempts(ctx, counts)
 }
@@ -380,7 +380,8 @@ func checkStore(t *testing.T, store durable.Store, check checker) {
 	check("`Upsert` of 1 to 1000 rows", upsert)
 	check("`Upsert` of 1 to 1000 rows", func() error { _, err := store.Upsert(ctx, rows[302:303], task.Debounce); return err })
 	check("`RaiseAttempts` of rows with the same attempts", func() error {
-		return store.RaiseAttempts(ctx, []task.Attempts{{Ref: rows[301].Ref, Attempt: 9}, {Ref: rows[302].Ref, Attempt: 9}})
+		_, err := store.RaiseAttempts(ctx, []task.Attempts{{Ref: rows[301].Ref, Attempt: 9}, {Ref: rows[302].Ref, Attempt: 9}})
+		return err
 	})
 	checkDead(ctx, rows[400:500], store, check)
 	checkHistory(ctx, rows[500:800], store.(durable.Historian), check)

@@ -63,15 +63,14 @@ func (g gatedStore) Move(ctx context.Context, ref task.Ref, to task.Row) (bool, 
 		func(moved bool) string { return map[bool]string{true: "done", false: "not there"}[moved] })
 }
 
-func (g gatedStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+func (g gatedStore) RaiseAttempts(ctx context.Context, counts []task.Attempts) (int, error) {
 	refs := make([]task.Ref, len(counts))
 	for i, a := range counts {
 		refs[i] = a.Ref
 	}
-	_, err := pass(ctx, g.p, "UPDATE", "UPDATE attempts of "+g.p.w.refs(refs), func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, g.Store.RaiseAttempts(ctx, counts)
-	}, done)
-	return err
+	return pass(ctx, g.p, "UPDATE", "UPDATE attempts of "+g.p.w.refs(refs), func(ctx context.Context) (int, error) {
+		return g.Store.RaiseAttempts(ctx, counts)
+	}, func(raised int) string { return fmt.Sprintf("%d raised", raised) })
 }
 
 func (g gatedStore) Get(ctx context.Context, ids []string) ([]task.Row, error) {

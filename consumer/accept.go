@@ -27,28 +27,30 @@ type unread struct {
 	size int // of its payload; 0: not known
 }
 
-// accept queues the tasks of a claimed batch. Of two kinds of tasks it reads the rows first:
-//
-//   - Those of which the hot set does not hold everything.
-//   - Those that are offered again. A deleter that died before it removed the member has left it without a row, and a
-//     handler that always fails would get it for ever.
-//
-// A task that has failed as often as MaxAttempts allows, or that has expired, becomes a dead letter.
+// accept queues the tasks of a claimed batch. Where the hot set does not hold everything of a task, it reads the row first. What has failed
+// before is queued once its row knows how often (enqueueRetried). A task that has failed as often as MaxAttempts allows, or that has
+// expired, becomes a dead letter.
 func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
-	var whole, expired []*Delivery
+	var whole, retried, expired []*Delivery
 	var incomplete []unread
+	c.mu.Lock()
 	for i, cl := range claims {
-		if d := b.members[i]; cl.EntryLost || cl.External || cl.Attempt > 0 {
+		switch d := b.members[i]; {
+		case cl.EntryLost || cl.External || c.exhausted(d):
 			incomplete = append(incomplete, unread{d: d})
-		} else if d.expired(b.claimedMS) {
+		case d.expired(b.claimedMS):
 			expired = append(expired, d)
-		} else {
+		case cl.Attempt > 0:
+			retried = append(retried, d)
+		default:
 			whole = append(whole, d)
 		}
 	}
+	c.mu.Unlock()
 	c.buryExpired(expired)
 	c.enqueueAll(whole)
-	c.readAll(ctx, b, incomplete)
+	c.enqueueRetried(ctx, b, retried)
+	c.readAll(ctx, b, incomplete, c.raise)
 	failpoint.Hit("claim/end")
 }
 
@@ -63,15 +65,15 @@ func (c *Consumer) enqueueAll(ds []*Delivery) {
 	}
 }
 
-// readAll reads the rows of todo, piece by piece, and enqueues each piece before it reads the next. A piece
-// has no more than task.MostBytes of payloads, or one payload. If the store is away the tasks that are left are
+// readAll reads the rows of todo, piece by piece, and enqueues each piece before it reads the next; raise gets those whose rows know of too
+// few attempts. A piece has no more than task.MostBytes of payloads, or one payload. If the store is away the tasks that are left are
 // offered again in a second. Those beyond mostRead are offered again at once, to other processes and
 // to later claims of this one.
-func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
+func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread, raise func([]*Delivery)) {
 	bytes, n := 0, firstRead
 	for len(todo) > 0 {
 		some := todo[:piece(todo, n)]
-		got, err := c.read(ctx, b, some)
+		got, err := c.read(ctx, b, some, raise)
 		if err == nil && len(got.cut) == len(some) {
 			err = fmt.Errorf("the store left the payloads of all %d rows out", len(some))
 		}
@@ -114,7 +116,7 @@ type reading struct {
 
 // read reads the rows of some members of b, and enqueues those that came whole. It removes a member that has no row,
 // and buries a task that has expired or has no attempt left.
-func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got reading, err error) {
+func (c *Consumer) read(ctx context.Context, b *batch, some []unread, raise func([]*Delivery)) (got reading, err error) {
 	ids := make([]string, len(some))
 	for i, u := range some {
 		ids[i] = u.d.own.ID
@@ -159,7 +161,7 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got readi
 	c.buryExhausted(exhausted)
 	c.buryExpired(expired)
 	c.enqueueAll(whole)
-	c.enqueueRetried(retried)
+	raise(retried)
 	if len(gone) > 0 {
 		failpoint.Hit("claim/drop")
 		if _, err := c.set.Remove(ctx, b.p, b.token, gone); err != nil {

@@ -69,8 +69,8 @@ type Store interface {
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 	// Bury moves rows in the versions named to the dead letters.
 	Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
-	// RaiseAttempts has rows know of more failed attempts.
-	RaiseAttempts(ctx context.Context, counts []task.Attempts) error
+	// RaiseAttempts has rows know of more failed attempts, and tells how many did not.
+	RaiseAttempts(ctx context.Context, counts []task.Attempts) (raised int, err error)
 	// Move gives a row a new version and time.
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)
 }
@@ -114,7 +114,7 @@ type Consumer struct {
 	room       chan struct{}            // has an element once fewer tasks are in flight; nil without MaxInFlight
 	handlers   atomic.Pointer[Handlers] // nil: Handle was not called
 	backlog    backlogTracker           // of tasks that are due and wait
-	raises     sync.WaitGroup           // of enqueueRetried
+	raises     sync.WaitGroup           // of raise
 	handsOut   atomic.Bool              // Run runs, and its drain has not begun
 
 	mu            sync.Mutex
@@ -122,7 +122,7 @@ type Consumer struct {
 	stepped       bool // Step was called, and Run was not
 	queue         queue
 	future        future // claimed, and not due yet
-	raising       int    // claimed tasks that are queued once their rows know of their attempts (enqueueRetried)
+	raising       int    // claimed tasks that are queued once their rows know of their attempts (raise)
 	low           int    // the claimer is nudged when the queue is that short
 	waiters       []chan *Delivery
 	batches       map[string]*batch

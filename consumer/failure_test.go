@@ -44,24 +44,25 @@ func (r *rows) Bury(ctx context.Context, burials []task.Burial) ([]bool, error) 
 	return moved, nil
 }
 
-func (r *rows) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+func (r *rows) RaiseAttempts(ctx context.Context, counts []task.Attempts) (raised int, err error) {
 	if r.raiseHangs {
 		<-ctx.Done()
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.fail(); err != nil {
-		return err
+		return 0, err
 	}
 	for _, a := range counts {
 		if row, ok := r.byID[a.ID]; ok && row.Ver == a.Ver && row.Attempt < a.Attempt {
 			row.Attempt = a.Attempt
-			r.raised++
+			raised++
 			r.byID[a.ID] = row
 		}
 	}
-	return nil
+	r.raised += raised
+	return raised, nil
 }
 
 // letters returns the dead letters by ID.
@@ -384,9 +385,15 @@ func TestFailNeedsAnError(t *testing.T) {
 // A row knows of the attempts that have failed before the next one begins, so that a hot set that loses its data forgets
 // one at most: rollbacks, and leases that ran out. A task that did not fail is written by nothing.
 func TestARowKnowsOfTheAttemptsBefore(t *testing.T) {
+	knowsOfTheAttemptsBefore(t, false)
+	knowsOfTheAttemptsBefore(t, true)
+}
+
+func knowsOfTheAttemptsBefore(t *testing.T, external bool) {
+	t.Helper()
 	o, _ := logged(consumer.Options{Retry: retrypolicy.Constant(time.Second)})
 	bubble(t, o, func(k *kit) {
-		k.add(2, false)
+		k.add(2, external)
 		expire(k, "t000001", 2)
 		hs := k.c.Handle(2, func(_ context.Context, d *consumer.Delivery) error {
 			k.store.mu.Lock()
@@ -403,12 +410,49 @@ func TestARowKnowsOfTheAttemptsBefore(t *testing.T) {
 		k.run()
 		<-time.After(time.Minute)
 		if k.store.len() != 0 || k.store.raised != 5 { // to 1, 2 and 3, and to 2, which a dead worker left, and 3
-			k.Errorf("%d rows are left, and rows were raised %d times, want 0 and 5", k.store.len(), k.store.raised)
+			k.Errorf("payloads in rows alone: %t: %d rows are left, and rows were raised %d times, want 0 and 5", external, k.store.len(), k.store.raised)
+		}
+		if reads := k.store.read(); !external && reads > 0 {
+			k.Errorf("rows of tasks that the hot set has whole were read %d times", reads)
 		}
 		k.stop()
 		if err := hs.Stop(); err != nil {
 			k.Error(err)
 		}
+	})
+}
+
+// What has failed before, and has no row, was deleted: it is not delivered again, and its member is dropped. The others of its
+// claim come all the same, also those whose rows know of all attempts.
+func TestWhatFailedBeforeIsNotDeliveredWithoutARow(t *testing.T) {
+	bubble(t, consumer.Options{}, func(k *kit) {
+		k.add(4, false)
+		for i := range 3 {
+			expire(k, taskID(i), 1)
+		}
+		k.store.mu.Lock()
+		known := k.store.byID[taskID(1)]
+		known.Attempt = 1
+		k.store.byID[taskID(1)] = known
+		delete(k.store.byID, taskID(0))
+		k.store.mu.Unlock()
+		k.run()
+		var came []string
+		for range 3 {
+			d := k.consume()
+			came = append(came, fmt.Sprintf("%s attempt %d", d.ID, d.Attempt))
+			if err := d.Confirm(k.Context()); err != nil {
+				k.Error(err)
+			}
+		}
+		slices.Sort(came)
+		if want := []string{"t000001 attempt 2", "t000002 attempt 2", "t000003 attempt 1"}; !slices.Equal(came, want) {
+			k.Errorf("delivered %q, want %q", came, want)
+		}
+		if st := k.state(); st.Claimed+st.Waiting != 0 {
+			k.Errorf("the set holds %+v", st)
+		}
+		k.stop()
 	})
 }
 

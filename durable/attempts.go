@@ -12,7 +12,7 @@ import (
 
 // RaiseAttempts implements Store. Rows that get the same number of attempts share statements, each of which is a commit of
 // its own: a repeated one changes nothing.
-func (m *MySQL) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+func (m *MySQL) RaiseAttempts(ctx context.Context, counts []task.Attempts) (raised int, err error) {
 	own := slices.Clone(counts)
 	slices.SortFunc(own, func(a, b task.Attempts) int {
 		return cmp.Or(cmp.Compare(a.Attempt, b.Attempt), strings.Compare(a.ID, b.ID), cmp.Compare(a.Ver, b.Ver))
@@ -28,20 +28,28 @@ func (m *MySQL) RaiseAttempts(ctx context.Context, counts []task.Attempts) error
 			refs[i] = a.Ref
 		}
 		err := m.boundedIn(ctx, certified, "raise attempts", func(ctx context.Context, conn *sql.Conn) error {
-			return m.raiseTo(ctx, conn, refs, to)
+			n, err := m.raiseTo(ctx, conn, refs, to)
+			raised += n
+			return err
 		})
 		if err != nil {
-			return err
+			return raised, err
 		}
 		own = own[end:]
 	}
-	return nil
+	return raised, nil
 }
 
-func (m *MySQL) raiseTo(ctx context.Context, conn *sql.Conn, refs []task.Ref, attempt int) error {
-	return eachPart(ctx, m, refs, m.refShare, func(part []task.Ref) error {
+func (m *MySQL) raiseTo(ctx context.Context, conn *sql.Conn, refs []task.Ref, attempt int) (raised int, err error) {
+	err = eachPart(ctx, m, refs, m.refShare, func(part []task.Ref) error {
 		args := append(append([]any{attempt}, refArgs(part)...), attempt)
-		_, err := conn.ExecContext(ctx, expand(m.sql["raise_attempts"], len(part)), args...)
+		res, err := conn.ExecContext(ctx, expand(m.sql["raise_attempts"], len(part)), args...)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected() // also where the client counts the rows that a statement meets (clientFoundRows): it meets those alone
+		raised += int(n)
 		return err
 	})
+	return raised, err
 }

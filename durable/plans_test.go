@@ -205,7 +205,7 @@ func planned(t *testing.T, s *durable.MySQL, refs []task.Ref) []planCase {
 			_, _ = s.MoveMany(t.Context(), moves)
 		}, "UPDATE `t_task` FORCE INDEX (id) SET next_ms", "id", 0},
 		{"raise attempts", func() {
-			_ = s.RaiseAttempts(t.Context(), []task.Attempts{{Ref: refs[3], Attempt: 2}, {Ref: refs[5], Attempt: 2}})
+			_, _ = s.RaiseAttempts(t.Context(), []task.Attempts{{Ref: refs[3], Attempt: 2}, {Ref: refs[5], Attempt: 2}})
 		},
 			"UPDATE `t_task`", "id", 0},
 		{"scan from the start", scan(task.Cursor{}), "SELECT next_ms", "PRIMARY", 1100},

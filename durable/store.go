@@ -154,8 +154,9 @@ type Store interface {
 
 	// RaiseAttempts sets Attempt of the rows that exist in the versions named, where it is lower. Refs are
 	// distinct. It changes nothing else of a row, and gives it no new version; so the refs of a row that was moved,
-	// deleted or replaced mean no row. After an error some of the rows may be raised. It may be repeated.
-	RaiseAttempts(ctx context.Context, counts []task.Attempts) error
+	// deleted or replaced mean no row. It returns how many rows it has raised: if that is all of them, all of them exist, and if an earlier
+	// try has raised some, it is fewer. After an error some of the rows may be raised. It may be repeated.
+	RaiseAttempts(ctx context.Context, counts []task.Attempts) (raised int, err error)
 
 	// Get returns the rows that exist of ids, with their payloads, in no
 	// particular order. Ids are distinct; absent ones are left out.

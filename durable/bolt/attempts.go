@@ -12,9 +12,10 @@ import (
 )
 
 // RaiseAttempts implements durable.Store.
-func (s *Store) RaiseAttempts(ctx context.Context, counts []task.Attempts) error {
+func (s *Store) RaiseAttempts(ctx context.Context, counts []task.Attempts) (raised int, err error) {
 	own := slices.Clone(counts)
-	return s.write(ctx, fmt.Sprintf("raise attempts of %d tasks", len(own)), func(tx *bbolt.Tx) error {
+	err = s.write(ctx, fmt.Sprintf("raise attempts of %d tasks", len(own)), func(tx *bbolt.Tx) error {
+		raised = 0 // it may be called again
 		t, err := s.table(tx)
 		if err != nil {
 			return err
@@ -25,6 +26,7 @@ func (s *Store) RaiseAttempts(ctx context.Context, counts []task.Attempts) error
 				old := r
 				r.Attempt, r.Payload = a.Attempt, slices.Clone(r.Payload)
 				err = errors.Join(t.remove(old), t.put(r))
+				raised++
 			}
 			if err != nil {
 				return &brokenError{err} // others before it may be raised
@@ -32,4 +34,5 @@ func (s *Store) RaiseAttempts(ctx context.Context, counts []task.Attempts) error
 		}
 		return nil
 	})
+	return raised, err
 }

@@ -25,9 +25,15 @@ func raiseAttempts(t *testing.T, s durable.Store) {
 	for i, r := range all {
 		counts = append(counts, task.Attempts{Ref: r.Ref, Attempt: 1 + i%3})
 	}
-	for range 2 { // a repeated one changes nothing
-		if err := s.RaiseAttempts(t.Context(), counts); err != nil {
-			t.Fatalf("RaiseAttempts: %v", err)
+	lower := 0
+	for i, r := range all {
+		if i != 4 && r.Attempt < 1+i%3 {
+			lower++
+		}
+	}
+	for _, want := range []int{lower, 0} { // a repeated one changes nothing
+		if raised, err := s.RaiseAttempts(t.Context(), counts); raised != want || err != nil {
+			t.Fatalf("RaiseAttempts: raised %d, %v; want %d", raised, err, want)
 		}
 		ids := make([]string, len(all))
 		for i, r := range all {
@@ -49,7 +55,7 @@ func raiseAttempts(t *testing.T, s durable.Store) {
 	if n, exact, err := s.Count(t.Context(), 10_000); n != int64(len(all)) || !exact || err != nil {
 		t.Errorf("Count answered %d, %t, %v, want %d rows", n, exact, err, len(all))
 	}
-	if err := s.RaiseAttempts(t.Context(), nil); err != nil {
-		t.Errorf("RaiseAttempts of nothing: %v", err)
+	if raised, err := s.RaiseAttempts(t.Context(), nil); raised != 0 || err != nil {
+		t.Errorf("RaiseAttempts of nothing: raised %d, %v", raised, err)
 	}
 }

@@ -27,23 +27,28 @@ redis.call('ZREM', lease, '')
 local has_tombstone, in_batch = {}, {}
 if #members > 0 then has_tombstone, in_batch = tombstoned(members), redis.call('SMISMEMBER', batch, unpack(members)) end
 local before = first_ms()
-for i, member in ipairs(members) do
-  local entry = redis.call('HGET', tasks, member)
-  local next_ms, due_ms, attempt, flag, at = head_of(entry or '')
-  local offer_ms = delay_ms < 0 and math.max(next_ms or 0, -delay_ms) or ms + (delay_ms > 0 and 1 + delay_ms or 0) -- a part of a ms counts as one
-  if has_tombstone[i] then answers[i] = DEAD
-  elseif in_batch[i] == 0 then answers[i] = entry and ELSEWHERE or ABSENT
-  elseif not next_ms then answers[i] = ABSENT
-  elseif delay_ms > 0 and offer_ms >= horizon then answers[i] = BEYOND
-  else
-    answers[i] = WAITING
-    if counted == '1' then
-      attempt = int((tonumber(attempt) or 0) + 1)
-      redis.call('HSET', tasks, member, int(next_ms) .. ':' .. due_ms .. ':' .. attempt .. ':' .. flag .. string.sub(entry, at))
+for from = 1, #members, 100 do -- in pieces, because all entries may be more than the server has memory
+  local last = math.min(from + 99, #members)
+  local stored, entries, scores, left = redis.call('HMGET', tasks, unpack(members, from, last)), {}, {}, {}
+  for i = from, last do
+    local member, entry = members[i], stored[i - from + 1]
+    local next_ms, due_ms, attempt, flag, at = head_of(entry or '')
+    local offer_ms = delay_ms < 0 and math.max(next_ms or 0, -delay_ms) or ms + (delay_ms > 0 and 1 + delay_ms or 0) -- a part of a ms counts as one
+    if has_tombstone[i] then answers[i] = DEAD
+    elseif in_batch[i] == 0 then answers[i] = entry and ELSEWHERE or ABSENT
+    elseif not next_ms then answers[i] = ABSENT
+    elseif delay_ms > 0 and offer_ms >= horizon then answers[i] = BEYOND
+    else
+      answers[i] = WAITING
+      if counted == '1' then
+        attempt = int((tonumber(attempt) or 0) + 1)
+        entries[#entries + 1] = member; entries[#entries + 1] = int(next_ms) .. ':' .. due_ms .. ':' .. attempt .. ':' .. flag .. string.sub(entry, at)
+      end
+      scores[#scores + 1] = int(offer_ms); scores[#scores + 1] = member
     end
-    redis.call('ZADD', waiting, int(offer_ms), member)
+    if answers[i] ~= BEYOND then left[#left + 1] = member end
   end
-  if answers[i] ~= BEYOND then redis.call('SREM', batch, member) end
+  each('HSET', tasks, entries); each('ZADD', waiting, scores); each('SREM', batch, left)
 end
 if redis.call('EXISTS', batch) == 0 then redis.call('ZREM', lease, token) end
 wake(before)
