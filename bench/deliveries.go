@@ -209,9 +209,7 @@ func measureLateness(ctx context.Context, s *stage) ([]line, error) {
 	}
 	l.spread(book.late(), true)
 	<-created
-	slices.Sort(took)
-	p50, p99 := ms(quantile(took, 0.5)), ms(quantile(took, 0.99))
-	l.CreateP50MS, l.CreateP99MS = &p50, &p99
+	l.spreadCreates(took)
 	l.Duplicates = book.twice.Load()
 	return []line{l}, book.judge()
 }

@@ -131,3 +131,10 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 func perSecond(n int, d time.Duration) float64 {
 	return float64(n) / max(d, time.Microsecond).Seconds()
 }
+
+// spreadCreates puts the percentiles of d, how long calls of Create took, into l.
+func (l *line) spreadCreates(d []time.Duration) {
+	slices.Sort(d)
+	p50, p99 := ms(quantile(d, 0.5)), ms(quantile(d, 0.99))
+	l.CreateP50MS, l.CreateP99MS = &p50, &p99
+}

@@ -82,10 +82,11 @@ type Group[T, R any] struct {
 	// Yields, if it is set, reports whether to yield to other work now (rule 6). It is
 	// called under a lock, and must not block.
 	Yields func() bool
-	// Linger is how long a call may wait for others that share its flight (rule 7), and LingerFew, which is no shorter, how long while those that wait
-	// weigh less than Few. 0: it does not.
+	// Linger is how long a call may wait for others that share its flight (rule 7), and LingerFew, which is no shorter, how long while they weigh
+	// less than Few. 0: it does not.
 	Linger, LingerFew time.Duration
-	Few               int
+	// Few is what the calls that wait must weigh together to linger for Linger only.
+	Few int
 	// Lingers reports whether calls linger now. It is set if Linger is. It is called under a lock, and must not block.
 	Lingers func() bool
 	// Flush answers for each item, in order. It owns its own deadline: no
