@@ -25,8 +25,8 @@ const (
 // The error says how many tasks are left, and why. It matches ctx.Err() if ctx has ended; this
 // process goes on trying then. It matches ErrClosed if a store, or the client of one, is closed; this
 // process gives up then. No task is lost: the auditor of another process adds tasks that were not
-// added, about 10 s late. A worker reads the row of most members that were not removed before it
-// delivers them, but a task whose Delete has returned an error may fire once.
+// added, about 10 s late. A worker looks for the row of a task with a long payload, or one that
+// has failed before, before it delivers it; another one whose Delete has returned an error may fire once.
 func (s *Scheduler) Flush(ctx context.Context) error {
 	if left, err := s.flush(ctx); err != nil {
 		return fmt.Errorf("flush: %s: %w", left, err)

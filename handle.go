@@ -7,7 +7,8 @@ import (
 )
 
 // Handler handles one delivery. Nil confirms the delivery asynchronously, as Delivery.ConfirmAsync
-// does: Handle does not wait for the row to be deleted before it calls the next Handler. If the
+// does: Handle does not wait for the row to be deleted before it calls the next Handler. Until it is, which may take 100 ms, and
+// longer in a burst, the ID is not free: Create answers ErrExists. If the
 // row was gone by then (ErrGone), the log says so at Info. An error fails the attempt, as Delivery.Fail
 // does: the task is offered again after Options.Retry, or becomes a dead letter after the last attempt
 // (Options.MaxAttempts). An error that is, or wraps, one of Snooze, Discard and RetryAfter says

@@ -28,8 +28,8 @@ import (
 //	}
 //
 // The library changes no field of a Task that it was handed, except three: Create fills an empty
-// ID, and rounds Due and Expires up to the millisecond in UTC. An ID may be used again once its task is done
-// or deleted.
+// ID, and rounds Due and Expires up to the millisecond in UTC. An ID may be used again once its task is
+// confirmed (see Handler) or deleted.
 type Task = task.Task
 
 // Delivery is one claimed task in a caller's hands, to be answered once: with Confirm, ConfirmAsync, Fail

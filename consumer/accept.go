@@ -49,8 +49,8 @@ func (c *Consumer) accept(ctx context.Context, b *batch, claims []task.Claim) {
 	c.mu.Unlock()
 	c.buryExpired(expired)
 	c.enqueueAll(whole)
-	c.enqueueRetried(ctx, b, retried)
-	c.readAll(ctx, b, incomplete, c.raise)
+	c.enqueueRetried(b, retried)
+	c.readAll(ctx, b, incomplete)
 	failpoint.Hit("claim/end")
 }
 
@@ -65,15 +65,15 @@ func (c *Consumer) enqueueAll(ds []*Delivery) {
 	}
 }
 
-// readAll reads the rows of todo, piece by piece, and enqueues each piece before it reads the next; raise gets those whose rows know of too
-// few attempts. A piece has no more than task.MostBytes of payloads, or one payload. If the store is away the tasks that are left are
+// readAll reads the rows of todo, piece by piece, and enqueues each piece before it reads the next. A piece
+// has no more than task.MostBytes of payloads, or one payload. If the store is away the tasks that are left are
 // offered again in a second. Those beyond mostRead are offered again at once, to other processes and
 // to later claims of this one.
-func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread, raise func([]*Delivery)) {
+func (c *Consumer) readAll(ctx context.Context, b *batch, todo []unread) {
 	bytes, n := 0, firstRead
 	for len(todo) > 0 {
 		some := todo[:piece(todo, n)]
-		got, err := c.read(ctx, b, some, raise)
+		got, err := c.read(ctx, b, some)
 		if err == nil && len(got.cut) == len(some) {
 			err = fmt.Errorf("the store left the payloads of all %d rows out", len(some))
 		}
@@ -116,7 +116,7 @@ type reading struct {
 
 // read reads the rows of some members of b, and enqueues those that came whole. It removes a member that has no row,
 // and buries a task that has expired or has no attempt left.
-func (c *Consumer) read(ctx context.Context, b *batch, some []unread, raise func([]*Delivery)) (got reading, err error) {
+func (c *Consumer) read(ctx context.Context, b *batch, some []unread) (got reading, err error) {
 	ids := make([]string, len(some))
 	for i, u := range some {
 		ids[i] = u.d.own.ID
@@ -161,14 +161,20 @@ func (c *Consumer) read(ctx context.Context, b *batch, some []unread, raise func
 	c.buryExhausted(exhausted)
 	c.buryExpired(expired)
 	c.enqueueAll(whole)
-	raise(retried)
-	if len(gone) > 0 {
-		failpoint.Hit("claim/drop")
-		if _, err := c.set.Remove(ctx, b.p, b.token, gone); err != nil {
-			c.o.Report.Error("drop tasks without rows", err, "the reaper drops them", "tasks", len(gone))
-		}
-	}
+	c.raise(retried, func(int, error) { c.enqueueAll(retried) })
+	c.dropGone(ctx, b, gone)
 	return got, nil
+}
+
+// dropGone removes members of b that have no row.
+func (c *Consumer) dropGone(ctx context.Context, b *batch, gone []task.Ref) {
+	if len(gone) == 0 {
+		return
+	}
+	failpoint.Hit("claim/drop")
+	if _, err := c.set.Remove(ctx, b.p, b.token, gone); err != nil {
+		c.o.Report.Error("drop tasks without rows", err, "the reaper drops them", "tasks", len(gone))
+	}
 }
 
 // fillFrom takes from a row what the hot set did not hold. Under Consumer.mu.

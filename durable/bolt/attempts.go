@@ -12,10 +12,10 @@ import (
 )
 
 // RaiseAttempts implements durable.Store.
-func (s *Store) RaiseAttempts(ctx context.Context, counts []task.Attempts) (raised int, err error) {
+func (s *Store) RaiseAttempts(ctx context.Context, counts []task.Attempts) (int, error) {
 	own := slices.Clone(counts)
-	err = s.write(ctx, fmt.Sprintf("raise attempts of %d tasks", len(own)), func(tx *bbolt.Tx) error {
-		raised = 0 // it may be called again
+	raised := 0
+	err := s.write(ctx, fmt.Sprintf("raise attempts of %d tasks", len(own)), func(tx *bbolt.Tx) error {
 		t, err := s.table(tx)
 		if err != nil {
 			return err
@@ -34,5 +34,8 @@ func (s *Store) RaiseAttempts(ctx context.Context, counts []task.Attempts) (rais
 		}
 		return nil
 	})
-	return raised, err
+	if err != nil {
+		return 0, err // raised may still change
+	}
+	return raised, nil
 }

@@ -33,12 +33,13 @@
 //     off at once; Ask tells the Group to check that.
 //  7. Calls that no caller waits for may linger (Linger), so that more of them share a flight. A flight takes off Linger after the
 //     first call that waits came, or LingerFew after it while the calls weigh less than Few; or at once if they fill it. So what a crash of
-//     this process loses is bounded twice: by what comes in Linger, and by Few. The first call lingers if the call before it came less
+//     this process loses is what comes in Linger, or about Few if that is more. The first call lingers if the call before it came less
 //     than LingerFew earlier: then another one will probably come. So a call that comes alone does not linger, and each lingers for LingerFew
 //     at most. While they do not linger (Lingers) rule 1 holds; Ask tells the Group to check that, too.
 //  8. Callers that come on their own, as requests do, and do not come back soon, would have a flight for every two or three of them, for that
 //     many come while one is under way. So after a flight that answered several such callers the next takes off Pace after it did at the
-//     soonest, unless calls that weigh Worth wait. A caller waits no longer than Pace for that. One that is alone does not wait.
+//     soonest, unless calls that weigh Worth wait, or as many have come since it landed as it answered: those callers may be in a loop. A caller
+//     waits no longer than Pace for that. One that is alone does not wait. Beside a flight that is under way rule 2 holds.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package coalesce
@@ -77,7 +78,7 @@ type Group[T, R any] struct {
 	// Patience is how long after its take-off a flight may land soon.
 	Patience time.Duration
 	// Pace is how long after the take-off of a flight for several callers the next one takes off at the soonest, unless
-	// they come back soon (rule 8).
+	// they come back soon (rule 8). It needs Worth, and means nothing where calls yield.
 	Pace time.Duration
 	// Yields, if it is set, reports whether to yield to other work now (rule 6). It is
 	// called under a lock, and must not block.
@@ -136,7 +137,7 @@ func (g *Group[T, R]) Go(item T) <-chan Result[R] {
 // Post is Go for callers that learn from Flush itself what became of item.
 func (g *Group[T, R]) Post(item T) { g.add(item, nil) }
 
-// Ask checks rule 1 now, because the answer of Yields has changed.
+// Ask checks rule 1 now, because the answer of Yields or Lingers has changed.
 func (g *Group[T, R]) Ask() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -189,10 +190,18 @@ func (g *Group[T, R]) count() {
 		return
 	}
 	now := time.Now()
-	g.back = (g.back + now.Sub(g.landed)) / 2
+	g.noteBack(now)
 	if now.Before(g.hold) {
 		g.hold = now
 	}
+	if now.Before(g.rest) {
+		g.rest = now
+	}
+}
+
+// noteBack notes how long the expected calls took. Of one that takes very long it is enough to know that. Under mu.
+func (g *Group[T, R]) noteBack(now time.Time) {
+	g.back = (g.back + min(now.Sub(g.landed), 4*g.took)) / 2
 }
 
 // Do hands item over and waits for its answer. If ctx ends first the error is
@@ -282,18 +291,20 @@ func (g *Group[T, R]) land(f *flight, callers int) {
 	g.boarding++
 	now := time.Now()
 	took := now.Sub(f.began)
+	if callers > 0 && g.expected > 0 { // they have not come by now
+		before := g.back
+		g.noteBack(now)
+		g.back = max(g.back, before)
+	}
 	g.took = took
 	if callers == 0 {
 		return
 	}
-	if g.expected > 0 { // they have not come by now
-		g.back = max(g.back, (g.back+now.Sub(g.landed))/2)
-	}
 	g.landed, g.expected, g.hold = now, callers, now
 	if 0 < g.back && g.back < took {
 		g.hold = now.Add(min(2*g.back, took))
-	} else if callers > 1 {
-		g.rest = f.began.Add(g.Pace)
+	} else if rest := f.began.Add(g.Pace); callers > 1 && rest.After(g.rest) {
+		g.rest = rest
 	}
 }
 

@@ -63,17 +63,48 @@ func TestACallerThatIsAloneDoesNotWait(t *testing.T) {
 			}
 			<-time.After(2 * paceFlight / 3)
 		}
+		<-time.After(time.Second)
+		first := g.Go(paceFlight)
+		<-time.After(time.Millisecond)
+		began := time.Now()
+		<-g.Go(paceFlight)
+		<-first
+		if took, most := time.Since(began), 2*paceFlight-time.Millisecond; took > most {
+			t.Errorf("a call that came beside the flight of one other took %s, want %s", took, most)
+		}
 	})
 }
 
-func TestCallersThatComeBackSoonAreNotPaced(t *testing.T) {
+// Also if they are away for longer than a flight takes.
+func TestCallersInALoopAreNotPaced(t *testing.T) {
+	const rounds = 100
+	for _, c := range []struct{ flight, away time.Duration }{
+		{paceFlight, 100 * time.Microsecond},
+		{400 * time.Microsecond, 500 * time.Microsecond},
+		{400 * time.Microsecond, 2 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var s slow
+			began := time.Now()
+			callAgain(paced(&s), 8, rounds, 0, c.away, c.flight)
+			if took, most := time.Since(began), (rounds+10)*(c.flight+c.away+c.flight/4); took > most {
+				t.Errorf("%d rounds of callers that are away for %s took %s, want at most %s", rounds, c.away, took, most)
+			}
+		})
+	}
+}
+
+// After a time without calls the first ones to come do not make callers in a loop look slow.
+func TestAQuietTimeIsForgottenSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const rounds, away = 100, 100 * time.Microsecond
+		const flight, away = 400 * time.Microsecond, 100 * time.Microsecond
 		var s slow
-		began := time.Now()
-		callAgain(paced(&s), 8, rounds, 0, away, paceFlight)
-		if took, most := time.Since(began), (rounds+10)*(paceFlight+2*away); took > most {
-			t.Errorf("%d rounds of callers that are away for %s took %s, want at most %s", rounds, away, took, most)
+		g := paced(&s)
+		callAgain(g, 8, 10, 0, away, flight)
+		<-time.After(time.Hour)
+		callAgain(g, 8, 1, 0, away, flight)
+		if g.back > 10*flight {
+			t.Errorf("callers are expected after %s, for the last came after an hour; they come after %s", g.back, away)
 		}
 	})
 }
@@ -82,7 +113,7 @@ func TestCallsThatAreWorthAFlightAreNotPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s slow
 		g := paced(&s)
-		arrive(g, 50, time.Millisecond) // and the last flight has answered several
+		g.rest = time.Now().Add(pace) // as after a flight for several callers
 		began := time.Now()
 		var all []<-chan Result[int]
 		for range 100 {

@@ -48,7 +48,7 @@ var breadthRetries = []mutant{
 	{"attempts-in-redis-alone-of-long", "a Redis that loses its data forgets the attempts of tasks with long payloads", "consumer/accept.go",
 		"			case r.Attempt < u.d.failedAttempts:\n", "			case false:\n", "./consumer", "TestARowKnowsOfTheAttemptsBefore"},
 	{"retried-without-a-row", "what failed before is delivered though its row is gone", "consumer/attempts.go",
-		"case raised < len(ds):", "case raised < 0:", "./consumer", "TestWhatFailedBeforeIsNotDeliveredWithoutARow"},
+		"		if err == nil && raised == len(ds) {", "		if err == nil {", "./consumer", "TestWhatFailedBeforeIsNotDeliveredWithoutARow"},
 	{"raises-are-not-counted", "MySQL does not tell how many rows it has raised", "durable/attempts.go",
 		"			raised += n\n", "			raised = n\n", "./durable", "TestStore/mysql97/RaiseAttemptsIsFencedAndOnlyRises"},
 	{"attempts-after-the-delivery", "a task is delivered before its row knows of its attempts", "consumer/attempts.go",

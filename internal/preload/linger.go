@@ -19,8 +19,8 @@ import (
 //	L4  About mostLingering rows linger at most; beyond that callers wait, as long as they do for what does not linger.
 //
 // AsOfBeforeRead holds as for each group. A deletion meanwhile leaves a tombstone, which refuses the add.
-// If this process dies, up to few rows that were created, or what was created in lingerFor if that is more, are not in the hot set; the
-// auditor finds them (create.go).
+// If this process dies, up to few rows of each partition that were created, or what was created in lingerFor if that is more, and what a call under
+// way has, are not in the hot set; the auditor finds them (create.go).
 const (
 	lingerFor     = 20 * time.Millisecond  // these three are as for a confirm that no caller waits for
 	lingerFew     = 100 * time.Millisecond // while fewer than few rows linger

@@ -183,7 +183,7 @@ func (p *patient) leaveBatch(rows []task.Row, token string, lease time.Duration)
 	p.must(err)
 	var entries []task.Entry
 	for _, r := range rows {
-		entries = append(entries, task.Entry{Ref: r.Ref, NextMS: r.NextMS, DueMS: r.DueMS})
+		entries = append(entries, task.Entry{Ref: r.Ref, NextMS: r.NextMS, DueMS: r.DueMS, Payload: r.Payload})
 	}
 	_, err = p.Set.Add(p.Context(), part, task.AddRequest{AsOf: asOf, Entries: entries, Token: token, Lease: lease})
 	p.must(err)
