@@ -44,7 +44,16 @@ func OwnGroup(t testing.TB, args ...string) *Group {
 }
 
 // StartGroup starts a group, whose first member is the primary. Close it.
-func StartGroup(ctx context.Context, args ...string) (*Group, error) {
+func StartGroup(ctx context.Context, args ...string) (g *Group, err error) {
+	for range 3 { // a port that is found free is taken a minute later, and another server may have been quicker
+		if g, err = startGroup(ctx, args); err == nil || !strings.Contains(err.Error(), "Port already in use") {
+			break
+		}
+	}
+	return g, err
+}
+
+func startGroup(ctx context.Context, args []string) (*Group, error) {
 	local := make([]string, groupMembers)
 	for i := range local {
 		var err error
