@@ -69,7 +69,6 @@ func (c *Consumer) enqueueExisting(b *batch, ds []*Delivery) {
 	}
 	ctx, cancel := c.settler.call(storeTimeout)
 	defer cancel()
-	failpoint.Hit("claim/read")
 	refs, err := c.store.Versions(ctx, ids)
 	if err != nil {
 		c.o.Report.Error("look for rows", err, "offer the tasks again in 1 s", "tasks", len(ds))
