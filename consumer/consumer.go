@@ -69,7 +69,7 @@ type Store interface {
 	Delete(ctx context.Context, refs []task.Ref) ([]bool, error)
 	// Bury moves rows in the versions named to the dead letters.
 	Bury(ctx context.Context, burials []task.Burial) ([]bool, error)
-	// RaiseAttempts has rows know of more failed attempts, and tells how many did not.
+	// RaiseAttempts has rows know of more failed attempts, and returns how many of them knew of fewer.
 	RaiseAttempts(ctx context.Context, counts []task.Attempts) (raised int, err error)
 	// Move gives a row a new version and time.
 	Move(ctx context.Context, ref task.Ref, to task.Row) (bool, error)

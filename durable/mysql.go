@@ -35,9 +35,9 @@ const (
 	// server nearby has answered by then, so that few callers share; a far one has
 	// not, so that its statements overlap.
 	patience = 3 * time.Millisecond
-	// pace is how far apart the statements of callers are that come on their own: with 1,000 creates a second a statement has
+	// spacing is how far apart the statements of callers are that come on their own: with 1,000 creates a second a statement has
 	// three rows in place of two, for which a caller waits a millisecond more. 4 ms would save little more.
-	pace = 3 * time.Millisecond
+	spacing = 3 * time.Millisecond
 )
 
 // Options of NewMySQL.
@@ -122,16 +122,16 @@ func NewMySQL(db *sql.DB, o Options) (*MySQL, error) {
 // group makes up to most calls of g share a statement. A most of 0 means as many as fit.
 func (m *MySQL) group(g *groups, most int) {
 	g.creates = coalesce.Group[[]task.Row, struct{}]{
-		Parallel: flights, Worth: worth, Patience: patience, Pace: pace, Max: most, MaxWeight: maxRows, Weigh: m.share, Flush: m.createAll,
+		Parallel: flights, Worth: worth, Patience: patience, Spacing: spacing, Max: most, MaxWeight: maxRows, Weigh: m.share, Flush: m.createAll,
 	}
 	g.deletes = coalesce.Group[[]task.Ref, []bool]{
-		Parallel: flights, Worth: worth, Patience: patience, Pace: pace, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
+		Parallel: flights, Worth: worth, Patience: patience, Spacing: spacing, Max: most, MaxWeight: maxRows, Weigh: m.refsShare, Flush: m.deleteAll,
 	}
 	g.ends = coalesce.Group[[]task.Ending, []bool]{
-		Parallel: flights, Worth: worth, Patience: patience, Pace: pace, Max: most, MaxWeight: maxRows, Weigh: m.endsShare, Flush: m.endAll,
+		Parallel: flights, Worth: worth, Patience: patience, Spacing: spacing, Max: most, MaxWeight: maxRows, Weigh: m.endsShare, Flush: m.endAll,
 	}
 	g.byID = coalesce.Group[deletionByID, []task.Row]{
-		Parallel: flights, Worth: worth, Patience: patience, Pace: pace, Max: most, MaxWeight: maxRows, Flush: m.deleteAllByID,
+		Parallel: flights, Worth: worth, Patience: patience, Spacing: spacing, Max: most, MaxWeight: maxRows, Flush: m.deleteAllByID,
 		Weigh: func(d deletionByID) int { return m.idsShare(d.ids) },
 	}
 	g.finds = coalesce.Group[[]string, []task.Ref]{

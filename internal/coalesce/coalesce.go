@@ -37,9 +37,9 @@
 //     than LingerFew earlier: then another one will probably come. So a call that comes alone does not linger, and each lingers for LingerFew
 //     at most. While they do not linger (Lingers) rule 1 holds; Ask tells the Group to check that, too.
 //  8. Callers that come on their own, as requests do, and do not come back soon, would have a flight for every two or three of them, for that
-//     many come while one is under way. So after a flight that answered several such callers the next takes off Pace after it did at the
+//     many come while one is under way. So after a flight that answered several such callers the next takes off Spacing after it did at the
 //     soonest, unless calls that weigh Worth wait, or as many have come since it landed as it answered: those callers may be in a loop. A caller
-//     waits no longer than Pace for that. One that is alone does not wait. Beside a flight that is under way rule 2 holds.
+//     waits no longer than Spacing for that. One that is alone does not wait. Beside a flight that is under way rule 2 holds.
 //
 // Goroutines and timers exist only while there is work, so a Group needs no Close.
 package coalesce
@@ -77,9 +77,9 @@ type Group[T, R any] struct {
 	Worth int
 	// Patience is how long after its take-off a flight may land soon.
 	Patience time.Duration
-	// Pace is how long after the take-off of a flight for several callers the next one takes off at the soonest, unless
+	// Spacing is how long after the take-off of a flight for several callers the next one takes off at the soonest, unless
 	// they come back soon (rule 8). It needs Worth, and means nothing where calls yield.
-	Pace time.Duration
+	Spacing time.Duration
 	// Yields, if it is set, reports whether to yield to other work now (rule 6). It is
 	// called under a lock, and must not block.
 	Yields func() bool
@@ -303,7 +303,7 @@ func (g *Group[T, R]) land(f *flight, callers int) {
 	g.landed, g.expected, g.hold = now, callers, now
 	if 0 < g.back && g.back < took {
 		g.hold = now.Add(min(2*g.back, took))
-	} else if rest := f.began.Add(g.Pace); callers > 1 && rest.After(g.rest) {
+	} else if rest := f.began.Add(g.Spacing); callers > 1 && rest.After(g.rest) {
 		g.rest = rest
 	}
 }

@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	paceFlight = 1500 * time.Microsecond
-	pace       = 4 * time.Millisecond
+	spacedFlight = 1500 * time.Microsecond
+	spacing      = 4 * time.Millisecond
 )
 
-func paced(s *slow) *Group[time.Duration, int] {
-	return &Group[time.Duration, int]{Parallel: 4, Worth: 100, Patience: 3 * time.Millisecond, Pace: pace, Flush: s.flush}
+func spaced(s *slow) *Group[time.Duration, int] {
+	return &Group[time.Duration, int]{Parallel: 4, Worth: 100, Patience: 3 * time.Millisecond, Spacing: spacing, Flush: s.flush}
 }
 
 // arrive makes n calls, one each interval, and returns the longest time that one took.
@@ -23,7 +23,7 @@ func arrive(g *Group[time.Duration, int], n int, interval time.Duration) (longes
 	for range n {
 		wg.Go(func() {
 			began := time.Now()
-			<-g.Go(paceFlight)
+			<-g.Go(spacedFlight)
 			mu.Lock()
 			defer mu.Unlock()
 			longest = max(longest, time.Since(began))
@@ -34,18 +34,18 @@ func arrive(g *Group[time.Duration, int], n int, interval time.Duration) (longes
 	return longest
 }
 
-// Rule 8: calls that come on their own share flights that are Pace apart, and none waits longer than that.
+// Rule 8: calls that come on their own share flights that are Spacing apart, and none waits longer than that.
 func TestCallersThatComeOnTheirOwnShareFlights(t *testing.T) {
 	for _, interval := range []time.Duration{100 * time.Microsecond, 300 * time.Microsecond, time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			const calls = 1000
 			var s slow
-			longest := arrive(paced(&s), calls, interval)
-			if sizes, most := s.look().sizes, calls*int(interval)/int(pace)+5; len(sizes) > most {
+			longest := arrive(spaced(&s), calls, interval)
+			if sizes, most := s.look().sizes, calls*int(interval)/int(spacing)+5; len(sizes) > most {
 				t.Errorf("%d calls, one each %s, took %d flights, of %v; want at most %d", calls, interval, len(sizes), sizes, most)
 			}
-			if longest > pace+paceFlight {
-				t.Errorf("of calls that come each %s one took %s, want at most %s and a flight", interval, longest, pace)
+			if longest > spacing+spacedFlight {
+				t.Errorf("of calls that come each %s one took %s, want at most %s and a flight", interval, longest, spacing)
 			}
 		})
 	}
@@ -54,39 +54,39 @@ func TestCallersThatComeOnTheirOwnShareFlights(t *testing.T) {
 func TestACallerThatIsAloneDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s slow
-		g := paced(&s)
+		g := spaced(&s)
 		for range 100 {
 			began := time.Now()
-			<-g.Go(paceFlight)
-			if took := time.Since(began); took > paceFlight {
-				t.Fatalf("a call of a caller that is alone took %s, want %s", took, paceFlight)
+			<-g.Go(spacedFlight)
+			if took := time.Since(began); took > spacedFlight {
+				t.Fatalf("a call of a caller that is alone took %s, want %s", took, spacedFlight)
 			}
-			<-time.After(2 * paceFlight / 3)
+			<-time.After(2 * spacedFlight / 3)
 		}
 		<-time.After(time.Second)
-		first := g.Go(paceFlight)
+		first := g.Go(spacedFlight)
 		<-time.After(time.Millisecond)
 		began := time.Now()
-		<-g.Go(paceFlight)
+		<-g.Go(spacedFlight)
 		<-first
-		if took, most := time.Since(began), 2*paceFlight-time.Millisecond; took > most {
+		if took, most := time.Since(began), 2*spacedFlight-time.Millisecond; took > most {
 			t.Errorf("a call that came beside the flight of one other took %s, want %s", took, most)
 		}
 	})
 }
 
 // Also if they are away for longer than a flight takes.
-func TestCallersInALoopAreNotPaced(t *testing.T) {
+func TestCallersInALoopAreNotSpaced(t *testing.T) {
 	const rounds = 100
 	for _, c := range []struct{ flight, away time.Duration }{
-		{paceFlight, 100 * time.Microsecond},
+		{spacedFlight, 100 * time.Microsecond},
 		{400 * time.Microsecond, 500 * time.Microsecond},
 		{400 * time.Microsecond, 2 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var s slow
 			began := time.Now()
-			callAgain(paced(&s), 8, rounds, 0, c.away, c.flight)
+			callAgain(spaced(&s), 8, rounds, 0, c.away, c.flight)
 			if took, most := time.Since(began), (rounds+10)*(c.flight+c.away+c.flight/4); took > most {
 				t.Errorf("%d rounds of callers that are away for %s took %s, want at most %s", rounds, c.away, took, most)
 			}
@@ -99,7 +99,7 @@ func TestAQuietTimeIsForgottenSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const flight, away = 400 * time.Microsecond, 100 * time.Microsecond
 		var s slow
-		g := paced(&s)
+		g := spaced(&s)
 		callAgain(g, 8, 10, 0, away, flight)
 		<-time.After(time.Hour)
 		callAgain(g, 8, 1, 0, away, flight)
@@ -109,21 +109,21 @@ func TestAQuietTimeIsForgottenSoon(t *testing.T) {
 	})
 }
 
-func TestCallsThatAreWorthAFlightAreNotPaced(t *testing.T) {
+func TestCallsThatAreWorthAFlightAreNotSpaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s slow
-		g := paced(&s)
-		g.rest = time.Now().Add(pace) // as after a flight for several callers
+		g := spaced(&s)
+		g.rest = time.Now().Add(spacing) // as after a flight for several callers
 		began := time.Now()
 		var all []<-chan Result[int]
 		for range 100 {
-			all = append(all, g.Go(paceFlight))
+			all = append(all, g.Go(spacedFlight))
 		}
 		for _, c := range all {
 			<-c
 		}
-		if took := time.Since(began); took > paceFlight {
-			t.Errorf("100 calls that are worth a flight took %s, want %s", took, paceFlight)
+		if took := time.Since(began); took > spacedFlight {
+			t.Errorf("100 calls that are worth a flight took %s, want %s", took, spacedFlight)
 		}
 	})
 }
