@@ -11,8 +11,8 @@ import (
 )
 
 // ClaimAhead: a claim may take tasks that are not due yet, so that one claim serves the tasks of some time, and no task waits for a round trip
-// when it is due. Each of them waits here until the hot set's clock has certainly reached its time. How that is known: the answer to a claim has a
-// reading of that clock, which was made before the answer came. Since the answer came, that clock has gone on by at least what the local
+// when it is due. Each of them waits here until the hot set's clock has certainly reached its time. How that is known: the answer to a claim has
+// readings of that clock, which were made before the answer came. Since the answer came, that clock has gone on by at least what the local
 // monotonic clock has, less a small part (aheadDrift), because two clocks do not run at the same rate. Model: ahead.pml.
 //
 // A process takes no more ahead than it is likely to have callers for: one task for each caller that waits, and as many as it has lately settled in a
@@ -58,7 +58,7 @@ func (d *Delivery) dueAt() time.Time {
 	if d.offerMS == 0 {
 		return time.Time{}
 	}
-	span := time.Duration(d.offerMS*1000-d.batch.asOfUS) * time.Microsecond
+	span := time.Duration(d.offerMS*1000-d.batch.clockUS) * time.Microsecond
 	return d.batch.answered.Add(span + span/aheadDrift + 1)
 }
 

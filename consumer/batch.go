@@ -13,8 +13,8 @@ type batch struct {
 	token      string
 	generation int64
 	claimedMS  int64     // when it was claimed, hot-set time
-	asOfUS     int64     // the same in microseconds
-	answered   time.Time // when the answer to the claim had come
+	clockUS    int64     // the last reading of the hot set's clock that was made before the answer to the claim came
+	answered   time.Time // when that answer had come
 	deadline   time.Time // when its lease ends, by the monotonic clock; the hot set ends it no earlier
 	ends       time.Time // the same by the wall clock, which goes on while a machine is suspended, and may be set
 	members    []*Delivery
@@ -43,7 +43,8 @@ const slab = 13
 
 // addBatch notes a batch, got, that was claimed by a call which was sent then.
 func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
-	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, asOfUS: got.AsOf.TimeUS, answered: time.Now(), members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
+	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, clockUS: max(got.AsOf.TimeUS, got.ClockUS),
+		answered: time.Now(), members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
 	b.extended(sent, c.o.Lease)
 	var some []Delivery
 	var damaged error

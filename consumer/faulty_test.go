@@ -17,6 +17,7 @@ type faulty struct {
 	mu         sync.Mutex
 	lostClaim  int           // so many claims happen, but their answers are lost
 	slowClaim  time.Duration // claims happen at once, their answers take that long
+	readsLate  bool          // answers to claims have the time at which they are given
 	lateClaim  time.Duration // claims happen that long after they were asked for
 	slowRemove time.Duration // the same as slowClaim of removals
 	nameless   bool          // no removal without a token reaches the set
@@ -103,6 +104,9 @@ func (f *faulty) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.
 	b, err := f.Set.Claim(ctx, p, req)
 	if slow > 0 {
 		<-time.After(slow)
+	}
+	if f.readsLate {
+		b.ClockUS = time.Now().UnixMicro()
 	}
 	if lost {
 		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)

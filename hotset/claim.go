@@ -62,12 +62,17 @@ func (r *Redis) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.B
 	most, bytes := r.room(p)
 	limit := max(0, min(req.Limit, most))
 	interval := strconv.FormatFloat(float64(req.Interval)/float64(time.Microsecond), 'f', -1, 64)
-	a, err := r.run(ctx, p, "claim", r.batches(p, []string{req.Token}), req.Token, limit, req.Lease.Milliseconds(), bytes,
-		req.MaxInFlight, interval, req.Ahead.Milliseconds(), max(0, min(req.AheadLimit, limit)))
+	ahead := max(0, min(req.AheadLimit, limit))
+	run := r.run
+	if ahead > 0 {
+		run = r.runTimed
+	}
+	a, err := run(ctx, p, "claim", r.batches(p, []string{req.Token}), req.Token, limit, req.Lease.Milliseconds(), bytes,
+		req.MaxInFlight, interval, req.Ahead.Milliseconds(), ahead)
 	if err != nil {
 		return task.Batch{}, err
 	}
-	b := task.Batch{AsOf: a.asOf, Token: req.Token, NextMS: a.int(), LoadedMS: a.int()}
+	b := task.Batch{AsOf: a.asOf, ClockUS: a.doneUS, Token: req.Token, NextMS: a.int(), LoadedMS: a.int()}
 	if b.Repeated = a.int() == 1; b.Repeated {
 		r.ease(p)
 	}

@@ -134,7 +134,10 @@ func call(t *testing.T, s *Redis, verb uint8, refs []task.Ref) {
 		r, err := s.Remove(ctx, 0, "", refs)
 		legal(t, verb, len(refs), r.Outcomes, err, task.RemoveAbsent, task.RemoveWaiting, task.RemoveClaimed)
 	case 7:
-		if b, err := s.Claim(ctx, 0, task.ClaimRequest{Token: "t", Limit: 10, Lease: time.Second}); err == nil {
+		if b, err := s.Claim(ctx, 0, task.ClaimRequest{Token: "t", Limit: 10, Lease: time.Second, AheadLimit: len(refs)}); err == nil {
+			if b.ClockUS != 0 && b.ClockUS < b.AsOf.TimeUS {
+				t.Errorf("Claim of %d read the clock at %d", b.AsOf.TimeUS, b.ClockUS)
+			}
 			for _, c := range b.Claims {
 				if c.ID == "" {
 					t.Errorf("Claim of a member without id: %+v", c)

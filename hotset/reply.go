@@ -16,8 +16,10 @@ import (
 type reply struct {
 	verb string
 	asOf task.AsOf
-	rest []any
-	err  error
+	// doneUS is a reading of the partition's clock from after the script; 0 if there is none (runTimed).
+	doneUS int64
+	rest   []any
+	err    error
 }
 
 // failed has a failover noticed at once, if err may be the effect of one: the subscriber
@@ -42,6 +44,11 @@ func (r *Redis) run(ctx context.Context, p int, verb string, batches []string, a
 	v, err := await(ctx, r.gate, !crowd[verb], func() ([]any, error) {
 		return r.scripts[verb].Run(ctx, r.rdb, k, append([]any{caller}, args...)...).Slice()
 	})
+	return r.read(p, verb, identity, sent, v, err)
+}
+
+// read turns the status of a script's answer, or the error of its call, into an error.
+func (r *Redis) read(p int, verb, identity string, sent time.Time, v []any, err error) (*reply, error) {
 	if err != nil {
 		err = r.typed(verb, p, err)
 		r.failed(err)

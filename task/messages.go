@@ -107,6 +107,9 @@ type Batch struct {
 	Full bool
 	// Repeated: an earlier claim with the same token took the members.
 	Repeated bool
+	// ClockUS is a reading of the partition's clock that was made after the claim, and before its answer came; 0: there is none but AsOf. A claim
+	// of many members takes its time, and AsOf is of when it began.
+	ClockUS int64
 }
 
 // MoreDue reports whether the claim may have left tasks that are due: members that wait, or

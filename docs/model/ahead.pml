@@ -11,7 +11,7 @@
    nor does a caller have it under a living lease when such a Delete returns.
    Left out: extensions, the reaper, confirms (lease.pml); several servers (servers.pml), whose clocks may differ by as much as Delete adds.
    Assumed: clocks run at one rate while a task waits for its time in a worker (the code adds a thousandth), and the hot set's is not set back then.
-   Must fail: BYSENT (a worker counts from the moment when it sent the claim), ATONCE (it hands out what it has claimed), EARLYFEED (the feeder takes what falls
+   Must fail: BYSENT (a worker counts from the moment when it sent the claim), READAFTER (it goes by a reading from after the answer), ATONCE (it hands out what it has claimed), EARLYFEED (the feeder takes what falls
    due after the loss for what no worker can have), BYSTART (Delete does), FARAHEAD (a worker claims further ahead than others know). */
 
 #ifndef DUE
@@ -71,8 +71,13 @@ proctype Worker(byte w) {
   :: atomic { waits && DUE <= t + CLAIMS -> waits = 0; has[w] = 1; reg[w] = 1; ends[w] = at + LEASE; us = t }
   :: goto done
   fi;
+#ifdef READAFTER
+  at = t; us = t;
+#else
+  if :: us = t :: skip fi;          /* the clock is read once more when the claim is done, or that fails (hotset.runTimed) */
+#endif
   atomic {                          /* the answer comes; from now on at is when it hands the task out */
-#ifndef BYSENT
+#if !defined(BYSENT) && !defined(READAFTER)
     at = t;
 #endif
 #ifdef ATONCE

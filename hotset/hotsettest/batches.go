@@ -52,6 +52,9 @@ func claimAhead(k *kit) {
 		k.add(task.AddTaken, entry(fmt.Sprint("a", n), 1), entry(fmt.Sprint("b", n), 2), entry(fmt.Sprint("c", n), soon), entry(fmt.Sprint("d", n), soon))
 		b, err := k.Claim(k.Context(), k.p, task.ClaimRequest{Token: fmt.Sprint("t", n), Limit: limit, Lease: time.Minute, Ahead: task.MaxAhead, AheadLimit: aheadLimit})
 		k.must(err)
+		if b.ClockUS != 0 && (b.ClockUS < b.AsOf.TimeUS || b.ClockUS > k.now().TimeUS) {
+			k.Errorf("a claim as of %d read the clock at %d", b.AsOf.TimeUS, b.ClockUS)
+		}
 		return b, soon
 	}
 	for _, c := range []struct{ limit, aheadLimit, want int }{{9, 9, 4}, {3, 9, 3}, {9, 3, 3}, {9, 2, 2}, {2, 9, 2}, {9, 0, 2}, {0, 9, 0}} {

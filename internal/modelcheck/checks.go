@@ -208,6 +208,7 @@ var checks = []check{
 
 	{"ahead", "ahead", "", false, true},
 	{"ahead-by-sent", "ahead", "BYSENT NW=1", true, true},
+	{"ahead-read-after", "ahead", "READAFTER NW=1 AHEAD=2", true, true},
 	{"ahead-at-once", "ahead", "ATONCE NW=1", true, true},
 	{"ahead-early-feed", "ahead", "EARLYFEED", true, true},
 	{"ahead-by-start", "ahead", "BYSTART NW=1", true, true},
