@@ -11,7 +11,7 @@ import (
 // that is gone never comes back; it is never 0.
 type Ref struct {
 	ID  string // of the task
-	Ver int64  // of its row
+	Ver int64  // of its row: from NewVer, so 1 or more; a store takes each but the least int64, at which a cursor may begin
 }
 
 // NewVer returns a new version.

@@ -141,8 +141,8 @@ func short(rows []task.Row) string {
 }
 
 func (m *model) drawVer(rt *rapid.T) int64 {
-	v := rapid.Int64().Draw(rt, "ver")
-	for m.vers[v] { // no Filter: it may give up, and the model has changed by then
+	v := rapid.Int64Range(math.MinInt64+1, math.MaxInt64-1_000_000).Draw(rt, "ver") // a cursor may begin at the least
+	for m.vers[v] {                                                                 // no Filter: it may give up, and the model has changed by then
 		v++
 	}
 	m.vers[v] = true
