@@ -79,13 +79,9 @@ func (c *Consumer) putAside(d *Delivery) bool {
 
 // handFuture hands out what was claimed ahead when it is due, until ctx ends.
 func (c *Consumer) handFuture(ctx context.Context) {
-	for {
-		select {
-		case <-c.future.alarm.C:
-			c.returnQueued(ctx, c.handDue())
-		case <-ctx.Done():
-			return
-		}
+	defer context.AfterFunc(ctx, c.future.alarm.Close)()
+	for c.future.alarm.Wait() {
+		c.returnQueued(ctx, c.handDue())
 	}
 }
 
@@ -116,13 +112,21 @@ func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 // ahead is how far ahead the next claim of n tasks may reach, and how many tasks it may have at most if one of them is not due
 // (task.ClaimRequest.AheadLimit).
 func (c *Consumer) ahead(n int) (time.Duration, int) {
-	if !c.claimsAhead() {
-		return 0, 0
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if n = min(n, c.roomAhead()); n <= 0 {
+		return 0, 0
+	}
+	return c.o.Ahead, n
+}
+
+// roomAhead is how many tasks that are not due yet may be claimed now; 0 or less: none. Under mu.
+func (c *Consumer) roomAhead() int {
+	if !c.claimsAhead() {
+		return 0
+	}
 	settled := int(time.Duration(c.settledLately.sum()) * c.o.Ahead / (time.Duration(len(c.settledLately.slots)) * slotLength))
-	return c.o.Ahead, max(0, min(n, len(c.waiters)+settled-len(c.future.tasks)))
+	return len(c.waiters) + settled - len(c.future.tasks)
 }
 
 // takeFuture takes out what was claimed before the end of a pause. Under mu.

@@ -69,16 +69,25 @@ func (r *recent) turn() {
 
 // wanted is how many tasks to claim: as many as callers wait for, and as many more
 // as were settled in the last 250 ms, less what is queued. None while more than
-// half of that is queued and no caller waits: claims are to be few and large.
-func (c *Consumer) wanted() int {
+// half of that is queued and no caller waits: claims are to be few and large. lead is how long before its next member is due a
+// partition is looked at: 0 if nothing may be claimed ahead now.
+//
+// If both are more than 0 the claim loop looks in time by itself, and a caller that begins to wait need not wake it (looks).
+func (c *Consumer) wanted() (n int, lead time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	target := min(len(c.waiters)+c.settledLately.sum(), c.o.Queue)
 	c.low = target / 2
+	c.looks = false
 	if len(c.waiters) == 0 && c.queue.len() > c.low || c.unasked >= mostUnasked {
-		return 0
+		return 0, 0
 	}
-	return target - c.queue.len() - c.raising
+	n = target - c.queue.len() - c.raising
+	if c.roomAhead() > 0 {
+		lead = min(aheadLead, c.o.Ahead)
+	}
+	c.looks = n > 0 && lead > 0
+	return n, lead
 }
 
 // claimer is the state of the claim loop. A token that failed is kept: the next
@@ -130,9 +139,9 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 			l.lookAtAll()
 			c.notePause(ctx, c.o.Pause())
 		}
-		if wanted := c.wanted(); wanted > 0 {
+		if wanted, lead := c.wanted(); wanted > 0 {
 			l.woken = false
-			l.round(ctx, l.pace.allow(wanted, time.Now()))
+			l.round(ctx, l.pace.allow(wanted, time.Now()), lead)
 		}
 		again := l.probe(func(p int) { l.claim(ctx, p, 0) })
 		timer.Reset(min(l.sleep(), c.returnStale(ctx), again))
@@ -140,9 +149,8 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 }
 
 // round claims up to n tasks from the partitions that are to be looked at, and repeats claims that have no answer yet.
-func (l *claimer) round(ctx context.Context, n int) {
+func (l *claimer) round(ctx context.Context, n int, lead time.Duration) {
 	l.first++
-	lead := l.lead()
 	for i := range l.tokens {
 		p := (l.first + i) % len(l.tokens)
 		if most := max(n, l.sent[p]); most > 0 && !time.Now().Before(l.at(p, lead)) {
@@ -241,7 +249,7 @@ func (l *claimer) noteStarved(got int, now time.Time) {
 
 // sleep is how long nothing will be due.
 func (l *claimer) sleep() time.Duration {
-	wanted := l.c.wanted()
+	wanted, lead := l.c.wanted()
 	if wanted <= 0 {
 		return longestSleep
 	}
@@ -250,7 +258,6 @@ func (l *claimer) sleep() time.Duration {
 	if !allowed {
 		d = l.pace.next().Sub(now)
 	}
-	lead := l.lead()
 	for p := range l.next {
 		if allowed || l.sent[p] > 0 {
 			d = min(d, time.Until(l.at(p, lead)))

@@ -9,27 +9,18 @@ import (
 
 // fileAlarm is a timer of the kernel, which the runtime's poller wakes for at once.
 type fileAlarm struct {
-	file *os.File
-	fd   int           // of file
-	done chan struct{} // closed when the goroutine has ended that reads file
+	file        *os.File
+	fd          int    // of file
+	expirations []byte // what is read of it
 }
 
-// newAlarm returns nil if the kernel has no timers.
-func newAlarm(ring chan<- struct{}) alarm {
+// newAlarm returns the alarm of the runtime if the kernel has no timers.
+func newAlarm() alarm {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
-		return nil
+		return newTimerAlarm()
 	}
-	a := &fileAlarm{file: os.NewFile(uintptr(fd), "timerfd"), fd: fd, done: make(chan struct{})}
-	go func() {
-		defer close(a.done)
-		for expirations := make([]byte, 8); ; Wake(ring) {
-			if _, err := a.file.Read(expirations); err != nil { // it was closed
-				return
-			}
-		}
-	}()
-	return a
+	return &fileAlarm{os.NewFile(uintptr(fd), "timerfd"), fd, make([]byte, 8)}
 }
 
 func (a *fileAlarm) set(d time.Duration) {
@@ -37,7 +28,9 @@ func (a *fileAlarm) set(d time.Duration) {
 	_ = unix.TimerfdSettime(a.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil)
 }
 
-func (a *fileAlarm) close() {
-	_ = a.file.Close()
-	<-a.done
+func (a *fileAlarm) wait() bool {
+	_, err := a.file.Read(a.expirations)
+	return err == nil // otherwise it was closed
 }
+
+func (a *fileAlarm) close() { _ = a.file.Close() }

@@ -2,4 +2,4 @@
 
 package wait
 
-func newAlarm(chan<- struct{}) alarm { return nil }
+func newAlarm() alarm { return newTimerAlarm() }
