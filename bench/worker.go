@@ -59,7 +59,6 @@ func workerMain(ctx context.Context, text string) (err error) {
 		stop()
 	}()
 	d := &diary{out: bufio.NewWriterSize(f, 1<<16), atOnce: spec.AtOnce}
-	go d.flushing(ctx)
 	err = sys.consume(ctx, consumption{consumers: 1, confirm: true, deliver: d.deliver, fails: spec.Job.Variant.fails})
 	if errors.Is(err, context.Canceled) {
 		err = nil
@@ -71,12 +70,17 @@ func workerMain(ctx context.Context, text string) (err error) {
 	return errors.Join(err, sys.close(), d.flush(), f.Close(), json.NewEncoder(os.Stdout).Encode(sums))
 }
 
-// diary writes down deliveries. It may keep some back, unless its process may be killed.
+// diary writes down deliveries. It may keep some back for flushEvery, unless its process may be killed. While nothing is delivered it does nothing: the
+// process is measured.
 type diary struct {
 	mu     sync.Mutex
 	out    *bufio.Writer
 	atOnce bool
+	kept   bool // a flush is to come
 }
+
+// flushEvery is how often the driver sees how far a worker is.
+const flushEvery = 50 * time.Millisecond
 
 func (d *diary) deliver(id string, at time.Time) {
 	var rec [recordSize]byte
@@ -85,23 +89,20 @@ func (d *diary) deliver(id string, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, _ = d.out.Write(rec[:]) // an error stays until flush
-	if d.atOnce {
+	switch {
+	case d.atOnce:
 		_ = d.out.Flush()
+	case !d.kept:
+		d.kept = true
+		time.AfterFunc(flushEvery, func() { _ = d.flush() }) // the error stays, too
 	}
 }
 
 func (d *diary) flush() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.kept = false
 	return d.out.Flush()
-}
-
-// flushing lets the driver see how far it is.
-func (d *diary) flushing(ctx context.Context) {
-	for ctx.Err() == nil {
-		_ = pause(ctx, 50*time.Millisecond)
-		_ = d.flush()
-	}
 }
 
 // crew is the worker processes of a measurement.
