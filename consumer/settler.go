@@ -35,16 +35,6 @@ const (
 	yieldPace  = 150 * time.Millisecond
 )
 
-// A confirm of ConfirmAsync may wait for others that share its statement: for lingerFor, or for lingerFew while fewer than few wait. At 1,000
-// tasks a second there are 50 statements a second in place of hundreds, at 100 a second 10, and each is a commit that is flushed. What a crash of
-// this process has delivered again for that is few tasks, or what is confirmed in lingerFor if that is more. A confirm lingers only if
-// the one before it came less than lingerFew earlier.
-const (
-	lingerFor = 20 * time.Millisecond
-	lingerFew = 100 * time.Millisecond
-	few       = 20
-)
-
 // settler brings the settlements of callers into both stores. Confirm is in confirm.go, Rollback in
 // rollback.go, what becomes a dead letter in bury.go, and a Rollback that only the row can keep in postpone.go.
 //
@@ -67,7 +57,7 @@ func (s *settler) init(c *Consumer) {
 	s.c = c
 	s.confirms = coalesce.Group[confirmation, struct{}]{Parallel: confirmsAtAll, Flush: s.confirmGroup}
 	s.asyncs = coalesce.Group[confirmation, struct{}]{Parallel: confirmsAtAll, Worth: yieldLimit, Patience: yieldPace,
-		Yields: c.backlog.burst, Linger: lingerFor, LingerFew: lingerFew, Few: few, Lingers: s.lingers, Flush: s.confirmGroup}
+		Yields: c.backlog.burst, Lingers: s.lingers, Flush: s.confirmGroup}
 	s.burials = coalesce.Group[burial, struct{}]{Parallel: burialsAtAll, Flush: s.buryGroup}
 	for p := range c.o.Partitions {
 		s.releases = append(s.releases, s.newReleases(p))
@@ -77,7 +67,9 @@ func (s *settler) init(c *Consumer) {
 	s.calling, s.cutCalls = context.WithCancel(context.Background())
 }
 
-// lingers reports whether confirms of ConfirmAsync may wait for others. They do not in a drain, for which Run waits; in a backlog,
+// lingers reports whether confirms of ConfirmAsync may wait for others that share their statement, which is a commit that is flushed: rule 7 of
+// coalesce. What a crash of this process has delivered again for that is coalesce.Few tasks, or what is confirmed in coalesce.Linger if that is
+// more. Confirms do not linger in a drain, for which Run waits; in a backlog,
 // because other rules hold then (burstFor); where MaxInFlight has tasks wait until others are confirmed; and where
 // Step waits for each one. It takes no lock that is held while a group is asked for something.
 func (s *settler) lingers() bool {

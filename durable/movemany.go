@@ -33,7 +33,7 @@ type moveState int
 
 const (
 	moveNotMade   moveState = iota // nothing is committed
-	moveUncertain                  // the answer to the COMMIT was lost; done has what it did
+	moveUnsure                     // the answer to the COMMIT was lost; done has what it did
 	moveCommitted                  // done has what it did
 )
 
@@ -73,7 +73,7 @@ func (u *moveMany) unsure() (refs []task.Ref) {
 
 // try is one try of the whole call.
 func (u *moveMany) try(ctx context.Context, conn *sql.Conn) error {
-	if u.state == moveUncertain {
+	if u.state == moveUnsure {
 		if err := u.look(ctx, conn); err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (u *moveMany) transact(ctx context.Context, conn *sql.Conn) error {
 	case err == nil:
 		u.state = moveCommitted
 	case unsure(err) && len(u.done) > 0:
-		u.state = moveUncertain
+		u.state = moveUnsure
 	}
 	return err
 }

@@ -12,7 +12,6 @@ import (
 // while they are fewer than Few.
 func TestCallsLingerForOthersThatComeSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const linger, lingerFew = 20 * time.Millisecond, 100 * time.Millisecond
 		type landing struct {
 			at    time.Duration
 			items int
@@ -20,7 +19,7 @@ func TestCallsLingerForOthersThatComeSoon(t *testing.T) {
 		var mu sync.Mutex
 		var landed []landing
 		began, lingers := time.Now(), true
-		g := Group[int, int]{Max: 8, Parallel: 8, Linger: linger, LingerFew: lingerFew, Few: 4, Lingers: func() bool { return lingers }, Flush: func(items []int) []Result[int] {
+		g := Group[int, int]{Max: 40, Parallel: 8, Lingers: func() bool { return lingers }, Flush: func(items []int) []Result[int] {
 			mu.Lock()
 			defer mu.Unlock()
 			landed = append(landed, landing{time.Since(began), len(items)})
@@ -33,7 +32,7 @@ func TestCallsLingerForOthersThatComeSoon(t *testing.T) {
 				<-time.After(apart)
 			}
 		}
-		ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+		us := func(n int) time.Duration { return time.Duration(n) * time.Microsecond }
 		expect := func(what string, want ...landing) {
 			t.Helper()
 			synctest.Wait()
@@ -45,25 +44,25 @@ func TestCallsLingerForOthersThatComeSoon(t *testing.T) {
 			<-time.After(time.Second)
 			landed, began = nil, time.Now()
 		}
-		post(3, lingerFew)
-		expect("calls that come one LingerFew apart", landing{0, 1}, landing{ms(100), 1}, landing{ms(200), 1})
-		post(4, ms(40))
-		<-time.After(lingerFew)
-		expect("calls of which few come", landing{0, 1}, landing{ms(140), 3})
-		post(8, ms(15))
-		<-time.After(lingerFew)
-		expect("calls that are few for longer than Linger", landing{0, 1}, landing{ms(60), 4}, landing{ms(175), 3})
-		post(13, ms(6))
-		<-time.After(lingerFew)
-		expect("calls that come soon", landing{0, 1}, landing{ms(26), 4}, landing{ms(50), 4}, landing{ms(74), 4})
-		post(13, ms(1))
-		<-time.After(lingerFew)
-		expect("calls that fill a flight", landing{0, 1}, landing{ms(8), 8}, landing{ms(29), 4})
-		post(3, ms(1))
+		post(3, LingerFew)
+		expect("calls that come one LingerFew apart", landing{0, 1}, landing{us(100_000), 1}, landing{us(200_000), 1})
+		post(4, us(40_000))
+		<-time.After(LingerFew)
+		expect("calls of which few come", landing{0, 1}, landing{us(140_000), 3})
+		post(2*Few, us(3000))
+		<-time.After(LingerFew)
+		expect("calls that are few for longer than Linger", landing{0, 1}, landing{us(60_000), Few}, landing{us(163_000), Few - 1})
+		post(61, us(600))
+		<-time.After(LingerFew)
+		expect("calls that come soon", landing{0, 1}, landing{us(20_600), 34}, landing{us(41_000), 26})
+		post(62, us(100))
+		<-time.After(LingerFew)
+		expect("calls that fill a flight", landing{0, 1}, landing{us(4000), 40}, landing{us(24_100), 21})
+		post(3, us(1000))
 		lingers = false
 		g.Ask()
 		synctest.Wait()
-		post(2, ms(1))
-		expect("calls that may not linger any more", landing{0, 1}, landing{ms(3), 2}, landing{ms(3), 1}, landing{ms(4), 1})
+		post(2, us(1000))
+		expect("calls that may not linger any more", landing{0, 1}, landing{us(3000), 2}, landing{us(3000), 1}, landing{us(4000), 1})
 	})
 }

@@ -7,7 +7,7 @@ var breadthMoveMany = []mutant{
 	{"movemany-all-moved", "rows that changed meanwhile count as moved", "durable/movemany.go",
 		"if is, ok := found[mv.ID]; ok && is.Ver == mv.To {", "if is, ok := found[mv.ID]; ok && is.Ver != 0 {", "./durable", "TestStore/mysql97/OneOfManyMoversWins"},
 	{"movemany-forgets-its-commit", "a try whose answer was lost is made once more", "durable/movemany.go",
-		"	if u.state == moveUncertain {\n", "	if u.state == moveUncertain && u.done == nil {\n", "./durable", "TestARepeatedMoveOfManyKnowsWhatWasDone/mysql97"},
+		"	if u.state == moveUnsure {\n", "	if u.state == moveUnsure && u.done == nil {\n", "./durable", "TestARepeatedMoveOfManyKnowsWhatWasDone/mysql97"},
 	{"movemany-is-sure", "a failed move of many does not say what it may have moved", "durable/movemany.go",
 		"u.state != moveNotMade && u.done[mv.ID]", "u.state == moveCommitted && u.done[mv.ID]", "./durable", "TestAFailedMoveOfManyNamesWhatItMayHaveMoved/mysql97"},
 	{"movemany-forgets-previous", "many rows are moved that name no version before", "durable/sql/move_many_tasks.sql",

@@ -19,13 +19,10 @@ import (
 //	L4  About mostLingering rows linger at most; beyond that callers wait, as long as they do for what does not linger.
 //
 // AsOfBeforeRead holds as for each group. A deletion meanwhile leaves a tombstone, which refuses the add.
-// If this process dies, up to few rows of each partition that were created, or what was created in lingerFor if that is more, and what a call under
+// If this process dies, up to coalesce.Few rows of each partition that were created, or what was created in coalesce.Linger if that is more, and what a call under
 // way has, are not in the hot set; the auditor finds them (create.go).
 const (
-	lingerFor     = 20 * time.Millisecond  // these three are as for a confirm that no caller waits for
-	lingerFew     = 100 * time.Millisecond // while fewer than few rows linger
-	few           = 20
-	lingerAhead   = 350 * time.Millisecond // lingerFew, a call that takes its whole Timeout, and as much again, and some
+	lingerAhead   = 350 * time.Millisecond // coalesce.LingerFew, a call that takes its whole Timeout, and as much again, and some
 	mostLingering = 10_000
 )
 
@@ -60,7 +57,7 @@ func (a *Adder) addLater(r PartitionRows) {
 
 func (a *Adder) newLingering(p int) *group {
 	g := a.newGroup(p)
-	g.Linger, g.LingerFew, g.Few, g.Lingers = lingerFor, lingerFew, few, a.linger.Load
+	g.Lingers = a.linger.Load
 	g.Flush = func(all []PartitionRows) []coalesce.Result[struct{}] { return a.addLingering(p, all) }
 	return g
 }
