@@ -13,7 +13,8 @@ import (
 // ClaimAhead: a claim may take tasks that are not due yet, so that one claim serves the tasks of some time, and no task waits for a round trip
 // when it is due. Each of them waits here until the hot set's clock has certainly reached its time. How that is known: the answer to a claim has
 // readings of that clock, which were made before the answer came. Since the answer came, that clock has gone on by at least what the local
-// monotonic clock has, less a small part (aheadDrift), because two clocks do not run at the same rate. Model: ahead.pml.
+// monotonic clock has, less a small part (aheadDrift), because two clocks do not run at the same rate. While it goes slower than that, nothing is claimed ahead (rateWatch).
+// Model: ahead.pml.
 //
 // A process takes no more ahead than it is likely to have callers for: one task for each caller that waits, and as many as it has lately settled in a
 // time as long as ClaimAhead. The same callers may take other tasks that fall due meanwhile. So a task for which no caller is left when it is due goes
@@ -22,7 +23,8 @@ import (
 const (
 	// aheadLead is how long before the next task is due the claimer looks again. Most round trips are shorter.
 	aheadLead = 5 * time.Millisecond
-	// aheadDrift: of two clocks one gains at most one part in aheadDrift on the other. Time daemons slew a clock by half of that.
+	// aheadDrift: of two clocks one gains at most one part in aheadDrift on the other. The kernel's own discipline slews a clock by half of
+	// that at most; what does more is noticed (rateWatch).
 	aheadDrift = 1000
 )
 
@@ -112,21 +114,13 @@ func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 // ahead is how far ahead the next claim of n tasks may reach, and how many tasks it may have at most if one of them is not due
 // (task.ClaimRequest.AheadLimit).
 func (c *Consumer) ahead(n int) (time.Duration, int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n = min(n, c.roomAhead()); n <= 0 {
+	if !c.claimsAhead() {
 		return 0, 0
 	}
-	return c.o.Ahead, n
-}
-
-// roomAhead is how many tasks that are not due yet may be claimed now; 0 or less: none. Under mu.
-func (c *Consumer) roomAhead() int {
-	if !c.claimsAhead() {
-		return 0
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	settled := int(time.Duration(c.settledLately.sum()) * c.o.Ahead / (time.Duration(len(c.settledLately.slots)) * slotLength))
-	return len(c.waiters) + settled - len(c.future.tasks)
+	return c.o.Ahead, max(0, min(n, len(c.waiters)+settled-len(c.future.tasks)))
 }
 
 // takeFuture takes out what was claimed before the end of a pause. Under mu.

@@ -43,7 +43,7 @@ const slab = 13
 
 // addBatch notes a batch, got, that was claimed by a call which was sent then.
 func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
-	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, clockUS: max(got.AsOf.TimeUS, got.ClockUS),
+	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, clockUS: lastReading(got),
 		answered: time.Now(), members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
 	b.extended(sent, c.o.Lease)
 	var some []Delivery

@@ -69,25 +69,16 @@ func (r *recent) turn() {
 
 // wanted is how many tasks to claim: as many as callers wait for, and as many more
 // as were settled in the last 250 ms, less what is queued. None while more than
-// half of that is queued and no caller waits: claims are to be few and large. lead is how long before its next member is due a
-// partition is looked at: 0 if nothing may be claimed ahead now.
-//
-// If both are more than 0 the claim loop looks in time by itself, and a caller that begins to wait need not wake it (looks).
-func (c *Consumer) wanted() (n int, lead time.Duration) {
+// half of that is queued and no caller waits: claims are to be few and large.
+func (c *Consumer) wanted() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	target := min(len(c.waiters)+c.settledLately.sum(), c.o.Queue)
 	c.low = target / 2
-	c.looks = false
 	if len(c.waiters) == 0 && c.queue.len() > c.low || c.unasked >= mostUnasked {
-		return 0, 0
+		return 0
 	}
-	n = target - c.queue.len() - c.raising
-	if c.roomAhead() > 0 {
-		lead = min(aheadLead, c.o.Ahead)
-	}
-	c.looks = n > 0 && lead > 0
-	return n, lead
+	return target - c.queue.len() - c.raising
 }
 
 // claimer is the state of the claim loop. A token that failed is kept: the next
@@ -99,6 +90,7 @@ type claimer struct {
 	due     []time.Time // the same without longestSleep: what the last claim told of; zero after a wake-up
 	offers  []time.Time // by partition: when the first member that waits is offered; zero: that is no reason to look
 	asked   []time.Time // when each partition was asked last
+	rates   []rateWatch // by partition: whether its clock is slow, so that nothing is claimed ahead
 	first   int         // partition to begin with
 	rest    time.Duration
 	more    []bool    // by partition: the last claim has left some that are due, and may be claimed
@@ -114,7 +106,7 @@ type claimer struct {
 // told of, an earlier member's wake-up, or a caller that waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), due: make([]time.Time, c.o.Partitions),
-		offers: make([]time.Time, c.o.Partitions), asked: make([]time.Time, c.o.Partitions), more: make([]bool, c.o.Partitions),
+		offers: make([]time.Time, c.o.Partitions), asked: make([]time.Time, c.o.Partitions), rates: make([]rateWatch, c.o.Partitions), more: make([]bool, c.o.Partitions),
 		full: make([]bool, c.o.Partitions), sent: make([]int, c.o.Partitions), pace: newPace(c.o.MaxRate)}
 	defer func() {
 		clear(l.more)
@@ -139,18 +131,20 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 			l.lookAtAll()
 			c.notePause(ctx, c.o.Pause())
 		}
-		if wanted, lead := c.wanted(); wanted > 0 {
+		if wanted := c.wanted(); wanted > 0 {
 			l.woken = false
-			l.round(ctx, l.pace.allow(wanted, time.Now()), lead)
+			l.round(ctx, l.pace.allow(wanted, time.Now()))
 		}
 		again := l.probe(func(p int) { l.claim(ctx, p, 0) })
-		timer.Reset(min(l.sleep(), c.returnStale(ctx), again))
+		stale := c.returnStale(ctx) // which may take its time
+		timer.Reset(min(l.sleep(), stale, again))
 	}
 }
 
 // round claims up to n tasks from the partitions that are to be looked at, and repeats claims that have no answer yet.
-func (l *claimer) round(ctx context.Context, n int, lead time.Duration) {
+func (l *claimer) round(ctx context.Context, n int) {
 	l.first++
+	lead := l.lead()
 	for i := range l.tokens {
 		p := (l.first + i) % len(l.tokens)
 		if most := max(n, l.sent[p]); most > 0 && !time.Now().Before(l.at(p, lead)) {
@@ -169,6 +163,9 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 	sent := time.Now()
 	failpoint.Hit("claim/take")
 	req := l.c.request(p, l.tokens[p], n)
+	if l.rates[p].slow() {
+		req.Ahead, req.AheadLimit = 0, 0
+	}
 	b, err := l.c.set.Claim(call, p, req)
 	now := time.Now()
 	l.more[p] = err == nil && b.MoreDue() && !b.Limited()
@@ -185,7 +182,8 @@ func (l *claimer) claim(ctx context.Context, p, n int) int {
 		return counted
 	}
 	l.rest = 0
-	l.c.observe(b.AsOf, sent, now)
+	l.c.observe(b, sent, now)
+	l.rates[p].note(clockTimes{lastReading(b), sent, now})
 	l.c.notePause(ctx, b.Pause)
 	if n > 0 && !b.Limited() {
 		l.noteStarved(len(b.Claims), now)
@@ -249,7 +247,7 @@ func (l *claimer) noteStarved(got int, now time.Time) {
 
 // sleep is how long nothing will be due.
 func (l *claimer) sleep() time.Duration {
-	wanted, lead := l.c.wanted()
+	wanted := l.c.wanted()
 	if wanted <= 0 {
 		return longestSleep
 	}
@@ -258,6 +256,7 @@ func (l *claimer) sleep() time.Duration {
 	if !allowed {
 		d = l.pace.next().Sub(now)
 	}
+	lead := l.lead()
 	for p := range l.next {
 		if allowed || l.sent[p] > 0 {
 			d = min(d, time.Until(l.at(p, lead)))
@@ -298,10 +297,14 @@ func (r clockReading) since(t time.Time) time.Duration {
 
 // observe notes what the hot set's clock said. The truth lies within half the
 // round trip of mid.
-func (c *Consumer) observe(asOf task.AsOf, sent, now time.Time) {
+func (c *Consumer) observe(b task.Batch, sent, now time.Time) {
+	way := now.Sub(sent) // there and back
+	if b.ClockUS > b.AsOf.TimeUS {
+		way -= time.Duration(b.ClockUS-b.AsOf.TimeUS) * time.Microsecond
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reading = clockReading{us: asOf.TimeUS, sent: sent, mid: sent.Add(now.Sub(sent) / 2)}
+	c.reading = clockReading{us: b.AsOf.TimeUS, sent: sent, mid: sent.Add(max(0, way) / 2)}
 }
 
 // local is the local time at which the hot set's clock says ms, about.

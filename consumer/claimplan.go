@@ -31,9 +31,17 @@ func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time
 	l.offers[p], l.asked[p] = offers, now
 }
 
-// at is when partition p is to be looked at, with that lead (wanted).
+// lead is how long before its next member is due a partition is looked at: 0 if nothing may be claimed ahead now.
+func (l *claimer) lead() time.Duration {
+	if _, n := l.c.ahead(1); n == 0 {
+		return 0
+	}
+	return min(aheadLead, l.c.o.Ahead)
+}
+
+// at is when partition p is to be looked at, with that lead.
 func (l *claimer) at(p int, lead time.Duration) time.Time {
-	if lead == 0 || l.offers[p].IsZero() {
+	if lead == 0 || l.offers[p].IsZero() || l.rates[p].slow() {
 		return l.next[p]
 	}
 	return minTime(l.next[p], maxTime(l.offers[p].Add(-lead), l.asked[p].Add(shortestSleep)))

@@ -125,7 +125,6 @@ type Consumer struct {
 	raising       int    // claimed tasks that are queued once their rows know of their attempts (raise)
 	low           int    // the claimer is nudged when the queue is that short
 	waiters       []chan *Delivery
-	looks         bool // the claim loop looks as soon as a task that may be claimed is due, however many more callers wait (wanted)
 	batches       map[string]*batch
 	releases      []failedRelease // that the keeper retries
 	held          int             // deliveries that callers hold: their life is inHand or outOfBatch
@@ -292,11 +291,8 @@ func (c *Consumer) next(ctx context.Context) (*Delivery, error) {
 	}
 	w := make(chan *Delivery, 1)
 	c.waiters = append(c.waiters, w)
-	looks := c.looks
 	c.mu.Unlock()
-	if !looks {
-		c.nudgeClaimer()
-	}
+	c.nudgeClaimer()
 	select {
 	case d := <-w:
 		return d, nil

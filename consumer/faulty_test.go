@@ -33,6 +33,7 @@ type faulty struct {
 	noEntries  bool          // releases meet members without an entry
 	beyond     bool          // releases with a delay meet a horizon that is not as far
 	token      string        // of the last claim
+	looked     time.Duration // the same: how far ahead
 	released   func(task.ReleaseRequest)
 	releases   int           // so many were tried
 	slowReturn time.Duration // the same as slowClaim of releases
@@ -93,7 +94,7 @@ func (f *faulty) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.
 	lost, slow, deaf, bare := f.lostClaim > 0, f.slowClaim, f.deaf, f.lostTasks
 	f.lostClaim--
 	f.claims++
-	f.token = req.Token
+	f.token, f.looked = req.Token, req.Ahead
 	f.mu.Unlock()
 	if deaf {
 		return task.Batch{}, fmt.Errorf("claim: %w", task.ErrUnavailable)
@@ -120,6 +121,13 @@ func (f *faulty) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.
 		}
 	}
 	return b, err
+}
+
+// ahead is how far ahead the last claim looked.
+func (f *faulty) ahead() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.looked
 }
 
 // tried is how many claims were tried.

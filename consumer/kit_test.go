@@ -225,8 +225,14 @@ const far = int64(1) << 50
 // one partition.
 func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
 	t.Helper()
+	bubbleBy(t, nil, o, test)
+}
+
+// bubbleBy is bubble with a set that has another clock.
+func bubbleBy(t *testing.T, now func() time.Time, o consumer.Options, test func(*kit)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		set, err := local.New(local.Options{})
+		set, err := local.New(local.Options{Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,8 +64,8 @@ func (r *Redis) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.B
 	interval := strconv.FormatFloat(float64(req.Interval)/float64(time.Microsecond), 'f', -1, 64)
 	ahead := max(0, min(req.AheadLimit, limit))
 	run := r.run
-	if ahead > 0 {
-		run = r.runTimed
+	if ahead > 0 && r.single {
+		run = r.runThenTime
 	}
 	a, err := run(ctx, p, "claim", r.batches(p, []string{req.Token}), req.Token, limit, req.Lease.Milliseconds(), bytes,
 		req.MaxInFlight, interval, req.Ahead.Milliseconds(), ahead)

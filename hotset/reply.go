@@ -16,7 +16,7 @@ import (
 type reply struct {
 	verb string
 	asOf task.AsOf
-	// doneUS is a reading of the partition's clock from after the script; 0 if there is none (runTimed).
+	// doneUS is a reading of the partition's clock from after the script; 0 if there is none (runThenTime).
 	doneUS int64
 	rest   []any
 	err    error

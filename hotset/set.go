@@ -138,7 +138,8 @@ type Set interface {
 
 	// Claim moves at most c.Limit due members, and at most 1000, into the batch called
 	// c.Token, oldest first, under c.Lease. If fewer than c.AheadLimit are due, it may also take members that are due within c.Ahead, up
-	// to c.AheadLimit in all, and tells of each when it is offered (task.Claim.OfferMS). If a batch of that name exists already, Claim renews
+	// to c.AheadLimit in all, and tells of each when it is offered (task.Claim.OfferMS), and perhaps what time it was when all that was
+	// done (task.Batch.ClockUS). If a batch of that name exists already, Claim renews
 	// its lease and returns it: a claim whose reply was lost is repeated with the same token.
 	//
 	// While a pause is in effect (Expect) a Claim takes nothing, except that it returns a batch which exists. c.MaxInFlight and c.Interval

@@ -108,7 +108,7 @@ type Batch struct {
 	// Repeated: an earlier claim with the same token took the members.
 	Repeated bool
 	// ClockUS is a reading of the partition's clock that was made after the claim, and before its answer came; 0: there is none but AsOf. A claim
-	// of many members takes its time, and AsOf is of when it began.
+	// of many members takes its time, and AsOf is of when it began. It is before AsOf if the clock was set back meanwhile.
 	ClockUS int64
 }
 

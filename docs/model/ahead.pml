@@ -10,7 +10,7 @@
    Checked: a task is handed out neither early, nor while another worker has it under a living lease, nor after a Delete that returned nil;
    nor does a caller have it under a living lease when such a Delete returns.
    Left out: extensions, the reaper, confirms (lease.pml); several servers (servers.pml), whose clocks may differ by as much as Delete adds.
-   Assumed: clocks run at one rate while a task waits for its time in a worker (the code adds a thousandth), and the hot set's is not set back then.
+   Assumed: clocks run at one rate while a task waits for its time in a worker (the code adds a thousandth, and claims nothing ahead by a clock that is slower), and the hot set's is not set back then.
    Must fail: BYSENT (a worker counts from the moment when it sent the claim), READAFTER (it goes by a reading from after the answer), ATONCE (it hands out what it has claimed), EARLYFEED (the feeder takes what falls
    due after the loss for what no worker can have), BYSTART (Delete does), FARAHEAD (a worker claims further ahead than others know). */
 
@@ -74,7 +74,7 @@ proctype Worker(byte w) {
 #ifdef READAFTER
   at = t; us = t;
 #else
-  if :: us = t :: skip fi;          /* the clock is read once more when the claim is done, or that fails (hotset.runTimed) */
+  if :: us = t :: skip fi;          /* the clock is read once more when the claim is done, or that fails (hotset.runThenTime) */
 #endif
   atomic {                          /* the answer comes; from now on at is when it hands the task out */
 #if !defined(BYSENT) && !defined(READAFTER)

@@ -13,7 +13,7 @@
 -- RETURNS  {OK, now, generation, next_ms of the first waiting member or 0, loaded_ms, 1 if the batch existed, {member, ...},
 --          {entry or nil, ...}, seq and until (ms) of the pause, ms at which interval_us allows the next member or 0, 1 if most are claimed,
 --          {ms at which the member is offered, ...}, none if all are due}
--- While the server's clock is behind `now` nothing is taken ahead, because the worker counts from `now` when each member is due.
+-- While the server's clock is behind `now` nothing is taken ahead, because the worker counts from `now`, or from TIME right after this script, when each member is due.
 -- COST     O(limit log n), no loop over members unless their entries may not fit
 -- Invariant: a member is in waiting or in one batch, never in both. The first write is not deny-oom.
 -- rate_us is the time up to which members were claimed, at one each interval_us. It lags by at most a second, or by one interval.

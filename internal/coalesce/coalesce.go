@@ -55,7 +55,7 @@ import (
 	"github.com/triggerhook/triggerhook/internal/stack"
 )
 
-// Of rule 7. At 1,000 calls a second there are 50 flights a second in place of hundreds, at 100 a second 10.
+// For how long calls linger by rule 7. At 1,000 calls a second there are 50 flights a second in place of hundreds, at 100 a second 10.
 const (
 	Linger    = 20 * time.Millisecond  // how long a call waits for others that share its flight
 	LingerFew = 100 * time.Millisecond // the same while the calls that wait weigh less than Few

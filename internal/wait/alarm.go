@@ -42,7 +42,8 @@ func (a *Alarm) Set(d time.Duration) {
 	a.kind.set(max(d, 1))
 }
 
-// Wait waits until a time that Set was given has come, or until somewhat before that. It returns false once Close was called. One goroutine calls it.
+// Wait waits until a time that Set was given has come. It may return before that, so its caller looks at the clock. It returns false once Close was
+// called. One goroutine calls it.
 func (a *Alarm) Wait() bool {
 	<-a.begun
 	a.mu.Lock()

@@ -14,13 +14,18 @@ type fileAlarm struct {
 	expirations []byte // what is read of it
 }
 
-// newAlarm returns the alarm of the runtime if the kernel has no timers.
+// newAlarm returns the alarm of the runtime if the kernel has no timers, or the poller does not take one.
 func newAlarm() alarm {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return newTimerAlarm()
 	}
-	return &fileAlarm{os.NewFile(uintptr(fd), "timerfd"), fd, make([]byte, 8)}
+	file := os.NewFile(uintptr(fd), "timerfd")
+	if file.SetReadDeadline(time.Time{}) != nil { // the poller has not taken it, so that a read would not wait
+		_ = file.Close()
+		return newTimerAlarm()
+	}
+	return &fileAlarm{file, fd, make([]byte, 8)}
 }
 
 func (a *fileAlarm) set(d time.Duration) {
