@@ -30,7 +30,7 @@ func (r *Redis) runThenTime(ctx context.Context, p int, verb string, batches []s
 		return v, err
 	})
 	a, err := r.read(p, verb, identity, sent, v.script, err)
-	if took := time.Since(sent); v.doneUS-a.asOf.TimeUS <= (took + took/100).Microseconds() { // otherwise another server told it, or the clock was set
+	if v.doneUS-a.asOf.TimeUS <= time.Since(sent).Microseconds() { // otherwise another server told it, or the clock was set
 		a.doneUS = v.doneUS
 	}
 	return a, err
