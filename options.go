@@ -51,7 +51,8 @@ type Options struct {
 	// answers ErrClaimed from then on. If another call deletes or changes the task meanwhile, this process hears of that within milliseconds,
 	// unless the message is lost, and does not deliver the old version then. An old version that is delivered nevertheless cannot be confirmed.
 	//
-	// Nothing is claimed ahead with MaxRate, NamespaceRate, MaxInFlight, or a hot set in the memory of this process.
+	// Nothing is claimed ahead with MaxRate, NamespaceRate, MaxInFlight, or a hot set in the memory of this process, nor while Redis's clock goes slower
+	// than this process's, as when a daemon corrects one of them.
 	ClaimAhead time.Duration
 	// AuditGrace is how late a task must be before the auditor checks that the hot
 	// set still has it: 5 s.
