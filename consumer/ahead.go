@@ -13,8 +13,8 @@ import (
 // ClaimAhead: a claim may take tasks that are not due yet, so that one claim serves the tasks of some time, and no task waits for a round trip
 // when it is due. Each of them waits here until the hot set's clock has certainly reached its time. How that is known: the answer to a claim has
 // readings of that clock, which were made before the answer came. Since the answer came, that clock has gone on by at least what the local
-// monotonic clock has, less a small part (aheadDrift), because two clocks do not run at the same rate. While it goes slower than that, nothing is claimed ahead (rateWatch).
-// Model: ahead.pml.
+// monotonic clock has, less a small part (aheadDrift), because two clocks do not run at the same rate. While it goes slower than that, nothing is
+// claimed ahead (rateWatch). Model: ahead.pml.
 //
 // A process takes no more ahead than it is likely to have callers for: one task for each caller that waits, and as many as it has lately settled in a
 // time as long as ClaimAhead. The same callers may take other tasks that fall due meanwhile. So a task for which no caller is left when it is due goes

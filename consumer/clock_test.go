@@ -57,6 +57,6 @@ func TestTheTimeOfAClaimIsNoPartOfItsWays(t *testing.T) {
 	var c Consumer
 	c.observe(task.Batch{AsOf: task.AsOf{TimeUS: hot.UnixMicro()}, ClockUS: hot.Add(8 * time.Second).UnixMicro()}, now.Add(-10*time.Second), now)
 	if got := c.reading.now().Sub(hot); got < 9*time.Second || got > 10*time.Second {
-		t.Errorf("a second's way after a claim of 8 s its clock shows %s after the claim began, want 9 s", got)
+		t.Errorf("when the answer comes the clock shows %s after the claim began, want 9 s: 8 s of the claim, and half of the 2 s that its ways took", got)
 	}
 }

@@ -96,8 +96,8 @@ func TestTheSetWorksOnACluster(t *testing.T) {
 			if _, err := s.Add(t.Context(), p, task.AddRequest{AsOf: f.AsOf, Entries: one("a")}); err != nil {
 				t.Errorf("Add to partition %d: %v", p, err)
 			}
-			if b, err := s.Claim(t.Context(), p, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second}); err != nil || len(b.Claims) != 1 {
-				t.Errorf("Claim from partition %d: %d claims, %v", p, len(b.Claims), err)
+			if b, err := s.Claim(t.Context(), p, task.ClaimRequest{Token: "t", Limit: 1, Lease: time.Second, AheadLimit: 1}); err != nil || len(b.Claims) != 1 || b.ClockUS != 0 {
+				t.Errorf("Claim from partition %d: %d claims, and any node's time, %d, %v; want one claim, and no time", p, len(b.Claims), b.ClockUS, err)
 			}
 		}
 	})

@@ -40,10 +40,10 @@ func (r *Redis) runThenTime(ctx context.Context, p int, verb string, batches []s
 func (r *Redis) withTime(ctx context.Context, eval func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd, keys []string, args []any) (timed, error) {
 	pipe := r.rdb.Pipeline()
 	script, told := eval(ctx, pipe, keys, args...), pipe.Time(ctx)
-	_, all := pipe.Exec(ctx)
+	_, refused := pipe.Exec(ctx)
 	v, err := script.Slice()
-	if script.Val() == nil && script.Err() == nil && all != nil { // a hook has not let the pipeline go, and says so here alone
-		err = all
+	if script.Val() == nil && script.Err() == nil && refused != nil { // by a hook, whose error is in no command
+		err = refused
 	}
 	if err != nil || told.Err() != nil {
 		return timed{script: v}, err
