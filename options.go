@@ -44,7 +44,7 @@ type Options struct {
 	MaxPayload int
 	// Queue is how many claimed tasks wait in this process at most: 1,000.
 	Queue int
-	// ClaimAhead is how long before a task is due this process may claim it, for a caller that waits: 25 ms, at most 100 ms. The task is
+	// ClaimAhead is how long before a task is due this process may claim it, for a caller that waits: 30 ms, at most 100 ms. The task is
 	// delivered when it is due, never before. Negative: nothing is claimed before it is due.
 	//
 	// It saves calls of Redis, and the round trip by which each task would be late. The price: the task is claimed earlier, and Delete
@@ -118,7 +118,7 @@ func (o Options) withDefaults() Options {
 	def(&o.InlinePayload, 1<<10)
 	def(&o.MaxPayload, 64<<10)
 	def(&o.Queue, 1000)
-	def(&o.ClaimAhead, 25*time.Millisecond)
+	def(&o.ClaimAhead, 30*time.Millisecond)
 	def(&o.AuditGrace, 5*time.Second)
 	o.History = o.History.withDefaults()
 	o.Middleware = slices.Clone(o.Middleware)

@@ -16,9 +16,9 @@ import (
 // monotonic clock has, less a small part (aheadDrift), because two clocks do not run at the same rate. While it goes slower than that, nothing is
 // claimed ahead (rateWatch). Model: ahead.pml.
 //
-// A process takes no more ahead than it is likely to have callers for: one task for each caller that waits, and as many as it has lately settled in a
-// time as long as ClaimAhead. The same callers may take other tasks that fall due meanwhile. So a task for which no caller is left when it is due goes
-// back at once, and other processes get it.
+// A process takes no more ahead than it is likely to have callers for: one task for each caller that waits, and twice as many as it has lately settled
+// in a time as long as ClaimAhead, because tasks do not come evenly. The same callers may take other tasks that fall due meanwhile. So a task for which
+// no caller is left when it is due goes back at once, and other processes get it.
 
 const (
 	// aheadLead is how long before the next task is due the claimer looks again. Most round trips are shorter.
@@ -120,7 +120,7 @@ func (c *Consumer) ahead(n int) (time.Duration, int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	settled := int(time.Duration(c.settledLately.sum()) * c.o.Ahead / (time.Duration(len(c.settledLately.slots)) * slotLength))
-	return c.o.Ahead, max(0, min(n, len(c.waiters)+settled-len(c.future.tasks)))
+	return c.o.Ahead, max(0, min(n, len(c.waiters)+2*settled-len(c.future.tasks)))
 }
 
 // takeFuture takes out what was claimed before the end of a pause. Under mu.

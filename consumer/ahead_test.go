@@ -95,6 +95,35 @@ func TestWhatIsClaimedAheadIsHandedOutWhenItIsDue(t *testing.T) {
 	}
 }
 
+// Where a task is due in each millisecond, one caller gets them in as few claims as there can be: one looks lead before the next task is due, and
+// takes all that is due within ahead.
+func TestAClaimTakesAllThatIsSoonDue(t *testing.T) {
+	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {
+		const n, lead = 1000, 5 * time.Millisecond
+		k.load(far)
+		k.run()
+		came, stop := k.takers(1)
+		for i := range n {
+			k.in = 100*time.Millisecond + time.Duration(i)*time.Millisecond
+			k.addFrom(i, 1)
+		}
+		<-time.After(600 * time.Millisecond) // half of them have come, and it is known how many one caller takes
+		before := k.set.tried()
+		<-time.After(400 * time.Millisecond)
+		if got, most := k.set.tried()-before, int(400*time.Millisecond/(ahead-lead))+2; got > most {
+			t.Errorf("a task each millisecond took %d claims in 400 ms, want %d at most", got, most)
+		}
+		<-time.After(time.Second)
+		for i := range n {
+			if _, ok := came.Load(taskID(i)); !ok {
+				t.Fatalf("%s did not come", taskID(i))
+			}
+		}
+		stop()
+		k.stop()
+	})
+}
+
 // What was rolled back with a delay is offered when that is over, and not when it was due at first.
 func TestARetryThatIsClaimedAheadIsNotEarly(t *testing.T) {
 	bubble(t, consumer.Options{Ahead: ahead}, func(k *kit) {

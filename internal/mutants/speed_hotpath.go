@@ -106,6 +106,8 @@ var speedHotPath = []mutant{
 		" || l.rates[p].slow() {", " {", "./consumer", "TestNothingIsClaimedAheadByAClockThatIsSlow"},
 	{"ahead-at-once", "ClaimAhead: what was claimed ahead is handed out before it is due", "consumer/consumer.go",
 		"if !c.putAside(d) {", "if true {", "./consumer", "TestWhatIsClaimedAheadIsHandedOutWhenItIsDue"},
+	{"ahead-crumbs", "ClaimAhead: a claim takes no more than on average is settled meanwhile, and often less than is there", "consumer/ahead.go",
+		"2*settled", "settled", "./consumer", "TestAClaimTakesAllThatIsSoonDue"},
 	{"ahead-keeps", "ClaimAhead: what no caller is left for when it is due stays", "consumer/ahead.go",
 		"case room > 0:", "case true:", "./consumer", "TestWhatWasClaimedAheadGoesBackIfNoCallerIsLeft"},
 	{"ahead-paused", "ClaimAhead: what was claimed ahead is delivered in a pause", "consumer/ahead.go",
