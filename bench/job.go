@@ -30,6 +30,7 @@ type job struct {
 	N, Workers       int
 	Payload          int
 	RTT              time.Duration
+	Partitions       int // of the library's hot set
 	Run              int
 	Name             string         // its namespace and database: nothing of another's is there
 	Clients, Direct  place          // by way of the delay, and for measuring
@@ -86,7 +87,7 @@ func scenarioJobs(w wish) []job {
 					n = min(n, growTasks)
 				}
 				all = append(all, job{Scenario: name, System: system, Variant: v, N: max(1, n/max(1, v.Share)), Workers: v.Workers,
-					Payload: w.payload, RTT: w.rtt, Profile: w.profile, Unflushed: w.unflushed, Cannot: no})
+					Payload: w.payload, RTT: w.rtt, Partitions: w.partitions, Profile: w.profile, Unflushed: w.unflushed, Cannot: no})
 			}
 		}
 	}

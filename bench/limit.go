@@ -36,6 +36,7 @@ const (
 )
 
 func openLimit(ctx context.Context, j job) (system, error) {
+	j.Partitions = 1
 	sys, err := openTriggerhook(ctx, j, true)
 	if err != nil {
 		return nil, err

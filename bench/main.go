@@ -1,7 +1,7 @@
 // Command bench measures this library, its peers, and the limit of what the same
 // servers can do bare, in one run on servers that it brings:
 //
-//	go run . run [--scenario NAME,... | --suite NAME] [--system NAME,...] [--n N] [--workers W] [--payload BYTES] [--rtt 2ms] [--runs K] [--json FILE]
+//	go run . run [--scenario NAME,... | --suite NAME] [--system NAME,...] [--n N] [--workers W] [--payload BYTES] [--rtt 2ms] [--partitions P] [--runs K] [--json FILE]
 //	go run . compare --with PROGRAM [FLAG OF run]...
 //	go run . report [--plots DIR] FILE...
 //	go run . publish [--root DIR] FILE...
@@ -23,6 +23,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/triggerhook/triggerhook/hotset"
 )
 
 func main() { os.Exit(command(os.Args[1:])) }
@@ -66,6 +68,7 @@ type wish struct {
 	variant             string // part of its name
 	n, workers, payload int
 	rtt                 time.Duration
+	partitions          int
 	runs                int
 	file                string
 	profile             string
@@ -86,6 +89,7 @@ func parseRun(args []string, more ...func(*flag.FlagSet)) (wish, error) {
 	f.IntVar(&w.workers, "workers", 0, "callers, consumers or worker processes, whatever the scenario varies; 0: each of its own numbers")
 	f.IntVar(&w.payload, "payload", 100, "bytes")
 	f.DurationVar(&w.rtt, "rtt", 0, "round trip that is added between client and servers")
+	f.IntVar(&w.partitions, "partitions", 1, "of the library's hot set; limit has one")
 	f.IntVar(&w.runs, "runs", 1, "how often to measure; a report takes the medians")
 	f.StringVar(&w.file, "json", "", "append the lines to this file too")
 	f.StringVar(&w.profile, "cpuprofile", "", "write CPU profiles of the measurements into this folder")
@@ -100,6 +104,9 @@ func parseRun(args []string, more ...func(*flag.FlagSet)) (wish, error) {
 		return w, fmt.Errorf("%q is no flag", f.Arg(0))
 	}
 	w.unflushed = !*flush
+	if w.partitions < 1 || w.partitions > hotset.MaxPartitions {
+		return w, fmt.Errorf("--partitions is %d, 1 to %d are allowed", w.partitions, hotset.MaxPartitions)
+	}
 	if w.n < 0 || w.workers < 0 || w.payload < 0 || w.payload > 1<<20 || w.rtt < 0 || w.runs < 1 {
 		return w, errors.New("--n, --workers, --payload and --rtt cannot be negative, --payload is at most 1 MiB, --runs at least 1")
 	}

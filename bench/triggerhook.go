@@ -138,7 +138,7 @@ func openTriggerhook(ctx context.Context, j job, fresh bool) (system, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}
-	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: j.Name})
+	set, err := hotset.NewRedis(rdb, hotset.Options{Namespace: j.Name, Partitions: j.Partitions})
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}
@@ -241,13 +241,20 @@ func (h *hook) begin(ctx context.Context) {
 }
 
 func (h *hook) hot(ctx context.Context) (int, error) {
-	st, err := h.set.State(ctx, 0)
-	if err == nil && st.Other { // a generation that this process has not read of yet
-		if _, err = h.sch.Stats(ctx); err == nil {
-			st, err = h.set.State(ctx, 0)
+	n := 0
+	for p := range h.set.Config().Partitions {
+		st, err := h.set.State(ctx, p)
+		if err == nil && st.Other { // a generation that this process has not read of yet
+			if _, err = h.sch.Stats(ctx); err == nil {
+				st, err = h.set.State(ctx, p)
+			}
 		}
+		if err != nil {
+			return 0, err
+		}
+		n += int(st.Waiting)
 	}
-	return int(st.Waiting), err
+	return n, nil
 }
 
 // handlers is how many failures are rolled back at a time, as Handle does with so many goroutines.

@@ -111,16 +111,15 @@ func (c *Consumer) handDue() (unwanted map[*batch][]*Delivery) {
 	return unwanted
 }
 
-// ahead is how far ahead the next claim of n tasks may reach, and how many tasks it may have at most if one of them is not due
-// (task.ClaimRequest.AheadLimit).
-func (c *Consumer) ahead(n int) (time.Duration, int) {
+// ahead is how many tasks may be claimed ahead now.
+func (c *Consumer) ahead() int {
 	if !c.claimsAhead() {
-		return 0, 0
+		return 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	settled := int(time.Duration(c.settledLately.sum()) * c.o.Ahead / (time.Duration(len(c.settledLately.slots)) * slotLength))
-	return c.o.Ahead, max(0, min(n, len(c.waiters)+2*settled-len(c.future.tasks)))
+	return max(0, len(c.waiters)+2*settled-len(c.future.tasks))
 }
 
 // takeFuture takes out what was claimed before the end of a pause. Under mu.

@@ -42,9 +42,9 @@ func (b *batch) each(f func(*Delivery)) {
 const slab = 13
 
 // addBatch notes a batch, got, that was claimed by a call which was sent then.
-func (c *Consumer) addBatch(p int, got task.Batch, sent time.Time) *batch {
+func (c *Consumer) addBatch(p int, got task.Batch, sent, answered time.Time) *batch {
 	b := &batch{p: p, token: got.Token, generation: got.AsOf.Generation, claimedMS: got.AsOf.TimeUS / 1000, clockUS: lastReading(got),
-		answered: time.Now(), members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
+		answered: answered, members: make([]*Delivery, len(got.Claims)), left: len(got.Claims)}
 	b.extended(sent, c.o.Lease)
 	var some []Delivery
 	var damaged error

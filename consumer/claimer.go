@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"slices"
 	"time"
@@ -97,6 +96,8 @@ type claimer struct {
 	full    []bool    // by partition: MaxInFlight left no more to the last claim
 	pace    pace      // of all claims
 	sent    []int     // by partition: what pace has counted for a claim that has no answer yet
+	asking  []*asking // by partition: the claim that is under way, nil if none is
+	answers chan *asking
 	woken   bool      // a wake-up came, and no claim has followed
 	probed  time.Time // when probe asked last
 	lastGot time.Time // when a claim got something last, or nothing was confirmed
@@ -107,8 +108,10 @@ type claimer struct {
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), due: make([]time.Time, c.o.Partitions),
 		offers: make([]time.Time, c.o.Partitions), asked: make([]time.Time, c.o.Partitions), rates: make([]rateWatch, c.o.Partitions), more: make([]bool, c.o.Partitions),
-		full: make([]bool, c.o.Partitions), sent: make([]int, c.o.Partitions), pace: newPace(c.o.MaxRate)}
+		full: make([]bool, c.o.Partitions), sent: make([]int, c.o.Partitions), pace: newPace(c.o.MaxRate),
+		asking: make([]*asking, c.o.Partitions), answers: make(chan *asking, c.o.Partitions)}
 	defer func() {
+		l.takeAll(ctx)
 		clear(l.more)
 		l.noteBacklog()
 	}()
@@ -120,6 +123,8 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 			return
 		case <-timer.C:
 		case <-c.nudge:
+		case a := <-l.answers:
+			l.take(ctx, a)
 		case <-wake:
 			l.lookAtAll()
 			l.woken = true
@@ -131,72 +136,14 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 			l.lookAtAll()
 			c.notePause(ctx, c.o.Pause())
 		}
-		if wanted := c.wanted(); wanted > 0 {
+		if wanted, allowed := l.wanted(time.Now()); wanted > 0 {
 			l.woken = false
-			l.round(ctx, l.pace.allow(wanted, time.Now()))
+			l.round(ctx, allowed)
 		}
-		again := l.probe(func(p int) { l.claim(ctx, p, 0) })
+		again := l.probe(func(p int) { l.ask(ctx, p, 0, 0) })
 		stale := c.returnStale(ctx) // which may take its time
 		timer.Reset(min(l.sleep(), stale, again))
 	}
-}
-
-// round claims up to n tasks from the partitions that are to be looked at, and repeats claims that have no answer yet.
-func (l *claimer) round(ctx context.Context, n int) {
-	l.first++
-	lead := l.lead()
-	for i := range l.tokens {
-		p := (l.first + i) % len(l.tokens)
-		if most := max(n, l.sent[p]); most > 0 && !time.Now().Before(l.at(p, lead)) {
-			n -= l.claim(ctx, p, most)
-		}
-	}
-}
-
-// claim claims from one partition and notes when to look again. It returns by how much less may be claimed elsewhere.
-func (l *claimer) claim(ctx context.Context, p, n int) int {
-	if l.tokens[p] == "" {
-		l.tokens[p] = rand.Text()
-	}
-	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
-	defer cancel()
-	sent := time.Now()
-	failpoint.Hit("claim/take")
-	req := l.c.request(p, l.tokens[p], n)
-	if l.rates[p].slow() {
-		req.Ahead, req.AheadLimit = 0, 0
-	}
-	b, err := l.c.set.Claim(call, p, req)
-	now := time.Now()
-	l.more[p] = err == nil && b.MoreDue() && !b.Limited()
-	l.noteBacklog() // before the first of them is handed out, and confirmed
-	counted := l.count(p, n, len(b.Claims), err == nil)
-	switch {
-	case errors.Is(err, task.ErrCold):
-		l.lookAt(p, now.Add(coldSleep))
-		return counted
-	case err != nil:
-		l.rest = min(max(2*l.rest, claimRetry), mostClaimRetry)
-		l.lookAt(p, now.Add(l.rest))
-		l.c.o.Report.Error("claim", err, "claim again", "partition", p)
-		return counted
-	}
-	l.rest = 0
-	l.c.observe(b, sent, now)
-	l.rates[p].note(clockTimes{lastReading(b), sent, now})
-	l.c.notePause(ctx, b.Pause)
-	if n > 0 && !b.Limited() {
-		l.noteStarved(len(b.Claims), now)
-	}
-	l.plan(p, req, b, now)
-	if len(b.Claims) > 0 {
-		l.tokens[p] = ""
-		failpoint.Hit("claim/hand")
-		batch := l.c.addBatch(p, b, sent)
-		l.c.tellClaimed(batch)
-		l.c.accept(ctx, batch, b.Claims)
-	}
-	return counted
 }
 
 // lookAt has partition p be looked at then, or after longestSleep if that is sooner.
@@ -207,6 +154,11 @@ func (l *claimer) lookAt(p int, at time.Time) {
 
 // lookAtAll has all partitions be looked at now.
 func (l *claimer) lookAtAll() {
+	for _, a := range l.asking {
+		if a != nil {
+			a.woken = true
+		}
+	}
 	clear(l.due)
 	clear(l.next)
 }
@@ -247,18 +199,23 @@ func (l *claimer) noteStarved(got int, now time.Time) {
 
 // sleep is how long nothing will be due.
 func (l *claimer) sleep() time.Duration {
-	wanted := l.c.wanted()
-	if wanted <= 0 {
-		return longestSleep
-	}
 	d, now := longestSleep, time.Now()
-	allowed := l.pace.allow(wanted, now) > 0
-	if !allowed {
-		d = l.pace.next().Sub(now)
+	wanted, allowed := l.wanted(now)
+	for _, a := range l.asking {
+		if a != nil && wanted <= 0 && now.Before(a.sent.Add(answerSoon)) {
+			d = min(d, a.sent.Add(answerSoon).Sub(now)) // until what it may take is wanted again
+		}
+	}
+	if wanted <= 0 {
+		return d
+	}
+	if allowed <= 0 {
+		soon, late, _ := l.underWay()
+		d = min(d, l.pace.next(soon+late).Sub(now))
 	}
 	lead := l.lead()
 	for p := range l.next {
-		if allowed || l.sent[p] > 0 {
+		if l.asking[p] == nil && (allowed > 0 || l.sent[p] > 0) {
 			d = min(d, time.Until(l.at(p, lead)))
 		}
 	}

@@ -33,7 +33,7 @@ func (l *claimer) plan(p int, req task.ClaimRequest, b task.Batch, now time.Time
 
 // lead is how long before its next member is due a partition is looked at: 0 if nothing may be claimed ahead now.
 func (l *claimer) lead() time.Duration {
-	if _, n := l.c.ahead(1); n == 0 {
+	if l.ahead() == 0 {
 		return 0
 	}
 	return min(aheadLead, l.c.o.Ahead)

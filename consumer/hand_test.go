@@ -16,7 +16,7 @@ func TestWhatLostItsLeaseIsNotHandedOut(t *testing.T) {
 	c := New(nil, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
 	claims := []task.Claim{{Entry: task.Entry{Ref: task.Ref{ID: "a", Ver: 1}}}}
 	for ago, want := range map[time.Duration]bool{time.Minute: false, 59 * time.Second: true} {
-		b := c.addBatch(0, task.Batch{Token: "t", Claims: claims}, time.Now().Add(-time.Second))
+		b := c.addBatch(0, task.Batch{Token: "t", Claims: claims}, time.Now().Add(-time.Second), time.Now())
 		b.timer.Stop()
 		b.deadline = time.Now().Add(time.Minute - ago)
 		if got, _ := c.hand(b.members[0]); got != want {
@@ -31,7 +31,7 @@ func TestABatchWhoseDeadlineHasPassedIsNotExtended(t *testing.T) {
 	c := New(nil, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
 	claims := []task.Claim{{Entry: task.Entry{Ref: task.Ref{ID: "a", Ver: 1}}}}
 	for token, left := range map[string]time.Duration{"late": 0, "early": time.Minute} {
-		b := c.addBatch(0, task.Batch{Token: token, Claims: claims}, time.Now())
+		b := c.addBatch(0, task.Batch{Token: token, Claims: claims}, time.Now(), time.Now())
 		b.timer.Stop()
 		b.deadline = time.Now().Add(left)
 	}
@@ -60,7 +60,7 @@ func TestWhatWasSuspendedIsGivenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := c.addBatch(0, got, time.Now())
+	b := c.addBatch(0, got, time.Now(), time.Now())
 	defer b.timer.Stop()
 	b.ends = b.ends.Add(-time.Minute)
 	c.queue.push(b.members[0])
@@ -79,7 +79,7 @@ func TestWhatWasSuspendedIsGivenBack(t *testing.T) {
 func TestNothingIsHandedOutDuringADrain(t *testing.T) {
 	c := New(nil, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
 	claims := []task.Claim{{Entry: task.Entry{Ref: task.Ref{ID: "a", Ver: 1}}}}
-	b := c.addBatch(0, task.Batch{Token: "t", Claims: claims}, time.Now())
+	b := c.addBatch(0, task.Batch{Token: "t", Claims: claims}, time.Now(), time.Now())
 	defer b.timer.Stop()
 	c.stage = draining
 	if handed, _ := c.hand(b.members[0]); handed {

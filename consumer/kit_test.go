@@ -222,7 +222,7 @@ type kit struct {
 const far = int64(1) << 50
 
 // bubble runs test in a bubble, with a consumer that does not run yet, on a set of
-// one partition.
+// one partition, or as many as o says.
 func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
 	t.Helper()
 	bubbleBy(t, nil, o, test)
@@ -232,15 +232,19 @@ func bubble(t *testing.T, o consumer.Options, test func(*kit)) {
 func bubbleBy(t *testing.T, now func() time.Time, o consumer.Options, test func(*kit)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		set, err := local.New(local.Options{Now: now})
+		if o.Partitions == 0 {
+			o.Partitions = 1
+		}
+		set, err := local.New(local.Options{Now: now, Partitions: o.Partitions})
 		if err != nil {
 			t.Fatal(err)
 		}
 		k := &kit{T: t, set: &faulty{Set: set}, store: &rows{byID: map[string]task.Row{}}, done: make(chan error, 1)}
-		if _, err := set.Horizon(t.Context(), 0, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
-			t.Fatal(err)
+		for p := range o.Partitions {
+			if _, err := set.Horizon(t.Context(), p, task.HorizonRequest{Epoch: 1, HorizonMS: far, Limit: 1 << 30}); err != nil {
+				t.Fatal(err)
+			}
 		}
-		o.Partitions = 1
 		if o.Report == nil {
 			o.Report = &report.Reporter{}
 		}
@@ -302,12 +306,8 @@ func taskID(i int) string { return fmt.Sprintf("t%06d", i) }
 
 func (k *kit) addEach(first, n int, external func(int) bool) {
 	k.Helper()
-	asOf, err := k.set.Clock(k.Context(), 0)
-	if err != nil {
-		k.Fatal(err)
-	}
 	now := time.Now().Add(k.in).UnixMilli()
-	var entries []task.Entry
+	entries := map[int][]task.Entry{} // by partition
 	k.store.mu.Lock()
 	for i := first; i < first+n; i++ {
 		ref := task.Ref{ID: taskID(i), Ver: int64(i + 1)}
@@ -316,11 +316,18 @@ func (k *kit) addEach(first, n int, external func(int) bool) {
 		if e.External {
 			e.Payload = nil
 		}
-		entries = append(entries, e)
+		p := task.Partition(ref.ID, k.set.Config().Partitions)
+		entries[p] = append(entries[p], e)
 	}
 	k.store.mu.Unlock()
-	if _, err := k.set.Add(k.Context(), 0, task.AddRequest{AsOf: asOf, Entries: entries}); err != nil {
-		k.Fatal(err)
+	for p, es := range entries {
+		asOf, err := k.set.Clock(k.Context(), p)
+		if err == nil {
+			_, err = k.set.Add(k.Context(), p, task.AddRequest{AsOf: asOf, Entries: es})
+		}
+		if err != nil {
+			k.Fatal(err)
+		}
 	}
 	synctest.Wait()
 }
@@ -328,12 +335,14 @@ func (k *kit) addEach(first, n int, external func(int) bool) {
 // load says that all rows below that due time are in the set.
 func (k *kit) load(ms int64) {
 	k.Helper()
-	asOf, err := k.set.Clock(k.Context(), 0)
-	if err == nil {
-		_, err = k.set.Feed(k.Context(), 0, task.FeedRequest{AsOf: asOf, Epoch: 1, Loaded: task.Cursor{NextMS: ms}})
-	}
-	if err != nil {
-		k.Fatal(err)
+	for p := range k.set.Config().Partitions {
+		asOf, err := k.set.Clock(k.Context(), p)
+		if err == nil {
+			_, err = k.set.Feed(k.Context(), p, task.FeedRequest{AsOf: asOf, Epoch: 1, Loaded: task.Cursor{NextMS: ms}})
+		}
+		if err != nil {
+			k.Fatal(err)
+		}
 	}
 }
 

@@ -43,26 +43,28 @@ func (l *pace) allow(n int, now time.Time) int {
 // take notes that n tasks were claimed.
 func (l *pace) take(n int) { l.counted = l.counted.Add(time.Duration(n) * l.interval) }
 
-// next is when the next task is allowed.
-func (l *pace) next() time.Time { return l.counted.Add(l.interval) }
+// next is when the next task is allowed, if those that are under way are taken.
+func (l *pace) next(underWay int) time.Time {
+	return l.counted.Add(time.Duration(underWay+1) * l.interval)
+}
 
-// count counts a claim of n tasks that got some, and returns how many tasks it has counted. A claim without an answer counts as n,
-// because its batch may exist. The claim that repeats it returns that batch, and then count corrects the number: what it returns
-// may be negative.
-func (l *claimer) count(p, n, got int, answered bool) int {
+// count has pace count a claim of n tasks that got some. A claim without an answer counts as n, because its batch may exist. The claim that
+// repeats it returns that batch, and then the number is corrected.
+func (l *claimer) count(p, n, got int, answered bool) {
 	before := l.sent[p]
 	if l.sent[p] = 0; !answered && l.pace.interval > 0 {
 		got = max(n, before)
 		l.sent[p] = got
 	}
 	l.pace.take(got - before)
-	return got - before
 }
 
-// request is the claim of n tasks from a partition.
-func (c *Consumer) request(p int, token string, n int) task.ClaimRequest {
+// request is the claim of n tasks from a partition, and of so many of them ahead.
+func (c *Consumer) request(p int, token string, n, ahead int) task.ClaimRequest {
 	r := task.ClaimRequest{Token: token, Limit: n, Lease: c.o.Lease, Interval: c.o.Interval}
-	r.Ahead, r.AheadLimit = c.ahead(n)
+	if ahead > 0 {
+		r.Ahead, r.AheadLimit = c.o.Ahead, min(n, ahead)
+	}
 	if c.o.MaxInFlight != nil {
 		r.MaxInFlight = c.o.MaxInFlight(p)
 	}
@@ -78,6 +80,9 @@ func (l *claimer) roomMade() {
 	for p, full := range l.full {
 		if full {
 			l.lookAt(p, time.Time{})
+		}
+		if a := l.asking[p]; a != nil {
+			a.woken = true
 		}
 	}
 }
@@ -95,9 +100,9 @@ func (l *claimer) probe(look func(p int)) time.Duration {
 		return left
 	}
 	l.woken = false
-	if queued > 0 {
+	if p := l.first % len(l.tokens); queued > 0 && l.asking[p] == nil {
 		l.probed = time.Now()
-		look(l.first % len(l.tokens))
+		look(p)
 	}
 	return longestSleep
 }

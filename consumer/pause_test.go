@@ -26,11 +26,11 @@ func one(t *testing.T, o Options) (*Consumer, *local.Set, *batch) {
 	}
 	o.Lease, o.Report = time.Minute, &report.Reporter{}
 	c := New(set, nil, o)
-	got, err := set.Claim(t.Context(), 0, c.request(0, "t", 1))
+	got, err := set.Claim(t.Context(), 0, c.request(0, "t", 1, 0))
 	if err != nil || len(got.Claims) != 1 {
 		t.Fatalf("claimed %+v, %v", got, err)
 	}
-	b := c.addBatch(0, got, time.Now())
+	b := c.addBatch(0, got, time.Now(), time.Now())
 	b.timer.Stop()
 	return c, set, b
 }
@@ -86,7 +86,7 @@ func TestWhatWasClaimedAheadIsGivenBackInAPause(t *testing.T) {
 	if err != nil || e != nil || len(got.Claims) != 1 {
 		t.Fatalf("claimed ahead %+v, %v, %v", got, err, e)
 	}
-	b := c.addBatch(0, got, time.Now())
+	b := c.addBatch(0, got, time.Now(), time.Now())
 	b.timer.Stop()
 	b.answered = b.answered.Add(time.Hour) // it is not due while the test runs
 	c.enqueueAll(b.members)
@@ -110,10 +110,10 @@ func TestUnusedTimeCountsForASecond(t *testing.T) {
 			t.Errorf("at %v a second %d tasks are allowed after an hour, want %d", rate, got, want)
 		}
 		l.take(want)
-		if got := l.allow(2_000_000, start.Add(time.Hour)); got != 0 || !l.next().After(start.Add(time.Hour)) {
-			t.Errorf("at %v a second %d more are allowed at once, the next at %s; want none", rate, got, l.next().Sub(start))
+		if got := l.allow(2_000_000, start.Add(time.Hour)); got != 0 || !l.next(0).After(start.Add(time.Hour)) {
+			t.Errorf("at %v a second %d more are allowed at once, the next at %s; want none", rate, got, l.next(0).Sub(start))
 		}
-		if got := l.allow(2_000_000, l.next()); got != 1 {
+		if got := l.allow(2_000_000, l.next(0)); got != 1 {
 			t.Errorf("at %v a second %d are allowed when the next one is, want 1", rate, got)
 		}
 	}
@@ -133,16 +133,11 @@ func TestAClaimWithoutAnAnswerCounts(t *testing.T) {
 		}
 	}
 	left(10)
-	if got := l.count(0, 6, 0, false); got != 6 {
-		t.Errorf("a claim of 6 without an answer counted %d", got)
-	}
+	l.count(0, 6, 0, false)
 	left(4)
-	if got := l.count(0, 6, 0, false); got != 0 {
-		t.Errorf("its repetition without an answer counted %d more", got)
-	}
-	if got := l.count(1, 4, 3, true); got != 3 {
-		t.Errorf("a claim that got 3 counted %d", got)
-	}
+	l.count(0, 6, 0, false) // its repetition
+	left(4)
+	l.count(1, 4, 3, true)
 	left(1)
 	l.count(0, 6, 5, true) // the batch had 5
 	left(2)

@@ -33,7 +33,7 @@ func TestEachStepOfADeliverysLife(t *testing.T) {
 		{"hand leaveBatch leaveHands leaveHands", "inHand lost ended ended", 0, 0},
 	} {
 		con := New(nil, nil, Options{Lease: time.Minute, Report: &report.Reporter{}})
-		b := con.addBatch(0, task.Batch{Token: "t", Claims: []task.Claim{{Entry: task.Entry{Ref: task.Ref{ID: "a", Ver: 1}}}}}, time.Now())
+		b := con.addBatch(0, task.Batch{Token: "t", Claims: []task.Claim{{Entry: task.Entry{Ref: task.Ref{ID: "a", Ver: 1}}}}}, time.Now(), time.Now())
 		b.timer.Stop()
 		d, states := b.members[0], []string{}
 		for _, step := range strings.Fields(c.steps) {

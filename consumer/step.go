@@ -65,7 +65,7 @@ func (c *Consumer) claimOne(ctx context.Context, p int, now func() time.Time) (d
 	c.mu.Lock()
 	c.reading = clockReading{us: got.AsOf.TimeUS, sent: now(), mid: now(), clock: now}
 	c.mu.Unlock()
-	b := c.addBatch(p, got, sent)
+	b := c.addBatch(p, got, sent, time.Now())
 	c.tellClaimed(b)
 	c.accept(ctx, b, got.Claims)
 	c.raises.Wait()

@@ -4,7 +4,7 @@ package main
 var hookMutants = []mutant{
 	{"hook-panics", "a hook's panic ends the goroutine that called it", "internal/hooks/hooks.go",
 		"		if p := recover(); p != nil {\n			r.Warn(", "		if p := any(nil); p != nil {\n			r.Warn(", ".", "TestAHookThatPanicsStopsNothing"},
-	{"hook-claimed-late", "Claimed is called after the batch is handed out", "consumer/claimer.go",
+	{"hook-claimed-late", "Claimed is called after the batch is handed out", "consumer/asking.go",
 		"		l.c.tellClaimed(batch)\n		l.c.accept(ctx, batch, b.Claims)\n", "		l.c.accept(ctx, batch, b.Claims)\n		l.c.tellClaimed(batch)\n", ".",
 		"TestHooksAreToldInTheOrderThatIsPromised"},
 	{"hook-confirmed-gone", "Confirmed is called for a row that was gone", "consumer/events.go",

@@ -8,7 +8,7 @@ var edgesL = []mutant{
 		"!c.allSettledIn(b) {", "b != nil {", "./consumer", "TestABatchThatItsConfirmsEndWasNotLost"},
 	{"lost-counts-as-confirmed", "a batch that another process has taken does not count as lost", "consumer/keeper.go",
 		"!c.allSettledIn(b) {", "c.allSettledIn(b) {", "./consumer", "TestABatchThatItsConfirmsEndWasNotLost"},
-	{"claims-rest-for-long", "claims that failed rest for so long that a hang outlasts itself", "consumer/claimer.go",
+	{"claims-rest-for-long", "claims that failed rest for so long that a hang outlasts itself", "consumer/asking.go",
 		"max(2*l.rest, claimRetry), mostClaimRetry)", "max(2*l.rest, claimRetry), time.Minute)", ".", "TestWhatFallsDueInAHangIsDeliveredSoonAfterIt"},
 	{"a-hang-is-asked-for-seldom", "a partition that hangs is asked each minute whether it answers", "internal/breaker/breaker.go",
 		"wait.For(context.Background(), probeRest-time.Since(began))", "wait.For(context.Background(), time.Minute-time.Since(began))", ".", "TestWhatFallsDueInAHangIsDeliveredSoonAfterIt"},
