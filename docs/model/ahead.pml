@@ -4,7 +4,7 @@
    One version of one task, due at DUE, which waits in the hot set at first. What was claimed before a loss of data need not have been due
    then. So whatever says "this was not due when the data was lost, so that no worker has it" means: due more than AHEAD after that.
 
-   Processes: Worker is claimer.claim and Delivery.dueAt (consumer/), claim.lua, and Consumer.registerNow after a loss. Flusher is a loss of data. Feeder is
+   Processes: Worker is claimer.ask and Delivery.dueAt (consumer/), claim.lua, and Consumer.registerNow after a loss. Flusher is a loss of data. Feeder is
    feeder.feedWhileRegistering, which feeds what no worker can have while workers register, and feeder.round after READY. Deleter is
    Scheduler.removeMembers with claimedBeforeLoss (delete.go). Ticker is the time, which waits for those who are to register within READY.
    Checked: a task is handed out neither early, nor while another worker has it under a living lease, nor after a Delete that returned nil;

@@ -18,7 +18,7 @@
              after a Delete that returned nil, nor does a caller have it under a lease that lives from when such a Delete deletes the row until it returns; it is not claimed after a Delete that returned, nor after a Confirm under a living
              lease; at rest a row that stands waits in the hot set. After a loss of data the holder that has registered is as
              well protected as before.
-   Stands    Worker   claimer.claim, Consumer.hand (consumer/), Consumer.extend, loseLease, registerNow, timeOutDeliveries (consumer/keeper.go),
+   Stands    Worker   claimer.ask, Consumer.hand (consumer/), Consumer.extend, loseLease, registerNow, timeOutDeliveries (consumer/keeper.go),
    for                settler.confirmGroup (consumer/confirm.go), release (consumer/rollback.go); claim.lua, extend.lua, register.lua, release.lua
              Reaper   reaper.reapBatch (internal/agent); leases.lua, release.lua      Feeder   feeder.round (internal/agent); horizon.lua
              Deleter  deletion.part (delete.go); remove.lua                   Time     the clocks

@@ -16,7 +16,7 @@
              has seen the announcement; no number of a generation is missing (the bounds of this model are ample); at rest a row
              that stands waits on the current server, and some process works there.
    Stands    Feeder   feeder.round, takeOver (internal/agent); horizon.lua       Keeper   the loop that reads the records, and the veto
-   for       Worker   claimer.claim, Consumer.hand, extend, registerNow, giveBack (consumer/)      Reaper   reaper.reapBatch (internal/agent)
+   for       Worker   claimer.ask, Consumer.hand, extend, registerNow, giveBack (consumer/)      Reaper   reaper.reapBatch (internal/agent)
              Deleter  deletion.part (delete.go), Reschedule; remove.lua, state.lua           Creator  Scheduler.Create; add.lua
              Time     the clocks; the others are faults
 

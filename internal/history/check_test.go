@@ -38,6 +38,14 @@ func create(from, to, due int64, r Result) []Event     { return by(Create, from,
 func reschedule(from, to, due int64, r Result) []Event { return by(Reschedule, from, to, due, r) }
 func remove(from, to int64, r Result) []Event          { return by(Delete, from, to, 0, r) }
 
+// called has events be of another process.
+func called(who string, events []Event) []Event {
+	for i := range events {
+		events[i].Who = who
+	}
+	return events
+}
+
 func taken(began, end int64, who, token string) []Event {
 	calls++
 	e := Event{At: began * 1000, Who: who, Call: calls, Op: Claim, Token: token}
@@ -154,30 +162,33 @@ func TestEachRuleFindsItsBadHistories(t *testing.T) {
 		rule  string
 		parts [][]Event
 	}{
-		"a millisecond before it is due":                                    {Early, [][]Event{made, taken(998, 998, "w1", "t1"), deliver(999, "w1", 1, 1000), w1End}},
-		"before a rollback's delay is over":                                 {Early, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(1500)}},
-		"at a time that no caller asked for":                                {Inexact, [][]Event{made, taken(1000, 1002, "w1", "t1"), deliver(1500, "w1", 1, 900), confirm(1600, 1610, "w1", 1, Gone), w2(5000)}},
-		"never delivered":                                                   {Lost, [][]Event{made}},
-		"created by a call whose answer was lost, and never delivered":      {Lost, [][]Event{create(0, 10, 1000, Unknown), create(20, 30, 1000, Exists)}},
-		"the rescheduled one is never delivered":                            {Lost, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone)}},
-		"rolled back and never seen again":                                  {Lost, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 0, OK)}},
-		"its worker was killed and no other had it":                         {Lost, [][]Event{made, w1, crash(1100, "w1")}},
-		"claimed while the namespace was paused":                            {Paused, [][]Event{made, halted(900, 3000), w1, w1End}},
-		"its row stands at the end":                                         {Lost, [][]Event{made, w1, confirm(1100, none, "w1", 1, ""), {{Who: "nemesis", Op: Left, ID: "a"}}}},
-		"delivered after Delete returned nil":                               {Ghost, [][]Event{made, remove(500, 510, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
-		"delivered after Delete, though claimed before":                     {Ghost, [][]Event{made, taken(1000, 1002, "w1", "t1"), remove(1010, 1020, OK), deliver(1030, "w1", 1, 1000)}},
-		"claimed after Delete returned ErrClaimed":                          {Ghost, [][]Event{made, w1, remove(1050, 1060, Claimed), confirm(1100, 1110, "w1", 1, Gone), hit(900, 1200, "flushall", "", true), w2gone(1200)}},
-		"claimed at the old time after a Reschedule":                        {Ghost, [][]Event{made, reschedule(500, 510, 3000, OK), w1, confirm(1100, 1110, "w1", 1, Gone), taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000), confirm(3003, 3004, "w2", 1, OK)}},
-		"claimed after its Confirm":                                         {AfterDone, [][]Event{made, w1, w1End, parting(900, 5000, "delay", ""), w2gone(4500)}},
-		"claimed long after its Confirm and a loss":                         {AfterDone, [][]Event{made, w1, w1End, hit(4000, 4100, "flushall", "", true), hit(12000, 12500, "kill", "w3", false), w2gone(21000)}},
-		"delivered after a Delete that met the one Create under way":        {Ghost, [][]Event{create(0, 600, 1000, OK), remove(500, 510, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
-		"handed out by a claim that was answered after its lease":           {Stale, [][]Event{made, parting(1000, 4100, Stop, "w1"), taken(1000, 4101, "w1", "t1"), deliver(4102, "w1", 1, 1000), confirm(4200, 4210, "w1", 1, OK)}},
-		"confirmed twice":                                                   {Untrue, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"), w2(4500), confirm(4600, 4610, "w1", 1, OK)}},
-		"confirmed after its Delete had said ErrClaimed":                    {Untrue, [][]Event{made, w1, remove(1050, 1060, Claimed), w1End}},
-		"its Delete returned nil while a handler had it":                    {Untrue, [][]Event{made, w1, remove(1050, 1060, OK), confirm(1100, 1110, "w1", 1, Gone)}},
-		"its Delete returned nil after a Confirm in it was told Gone":       {Untrue, [][]Event{made, w1, remove(1050, 1160, OK), confirm(1100, 1110, "w1", 1, Gone)}},
-		"its Delete returned nil while a handler had it and kept its lease": {Untrue, [][]Event{made, w1, renewed(2000, "w1", "t1"), renewed(3000, "w1", "t1"), remove(5000, 5010, OK), confirm(5100, 5110, "w1", 1, Gone)}},
-		"deleted after its Confirm":                                         {Untrue, [][]Event{made, w1, w1End, remove(1200, 1210, OK)}},
+		"a millisecond before it is due":                                                     {Early, [][]Event{made, taken(998, 998, "w1", "t1"), deliver(999, "w1", 1, 1000), w1End}},
+		"before a rollback's delay is over":                                                  {Early, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 500, OK), w2(1500)}},
+		"at a time that no caller asked for":                                                 {Inexact, [][]Event{made, taken(1000, 1002, "w1", "t1"), deliver(1500, "w1", 1, 900), confirm(1600, 1610, "w1", 1, Gone), w2(5000)}},
+		"never delivered":                                                                    {Lost, [][]Event{made}},
+		"created by a call whose answer was lost, and never delivered":                       {Lost, [][]Event{create(0, 10, 1000, Unknown), create(20, 30, 1000, Exists)}},
+		"the rescheduled one is never delivered":                                             {Lost, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), confirm(1100, 1110, "w1", 1, Gone)}},
+		"rolled back and never seen again":                                                   {Lost, [][]Event{made, w1, rollback(1100, 1110, "w1", 1, 0, OK)}},
+		"its worker was killed and no other had it":                                          {Lost, [][]Event{made, w1, crash(1100, "w1")}},
+		"claimed while the namespace was paused":                                             {Paused, [][]Event{made, halted(900, 3000), w1, w1End}},
+		"its row stands at the end":                                                          {Lost, [][]Event{made, w1, confirm(1100, none, "w1", 1, ""), {{Who: "nemesis", Op: Left, ID: "a"}}}},
+		"delivered after Delete returned nil":                                                {Ghost, [][]Event{made, remove(500, 510, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
+		"delivered after Delete returned nil, the one before did not, and its process lives": {Ghost, [][]Event{made, called("w3", remove(500, 510, Unknown)), create(520, 530, 60000, OK), remove(550, 560, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
+		"delivered after Delete returned nil, though the process of one before died":         {Ghost, [][]Event{made, called("w3", remove(500, 510, Unknown)), crash(540, "w3"), remove(550, 560, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
+		"delivered after Delete returned nil, as it was made anew":                           {Ghost, [][]Event{made, called("w3", remove(500, 510, Unknown)), create(520, 530, 1000, OK), crash(540, "w3"), remove(550, 560, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
+		"delivered after Delete, though claimed before":                                      {Ghost, [][]Event{made, taken(1000, 1002, "w1", "t1"), remove(1010, 1020, OK), deliver(1030, "w1", 1, 1000)}},
+		"claimed after Delete returned ErrClaimed":                                           {Ghost, [][]Event{made, w1, remove(1050, 1060, Claimed), confirm(1100, 1110, "w1", 1, Gone), hit(900, 1200, "flushall", "", true), w2gone(1200)}},
+		"claimed at the old time after a Reschedule":                                         {Ghost, [][]Event{made, reschedule(500, 510, 3000, OK), w1, confirm(1100, 1110, "w1", 1, Gone), taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000), confirm(3003, 3004, "w2", 1, OK)}},
+		"claimed after its Confirm":                                                          {AfterDone, [][]Event{made, w1, w1End, parting(900, 5000, "delay", ""), w2gone(4500)}},
+		"claimed long after its Confirm and a loss":                                          {AfterDone, [][]Event{made, w1, w1End, hit(4000, 4100, "flushall", "", true), hit(12000, 12500, "kill", "w3", false), w2gone(21000)}},
+		"delivered after a Delete that met the one Create under way":                         {Ghost, [][]Event{create(0, 600, 1000, OK), remove(500, 510, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
+		"handed out by a claim that was answered after its lease":                            {Stale, [][]Event{made, parting(1000, 4100, Stop, "w1"), taken(1000, 4101, "w1", "t1"), deliver(4102, "w1", 1, 1000), confirm(4200, 4210, "w1", 1, OK)}},
+		"confirmed twice":                                                                    {Untrue, [][]Event{made, w1, parting(1500, 4200, Stop, "w1"), w2(4500), confirm(4600, 4610, "w1", 1, OK)}},
+		"confirmed after its Delete had said ErrClaimed":                                     {Untrue, [][]Event{made, w1, remove(1050, 1060, Claimed), w1End}},
+		"its Delete returned nil while a handler had it":                                     {Untrue, [][]Event{made, w1, remove(1050, 1060, OK), confirm(1100, 1110, "w1", 1, Gone)}},
+		"its Delete returned nil after a Confirm in it was told Gone":                        {Untrue, [][]Event{made, w1, remove(1050, 1160, OK), confirm(1100, 1110, "w1", 1, Gone)}},
+		"its Delete returned nil while a handler had it and kept its lease":                  {Untrue, [][]Event{made, w1, renewed(2000, "w1", "t1"), renewed(3000, "w1", "t1"), remove(5000, 5010, OK), confirm(5100, 5110, "w1", 1, Gone)}},
+		"deleted after its Confirm":                                                          {Untrue, [][]Event{made, w1, w1End, remove(1200, 1210, OK)}},
 		"claimed at the old time after a Reschedule, and at the new one": {Ghost, [][]Event{made, reschedule(500, 510, 3000, OK), takenFor(1000, 1000, 1001, "w1", "t1"), deliver(1010, "w1", 1, 1000),
 			confirm(1100, 1110, "w1", 1, Gone), takenFor(3000, 3000, 3001, "w1", "t2"), deliver(3002, "w1", 2, 3000), confirm(3003, 3004, "w1", 2, OK)}},
 		"confirmed after it was rescheduled":                   {Untrue, [][]Event{made, w1, reschedule(1050, 1060, 3000, OK), w1End, taken(3000, 3001, "w2", "t2"), deliver(3002, "w2", 1, 3000)}},
@@ -224,8 +235,9 @@ func TestWhatThePromisesAllowPasses(t *testing.T) {
 	}{
 		"delivered and confirmed": {"", [][]Event{made, w1, w1End}},
 		"deleted":                 {"", [][]Event{made, remove(500, 510, OK)}},
-		"deleted, perhaps":        {"", [][]Event{made, remove(500, none, "")}},
-		"created, perhaps":        {"", [][]Event{create(0, none, 1000, "")}},
+		"left by a Delete whose process died, made anew and deleted": {"", [][]Event{made, called("w3", remove(500, 510, Unknown)), create(520, 530, 60000, OK), crash(540, "w3"), remove(550, 560, OK), w1, confirm(1100, 1110, "w1", 1, Gone)}},
+		"deleted, perhaps": {"", [][]Event{made, remove(500, none, "")}},
+		"created, perhaps": {"", [][]Event{create(0, none, 1000, "")}},
 		"created, perhaps, and delivered while the call was under way": {"", [][]Event{create(0, 2000, 1000, Unknown), w1, w1End}},
 		"claimed after a pause":                                          {"", [][]Event{made, halted(500, 999), w1, w1End}},
 		"claimed by a call that was sent before the pause":               {"", [][]Event{made, halted(1001, 3000), w1, w1End}},

@@ -86,7 +86,7 @@ func (c *check) stale(s *story, d *delivery) {
 // deleted: promise 4.
 func (c *check) deleted(s *story, d *delivery) {
 	for _, a := range s.acts {
-		if a.op != Delete || a.tx != "" || !a.did() || a.end >= d.at || c.madeAfter(s, a.begin) || c.stopped(d.who, d.claim.end, d.at) {
+		if a.op != Delete || a.tx != "" || !a.did() || a.end >= d.at || c.madeAfter(s, a.begin) || c.stopped(d.who, d.claim.end, d.at) || c.leftBehind(s, a, d) {
 			continue
 		}
 		if a.result == OK {
@@ -98,6 +98,20 @@ func (c *check) deleted(s *story, d *delivery) {
 			return
 		}
 	}
+}
+
+// leftBehind reports whether d may be of a task that had the ID before: a Delete of it had an unknown outcome, and its process died before the hot set
+// was told. Then the ID was used again, and a deleted that task. What was left behind fires once (guarantees.md).
+func (c *check) leftBehind(s *story, a *act, d *delivery) bool {
+	return slices.ContainsFunc(s.acts, func(b *act) bool {
+		ended, is := c.ended[b.who]
+		if b.op != Delete || b.result != Unknown || !is || ended > d.at {
+			return false
+		}
+		again := slices.ContainsFunc(s.acts, func(m *act) bool { return m.creates() && m.begin > b.begin && m.begin < a.begin })
+		since := slices.ContainsFunc(s.acts, func(m *act) bool { return m.offers() && m.dueMS == d.dueMS && m.begin > b.told })
+		return again && !since
+	})
 }
 
 // inHand: promise 4. A Delete tells of what a handler has, unless its lease may be over,
