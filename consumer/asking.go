@@ -44,37 +44,37 @@ func share(left *int, among int) int {
 	return n
 }
 
-// underWay returns how many tasks the claims that are under way may take, all of them and ahead; late has those without an answer after answerSoon, which
-// are not in soon.
-func (l *claimer) underWay() (soon, late, ahead int) {
-	for _, a := range l.asking {
-		switch {
-		case a == nil:
-		case time.Since(a.sent) < answerSoon:
+// underWay returns how many tasks the claims under way may take: soon is of those whose answers are expected, ahead what these may take ahead, and uncounted
+// what pace has not counted yet, of all.
+func (l *claimer) underWay() (soon, ahead, uncounted int) {
+	for p, a := range l.asking {
+		if a == nil {
+			continue
+		}
+		uncounted += max(0, a.req.Limit-l.sent[p])
+		if time.Since(a.sent) < answerSoon {
 			soon += a.req.Limit
 			ahead += a.req.AheadLimit
-		default:
-			late += a.req.Limit
 		}
 	}
-	return soon, late, ahead
+	return soon, ahead, uncounted
 }
 
-// wanted is how many tasks to claim now: what callers want (Consumer.wanted), and MaxRate allows, less what is under way (A2).
+// wanted is how many tasks callers want (Consumer.wanted), and how many of them MaxRate allows now, both less what is under way (A2).
 func (l *claimer) wanted(now time.Time) (wanted, allowed int) {
-	soon, late, _ := l.underWay()
+	soon, _, uncounted := l.underWay()
 	if wanted = l.c.wanted() - soon; wanted <= 0 {
 		return wanted, 0
 	}
 	if l.pace.interval == 0 {
 		return wanted, wanted
 	}
-	return wanted, l.pace.allow(wanted+soon+late, now) - soon - late
+	return wanted, l.pace.allow(wanted+uncounted, now) - uncounted
 }
 
 // ahead is how many members may be taken ahead now (Consumer.ahead), less what is under way (A2).
 func (l *claimer) ahead() int {
-	_, _, ahead := l.underWay()
+	_, ahead, _ := l.underWay()
 	return max(0, l.c.ahead()-ahead)
 }
 

@@ -210,8 +210,8 @@ func (l *claimer) sleep() time.Duration {
 		return d
 	}
 	if allowed <= 0 {
-		soon, late, _ := l.underWay()
-		d = min(d, l.pace.next(soon+late).Sub(now))
+		_, _, uncounted := l.underWay()
+		d = min(d, l.pace.next(uncounted).Sub(now))
 	}
 	lead := l.lead()
 	for p := range l.next {
