@@ -12,17 +12,21 @@ import (
 )
 
 // Claims from several partitions are under way at the same time. Each takes a round trip, and partitions may be on several servers, one of which may be
-// slow or hang. So that holds up no other partition, and a task is late by one round trip, however many partitions are to be looked at.
+// slow or hang. So a task is late by one round trip however many partitions are to be looked at, if callers want as many tasks; and a partition that hangs
+// holds up the others for answerSoon at most, except with MaxRate, by which what it was asked for may be taken at any moment.
 //
 // Invariants:
 //
 //	A1  A partition has at most one claim under way, because its token names one batch.
-//	A2  What claims under way may take is not wanted a second time. The same goes for what MaxRate allows, and for what may be taken ahead. It is
-//	    wanted again once there is no answer after answerSoon: then this process may get a few tasks more than callers wait for.
+//	A2  What claims under way may take is not wanted a second time, until there is no answer after answerSoon: then this process may get more than callers
+//	    wait for, as much as one claim of each partition takes. It is never allowed by MaxRate a second time.
 //	A3  A wake-up that comes while a claim is under way counts after its answer: the member may have come after the claim.
 //	A4  The claim loop ends after the last answer has come, so that the drain gives back what it has taken.
+//	A5  What a claim has taken is a batch of this process before its answer reaches the loop, which may be busy: its lease is kept, and it is registered
+//	    after a loss of data.
 //
-// All fields belong to the claim loop's goroutine. With one partition it makes the calls itself: there is nothing else to ask meanwhile.
+// All fields belong to the claim loop's goroutine, except that call fills in an asking before it reaches answers. With one partition the loop makes the
+// calls itself: there is nothing else to ask meanwhile.
 
 // answerSoon is how long an answer is expected to take at most.
 const answerSoon = 100 * time.Millisecond
@@ -33,7 +37,9 @@ type asking struct {
 	req            task.ClaimRequest
 	sent, answered time.Time
 	woken          bool // the partition is to be looked at again at once (A3)
+	room           bool // the same, if MaxInFlight left no more to this claim
 	b              task.Batch
+	batch          *batch // nil: nothing was taken
 	err            error
 }
 
@@ -102,6 +108,7 @@ func (l *claimer) ask(ctx context.Context, p, n, ahead int) {
 	if l.tokens[p] == "" {
 		l.tokens[p] = rand.Text()
 	}
+	l.woken = false
 	failpoint.Hit("claim/take")
 	a := &asking{p: p, sent: time.Now(), req: l.c.request(p, l.tokens[p], n, ahead)}
 	if l.rates[p].slow() {
@@ -119,19 +126,23 @@ func (l *claimer) ask(ctx context.Context, p, n, ahead int) {
 	}()
 }
 
-// call makes the call of a. The end of ctx does not cut it off.
+// call makes the call of a, and notes the batch that it has taken (A5). The end of ctx does not cut it off.
 func (c *Consumer) call(ctx context.Context, a *asking) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
 	defer cancel()
 	a.b, a.err = c.set.Claim(ctx, a.p, a.req)
 	a.answered = time.Now()
+	if a.err == nil && len(a.b.Claims) > 0 {
+		failpoint.Hit("claim/hand")
+		a.batch = c.addBatch(a.p, a.b, a.sent, a.answered)
+	}
 }
 
 // take takes what a claim has got, and notes when to look at its partition again.
 func (l *claimer) take(ctx context.Context, a *asking) {
 	p, b, err, now := a.p, a.b, a.err, a.answered
 	l.asking[p] = nil
-	if a.woken {
+	if err == nil && (a.woken || a.room && b.Full) {
 		defer l.lookAt(p, time.Time{})
 	}
 	l.more[p] = err == nil && b.MoreDue() && !b.Limited()
@@ -155,12 +166,22 @@ func (l *claimer) take(ctx context.Context, a *asking) {
 		l.noteStarved(len(b.Claims), now)
 	}
 	l.plan(p, a.req, b, now)
-	if len(b.Claims) > 0 {
+	if a.batch != nil {
 		l.tokens[p] = ""
-		failpoint.Hit("claim/hand")
-		batch := l.c.addBatch(p, b, a.sent, now)
-		l.c.tellClaimed(batch)
-		l.c.accept(ctx, batch, b.Claims)
+		l.c.tellClaimed(a.batch)
+		l.c.accept(ctx, a.batch, b.Claims)
+	}
+}
+
+// takeReady takes what the claims have got that have an answer.
+func (l *claimer) takeReady(ctx context.Context) {
+	for {
+		select {
+		case a := <-l.answers:
+			l.take(ctx, a)
+		default:
+			return
+		}
 	}
 }
 

@@ -93,7 +93,7 @@ func TestAWakeUpDuringAClaimCountsAfterIt(t *testing.T) {
 		k.set.slowClaim = 50 * time.Millisecond
 		k.load(far)
 		k.run()
-		came, stop := k.takers(1) // the claims for it, which get nothing, are under way
+		came, stop := k.takers(2) // the claims for them, which get nothing, are under way
 		<-time.After(10 * time.Millisecond)
 		for _, i := range oneOfEach(2) {
 			k.addFrom(i, 1)
@@ -174,5 +174,33 @@ func TestTheEndWaitsForClaimsFromAllPartitions(t *testing.T) {
 		if got := k.claimed(); got != 0 {
 			t.Errorf("at the end %d members are still claimed", got)
 		}
+	})
+}
+
+// What a claim has taken keeps its lease while the claim loop is busy with what another claim has taken.
+func TestTheLeaseOfWhatWasClaimedIsKeptWhileTheLoopIsBusy(t *testing.T) {
+	bubble(t, consumer.Options{Partitions: 2}, func(k *kit) {
+		k.set.slowIn = map[int]time.Duration{1: 10 * time.Millisecond}
+		k.store.unread = make(chan struct{})
+		k.load(far)
+		of := oneOfEach(2)
+		k.addEach(of[0], 1, func(int) bool { return true }) // its payload is read, which takes long
+		k.addFrom(of[1], 1)
+		k.run()
+		came, stop := k.takers(2)
+		<-time.After(time.Minute)
+		expired, err := k.set.Expired(k.Context(), 1, 10, 0)
+		if err != nil || len(expired) > 0 {
+			t.Errorf("the lease of what was claimed from partition 1 is over: %v, %v", expired, err)
+		}
+		close(k.store.unread)
+		<-time.After(time.Second)
+		for _, i := range of {
+			if _, ok := came.Load(taskID(i)); !ok {
+				t.Errorf("%s did not come", taskID(i))
+			}
+		}
+		stop()
+		k.stop()
 	})
 }

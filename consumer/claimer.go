@@ -136,8 +136,8 @@ func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
 			l.lookAtAll()
 			c.notePause(ctx, c.o.Pause())
 		}
+		l.takeReady(ctx)
 		if wanted, allowed := l.wanted(time.Now()); wanted > 0 {
-			l.woken = false
 			l.round(ctx, allowed)
 		}
 		again := l.probe(func(p int) { l.ask(ctx, p, 0, 0) })
@@ -201,12 +201,12 @@ func (l *claimer) noteStarved(got int, now time.Time) {
 func (l *claimer) sleep() time.Duration {
 	d, now := longestSleep, time.Now()
 	wanted, allowed := l.wanted(now)
-	for _, a := range l.asking {
-		if a != nil && wanted <= 0 && now.Before(a.sent.Add(answerSoon)) {
-			d = min(d, a.sent.Add(answerSoon).Sub(now)) // until what it may take is wanted again
-		}
-	}
 	if wanted <= 0 {
+		for _, a := range l.asking {
+			if a != nil && now.Before(a.sent.Add(answerSoon)) {
+				d = min(d, a.sent.Add(answerSoon).Sub(now)) // until what it may take is wanted again
+			}
+		}
 		return d
 	}
 	if allowed <= 0 {

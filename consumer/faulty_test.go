@@ -15,26 +15,27 @@ import (
 type faulty struct {
 	*local.Set
 	mu         sync.Mutex
-	lostClaim  int              // so many claims happen, but their answers are lost
-	slowClaim  time.Duration    // claims happen at once, their answers take that long
-	hangs      func(p int) bool // claims from these partitions do not happen, and have no answer
-	readsLate  bool             // answers to claims have the time at which they are given
-	lateClaim  time.Duration    // claims happen that long after they were asked for
-	slowRemove time.Duration    // the same as slowClaim of removals
-	nameless   bool             // no removal without a token reaches the set
-	deaf       bool             // nothing reaches the set, and nothing happens
-	claims     int              // so many were tried
-	mute       bool             // extensions happen, their answers are lost; releases do not reach the set
-	hung       bool             // nothing is answered
-	aborted    int              // so many extensions meet a new generation
-	lostTasks  bool             // claims come without their entries
-	trip       time.Duration    // a Clock and an Add take that long
-	added      []time.Time      // when each Add was answered
-	unadded    bool             // no Add reaches the set but into a batch
-	noEntries  bool             // releases meet members without an entry
-	beyond     bool             // releases with a delay meet a horizon that is not as far
-	token      string           // of the last claim
-	looked     time.Duration    // the same: how far ahead
+	lostClaim  int                   // so many claims happen, but their answers are lost
+	slowClaim  time.Duration         // claims happen at once, their answers take that long
+	hangs      func(p int) bool      // claims from these partitions do not happen, and have no answer
+	slowIn     map[int]time.Duration // the same as slowClaim, of a partition
+	readsLate  bool                  // answers to claims have the time at which they are given
+	lateClaim  time.Duration         // claims happen that long after they were asked for
+	slowRemove time.Duration         // the same as slowClaim of removals
+	nameless   bool                  // no removal without a token reaches the set
+	deaf       bool                  // nothing reaches the set, and nothing happens
+	claims     int                   // so many were tried
+	mute       bool                  // extensions happen, their answers are lost; releases do not reach the set
+	hung       bool                  // nothing is answered
+	aborted    int                   // so many extensions meet a new generation
+	lostTasks  bool                  // claims come without their entries
+	trip       time.Duration         // a Clock and an Add take that long
+	added      []time.Time           // when each Add was answered
+	unadded    bool                  // no Add reaches the set but into a batch
+	noEntries  bool                  // releases meet members without an entry
+	beyond     bool                  // releases with a delay meet a horizon that is not as far
+	token      string                // of the last claim
+	looked     time.Duration         // the same: how far ahead
 	released   func(task.ReleaseRequest)
 	releases   int           // so many were tried
 	slowReturn time.Duration // the same as slowClaim of releases
@@ -108,7 +109,7 @@ func (f *faulty) Claim(ctx context.Context, p int, req task.ClaimRequest) (task.
 		<-time.After(f.lateClaim)
 	}
 	b, err := f.Set.Claim(ctx, p, req)
-	if slow > 0 {
+	if slow += f.slowIn[p]; slow > 0 {
 		<-time.After(slow)
 	}
 	if f.readsLate {

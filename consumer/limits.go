@@ -82,7 +82,7 @@ func (l *claimer) roomMade() {
 			l.lookAt(p, time.Time{})
 		}
 		if a := l.asking[p]; a != nil {
-			a.woken = true
+			a.room = true
 		}
 	}
 }
@@ -99,10 +99,16 @@ func (l *claimer) probe(look func(p int)) time.Duration {
 	if left := probeEvery - time.Since(l.probed); queued > 0 && left > 0 {
 		return left
 	}
-	l.woken = false
-	if p := l.first % len(l.tokens); queued > 0 && l.asking[p] == nil {
-		l.probed = time.Now()
-		look(p)
+	if queued == 0 {
+		l.woken = false
+		return longestSleep
+	}
+	for i := range l.tokens {
+		if p := (l.first + i) % len(l.tokens); l.asking[p] == nil {
+			l.probed = time.Now()
+			look(p)
+			break
+		}
 	}
 	return longestSleep
 }

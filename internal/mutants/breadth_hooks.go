@@ -5,7 +5,7 @@ var hookMutants = []mutant{
 	{"hook-panics", "a hook's panic ends the goroutine that called it", "internal/hooks/hooks.go",
 		"		if p := recover(); p != nil {\n			r.Warn(", "		if p := any(nil); p != nil {\n			r.Warn(", ".", "TestAHookThatPanicsStopsNothing"},
 	{"hook-claimed-late", "Claimed is called after the batch is handed out", "consumer/asking.go",
-		"		l.c.tellClaimed(batch)\n		l.c.accept(ctx, batch, b.Claims)\n", "		l.c.accept(ctx, batch, b.Claims)\n		l.c.tellClaimed(batch)\n", ".",
+		"		l.c.tellClaimed(a.batch)\n		l.c.accept(ctx, a.batch, b.Claims)\n", "		l.c.accept(ctx, a.batch, b.Claims)\n		l.c.tellClaimed(a.batch)\n", ".",
 		"TestHooksAreToldInTheOrderThatIsPromised"},
 	{"hook-confirmed-gone", "Confirmed is called for a row that was gone", "consumer/events.go",
 		"		if outcomes[i] == nil {\n", "		if outcomes[i] == nil || true {\n", ".", "TestNoHookIsToldOfAConfirmThatCameTooLate"},
