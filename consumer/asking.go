@@ -13,13 +13,13 @@ import (
 
 // Claims from several partitions are under way at the same time. Each takes a round trip, and partitions may be on several servers, one of which may be
 // slow or hang. So a task is late by one round trip however many partitions are to be looked at, if callers want as many tasks; and a partition that hangs
-// holds up the others for answerSoon at most, except with MaxRate, by which what it was asked for may be taken at any moment.
+// holds up the others for answerSoon at most, unless it was asked for all that MaxRate allows or Queue has room for: it may take that at any moment.
 //
 // Invariants:
 //
 //	A1  A partition has at most one claim under way, because its token names one batch.
-//	A2  What claims under way may take is not wanted a second time, until there is no answer after answerSoon: then this process may get more than callers
-//	    wait for, as much as one claim of each partition takes. It is never allowed by MaxRate a second time.
+//	A2  What claims under way may take is not wanted a second time, until there is no answer after answerSoon: then this process may get more tasks than
+//	    callers wait for. What MaxRate allows and Queue has room for is never given to two claims.
 //	A3  A wake-up that comes while a claim is under way counts after its answer: the member may have come after the claim.
 //	A4  The claim loop ends after the last answer has come, so that the drain gives back what it has taken.
 //	A5  What a claim has taken is a batch of this process before its answer reaches the loop, which may be busy: its lease is kept, and it is registered
@@ -37,7 +37,7 @@ type asking struct {
 	req            task.ClaimRequest
 	sent, answered time.Time
 	woken          bool // the partition is to be looked at again at once (A3)
-	room           bool // the same, if MaxInFlight left no more to this claim
+	roomMade       bool // the same, if MaxInFlight left no more to this claim
 	b              task.Batch
 	batch          *batch // nil: nothing was taken
 	err            error
@@ -50,53 +50,59 @@ func share(left *int, among int) int {
 	return n
 }
 
-// underWay returns how many tasks the claims under way may take: soon is of those whose answers are expected, ahead what these may take ahead, and uncounted
-// what pace has not counted yet, of all.
-func (l *claimer) underWay() (soon, ahead, uncounted int) {
+// underWay is how many tasks the claims under way may take.
+type underWay struct {
+	soon      int // those that were sent less than answerSoon ago
+	late      int // the others
+	ahead     int // of soon, ahead
+	uncounted int // what pace has not counted, of all
+}
+
+func (l *claimer) underWay() (u underWay) {
 	for p, a := range l.asking {
 		if a == nil {
 			continue
 		}
-		uncounted += max(0, a.req.Limit-l.sent[p])
+		u.uncounted += max(0, a.req.Limit-l.unanswered[p])
 		if time.Since(a.sent) < answerSoon {
-			soon += a.req.Limit
-			ahead += a.req.AheadLimit
+			u.soon += a.req.Limit
+			u.ahead += a.req.AheadLimit
+		} else {
+			u.late += a.req.Limit
 		}
 	}
-	return soon, ahead, uncounted
+	return u
 }
 
-// wanted is how many tasks callers want (Consumer.wanted), and how many of them MaxRate allows now, both less what is under way (A2).
+// wanted is how many tasks callers want and the queue has room for (Consumer.wanted), and how many of them MaxRate allows now; less what is under way (A2).
 func (l *claimer) wanted(now time.Time) (wanted, allowed int) {
-	soon, _, uncounted := l.underWay()
-	if wanted = l.c.wanted() - soon; wanted <= 0 {
+	u := l.underWay()
+	wanted, room := l.c.wanted()
+	if wanted = min(wanted-u.soon, room-u.soon-u.late); wanted <= 0 {
 		return wanted, 0
 	}
 	if l.pace.interval == 0 {
 		return wanted, wanted
 	}
-	return wanted, l.pace.allow(wanted+uncounted, now) - uncounted
+	return wanted, l.pace.allow(wanted+u.uncounted, now) - u.uncounted
 }
 
 // ahead is how many members may be taken ahead now (Consumer.ahead), less what is under way (A2).
-func (l *claimer) ahead() int {
-	_, ahead, _ := l.underWay()
-	return max(0, l.c.ahead()-ahead)
-}
+func (l *claimer) ahead() int { return max(0, l.c.ahead()-l.underWay().ahead) }
 
 // round claims up to n tasks from the partitions that are to be looked at, a like share from each, and repeats claims that have no answer yet.
 func (l *claimer) round(ctx context.Context, n int) {
 	l.first++
 	lead, ahead := l.lead(), l.ahead()
-	var due []int
+	var ready []int
 	for i := range l.tokens {
 		p := (l.first + i) % len(l.tokens)
-		if l.asking[p] == nil && max(n, l.sent[p]) > 0 && !time.Now().Before(l.at(p, lead)) {
-			due = append(due, p)
+		if l.asking[p] == nil && max(n, l.unanswered[p]) > 0 && !time.Now().Before(l.at(p, lead)) {
+			ready = append(ready, p)
 		}
 	}
-	for i, p := range due {
-		most, far := max(share(&n, len(due)-i), l.sent[p]), share(&ahead, len(due)-i)
+	for i, p := range ready {
+		most, far := max(share(&n, len(ready)-i), l.unanswered[p]), share(&ahead, len(ready)-i)
 		if most > 0 && (far > 0 || !time.Now().Before(l.next[p])) {
 			l.ask(ctx, p, most, far)
 		}
@@ -142,7 +148,7 @@ func (c *Consumer) call(ctx context.Context, a *asking) {
 func (l *claimer) take(ctx context.Context, a *asking) {
 	p, b, err, now := a.p, a.b, a.err, a.answered
 	l.asking[p] = nil
-	if err == nil && (a.woken || a.room && b.Full) {
+	if err == nil && (a.woken || a.roomMade && b.Full) {
 		defer l.lookAt(p, time.Time{})
 	}
 	l.more[p] = err == nil && b.MoreDue() && !b.Limited()

@@ -204,3 +204,57 @@ func TestTheLeaseOfWhatWasClaimedIsKeptWhileTheLoopIsBusy(t *testing.T) {
 		k.stop()
 	})
 }
+
+// While the loop is busy with one answer others come. They are taken before more is claimed.
+func TestAnswersAreTakenBeforeMoreIsWanted(t *testing.T) {
+	const parts, callers = 4, 4
+	bubble(t, consumer.Options{Partitions: parts}, func(k *kit) {
+		k.set.slowIn = map[int]time.Duration{1: 10 * time.Millisecond, 2: 10 * time.Millisecond, 3: 10 * time.Millisecond}
+		k.store.unread = make(chan struct{})
+		k.load(far)
+		k.addEach(1, 80, func(i int) bool { return task.Partition(taskID(i), parts) == 0 })
+		k.run()
+		for range callers {
+			go func() { _, _ = k.c.Consume(k.Context()) }()
+		}
+		<-time.After(time.Second) // the payload of the task of partition 0 is being read
+		close(k.store.unread)
+		for range 50 {
+			<-time.After(10 * time.Millisecond)
+			if got := k.claimed(); got != callers {
+				t.Fatalf("%d callers wait, and %d tasks are claimed", callers, got)
+			}
+		}
+		k.stop()
+	})
+}
+
+// A settlement that comes while a claim is under way, which finds as many tasks claimed as MaxInFlight allows, has the partition asked again at once.
+func TestRoomMadeDuringAClaimCountsAfterIt(t *testing.T) {
+	bubble(t, consumer.Options{Partitions: 2, MaxInFlight: func(int) int { return 1 }}, func(k *kit) {
+		k.set.slowClaim = 20 * time.Millisecond
+		k.load(far)
+		for i, n := 1, 0; n < 2; i++ {
+			if task.Partition(taskID(i), 2) == 1 {
+				k.addFrom(i, 1)
+				n++
+			}
+		}
+		k.run()
+		first := k.consume()
+		second := make(chan *consumer.Delivery, 1)
+		go func() { d, _ := k.c.Consume(k.Context()); second <- d }()
+		<-time.After(5 * time.Second) // it is asked each 70 ms
+		for before := k.set.tried(); k.set.tried() == before; {
+			<-time.After(time.Millisecond)
+		}
+		began := time.Now()
+		if err := first.Confirm(k.Context()); err != nil {
+			k.Fatal(err)
+		}
+		if <-second; time.Since(began) > 45*time.Millisecond { // the rest of that claim's way, and one more claim
+			k.Errorf("the task came %s after there was room", time.Since(began))
+		}
+		k.stop()
+	})
+}

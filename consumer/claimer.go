@@ -68,48 +68,53 @@ func (r *recent) turn() {
 
 // wanted is how many tasks to claim: as many as callers wait for, and as many more
 // as were settled in the last 250 ms, less what is queued. None while more than
-// half of that is queued and no caller waits: claims are to be few and large.
-func (c *Consumer) wanted() int {
+// half of that is queued and no caller waits: claims are to be few and large. room is how many the queue has room for.
+func (c *Consumer) wanted() (wanted, room int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	has := c.queue.len() + c.raising
 	target := min(len(c.waiters)+c.settledLately.sum(), c.o.Queue)
 	c.low = target / 2
 	if len(c.waiters) == 0 && c.queue.len() > c.low || c.unasked >= mostUnasked {
-		return 0
+		return 0, 0
 	}
-	return target - c.queue.len() - c.raising
+	return target - has, c.o.Queue - has
 }
 
 // claimer is the state of the claim loop. A token that failed is kept: the next
 // claim of its partition finds the batch, should the lost claim have made it.
 type claimer struct {
-	c       *Consumer
-	tokens  []string
-	next    []time.Time // when each partition is to be looked at, local clock, if nothing may be claimed ahead
-	due     []time.Time // the same without longestSleep: what the last claim told of; zero after a wake-up
-	offers  []time.Time // by partition: when the first member that waits is offered; zero: that is no reason to look
-	asked   []time.Time // when each partition was asked last
-	rates   []rateWatch // by partition: whether its clock is slow, so that nothing is claimed ahead
-	first   int         // partition to begin with
-	rest    time.Duration
-	more    []bool    // by partition: the last claim has left some that are due, and may be claimed
-	full    []bool    // by partition: MaxInFlight left no more to the last claim
-	pace    pace      // of all claims
-	sent    []int     // by partition: what pace has counted for a claim that has no answer yet
-	asking  []*asking // by partition: the claim that is under way, nil if none is
-	answers chan *asking
-	woken   bool      // a wake-up came, and no claim has followed
-	probed  time.Time // when probe asked last
-	lastGot time.Time // when a claim got something last, or nothing was confirmed
+	c          *Consumer
+	tokens     []string
+	next       []time.Time // when each partition is to be looked at, local clock, if nothing may be claimed ahead
+	due        []time.Time // the same without longestSleep: what the last claim told of; zero after a wake-up
+	offers     []time.Time // by partition: when the first member that waits is offered; zero: that is no reason to look
+	asked      []time.Time // when each partition was asked last
+	rates      []rateWatch // by partition: whether its clock is slow, so that nothing is claimed ahead
+	first      int         // partition to begin with
+	rest       time.Duration
+	more       []bool    // by partition: the last claim has left some that are due, and may be claimed
+	full       []bool    // by partition: MaxInFlight left no more to the last claim
+	pace       pace      // of all claims
+	unanswered []int     // by partition: what pace has counted for a claim that failed, and may have taken a batch nevertheless
+	asking     []*asking // by partition: the claim that is under way, nil if none is
+	answers    chan *asking
+	woken      bool      // a wake-up came, and no claim has followed
+	probed     time.Time // when probe asked last
+	lastGot    time.Time // when a claim got something last, or nothing was confirmed
+}
+
+func newClaimer(c *Consumer) *claimer {
+	n := c.o.Partitions
+	return &claimer{c: c, tokens: make([]string, n), next: make([]time.Time, n), due: make([]time.Time, n), offers: make([]time.Time, n),
+		asked: make([]time.Time, n), rates: make([]rateWatch, n), more: make([]bool, n), full: make([]bool, n), pace: newPace(c.o.MaxRate),
+		unanswered: make([]int, n), asking: make([]*asking, n), answers: make(chan *asking, n)}
 }
 
 // claimLoop claims until ctx ends. It sleeps until the next due time that a claim
 // told of, an earlier member's wake-up, or a caller that waits.
 func (c *Consumer) claimLoop(ctx context.Context, wake <-chan struct{}) {
-	l := claimer{c: c, tokens: make([]string, c.o.Partitions), next: make([]time.Time, c.o.Partitions), due: make([]time.Time, c.o.Partitions),
-		offers: make([]time.Time, c.o.Partitions), asked: make([]time.Time, c.o.Partitions), rates: make([]rateWatch, c.o.Partitions), more: make([]bool, c.o.Partitions),
-		full: make([]bool, c.o.Partitions), sent: make([]int, c.o.Partitions), pace: newPace(c.o.MaxRate),
-		asking: make([]*asking, c.o.Partitions), answers: make(chan *asking, c.o.Partitions)}
+	l := newClaimer(c)
 	defer func() {
 		l.takeAll(ctx)
 		clear(l.more)
@@ -210,12 +215,11 @@ func (l *claimer) sleep() time.Duration {
 		return d
 	}
 	if allowed <= 0 {
-		_, _, uncounted := l.underWay()
-		d = min(d, l.pace.next(uncounted).Sub(now))
+		d = min(d, l.pace.next(l.underWay().uncounted).Sub(now))
 	}
 	lead := l.lead()
 	for p := range l.next {
-		if l.asking[p] == nil && (allowed > 0 || l.sent[p] > 0) {
+		if l.asking[p] == nil && (allowed > 0 || l.unanswered[p] > 0) {
 			d = min(d, time.Until(l.at(p, lead)))
 		}
 	}

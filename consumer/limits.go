@@ -51,10 +51,10 @@ func (l *pace) next(underWay int) time.Time {
 // count has pace count a claim of n tasks that got some. A claim without an answer counts as n, because its batch may exist. The claim that
 // repeats it returns that batch, and then the number is corrected.
 func (l *claimer) count(p, n, got int, answered bool) {
-	before := l.sent[p]
-	if l.sent[p] = 0; !answered && l.pace.interval > 0 {
+	before := l.unanswered[p]
+	if l.unanswered[p] = 0; !answered && l.pace.interval > 0 {
 		got = max(n, before)
-		l.sent[p] = got
+		l.unanswered[p] = got
 	}
 	l.pace.take(got - before)
 }
@@ -82,7 +82,7 @@ func (l *claimer) roomMade() {
 			l.lookAt(p, time.Time{})
 		}
 		if a := l.asking[p]; a != nil {
-			a.room = true
+			a.roomMade = true
 		}
 	}
 }
@@ -96,12 +96,12 @@ func (l *claimer) probe(look func(p int)) time.Duration {
 	l.c.mu.Lock()
 	queued := l.c.queue.len()
 	l.c.mu.Unlock()
-	if left := probeEvery - time.Since(l.probed); queued > 0 && left > 0 {
-		return left
-	}
 	if queued == 0 {
 		l.woken = false
 		return longestSleep
+	}
+	if left := probeEvery - time.Since(l.probed); left > 0 {
+		return left
 	}
 	for i := range l.tokens {
 		if p := (l.first + i) % len(l.tokens); l.asking[p] == nil {

@@ -124,7 +124,7 @@ func TestUnusedTimeCountsForASecond(t *testing.T) {
 
 // A claim that has no answer may have taken a batch, which its repetition returns: it counts once.
 func TestAClaimWithoutAnAnswerCounts(t *testing.T) {
-	l := claimer{sent: make([]int, 2), pace: newPace(10)}
+	l := claimer{unanswered: make([]int, 2), pace: newPace(10)}
 	now := time.Now()
 	left := func(want int) {
 		t.Helper()
