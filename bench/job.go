@@ -237,6 +237,9 @@ func (j job) line(r *reading) line {
 	l := line{Scenario: j.Scenario, Variant: j.Variant.Name, System: j.System, N: j.N, Workers: j.Workers, Payload: j.Payload,
 		RTTMS: float64(j.RTT.Microseconds()) / 1000, Run: j.Run, Unflushed: j.Unflushed, Day: time.Now().UTC().Format(time.DateOnly),
 		Versions: maps.Clone(j.Versions), Cores: runtime.NumCPU()}
+	if j.Partitions > 1 {
+		l.Partitions = j.Partitions
+	}
 	l.Versions["go"] = runtime.Version()
 	if r != nil {
 		r.fill(&l)

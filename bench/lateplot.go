@@ -52,7 +52,7 @@ text.triggerhook { fill: #2dd4bf; } text.asynq { fill: #fb923c; } text.river { f
 func plotted(rows []row, variant string) (some []row) {
 	for _, system := range latePlotted {
 		for _, r := range rows {
-			if r.Scenario == "lateness" && r.Variant == variant && r.System == system && r.Cannot == "" && !r.Unflushed && r.RTTMS == 0 &&
+			if r.Scenario == "lateness" && r.Variant == variant && r.System == system && r.Cannot == "" && !r.Unflushed && r.RTTMS == 0 && r.Partitions == 0 &&
 				r.Build == "" && len(r.QuantilesMS) == len(quantiles) {
 				some = append(some, r)
 				break

@@ -16,6 +16,7 @@ type line struct {
 	Workers            int                `json:"workers"`
 	Payload            int                `json:"payload"`
 	RTTMS              float64            `json:"rtt_ms"`
+	Partitions         int                `json:"partitions,omitempty"` // 0: one
 	RatePerS           float64            `json:"rate_per_s"`
 	MeanMS             float64            `json:"mean_ms"`
 	P50MS              float64            `json:"p50_ms"`

@@ -185,7 +185,7 @@ func peerTable(rows []row, want []tableRow, unflushed bool) string {
 func (t tableRow) find(rows []row, system string, unflushed bool) *row {
 	i := slices.IndexFunc(rows, func(r row) bool {
 		return r.Scenario == t.scenario && r.Variant == t.variant && r.System == system && r.Unflushed == unflushed && r.Cannot == "" &&
-			r.RTTMS == 0 && r.Build == "" && (t.workers == 0 || r.Workers == t.workers)
+			r.RTTMS == 0 && r.Partitions == 0 && r.Build == "" && (t.workers == 0 || r.Workers == t.workers)
 	})
 	if i < 0 {
 		return nil

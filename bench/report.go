@@ -78,7 +78,7 @@ type row struct {
 
 // place is what is compared with one another: systems side by side.
 func (l line) place() string {
-	return fmt.Sprint(l.Scenario, "|", l.Variant, "|", l.Rows, "|", l.Workers, "|", l.Payload, "|", l.RTTMS, "|", l.Unflushed, "|", l.Build)
+	return fmt.Sprint(l.Scenario, "|", l.Variant, "|", l.Rows, "|", l.Workers, "|", l.Payload, "|", l.RTTMS, "|", l.Partitions, "|", l.Unflushed, "|", l.Build)
 }
 
 // medians takes the runs of each measurement together, in the order in which they
@@ -192,6 +192,9 @@ func (r row) title() string {
 	}
 	if r.RTTMS > 0 {
 		parts = append(parts, fmt.Sprintf("rtt %g ms", r.RTTMS))
+	}
+	if r.Partitions > 0 {
+		parts = append(parts, fmt.Sprintf("%d partitions", r.Partitions))
 	}
 	return strings.Join(parts, ", ")
 }
